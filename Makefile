@@ -1,0 +1,37 @@
+# The commands of this project. Each does its own set-up.
+.PHONY: install demo run test check lock clean
+.DEFAULT_GOAL := help
+
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# One thread per job: Snakemake runs as many jobs as there are cores.
+export OMP_NUM_THREADS ?= 1
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+install: ## set up .venv (a few minutes the first time)
+	@scripts/install.sh
+
+demo: install ## run the whole pipeline on the demo cohort
+	@python scripts/make_demo_cohort.py --jobs $(CORES)
+	@snakemake --cores $(CORES)
+
+run: install ## run the experiment in config.yaml on this machine
+	@snakemake --cores $(CORES)
+
+test: install ## run all tests
+	@python -m pytest
+
+check: install ## lint, types, formatting
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@snakefmt --check --line-length 120 Snakefile workflow/rules
+	@snakemake --lint
+
+lock: install ## resolve envs/requirements.in anew into the lock file and the conda environments
+	@scripts/lock.sh
+
+clean: ## remove results, demo cohort and the virtual environment
+	rm -rf results demo .venv .snakemake

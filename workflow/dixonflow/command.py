@@ -1,0 +1,110 @@
+"""What the scripts share: options, logging, and how a stage runs on a shard or on one scan."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dixonflow.cohort.shards import Shard, find_shard, read_shard
+from dixonflow.config import read_config
+from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
+from dixonflow.layout import Results
+from dixonflow.model import load_model
+from dixonflow.outcome import read_outcomes, write_outcomes
+from dixonflow.plan import MODELS
+from dixonflow.records import Record, Records
+from dixonflow.retry import ask_for_look
+from dixonflow.shard import run_shard
+from dixonflow.stages import StageContext, stage_work
+from dixonflow.vocabulary import ScanId, Stage, Status
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="Configuration: config.yaml, or results/config.json of a run.")
+]
+ShardOption = Annotated[str | None, typer.Option("--shard", help="Name of the shard, as in results/cohort/shards/.")]
+ScanOption = Annotated[
+    str | None,
+    typer.Option("--scan", help="One scan, sub-<participant>_ses-<session>: run it by hand, leave the rows alone."),
+]
+
+CONFIG = Path("config.yaml")
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a script's `main` with its options from the command line.
+
+    Unexpected errors come as plain tracebacks: typer's own show the values of variables, participant ids among them.
+    """
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(main)
+    app()
+
+
+def start_logging() -> None:
+    """Log to standard error, one line an event; the level comes from DIXONFLOW_LOG (default INFO)."""
+    level = os.environ.get("DIXONFLOW_LOG", "INFO").upper()
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None) -> None:
+    """Run `stage` on a shard, or on one scan by hand.
+
+    Exits with status 1 and one line on standard error where configuration, model or shard are wrong.
+    """
+    start_logging()
+    try:
+        if (shard is None) == (scan is None):
+            raise ConfigError("name either --shard or --scan")
+        settings = read_config(config)
+        results = Results(settings.results)
+        model = load_model(MODELS / f"{settings.segment.model}.yaml")
+        if scan is not None:
+            _run_scan(stage, scan, StageContext(settings, model, results, ""))
+        elif shard is not None:
+            context = StageContext(settings, model, results, shard)
+            _run_shard(stage, context, read_shard(results.shard(shard)))
+    except DixonflowError as error:
+        sys.exit(f"{stage}: {error}")
+
+
+def _run_shard(stage: Stage, context: StageContext, shard: Shard) -> None:
+    upstream = None
+    before = list(Stage)[list(Stage).index(stage) - 1]
+    if before is not Stage.COHORT:
+        upstream = {row.scan: row for row in read_outcomes(context.results.outcomes(before, context.shard))}
+    work = stage_work(stage, context)
+    records = Records(context.results.records(stage, context.shard))
+    done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts)
+    if work.write_rows is not None:
+        work.write_rows(done)
+    write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
+    if stage is list(Stage)[-1] and any(_worth_another_try(record, context) for record in done):
+        ask_for_look(context.results, context.shard)
+
+
+def _worth_another_try(record: Record, context: StageContext) -> bool:
+    return record.outcome.status is Status.FAILED and record.outcome.attempt < context.config.max_attempts
+
+
+def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
+    try:
+        scan = ScanId.parse(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    shard = find_shard(context.results.shards, scan)
+    context = StageContext(context.config, context.model, context.results, shard.name)
+    work = stage_work(stage, context)
+    entry = next(entry for entry in shard.scans if entry.scan == scan)
+    try:
+        done = work.process(entry)
+    except ScanExcluded as excluded:
+        sys.exit(f"{stage}: excluded, {excluded}")
+    except FileNotFoundError as error:
+        sys.exit(f"{stage}: {error.filename} is not there: run the stage before on this scan first")
+    typer.echo(f"{stage}: ok {done.payload if len(str(done.payload)) < 2000 else ''}")
+    for path in work.outputs(scan):
+        typer.echo(f"{stage}: wrote {path}")

@@ -1,0 +1,211 @@
+"""The experiment as typed records: the one source of config.yaml and of its JSON schema.
+
+Defaults are those for a cohort; `demo_config` changes what the demo needs. `scripts/make_config.py` writes both files.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dixonflow.errors import ConfigError
+from dixonflow.vocabulary import Layout
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class SourceConfig(_Section):
+    """A folder of raw data."""
+
+    layout: Layout = Field(description="ukb (zips of UK Biobank field 20201), nako (zips of NAKO) or bids (NIfTI).")
+    folder: Path = Field(description="Folder with the raw data, from the repository root or absolute.")
+
+
+class CohortConfig(_Section):
+    """Which scans go in."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1, description="Folders of raw data, each with its layout.")
+    withdrawn: Path | None = Field(
+        default=None, description="Text file with the ids of withdrawn participants, one a line; null for none."
+    )
+    scans_per_shard: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Scans that one job processes. 64 suits a cluster. A change forms other shards for new scans only.",
+    )
+
+
+class StitchConfig(_Section):
+    """How stations become one image."""
+
+    match_intensities: bool = Field(
+        default=True, description="One factor per station, shared by all four contrasts, from the overlaps."
+    )
+    exclude_swaps: bool = Field(
+        default=True, description="Exclude a scan in which water and fat are exchanged in a station beyond doubt."
+    )
+
+
+class SegmentConfig(_Section):
+    """Which model runs, and how."""
+
+    model: str = Field(
+        default="demo", pattern=r"^[a-z0-9]+$", description="Model: the name of a file in workflow/models/."
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
+        default="auto", description="auto takes CUDA, then MPS, then the CPU."
+    )
+    threads: int = Field(default=4, ge=1, le=256, description="CPU threads of a segment job.")
+    folds: tuple[str, ...] | None = Field(
+        default=None, description="Folds to average; null for all the model has. Fewer are faster and less accurate."
+    )
+
+
+class PostprocessConfig(_Section):
+    """What stays on disk."""
+
+    keep_temporary: bool = Field(
+        default=False, description="Keep label maps of single contrasts, to look into a scan by hand."
+    )
+
+
+class ReportConfig(_Section):
+    """The HTML page."""
+
+    contact_sheets: bool = Field(default=True, description="One overview picture per scan, about 150 KB each.")
+
+
+class Config(_Section):
+    """An experiment."""
+
+    results: Path = Field(default=Path("results"), description="Folder for everything the run writes.")
+    cohort: CohortConfig = Field(description="Which scans go in.")
+    stitch: StitchConfig = Field(default=StitchConfig(), description="How stations become one image.")
+    segment: SegmentConfig = Field(default=SegmentConfig(), description="Which model runs, and how.")
+    postprocess: PostprocessConfig = Field(default=PostprocessConfig(), description="What stays on disk.")
+    report: ReportConfig = Field(default=ReportConfig(), description="The HTML page.")
+    max_attempts: int = Field(
+        default=3, ge=1, le=20, description="How often a scan that failed is tried, over all runs of the same command."
+    )
+    verify: bool = Field(
+        default=False,
+        description="List every file that should be there and remake what was lost. A switch for one run: "
+        "snakemake --cores 2 --config verify=true",
+    )
+
+
+def demo_config() -> Config:
+    """Return the experiment that `config.yaml` ships with: the demo cohort on two cores."""
+    return Config(
+        cohort=CohortConfig(
+            sources=(
+                SourceConfig(layout=Layout.UKB, folder=Path("demo/raw/ukb")),
+                SourceConfig(layout=Layout.NAKO, folder=Path("demo/raw/nako")),
+            ),
+            withdrawn=Path("demo/withdrawn.txt"),
+            scans_per_shard=6,
+        ),
+        segment=SegmentConfig(threads=1),
+    )
+
+
+def parse_config(content: Mapping[str, Any]) -> Config:
+    """Check the content of a configuration.
+
+    Raises
+    ------
+    ConfigError
+        One line a problem: the key and what is wrong with it.
+    """
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        problems = error.errors()
+        deeper = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
+        for problem in problems:
+            if problem["loc"] in deeper:
+                continue  # follows from what is wrong inside it
+            key = ".".join(str(part) for part in problem["loc"])
+            known = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+            lines.append(f"config: {key}: {known}")
+        raise ConfigError("\n".join(lines)) from error
+
+
+def read_config(path: Path) -> Config:
+    """Read a configuration file (YAML or JSON). Raises ConfigError with one line a problem."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"config: {path} does not exist") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"config: {path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"config: {path} is not a table of keys and values")
+    return parse_config(content)
+
+
+def check_folders(config: Config, models_folder: Path) -> None:
+    """Check that what the configuration names is there, before any job starts.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key and the missing folder or file.
+    """
+    for number, source in enumerate(config.cohort.sources):
+        key = f"config: cohort.sources.{number}.folder"
+        if not source.folder.is_dir():
+            hint = "; `make demo` makes the demo cohort" if source.folder.is_relative_to("demo") else ""
+            raise ConfigError(f"{key}: there is no folder {source.folder}{hint}")
+        try:
+            next(source.folder.iterdir(), None)
+        except OSError as error:
+            raise ConfigError(f"{key}: {source.folder} cannot be listed: {error.strerror}") from error
+    withdrawn = config.cohort.withdrawn
+    if withdrawn is not None and not withdrawn.is_file():
+        raise ConfigError(f"config: cohort.withdrawn: there is no file {withdrawn}")
+    if not (models_folder / f"{config.segment.model}.yaml").is_file():
+        known = ", ".join(sorted(path.stem for path in models_folder.glob("*.yaml")))
+        raise ConfigError(f"config: segment.model: there is no model {config.segment.model!r}; known: {known}")
+
+
+def config_yaml(config: Config) -> str:
+    """Render `config` as commented YAML; every comment is the description of the field under it."""
+    head = [
+        "# The experiment. Generated by scripts/make_config.py from workflow/dixonflow/config.py with the values of",
+        "# the demo; edit it for your cohort. Checked at start: an unknown key or a wrong value is named at once.",
+        "",
+    ]
+    return "\n".join(head + _yaml_lines(config, 0)) + "\n"
+
+
+def _yaml_lines(section: BaseModel, depth: int) -> list[str]:
+    pad = "  " * depth
+    lines: list[str] = []
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        lines.append(f"{pad}# {field.description}")
+        if isinstance(value, BaseModel):
+            lines += [f"{pad}{name}:", *_yaml_lines(value, depth + 1)]
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            items = [json.dumps(item.model_dump(mode="json")) for item in value]
+            lines += [f"{pad}{name}:", *(f"{pad}  - {item.replace(chr(34), '')}" for item in items)]
+        else:
+            plain = json.loads(section.model_dump_json(include={name}))[name]
+            text = plain if isinstance(plain, str) else json.dumps(plain)
+            lines.append(f"{pad}{name}: {text}")
+        if depth == 0:
+            lines.append("")
+    return lines[:-1] if depth == 0 else lines
+
+
+def config_schema() -> str:
+    """Render the JSON schema of the configuration."""
+    return json.dumps(Config.model_json_schema(), indent=1, sort_keys=True) + "\n"

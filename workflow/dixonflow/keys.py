@@ -1,0 +1,64 @@
+"""Content keys: what a result was made from, as one hash per scan and stage.
+
+A stage's key chains the key of the stage before it, down to the fingerprint of the raw data. Work is done again when
+its key differs, and only then: file dates play no part.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from dixonflow.config import Config
+from dixonflow.model import Model
+from dixonflow.vocabulary import Stage
+
+STAGE_VERSIONS: dict[Stage, int] = {
+    Stage.STITCH: 1,
+    Stage.RESAMPLE: 1,
+    Stage.SEGMENT: 1,
+    Stage.MERGE: 1,
+    Stage.POSTPROCESS: 1,
+    Stage.MEASURE: 1,
+}
+"""Raise a number when a change of the code changes what the stage computes."""
+
+
+def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
+    """Everything in the configuration and the model file that the results of `stage` depend on."""
+    dump = model.model_dump(mode="json")
+    match stage:
+        case Stage.STITCH:
+            return config.stitch.model_dump(mode="json")
+        case Stage.RESAMPLE:
+            return {name: dump[name] for name in ("resampling", "spacing_mm", "input_contrasts")}
+        case Stage.SEGMENT:
+            chosen = {name: dump[name] for name in ("orientation", "tile_step", "input_contrasts")}
+            ids = model.structures
+            return {**chosen, "weights": model.weights_hash, "folds": config.segment.folds, "ids": ids}
+        case Stage.MERGE | Stage.POSTPROCESS:
+            return {name: dump[name] for name in ("group_order", "group_contrasts", "labels", "keep_largest")}
+        case Stage.MEASURE:
+            return {name: dump[name] for name in ("name", "labels", "composites")}
+        case Stage.COHORT:
+            return {}
+
+
+def stage_key(stage: Stage, raw_key: str, config: Config, model: Model) -> str:
+    """Content key of a scan at `stage`.
+
+    Parameters
+    ----------
+    raw_key
+        Fingerprint of the scan's raw data; empty for the part of the key that all scans share.
+
+    Returns
+    -------
+    64 hexadecimal digits (SHA-256).
+    """
+    key = raw_key
+    for current, version in STAGE_VERSIONS.items():
+        content = [current.value, version, settings(current, config, model), key]
+        key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if current is stage:
+            return key
+    raise ValueError(f"stage {stage} has no content key of its own")

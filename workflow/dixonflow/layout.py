@@ -1,0 +1,113 @@
+"""Where everything lies below the results folder: the one place that knows file names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dixonflow.vocabulary import Contrast, ScanId, Stage
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths below the results folder `root`."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration in force, overrides included, as the jobs read it."""
+        return self.root / "config.json"
+
+    @property
+    def scans(self) -> Path:
+        """The list of all scans that were found, as a table."""
+        return self.root / "cohort" / "scans.parquet"
+
+    @property
+    def shards(self) -> Path:
+        """Folder of the immutable shard lists."""
+        return self.root / "cohort" / "shards"
+
+    def shard(self, shard: str) -> Path:
+        """The list of one shard."""
+        return self.shards / f"{shard}.json"
+
+    def outcomes(self, stage: Stage, shard: str) -> Path:
+        """Outcome rows of a shard at a stage."""
+        return self.root / stage.value / f"{shard}.parquet"
+
+    def measurements(self, shard: str) -> Path:
+        """Measurement rows of a shard."""
+        return self.root / Stage.MEASURE.value / f"{shard}.measurements.parquet"
+
+    def quality(self, shard: str) -> Path:
+        """Quality rows of a shard."""
+        return self.root / Stage.MEASURE.value / f"{shard}.quality.parquet"
+
+    def records(self, stage: Stage, shard: str) -> Path:
+        """What a shard has done at a stage, kept across runs."""
+        return self.root / "records" / stage.value / f"{shard}.jsonl.gz"
+
+    def retry(self, shard: str) -> Path:
+        """Mark that asks the next run to look at a shard again."""
+        return self.root / "retry" / f"{shard}.json"
+
+    def temporary(self, shard: str, scan: ScanId) -> Path:
+        """Folder of a scan's temporary images."""
+        return self.root / "temporary" / shard / scan.name
+
+    def resampled(self, shard: str, scan: ScanId, contrast: Contrast) -> Path:
+        """A contrast on the grid that the model's authors resample to, float32."""
+        return self.temporary(shard, scan) / f"{scan.name}_acq-{contrast.acq}_desc-resampled_VIBE.nii.gz"
+
+    def contrast_labels(self, shard: str, scan: ScanId, contrast: Contrast) -> Path:
+        """Label map predicted from one contrast."""
+        return self.temporary(shard, scan) / f"{scan.name}_acq-{contrast.acq}_dseg.nii.gz"
+
+    def merged(self, shard: str, scan: ScanId) -> Path:
+        """Label map merged from the contrasts."""
+        return self.temporary(shard, scan) / f"{scan.name}_desc-merged_dseg.nii.gz"
+
+    @property
+    def derivatives(self) -> Path:
+        """BIDS-like derivatives: what stays of every scan."""
+        return self.root / "derivatives"
+
+    def anat(self, scan: ScanId) -> Path:
+        """Folder of a scan's images; folders fan out by the first three characters of the id."""
+        return self.derivatives / scan.participant[:3] / f"sub-{scan.participant}" / f"ses-{scan.session}" / "anat"
+
+    def stitched(self, scan: ScanId, contrast: Contrast) -> Path:
+        """A stitched contrast."""
+        return self.anat(scan) / f"{scan.name}_acq-{contrast.acq}_desc-stitched_VIBE.nii.gz"
+
+    def stitched_sidecar(self, scan: ScanId) -> Path:
+        """Provenance of the stitched images, one file for the four."""
+        return self.anat(scan) / f"{scan.name}_desc-stitched_VIBE.json"
+
+    def labels(self, scan: ScanId, model: str) -> Path:
+        """The final label map."""
+        return self.anat(scan) / f"{scan.name}_seg-{model}_dseg.nii.gz"
+
+    def labels_sidecar(self, scan: ScanId, model: str) -> Path:
+        """Provenance of the final label map."""
+        return self.anat(scan) / f"{scan.name}_seg-{model}_dseg.json"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.root / "tables"
+
+    @property
+    def summary(self) -> Path:
+        """Counts of the last run, as text."""
+        return self.root / "summary.txt"
+
+    @property
+    def report(self) -> Path:
+        """Folder of the report."""
+        return self.root / "report"
+
+    @property
+    def contact_sheets(self) -> Path:
+        """Folder of the overview pictures."""
+        return self.report / "contact_sheets"

@@ -1,0 +1,87 @@
+"""What the Snakefile needs to know, and nothing that costs time: it is read again in every job."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dixonflow.atomic import write_json
+from dixonflow.config import Config, check_folders, parse_config
+from dixonflow.keys import stage_key
+from dixonflow.layout import Results
+from dixonflow.model import Model, load_model
+from dixonflow.retry import looks
+from dixonflow.vocabulary import Stage
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+"""Folder of the model files."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Configuration, model and paths of one run."""
+
+    config: Config
+    model: Model
+    results: Results
+
+    @classmethod
+    def from_config(cls, content: Mapping[str, Any]) -> "Plan":
+        """Check a configuration and what it names.
+
+        Raises
+        ------
+        ConfigError, ModelError
+            One clear line a problem.
+        """
+        config = parse_config(content)
+        check_folders(config, MODELS)
+        return cls(config, load_model(MODELS / f"{config.segment.model}.yaml"), Results(config.results))
+
+    def write(self) -> None:
+        """Write the configuration in force where the jobs read it, unless it is there already."""
+        path = self.results.config
+        content = json.loads(self.config.model_copy(update={"verify": False}).model_dump_json())
+        if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != content:
+            write_json(path, content)
+
+    def settings(self, stage: str) -> str:
+        """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
+        return stage_key(Stage(stage), "", self.config, self.model)[:16]
+
+    def retry(self, shard: str) -> int:
+        """How often earlier runs have asked for another look at `shard`."""
+        return looks(self.results, shard)
+
+    def raw_listing(self) -> str:
+        """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
+
+        It only triggers; what is made anew is decided by content, scan by scan.
+        """
+        digest = hashlib.sha256(self.config.cohort.model_dump_json().encode())
+        for source in self.config.cohort.sources:
+            for path in sorted(source.folder.rglob("*")):
+                state = path.stat()
+                digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        if self.config.cohort.withdrawn is not None:
+            digest.update(self.config.cohort.withdrawn.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def minutes(self, per_scan: float, start: float = 10.0) -> int:
+        """Time limit of a job in minutes: a start and a share for each scan of a full shard."""
+        return round(start + per_scan * self.config.cohort.scans_per_shard)
+
+    def measured(self, shards: Path | str) -> list[str]:
+        """Outcome files of the last stage, of all shards named in the file `shards`, one a line."""
+        names = Path(shards).read_text(encoding="utf-8").split()
+        return [str(self.results.outcomes(Stage.MEASURE, name)) for name in names]
+
+    def closing_lines(self, seconds: float) -> str:
+        """What a run says at its end: the counts, its seconds, and where tables and report are."""
+        counts = self.results.summary.read_text(encoding="utf-8").rstrip()
+        return (
+            f"{counts}\nseconds   {seconds:.0f}\n"
+            f"tables    {self.results.tables}/\nreport    {self.results.report / 'report.html'}"
+        )

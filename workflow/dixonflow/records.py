@@ -1,0 +1,125 @@
+"""What a shard has done at a stage, kept across runs: the memory that makes resuming exact.
+
+While a job runs, every finished scan is one small file; when the job ends they are packed into one. Both appear by
+rename. A mark left behind by a scan that was begun and never finished tells that its process died.
+"""
+
+import gzip
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dixonflow.atomic import write_bytes
+from dixonflow.outcome import Outcome
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Outcome of a scan at a stage and what the stage has to say about it (JSON-compatible)."""
+
+    outcome: Outcome
+    payload: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Encode as one line of JSON."""
+        outcome = self.outcome
+        content = {
+            "participant": outcome.scan.participant,
+            "session": outcome.scan.session,
+            "stage": outcome.stage.value,
+            "status": outcome.status.value,
+            "reason": outcome.reason.value,
+            "message": outcome.message,
+            "seconds": outcome.seconds,
+            "peak_memory_mb": outcome.peak_memory_mb,
+            "gpu_seconds": outcome.gpu_seconds,
+            "attempt": outcome.attempt,
+            "content_key": outcome.content_key,
+            "payload": self.payload,
+        }
+        return json.dumps(content, sort_keys=True, allow_nan=False).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, line: bytes) -> "Record":
+        """Inverse of `to_json`. Raises ValueError or KeyError for anything else."""
+        content = json.loads(line)
+        outcome = Outcome(
+            scan=ScanId(content["participant"], content["session"]),
+            stage=Stage(content["stage"]),
+            status=Status(content["status"]),
+            reason=Reason(content["reason"]),
+            message=content["message"],
+            seconds=content["seconds"],
+            peak_memory_mb=content["peak_memory_mb"],
+            gpu_seconds=content["gpu_seconds"],
+            attempt=content["attempt"],
+            content_key=content["content_key"],
+        )
+        return cls(outcome, content["payload"])
+
+
+class Records:
+    """The records of one shard at one stage.
+
+    Parameters
+    ----------
+    packed
+        Path of the packed file, `<shard>.jsonl.gz`; loose files lie in a folder beside it, named `<shard>`.
+    """
+
+    def __init__(self, packed: Path) -> None:
+        self._packed = packed
+        self._loose = packed.with_name(packed.name.removesuffix(".jsonl.gz"))
+
+    def load(self) -> dict[ScanId, Record]:
+        """Read all records, loose ones before packed ones; what cannot be read counts as not done."""
+        lines: list[bytes] = []
+        if self._packed.exists():
+            try:
+                lines += gzip.decompress(self._packed.read_bytes()).splitlines()
+            except (OSError, EOFError) as error:
+                log.warning("records %s are unreadable and count as not done: %s", self._packed, error)
+        if self._loose.is_dir():
+            lines += [path.read_bytes() for path in sorted(self._loose.glob("sub-*.json"))]
+        records: dict[ScanId, Record] = {}
+        for line in lines:
+            try:
+                record = Record.from_json(line)
+            except (ValueError, KeyError, TypeError):
+                log.warning("a record of %s is unreadable and counts as not done", self._packed)
+                continue
+            records[record.outcome.scan] = record
+        return records
+
+    def begun(self) -> dict[ScanId, tuple[str, int]]:
+        """Content key and attempt of the scans that were begun and never finished."""
+        marks: dict[ScanId, tuple[str, int]] = {}
+        if self._loose.is_dir():
+            for path in self._loose.glob("sub-*.begun"):
+                key, attempt = path.read_text().split()
+                marks[ScanId.parse(path.stem)] = (key, int(attempt))
+        return marks
+
+    def begin(self, scan: ScanId, content_key: str, attempt: int) -> None:
+        """Leave a mark that work on `scan` has begun."""
+        write_bytes(self._loose / f"{scan.name}.begun", f"{content_key} {attempt}".encode())
+
+    def finish(self, record: Record) -> None:
+        """Write the record of a finished scan and take its mark away."""
+        name = record.outcome.scan.name
+        write_bytes(self._loose / f"{name}.json", record.to_json())
+        (self._loose / f"{name}.begun").unlink(missing_ok=True)
+
+    def pack(self, records: dict[ScanId, Record]) -> None:
+        """Replace everything by `records`, in one file."""
+        lines = b"".join(records[scan].to_json() for scan in sorted(records))
+        write_bytes(self._packed, gzip.compress(lines, compresslevel=6, mtime=0))
+        if self._loose.is_dir():
+            for path in self._loose.iterdir():
+                path.unlink()
+            self._loose.rmdir()

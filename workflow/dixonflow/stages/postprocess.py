@@ -1,0 +1,45 @@
+"""Postprocess stage: the final label map and its sidecar in place, temporary images away."""
+
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+
+from dixonflow.atomic import write_json
+from dixonflow.cohort.shards import ShardScan
+from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.postprocess import postprocess
+from dixonflow.provenance import versions
+from dixonflow.shard import Done, StageWork
+from dixonflow.stages import StageContext
+from dixonflow.vocabulary import Stage
+
+
+def work(context: StageContext) -> StageWork:
+    """Prepare the stage for one shard."""
+    results, model = context.results, context.model
+
+    def process(scan: ShardScan) -> Done:
+        merged = read_nifti(results.merged(context.shard, scan.scan))
+        voxel_mm3 = float(np.prod(np.diag(merged.affine)[:3]))
+        final = postprocess(merged.data, model, voxel_mm3)
+        sidecar = {
+            "content_key": context.key(Stage.POSTPROCESS, scan),
+            "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.input_contrasts],
+            "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
+            "parameters": context.config.segment.model_dump(mode="json"),
+            "removed_components": [asdict(removal) for removal in final.report],
+            "versions": versions(),
+        }
+        write_nifti(results.labels(scan.scan, model.name), final.labels, merged.affine)
+        write_json(results.labels_sidecar(scan.scan, model.name), sidecar)
+        if not context.config.postprocess.keep_temporary:
+            shutil.rmtree(results.temporary(context.shard, scan.scan))
+        return Done()
+
+    return StageWork(
+        stage=Stage.POSTPROCESS,
+        key=lambda scan: context.key(Stage.POSTPROCESS, scan),
+        process=process,
+        outputs=lambda scan: [results.labels(scan, model.name), results.labels_sidecar(scan, model.name)],
+    )

@@ -1,0 +1,36 @@
+"""Resample stage: stitched contrasts onto the grid of a model whose authors resample before nnU-Net sees the image."""
+
+from pathlib import Path
+
+from dixonflow.cohort.shards import ShardScan
+from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.resample import resample_to_spacing
+from dixonflow.shard import Done, StageWork
+from dixonflow.stages import StageContext, Superseded
+from dixonflow.vocabulary import ScanId, Stage
+
+
+def work(context: StageContext) -> StageWork:
+    """Prepare the stage for one shard. Models in nnU-Net's own order (normalise, then resample) need no work here."""
+    model = context.model
+
+    def outputs(scan: ScanId) -> list[Path]:
+        if model.resampling == "nnunet":
+            return []
+        return [context.results.resampled(context.shard, scan, contrast) for contrast in model.input_contrasts]
+
+    def process(scan: ShardScan) -> Done:
+        if model.spacing_mm is not None:
+            for contrast in model.input_contrasts:
+                image = read_nifti(context.results.stitched(scan.scan, contrast))
+                data, affine = resample_to_spacing(image.data, image.affine, model.spacing_mm)
+                write_nifti(context.results.resampled(context.shard, scan.scan, contrast), data, affine)
+        return Done()
+
+    return StageWork(
+        stage=Stage.RESAMPLE,
+        key=lambda scan: context.key(Stage.RESAMPLE, scan),
+        process=process,
+        outputs=outputs,
+        superseded=Superseded(context),
+    )

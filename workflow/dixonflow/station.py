@@ -1,0 +1,43 @@
+"""One table position of a scan: four contrasts on one grid."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.vocabulary import Contrast
+
+Affine = NDArray[np.float64]
+"""4x4, voxel index (centre) to RAS millimetres, as nibabel has it."""
+
+
+@dataclass(frozen=True)
+class Station:
+    """The images of one station.
+
+    Attributes
+    ----------
+    index
+        0 for the station nearest to the head, growing toward the feet.
+    images
+        All four contrasts, each of shape (x, y, z) in RAS+ orientation, one grid, any real dtype.
+    affine
+        4x4, voxel index (centre) to RAS mm. Axis-aligned: the upper 3x3 is diagonal and positive.
+    """
+
+    index: int
+    images: Mapping[Contrast, NDArray[np.generic]]
+    affine: Affine
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Matrix (x, y, z)."""
+        x, y, z = next(iter(self.images.values())).shape
+        return x, y, z
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size in mm (x, y, z)."""
+        x, y, z = np.diag(self.affine)[:3].tolist()
+        return x, y, z

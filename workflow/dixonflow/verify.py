@@ -1,0 +1,54 @@
+"""The verification pass: list every file that should be there, and ask for what was lost."""
+
+import logging
+from pathlib import Path
+
+from dixonflow.cohort.shards import ShardScan, read_shard
+from dixonflow.layout import Results
+from dixonflow.outcome import read_outcomes
+from dixonflow.plan import Plan
+from dixonflow.report.contact_sheet import sheet_name
+from dixonflow.retry import ask_for_look
+from dixonflow.vocabulary import Contrast, Stage, Status
+
+log = logging.getLogger(__name__)
+
+
+def files_of(results: Results, entry: ShardScan, model: str, *, contact_sheets: bool) -> list[Path]:
+    """Every file that a scan with status ok has once its run has ended."""
+    scan = entry.scan
+    files = [results.stitched(scan, contrast) for contrast in Contrast]
+    files += [results.stitched_sidecar(scan), results.labels(scan, model), results.labels_sidecar(scan, model)]
+    if contact_sheets:
+        files.append(results.contact_sheets / sheet_name(scan, entry.raw_key))
+    return files
+
+
+def lost_files(plan: Plan) -> dict[str, list[Path]]:
+    """Files that should be there and are not, by shard. Costs one look per file and opens none."""
+    lost: dict[str, list[Path]] = {}
+    for path in sorted(plan.results.shards.glob("*.json")):
+        shard = path.stem
+        outcomes = plan.results.outcomes(Stage.MEASURE, shard)
+        if not outcomes.exists():
+            continue  # this shard has not ended yet: the run itself makes what is missing
+        done = {outcome.scan for outcome in read_outcomes(outcomes) if outcome.status is Status.OK}
+        missing = [
+            file
+            for entry in read_shard(path).scans
+            if entry.scan in done
+            for file in files_of(plan.results, entry, plan.model.name, contact_sheets=plan.config.report.contact_sheets)
+            if not file.exists()
+        ]
+        if missing:
+            lost[shard] = missing
+    return lost
+
+
+def ask_for_lost_files(plan: Plan) -> None:
+    """Have the run that is starting remake what was lost, scan by scan."""
+    lost = lost_files(plan)
+    for shard, files in lost.items():
+        ask_for_look(plan.results, shard)
+        log.warning("shard %s: %d files are lost and will be made again", shard, len(files))
+    log.warning("verified: %d files lost in %d shards", sum(map(len, lost.values())), len(lost))
