@@ -1,0 +1,264 @@
+"""The demo cohort: 16 phantom scans in the shapes of UK Biobank and NAKO, four of them broken, with their truth."""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dixonflow.atomic import atomic_path, write_bytes, write_json
+from dixonflow.errors import DixonflowError
+from dixonflow.phantom.acquisition import Protocol, acquire, nako_protocol, ukb_protocol
+from dixonflow.phantom.anatomy import render_anatomy
+from dixonflow.phantom.breakages import Breakage
+from dixonflow.phantom.participant import Participant, draw_participant
+from dixonflow.phantom.truth import truth_table
+from dixonflow.phantom.writers_dicom import nako_zip_name, ukb_zip_name, write_nako, write_ukb
+from dixonflow.vocabulary import Layout, Reason, ScanId, Status
+
+EXPECTED_NAME, TRUTH_NAME, WITHDRAWN_NAME, STAMP_NAME = "expected.json", "truth.parquet", "withdrawn.txt", "stamp.json"
+"""Beside the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp."""
+
+TRUTH_COLUMNS = ["participant_id", "session_id", "structure", "label", "volume_in_fov_ml", "fat_fraction"]
+
+_REPOSITIONING_SD_MM = (4.0, 3.0, 8.0)
+
+
+@dataclass(frozen=True)
+class DemoScan:
+    """One scan of the demo.
+
+    Attributes
+    ----------
+    seed
+        Participant of the phantom; 0 to 9999, which training never draws from.
+    session_number
+        0 for a participant's first scan. Another number gives the same body another place on the table and other noise.
+    breakage
+        What is done to the zip after it was written.
+    """
+
+    scan: ScanId
+    layout: Layout
+    seed: int
+    session_number: int = 0
+    breakage: Breakage | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the zip lies below the raw folder."""
+        name = ukb_zip_name(self.scan) if self.layout is Layout.UKB else nako_zip_name(self.scan)
+        return f"{self.layout}/{name}"
+
+    @property
+    def expected(self) -> tuple[Status, Reason]:
+        """What the workflow has to make of it."""
+        return (Status.EXCLUDED, self.breakage.reason) if self.breakage else (Status.OK, Reason.NONE)
+
+
+DEMO_SCANS = (
+    DemoScan(ScanId("1000017", "2"), Layout.UKB, seed=11),
+    DemoScan(ScanId("1000017", "3"), Layout.UKB, seed=11, session_number=1),
+    DemoScan(ScanId("1240365", "2"), Layout.UKB, seed=12),
+    DemoScan(ScanId("2310482", "2"), Layout.UKB, seed=13),
+    DemoScan(ScanId("3450591", "2"), Layout.UKB, seed=14),
+    DemoScan(ScanId("4561608", "2"), Layout.UKB, seed=15),
+    DemoScan(ScanId("5672719", "2"), Layout.UKB, seed=16, breakage=Breakage.CUT_OFF),
+    DemoScan(ScanId("5783820", "2"), Layout.UKB, seed=17, breakage=Breakage.STATION),
+    DemoScan(ScanId("000123", "30"), Layout.NAKO, seed=21),
+    DemoScan(ScanId("000123", "60"), Layout.NAKO, seed=21, session_number=1),
+    DemoScan(ScanId("010452", "30"), Layout.NAKO, seed=22),
+    DemoScan(ScanId("100617", "30"), Layout.NAKO, seed=23),
+    DemoScan(ScanId("101884", "30"), Layout.NAKO, seed=24),
+    DemoScan(ScanId("102735", "30"), Layout.NAKO, seed=25),
+    DemoScan(ScanId("103996", "30"), Layout.NAKO, seed=26, breakage=Breakage.PIXELS),
+    DemoScan(ScanId("104128", "60"), Layout.NAKO, seed=27, breakage=Breakage.CONTRAST),
+)
+"""The fixed list. Two participants have two sessions; two scans of each cohort are broken, each in its own way."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """How fine the scans are.
+
+    Attributes
+    ----------
+    ukb_scale, nako_scale
+        Factor on the matrices, 1 is the true geometry. The defaults give voxels of about 4.5 mm in plane in both.
+    fine_spacing_mm
+        Voxels in which bodies are rendered and truth is counted.
+    """
+
+    ukb_scale: float = 0.5
+    nako_scale: float = 0.3125
+    fine_spacing_mm: float = 2.0
+
+    def protocol(self, layout: Layout) -> Protocol:
+        """Stations of a cohort's sequence. Raises ValueError for a scale outside (0, 1]."""
+        return ukb_protocol(self.ukb_scale) if layout is Layout.UKB else nako_protocol(self.nako_scale)
+
+
+def participant_in_session(seed: int, session_number: int) -> Participant:
+    """Draw a participant; in later sessions it is the same person, put down anew on the table."""
+    participant = draw_participant(seed)
+    if session_number == 0:
+        return participant
+    moved = np.random.default_rng([seed, session_number, 3]).normal(participant.table_offset_mm, _REPOSITIONING_SD_MM)
+    return dataclasses.replace(participant, table_offset_mm=tuple(moved.tolist()))
+
+
+def make_scan(item: DemoScan, folder: Path, options: DemoOptions) -> pd.DataFrame:
+    """Scan one phantom participant, write the zip below `folder`, break it if it is one to be broken.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The truth of the scan before it was broken, `TRUTH_COLUMNS`, one row per structure.
+    """
+    participant = participant_in_session(item.seed, item.session_number)
+    anatomy = render_anatomy(participant, options.fine_spacing_mm)
+    protocol = options.protocol(item.layout)
+    stations = acquire(participant, anatomy, protocol, session=item.session_number)
+    write = write_ukb if item.layout is Layout.UKB else write_nako
+    path = write((folder / item.path).parent, item.scan, stations)
+    if item.breakage:
+        item.breakage.apply(path)
+    truth = truth_table(participant, anatomy, protocol).rename(columns={"id": "label", "name": "structure"})
+    truth["participant_id"], truth["session_id"] = item.scan.participant, item.scan.session
+    return truth[TRUTH_COLUMNS]
+
+
+def is_current(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...] = DEMO_SCANS) -> bool:
+    """Whether the cohort is there, complete, and was made from the same options by the same code."""
+    stamp = _read_stamp(folder)
+    return bool(stamp) and stamp == _stamp(folder, options, scans)
+
+
+def make_demo_cohort(
+    folder: Path,
+    options: DemoOptions,
+    jobs: int,
+    made: Callable[[DemoScan], None],
+    scans: tuple[DemoScan, ...] = DEMO_SCANS,
+) -> bool:
+    """Write the cohort below `folder` and, beside it, `expected.json`, `truth.parquet` and `withdrawn.txt`.
+
+    Nothing is done where `is_current`: the stamp that says so is written last.
+
+    Parameters
+    ----------
+    folder
+        The raw folder; gets a folder per cohort.
+    jobs
+        Processes.
+    made
+        Called for every scan that is done.
+    scans
+        The fixed list, or a part of it.
+
+    Returns
+    -------
+    bool
+        Whether anything was made.
+
+    Raises
+    ------
+    DixonflowError
+        If the raw folder holds files that are not the cohort's: they would be taken for scans. If a scale lies outside
+        (0, 1].
+    """
+    if is_current(folder, options, scans):
+        return False
+    try:
+        for item in scans:
+            options.protocol(item.layout)
+    except ValueError as error:
+        raise DixonflowError(str(error)) from None
+    _clear(folder, {item.path for item in scans} | set(_read_stamp(folder).get("files", {})))
+    (folder.parent / STAMP_NAME).unlink(missing_ok=True)
+    truths = {}
+    # spawned, not forked: the caller may run a progress display in a thread
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(make_scan, item, folder, options): item for item in scans}
+        try:
+            for future in as_completed(running):
+                truths[running[future]] = future.result()
+                made(running[future])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    with atomic_path(folder.parent / TRUTH_NAME) as temporary:
+        table = pd.concat([truths[item] for item in scans], ignore_index=True)
+        table.to_parquet(temporary, index=False, compression="zstd")
+    write_json(folder.parent / EXPECTED_NAME, [_expectation(item) for item in scans])
+    if not (folder.parent / WITHDRAWN_NAME).exists():
+        write_bytes(folder.parent / WITHDRAWN_NAME, b"")
+    write_json(folder.parent / STAMP_NAME, _stamp(folder, options, scans))
+    return True
+
+
+def _expectation(item: DemoScan) -> dict[str, Any]:
+    status, reason = item.expected
+    return {
+        "participant_id": item.scan.participant,
+        "session_id": item.scan.session,
+        "layout": item.layout,
+        "file": item.path,
+        "seed": item.seed,
+        "status": status,
+        "reason": reason,
+        "breakage": item.breakage or "",
+    }
+
+
+def _stamp(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...]) -> dict[str, Any]:
+    """What the cohort depends on (list, options, the phantom's own code and data) as a hash; files and their bytes."""
+    digest = hashlib.sha256(repr((dataclasses.asdict(options), scans)).encode())
+    for file in sorted(resources.files("dixonflow.phantom").iterdir(), key=lambda file: file.name):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    beside = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
+    return {
+        "key": digest.hexdigest(),
+        "files": {name: path.stat().st_size for name, path in _files(folder).items()},
+        "beside": {path.name: path.stat().st_size for path in beside},
+    }
+
+
+def _read_stamp(folder: Path) -> dict[str, Any]:
+    try:
+        stamp = json.loads((folder.parent / STAMP_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+
+
+def _clear(folder: Path, own: set[str]) -> None:
+    """Remove an earlier cohort, temporary files of a killed run included; refuse to touch anything else."""
+    found = _files(folder)
+    ours = {name for name in found if name in own or _finished_name(name) in own}
+    if strange := sorted(found.keys() - ours):
+        raise DixonflowError(
+            f"{folder} holds {len(strange)} files that are not the demo's, for instance {strange[0]}; "
+            "name another folder or remove them"
+        )
+    for name in ours:
+        found[name].unlink()
+
+
+def _finished_name(name: str) -> str:
+    """`ukb/.3f2a.x.zip`, a temporary name, to `ukb/x.zip`."""
+    parent, _, last = name.rpartition("/")
+    return f"{parent}/{last.split('.', 2)[2]}" if last.startswith(".") and last.count(".") > 1 else name
