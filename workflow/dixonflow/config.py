@@ -44,6 +44,12 @@ class CohortConfig(_Section):
 class StitchConfig(_Section):
     """How stations become one image."""
 
+    drop_end_slices: int = Field(
+        default=2,
+        ge=0,
+        le=10,
+        description="Folded slices dropped at station ends inside another station, at most a quarter of the overlap.",
+    )
     match_intensities: bool = Field(
         default=True, description="One factor per station, shared by all four contrasts, from the overlaps."
     )

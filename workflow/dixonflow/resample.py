@@ -1,0 +1,269 @@
+"""Resample images and class scores, one axis after the other.
+
+Spline interpolation is linear in the image and separable, so that each axis is one small matrix and one matrix product:
+the numbers of nnU-Net's `resample_data_or_seg` (skimage's `resize`) and of `scipy.ndimage`, several times faster. The
+matrices are scipy's own, made by interpolating unit vectors.
+
+Two conventions of where the new voxels lie are in use. nnU-Net's aligns the outer edges of the image and rounds the
+spacing to fit (`resample_image`, `labels_from_scores`). Chains that resample first keep the centre of the first voxel
+and the exact spacing (`resample_to_spacing`, `labels_to_grid`), as TPTBox, which VIBESegmentator runs on, does.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from dixonflow.resampling.axes import (
+    Floats,
+    Order,
+    apply_matrices,
+    cubic_matrix,
+    linear_taps,
+    nearest_samples,
+    resize_matrix,
+)
+from dixonflow.station import Affine
+
+Shape = tuple[int, int, int]
+
+ANISOTROPY_THRESHOLD = 3
+"""nnunetv2.configuration.ANISO_THRESHOLD: images with a larger ratio of spacings are resampled slice by slice."""
+
+EQUAL_SPACING_MM = 1e-3
+"""Spacings closer than this need no resampling (TPTBox)."""
+
+
+def compute_new_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> Shape:
+    """Give the matrix that nnU-Net resamples to.
+
+    Parameters
+    ----------
+    shape
+        Matrix of the image, per axis.
+    spacing, new_spacing
+        In mm, same order of axes.
+    """
+    x, y, z = (round(old / new * size) for old, new, size in zip(spacing, new_spacing, shape, strict=True))
+    return x, y, z
+
+
+def separate_axis(spacing: Sequence[float], new_spacing: Sequence[float]) -> int | None:
+    """Give the axis that nnU-Net resamples on its own, by nearest neighbour, or None.
+
+    It is the coarsest axis of the image, or else of the new grid, where that one's spacings differ by more than the
+    factor `ANISOTROPY_THRESHOLD`; none where two axes are equally coarse.
+
+    Parameters
+    ----------
+    spacing, new_spacing
+        In mm, same order of axes.
+    """
+    for candidate in (spacing, new_spacing):
+        coarsest = max(candidate)
+        if coarsest / min(candidate) > ANISOTROPY_THRESHOLD:
+            axes = [axis for axis, value in enumerate(candidate) if value == coarsest]
+            return axes[0] if len(axes) == 1 else None
+    return None
+
+
+def resample_image(
+    data: NDArray[np.generic],
+    new_shape: Sequence[int],
+    *,
+    separate: int | None = None,
+    order: Order = 3,
+    dtype: type[np.float32] | type[np.float64] = np.float32,
+) -> Floats:
+    """Resample an image to a new matrix over the same box, as nnU-Net does before it predicts.
+
+    Equal to nnunetv2's `resample_data_or_seg` with `is_seg=False`, clipping to the range of the image included: to
+    rounding in float64, to about 1e-6 of the range in float32.
+
+    Parameters
+    ----------
+    data
+        Shape (x, y, z), finite.
+    new_shape
+        Matrix wanted.
+    separate
+        Axis that is resampled on its own, by nearest neighbour (`separate_axis`).
+    order
+        1 linear, 3 cubic spline.
+    dtype
+        Precision of the computation and of the result.
+
+    Raises
+    ------
+    ValueError
+        If an axis is empty.
+    """
+    shape = data.shape
+    if min(*shape, *new_shape) < 1:
+        raise ValueError(f"cannot resample shape {shape} to {tuple(new_shape)}")
+    values: Floats = data.astype(dtype)
+    if tuple(shape) == tuple(new_shape):
+        return values
+    matrices = [
+        None if axis == separate or size == new else resize_matrix(size, new, order)
+        for axis, (size, new) in enumerate(zip(shape, new_shape, strict=True))
+    ]
+    # nnU-Net clips what it resizes in one piece: the volume, or each slice across the separate axis
+    across = tuple(axis for axis in range(3) if axis != separate)
+    low, high = values.min(axis=across, keepdims=True), values.max(axis=across, keepdims=True)
+    resampled = np.clip(apply_matrices(matrices, values), low, high)
+    if separate is not None and shape[separate] != new_shape[separate]:
+        resampled = resampled.take(nearest_samples(shape[separate], new_shape[separate]), axis=separate)
+    return resampled
+
+
+def labels_from_scores(
+    scores: Iterable[NDArray[np.floating] | torch.Tensor],
+    new_shape: Sequence[int],
+    *,
+    separate: int | None = None,
+) -> NDArray[np.uint8]:
+    """Resample class scores linearly and take the class with the largest, one class in memory at a time.
+
+    Equal to nnU-Net's resampling of all scores followed by argmax, up to rounding in float32.
+
+    Parameters
+    ----------
+    scores
+        Array or tensor of shape (classes, x, y, z), or one (x, y, z) after the other, any floating-point type. Tensors
+        are computed on their own device.
+    new_shape
+        Matrix wanted, over the same box.
+    separate
+        Axis that is resampled on its own, by nearest neighbour (`separate_axis`).
+
+    Returns
+    -------
+    Label map of shape `new_shape`; of equal scores the lowest class wins, as with argmax.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite, if there is no class, or more than 256.
+    """
+    size = x, y, z = new_shape[0], new_shape[1], new_shape[2]
+    best = labels = torch.empty(0)
+    for label, score in enumerate(scores):
+        values = torch.as_tensor(score).to(torch.float32)
+        if label > np.iinfo(np.uint8).max:
+            raise ValueError("more than 256 classes")
+        if not torch.isfinite(values.sum()):  # the sum of finite half-precision scores is finite
+            raise ValueError(f"the scores of class {label} are not finite")
+        if label == 0:
+            best = torch.full(size, -torch.inf, device=values.device)
+            labels = torch.zeros(size, dtype=torch.uint8, device=values.device)
+        if separate is not None and values.shape[separate] != size[separate]:
+            nearest = torch.from_numpy(nearest_samples(values.shape[separate], size[separate])).to(values.device)
+            values = values.index_select(separate, nearest)
+        # half-pixel centres and repeated edges, as in skimage's `resize` of order 1 and mode `edge`
+        if values.shape[1:] != (y, z):
+            values = functional.interpolate(values[None], (y, z), mode="bilinear", align_corners=False)[0]
+        left, right, weights = linear_taps(values.shape[0], x, values.device)
+        block = 4 if values.device.type == "cpu" else x  # planes; so few stay in the cache from here to the end
+        for start in range(0, x, block):
+            part = slice(start, start + block)
+            planes = torch.lerp(values[left[part]], values[right[part]], weights[part])
+            labels[part].masked_fill_(planes > best[part], label)
+            torch.maximum(best[part], planes, out=best[part])
+    if not labels.numel():
+        raise ValueError("no class")
+    found: NDArray[np.uint8] = labels.cpu().numpy()
+    return found
+
+
+def _positions(affine: Affine, size: int, other: Affine, axis: int) -> NDArray[np.float64]:
+    """Centres of `size` voxels of the grid `affine` on one axis, in voxels of the grid `other`."""
+    centres = affine[axis, 3] + affine[axis, axis] * np.arange(size)
+    positions: NDArray[np.float64] = (centres - other[axis, 3]) / other[axis, axis]
+    return positions
+
+
+def _check_axis_aligned(*affines: Affine) -> None:
+    for affine in affines:
+        spacing = np.diag(affine)[:3]
+        if np.any(spacing <= 0) or not np.allclose(affine[:3, :3], np.diag(spacing), atol=1e-3 * spacing.min()):
+            raise ValueError(f"the axes of the image are not those of RAS+: {affine[:3, :3].tolist()}")
+
+
+def resample_to_spacing(
+    data: NDArray[np.generic], affine: Affine, spacing_mm: Sequence[float]
+) -> tuple[NDArray[np.float32], Affine]:
+    """Resample an image to another spacing by cubic splines, keeping the centre of its first voxel.
+
+    Matrix and place are those of TPTBox's `rescale` (size times old over new spacing, rounded); beyond the last centre
+    the edge is repeated. Nothing is clipped.
+
+    Parameters
+    ----------
+    data
+        Shape (x, y, z), RAS+.
+    affine
+        4x4, axis-aligned, voxel index (centre) to RAS mm.
+    spacing_mm
+        Wanted, (x, y, z).
+
+    Returns
+    -------
+    The float32 image and its affine; the image as it was where all spacings agree within 0.001 mm.
+
+    Raises
+    ------
+    ValueError
+        If the image is not axis-aligned RAS+, or a spacing is not positive.
+    """
+    _check_axis_aligned(affine)
+    wanted = np.asarray(spacing_mm, dtype=np.float64)
+    if wanted.shape != (3,) or not np.all(wanted > 0):
+        raise ValueError(f"not a spacing: {spacing_mm}")
+    spacing = np.diag(affine)[:3]
+    values: NDArray[np.float32] = data.astype(np.float32)
+    if np.all(np.abs(spacing - wanted) < EQUAL_SPACING_MM):
+        return values, affine.copy()
+    new_affine: Affine = np.diag([*wanted, 1.0])
+    new_affine[:3, 3] = affine[:3, 3]
+    matrices: list[NDArray[np.float64] | None] = []
+    for axis, size in enumerate(data.shape):
+        new_size = max(int(np.rint(size * spacing[axis] / wanted[axis])), 1)
+        positions = _positions(new_affine, new_size, affine, axis)
+        matrices.append(cubic_matrix(positions, size))
+    return apply_matrices(matrices, values).astype(np.float32, copy=False), new_affine
+
+
+def labels_to_grid(
+    labels: NDArray[np.generic], affine: Affine, new_shape: Sequence[int], new_affine: Affine
+) -> NDArray[np.generic]:
+    """Bring a label map to another axis-aligned grid by nearest neighbour.
+
+    Up to one and a half voxels beyond its outermost centres the label map is continued: so much of the image may be cut
+    off where `resample_to_spacing` keeps the first centre and rounds the matrix. Further out the label is 0.
+
+    Parameters
+    ----------
+    labels
+        Shape (x, y, z), integers.
+    affine, new_affine
+        4x4, voxel index (centre) to RAS mm, of the label map and of the grid wanted.
+    new_shape
+        Matrix wanted.
+
+    Raises
+    ------
+    ValueError
+        If a grid is not axis-aligned RAS+.
+    """
+    _check_axis_aligned(affine, new_affine)
+    for axis, size in enumerate(new_shape):
+        positions = _positions(new_affine, size, affine, axis)
+        last = labels.shape[axis] - 1
+        indices = np.clip(np.floor(positions + 0.5).astype(np.intp), 0, last)
+        outside = (positions < -1.5) | (positions > last + 1.5)
+        labels = labels.take(indices, axis=axis)
+        labels[(slice(None),) * axis + (outside,)] = 0
+    return labels

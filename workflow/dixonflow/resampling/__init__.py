@@ -1,0 +1,1 @@
+"""The parts of resampling: interpolation along one axis."""

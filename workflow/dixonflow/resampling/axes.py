@@ -1,0 +1,73 @@
+"""Interpolation along one axis: matrices, nearest samples and linear taps.
+
+The matrices are scipy's own, made by interpolating unit vectors, so that applying one to an axis gives scipy's numbers.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Order = Literal[1, 3]
+Floats = NDArray[np.floating]
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(size: int, new_size: int, order: Order) -> NDArray[np.float64]:
+    """Matrix (new_size, size) that resizes one axis with outer edges aligned, as skimage does in mode `edge`."""
+    unit = np.eye(size)
+    rows = [ndimage.zoom(row, new_size / size, order=order, mode="nearest", grid_mode=True) for row in unit]
+    matrix = without_traces(np.stack(rows, axis=1))
+    matrix.setflags(write=False)
+    return matrix
+
+
+def without_traces(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Set weights too small to matter to 0: a spline's fade into subnormal numbers, which are very slow to multiply."""
+    return np.where(np.abs(matrix) < 1e-15, 0.0, matrix)
+
+
+def cubic_matrix(positions: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Matrix (positions, size) of the cubic spline through `size` samples at `positions`; edges are repeated."""
+    rows = [ndimage.map_coordinates(row, [positions], order=3, mode="nearest") for row in np.eye(size)]
+    return without_traces(np.stack(rows, axis=1))
+
+
+def apply_matrices(matrices: Sequence[NDArray[np.float64] | None], data: Floats) -> Floats:
+    """Multiply each axis of `data` with its matrix, None for an axis that stays; shape (x, y, z)."""
+    if data.flags.f_contiguous and not data.flags.c_contiguous:
+        return apply_matrices(matrices[::-1], data.T).T
+    # axes that shrink come first, those that grow last: less to multiply
+    by_growth = sorted(
+        (matrix.shape[0] / matrix.shape[1], axis) for axis, matrix in enumerate(matrices) if matrix is not None
+    )
+    for _, axis in by_growth:
+        matrix = np.asarray(matrices[axis], dtype=data.dtype)
+        x, y, z = data.shape
+        if axis == 0:
+            data = (matrix @ data.reshape(x, y * z)).reshape(-1, y, z)
+        elif axis == 1:
+            data = np.matmul(matrix, data)
+        else:
+            data = (data.reshape(x * y, z) @ matrix.T).reshape(x, y, -1)
+    return data
+
+
+def nearest_samples(size: int, new_size: int) -> NDArray[np.intp]:
+    """Index of the sample nearest to each new voxel, outer edges aligned."""
+    positions = size / new_size * (np.arange(new_size) + 0.5) - 0.5
+    samples: NDArray[np.float64] = ndimage.map_coordinates(np.arange(float(size)), [positions], order=0, mode="nearest")
+    return samples.astype(np.intp)
+
+
+def linear_taps(size: int, new_size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Samples left and right of each new plane, and the weight of the right one, shape (new_size, 1, 1)."""
+    positions = np.clip(size / new_size * (np.arange(new_size) + 0.5) - 0.5, 0, size - 1)
+    left = np.floor(positions).astype(np.intp)
+    taps = left, np.minimum(left + 1, size - 1), (positions - left).astype(np.float32)[:, None, None]
+    first, second, weights = (torch.from_numpy(tap).to(device) for tap in taps)
+    return first, second, weights

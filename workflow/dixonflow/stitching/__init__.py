@@ -1,0 +1,1 @@
+"""The parts of stitching: the common grid, blending weights and the comparison of overlapping stations."""
