@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from dixonflow.components import ComponentLimit, Dropped, drop_surplus, find_components, keep_largest
+
+SHAPE = (5, 4, 6)
+VOLUMES = arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 0, 1, 2, 7]))
+STRUCTURES = {6: ndimage.generate_binary_structure(3, 1), 26: np.ones((3, 3, 3))}
+
+
+def line(*runs: tuple[int, int]) -> np.ndarray:
+    """Volume of one row along x: pairs of label and length."""
+    return np.repeat([label for label, _ in runs], [length for _, length in runs]).astype(np.uint8)[:, None, None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(VOLUMES, st.sampled_from([6, 26]), st.sampled_from("CF"))
+def test_components_are_those_of_scipy(volume, connectivity, order):
+    components = find_components(np.array(volume, order=order), connectivity)
+    for label in (1, 2, 7):
+        theirs, count = ndimage.label(volume == label, STRUCTURES[connectivity])
+        expected = sorted(np.bincount(theirs.ravel())[1:].tolist())
+        ids = components.of(label)
+        assert len(ids) == count
+        assert sorted(components.voxels[ids].tolist()) == expected
+    assert components.voxels.sum() == volume.size
+    everything = components.positions(np.arange(len(components.label)) > 0)
+    assert sorted(everything.tolist()) == np.flatnonzero(volume.ravel(order=components.order)).tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(VOLUMES)
+def test_keep_largest_leaves_one_component_whatever_the_layout(volume):
+    kept = keep_largest(volume, {1, 7})
+    for label in (1, 7):
+        theirs, count = ndimage.label(volume == label, STRUCTURES[6])
+        if count:
+            sizes = np.bincount(theirs.ravel())[1:]
+            first = 1 + int(np.argmax(sizes))  # scipy numbers in C order, so the first largest is the tie rule's
+            assert np.array_equal(kept == label, theirs == first)
+    assert np.array_equal(kept == 2, volume == 2)
+    assert np.array_equal(kept, keep_largest(np.asfortranarray(volume), {1, 7}))
+    assert np.array_equal(kept, keep_largest(np.repeat(volume, 2, axis=0)[::2], {1, 7}))
+
+
+def test_components_touching_by_an_edge_are_one_for_counting_and_two_for_the_largest():
+    volume = np.zeros((4, 4, 1), np.uint8)
+    volume[0, 0] = volume[1, 1] = volume[2, 1] = 3
+    assert len(find_components(volume, 26).of(3)) == 1
+    assert len(find_components(volume, 6).of(3)) == 2
+    assert keep_largest(volume, {3}).sum() == 6
+
+
+def test_neighbouring_labels_are_not_connected():
+    assert len(find_components(line((1, 2), (2, 3), (1, 2))).of(1)) == 2
+
+
+def test_surplus_is_dropped_at_the_threshold_and_not_above():
+    volume = line((1, 5), (0, 1), (1, 2), (0, 1), (1, 3))
+    limits = {1: ComponentLimit(1, 1, 4.0)}
+    result, dropped = drop_surplus(volume, limits, 2.0, spare_largest=True)
+    assert np.array_equal(result, line((1, 5), (0, 4), (1, 3)))
+    assert dropped == [Dropped(1, found=3, components=1, voxels=2)]
+    result, _ = drop_surplus(volume, {1: ComponentLimit(1, 1, 3.9999)}, 2.0, spare_largest=True)
+    assert np.array_equal(result, line((1, 5), (0, 4), (1, 3))), "a threshold rounded to 0.0001 mm3 counts the same"
+    result, dropped = drop_surplus(volume, {1: ComponentLimit(1, 1, 3.0)}, 2.0, spare_largest=True)
+    assert np.array_equal(result, volume)
+    assert dropped == []
+
+
+def test_allowed_counts_are_left_alone():
+    volume = line((1, 5), (0, 1), (1, 2))
+    result, dropped = drop_surplus(volume, {1: ComponentLimit(1, 2, 1e9)}, 1.0, spare_largest=False)
+    assert np.array_equal(result, volume)
+    assert dropped == []
+    assert result is not volume
+
+
+def test_too_few_components_are_dropped_as_published_or_spared():
+    volume = line((4, 3), (0, 2), (5, 2))
+    limits = {4: ComponentLimit(2, 2, 10.0)}
+    published, dropped = drop_surplus(volume, limits, 1.0, spare_largest=False)
+    assert not (published == 4).any()
+    assert dropped == [Dropped(4, found=1, components=1, voxels=3)]
+    spared, dropped = drop_surplus(volume, limits, 1.0, spare_largest=True)
+    assert np.array_equal(spared, volume)
+    assert dropped == []
+
+
+def test_the_published_rule_deletes_every_component_under_the_threshold():
+    volume = line((1, 2), (0, 1), (1, 4))
+    limits = {1: ComponentLimit(1, 1, 4.0)}
+    assert not drop_surplus(volume, limits, 1.0, spare_largest=False)[0].any()
+    assert np.array_equal(drop_surplus(volume, limits, 1.0, spare_largest=True)[0], line((0, 3), (1, 4)))
+
+
+def test_uint16_labels_above_255():
+    volume = line((1, 2), (0, 1), (1, 1)).astype(np.uint16) * 300
+    assert keep_largest(volume, {300}).dtype == np.uint16
+    assert keep_largest(volume, {300}).sum() == 600
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 2), np.int16)])
+def test_what_is_not_a_label_map_is_refused(wrong):
+    with pytest.raises(ValueError, match="label map"):
+        find_components(wrong)

@@ -1,0 +1,180 @@
+"""Volumes, fat and quality of one scan, as rows of the tables."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dixonflow.components import Labels
+from dixonflow.measures.definitions import (
+    INTRAMUSCULAR_FAT_THRESHOLD,
+    MEASURES,
+    SIGNAL_STATISTICS,
+    MissingReason,
+)
+from dixonflow.measures.field_of_view import StationBox
+from dixonflow.measures.histogram import Distribution
+from dixonflow.measures.quality import CheckedScan, quality_rows
+from dixonflow.measures.structures import Structure, structures_of
+from dixonflow.measures.tally import Images, Tally, tally
+from dixonflow.model import Model
+from dixonflow.station import Affine
+from dixonflow.vocabulary import Contrast, Grade
+
+MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "grade", "missing_reason", "model")
+QUALITY_COLUMNS = ("check", "value", "threshold", "grade")
+
+_VOLUMES = ("volume", "lean_volume", "intramuscular_fat_volume")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows of one scan, without its ids.
+
+    Attributes
+    ----------
+    measurements
+        One row per structure and measure of the registry, columns `MEASUREMENT_COLUMNS`. `value` is null exactly where
+        `missing_reason` is given, and then `grade` is null too.
+    quality
+        One row per check, columns `QUALITY_COLUMNS`.
+    """
+
+    measurements: pd.DataFrame
+    quality: pd.DataFrame
+
+
+def measure(
+    labels: Labels,
+    images: Images,
+    affine: Affine,
+    station_boxes: Sequence[StationBox],
+    model: Model,
+    *,
+    overlap_residual: float | None = None,
+) -> Measured:
+    """Measure every structure of a model in one scan and run the quality checks.
+
+    Grades of measurements: *fail* where the structure is smaller than its published cut-off (all its measures; the
+    values are kept, so that the cut-off can be questioned); *review* for volumes of a structure that the field of view
+    cuts, unless it is one that leaves every scan by design, and for volumes of a composite one of whose parts was not
+    found; else *pass*.
+
+    Parameters
+    ----------
+    labels
+        Final label map (x, y, z), uint8 or uint16.
+    images
+        The four stitched contrasts on the same grid; integers are counted fastest.
+    affine
+        4x4, voxel index (centre) to RAS mm, diagonal and positive.
+    station_boxes
+        Outer box of every station; together they are the field of view. Labels outside are not measured.
+    model
+        The model behind the label map.
+    overlap_residual
+        Largest relative difference between overlapping stations as the stitch report has it; None where no stations
+        overlap.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a contrast is missing, the affine is not diagonal and positive, no station box meets the grid,
+        an image holds values that are not finite, or the label map a label that the model does not have.
+    """
+    counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
+    columns: dict[str, list[Any]] = {column: [] for column in MEASUREMENT_COLUMNS}
+    for structure in structures_of(model):
+        values = dict(_values(structure, counts))
+        for name, definition in MEASURES.items():
+            value = values[name]
+            missing = isinstance(value, MissingReason)
+            row = (
+                structure.name,
+                name,
+                None if missing else value,
+                definition.unit,
+                definition.key,
+                None if missing else _grade(structure, name, counts).value,
+                str(value) if missing else None,
+                model.name,
+            )
+            for column, entry in zip(MEASUREMENT_COLUMNS, row, strict=True):
+                columns[column].append(entry)
+    scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual)
+    quality = [(row.check, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
+    return Measured(
+        _frame(columns), _frame(dict(zip(QUALITY_COLUMNS, map(list, zip(*quality, strict=True)), strict=True)))
+    )
+
+
+def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """Make a table with types that tell null from NaN."""
+    text, number = pd.StringDtype("pyarrow", na_value=pd.NA), pd.Float64Dtype()
+    types = {name: number if name in ("value", "threshold") else text for name in columns}
+    return pd.DataFrame({name: pd.Series(values, dtype=types[name]) for name, values in columns.items()})
+
+
+def _values(structure: Structure, counts: Tally) -> Iterator[tuple[str, float | MissingReason]]:
+    """Give every measure of a structure: a finite number, or why there is none."""
+    regions = list(structure.regions)
+    voxels = int(counts.voxels[regions].sum())
+    absent = None
+    if not counts.labelled[regions].any():
+        absent = MissingReason.NOT_FOUND
+    elif not voxels:
+        absent = MissingReason.OUTSIDE_FIELD_OF_VIEW
+    values = _present_values(regions, voxels, counts) if absent is None else ((name, absent) for name in MEASURES)
+    for name, value in values:
+        if name in ("lean_volume", "intramuscular_fat_volume") and not structure.is_muscle:
+            yield name, MissingReason.NOT_APPLICABLE
+        else:
+            yield name, value
+
+
+def _present_values(regions: list[int], voxels: int, counts: Tally) -> Iterator[tuple[str, float | MissingReason]]:
+    ml = counts.voxel_mm3 / 1000
+    yield "volume", voxels * counts.voxel_mm3 / 1000
+    yield "coverage_fraction", counts.surface.uncut_share(regions)
+    signal = {contrast: counts.signal[contrast].of(regions) for contrast in Contrast}
+    yield "fat_fraction", _ratio_of_sums(signal[Contrast.FAT].total, signal[Contrast.WATER].total)
+    whole, eroded = counts.fat.of(regions), counts.fat.eroded_of(regions)
+    yield from _centre("fat_fraction", whole, MissingReason.BELOW_NOISE_FLOOR)
+    thin = not counts.fat.eroded_voxels[regions].any()
+    yield from _centre(
+        "fat_fraction_eroded", eroded, MissingReason.TOO_THIN if thin else MissingReason.BELOW_NOISE_FLOOR
+    )
+    yield "signal_voxel_fraction", whole.size / voxels
+    lean = whole.count_below(INTRAMUSCULAR_FAT_THRESHOLD)
+    yield "lean_volume", lean * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
+    yield "intramuscular_fat_volume", (whole.size - lean) * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
+    for contrast, distribution in signal.items():
+        for statistic in SIGNAL_STATISTICS:
+            if statistic.quantile is not None:
+                value = distribution.quantile(statistic.quantile)
+            else:
+                value = distribution.mean if statistic.name == "mean" else distribution.sd
+            yield f"{contrast.value}_{statistic.name}", value
+
+
+def _ratio_of_sums(fat: float, water: float) -> float | MissingReason:
+    if min(fat, water) < 0 or fat + water == 0:  # negative sums: not magnitude images
+        return MissingReason.NO_SIGNAL
+    return fat / (fat + water)
+
+
+def _centre(name: str, fractions: Distribution, reason: MissingReason) -> Iterator[tuple[str, float | MissingReason]]:
+    yield f"{name}_mean", fractions.mean if fractions.size else reason
+    yield f"{name}_median", fractions.quantile(0.5) if fractions.size else reason
+
+
+def _grade(structure: Structure, name: str, counts: Tally) -> Grade:
+    regions = list(structure.regions)
+    voxels = counts.voxels[regions]
+    if structure.lower_cutoff_ml is not None and voxels.sum() * counts.voxel_mm3 / 1000 < structure.lower_cutoff_ml:
+        return Grade.FAIL
+    cut = counts.surface.cut_mm2(regions) > 0 and not structure.cut_by_design
+    if name in _VOLUMES and (cut or not voxels.all()):
+        return Grade.REVIEW
+    return Grade.PASS

@@ -1,0 +1,137 @@
+"""The quality checks: what each one means, its threshold, and its verdict."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dixonflow.vocabulary import Grade
+
+
+@dataclass(frozen=True)
+class CheckDefinition:
+    """What a quality check is.
+
+    Attributes
+    ----------
+    name
+        As in the column `check`.
+    unit
+        `mm`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+    definition
+        How the value comes about, for a reader of the tables.
+    passes
+        Side of the threshold on which the check passes; the threshold itself passes `at_least` and `at_most`, not
+        `above`.
+    threshold
+        None for a value that is reported without a verdict.
+    otherwise
+        Grade on the other side.
+    needs
+        Structures it looks at.
+    source
+        Where the threshold comes from.
+    """
+
+    name: str
+    unit: str
+    definition: str
+    passes: Literal["at_least", "at_most", "above"] = "at_least"
+    threshold: float | None = None
+    otherwise: Grade = Grade.REVIEW
+    needs: tuple[str, ...] = ()
+    source: str = "DixonFlow"
+
+    def grade(self, value: float) -> Grade:
+        """Verdict on a value."""
+        if self.threshold is None:
+            return Grade.PASS
+        passed = {
+            "at_least": value >= self.threshold,
+            "at_most": value <= self.threshold,
+            "above": value > self.threshold,
+        }[self.passes]
+        return Grade.PASS if passed else self.otherwise
+
+
+_CHECKS = (
+    CheckDefinition(
+        "liver_right_of_spleen",
+        "mm",
+        "Distance of the liver's centroid to the right of the spleen's. Zero or less: the image or the labels are "
+        "mirrored.",
+        "above",
+        0.0,
+        Grade.FAIL,
+        ("liver", "spleen"),
+    ),
+    CheckDefinition(
+        "kidney_sides",
+        "mm",
+        "Distance of the right kidney's centroid to the right of the left kidney's. Zero or less: the sides are "
+        "exchanged.",
+        "above",
+        0.0,
+        Grade.FAIL,
+        ("kidney_right", "kidney_left"),
+    ),
+    CheckDefinition(
+        "kidney_volume_ratio",
+        "1",
+        "Volume of the smaller kidney over that of the larger.",
+        "at_least",
+        0.5,
+        needs=("kidney_right", "kidney_left"),
+    ),
+    CheckDefinition(
+        "subcutaneous_fat_fraction",
+        "1",
+        "Lowest signal fat fraction (ratio of sums) of subcutaneous fat in any one station. Low: water and fat may "
+        "be exchanged there.",
+        "at_least",
+        0.5,
+        Grade.FAIL,
+        ("subcutaneous_fat",),
+    ),
+    CheckDefinition("structures_found", "1", "Share of the model's structures that were found.", "at_least", 0.9),
+    CheckDefinition(
+        "labelled_signal",
+        "1",
+        "Share of the voxels with signal (F + W at or above the noise floor) inside the field of view that carry a "
+        "label.",
+        "at_least",
+        0.8,
+    ),
+    CheckDefinition(
+        "labels_outside_field_of_view",
+        "1",
+        "Share of the labelled voxels that lie outside all stations. They are not measured.",
+        "at_most",
+        0.001,
+    ),
+    CheckDefinition(
+        "noise_level",
+        "",
+        "Standard deviation of the noise per channel of the in-phase image: median signal of unlabelled voxels in "
+        "the four corners of the axial planes, divided by sqrt(2 ln 2). 0: the scanner set the background to zero. "
+        "Reported without a verdict.",
+        source="Rayleigh noise of magnitude images: Gudbjartsson and Patz 1995, Magn Reson Med 34:910",
+    ),
+    CheckDefinition(
+        "signal_to_noise",
+        "1",
+        "Median in-phase signal of all labelled voxels over the noise level.",
+        "at_least",
+        5.0,
+        source="Rose criterion: A. Rose 1948, J Opt Soc Am 38:196",
+    ),
+    CheckDefinition(
+        "overlap_residual",
+        "1",
+        "Largest relative difference of in-phase signal between two overlapping stations after intensity matching "
+        "(sum of absolute differences over sum of means). Large: movement between stations.",
+        "at_most",
+        0.3,
+    ),
+)
+
+CHECKS: dict[str, CheckDefinition] = {check.name: check for check in _CHECKS}
+"""All checks by name, in the order of the tables."""

@@ -1,0 +1,161 @@
+"""The one place that says what a measure is. The dictionary of the tables is generated from it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dixonflow.vocabulary import Contrast
+
+NOISE_FLOOR_SIGMAS = 5.0
+"""A voxel has signal where F + W is at least this many times the noise level (Rose criterion, A. Rose, J. Opt. Soc. Am.
+38, 1948)."""
+
+FAT_FRACTION_STEPS = 10_000
+"""Voxel fat fractions are resolved to 1 / this."""
+
+INTRAMUSCULAR_FAT_THRESHOLD = 0.5
+"""Voxel fat fraction from which a muscle voxel counts as fat."""
+
+
+class MissingReason(StrEnum):
+    """Why a measurement has no value."""
+
+    NOT_FOUND = "not_found"
+    OUTSIDE_FIELD_OF_VIEW = "outside_field_of_view"
+    NO_SIGNAL = "no_signal"
+    BELOW_NOISE_FLOOR = "below_noise_floor"
+    TOO_THIN = "too_thin"
+    NOT_APPLICABLE = "not_applicable"
+
+
+MISSING_REASON_DESCRIPTIONS: dict[MissingReason, str] = {
+    MissingReason.NOT_FOUND: "the label map holds no voxel of the structure",
+    MissingReason.OUTSIDE_FIELD_OF_VIEW: "every voxel of the structure lies outside all stations",
+    MissingReason.NO_SIGNAL: "the water and fat images hold no signal in the structure",
+    MissingReason.BELOW_NOISE_FLOOR: "no voxel of the structure reaches the noise floor",
+    MissingReason.TOO_THIN: "nothing is left of the structure after erosion by one voxel",
+    MissingReason.NOT_APPLICABLE: "the measure is not defined for the structure",
+}
+
+
+@dataclass(frozen=True)
+class MeasureDefinition:
+    """What a measure is.
+
+    Attributes
+    ----------
+    name
+        As in the column `measure`.
+    unit
+        `mL`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+    definition
+        How the value comes about, for a reader of the tables.
+    source
+        Paper or project that the definition or its numbers come from, else `DixonFlow`.
+    version
+        Goes up when the definition changes.
+    """
+
+    name: str
+    unit: str
+    definition: str
+    source: str = "DixonFlow"
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        """Name with version, as in the column `definition`: `volume.v1`."""
+        return f"{self.name}.v{self.version}"
+
+
+@dataclass(frozen=True)
+class SignalStatistic:
+    """A statistic of the signal of one contrast inside a structure."""
+
+    name: str
+    words: str
+    quantile: float | None = None
+
+
+SIGNAL_STATISTICS = (
+    SignalStatistic("mean", "Mean"),
+    SignalStatistic("sd", "Standard deviation (divided by n)"),
+    SignalStatistic("median", "Median", 0.5),
+    SignalStatistic("p5", "5th percentile (linear interpolation)", 0.05),
+    SignalStatistic("p95", "95th percentile (linear interpolation)", 0.95),
+)
+
+_FIELD = "inside the field of view (voxel centre in at least one station)"
+_ABOVE = (
+    f"over voxels with signal: F + W at least {NOISE_FLOOR_SIGMAS:g} times the noise level of the scan (quality "
+    f"check noise_level); each ratio is rounded to {1 / FAT_FRACTION_STEPS:g} and limited to 0..1"
+)
+_ERODED = (
+    "the structure without its outermost voxels, those with a face next to anything else, to be free of partial "
+    "volume; for a composite, its parts are eroded one by one"
+)
+_MUSCLE = "of muscles: the parts of total_muscle, total_muscle itself, and composites of such parts"
+_AMRA = (
+    "limit between muscle tissue and fat: adipose tissue concentration of 50 % (West et al. 2018, PLoS ONE "
+    "13:e0192495, doi 10.1371/journal.pone.0192495), here applied to the signal fat fraction"
+)
+
+_MEASURES = (
+    MeasureDefinition(
+        "volume",
+        "mL",
+        f"Number of voxels of the structure {_FIELD}, times the voxel volume. Cut by the field of view where "
+        "coverage_fraction is below 1.",
+    ),
+    MeasureDefinition(
+        "coverage_fraction",
+        "1",
+        "1 minus the share of the structure's surface (voxel faces towards anything else, by area) that lies on the "
+        "edge of the field of view. 1: not cut; the smaller, the larger the cut surface. It is not the share of the "
+        "volume that was seen.",
+    ),
+    MeasureDefinition(
+        "fat_fraction",
+        "1",
+        "Signal fat fraction, main estimator: sum of F over sum of F + W, over all voxels of the structure. Not a "
+        "proton density fat fraction: no correction for T1, T2* or the fat spectrum.",
+    ),
+    MeasureDefinition("fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}."),
+    MeasureDefinition("fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}."),
+    MeasureDefinition("fat_fraction_eroded_mean", "1", f"As fat_fraction_mean, in the eroded structure: {_ERODED}."),
+    MeasureDefinition(
+        "fat_fraction_eroded_median", "1", f"As fat_fraction_median, in the eroded structure: {_ERODED}."
+    ),
+    MeasureDefinition(
+        "signal_voxel_fraction",
+        "1",
+        f"Share of the structure's voxels with signal: F + W at least {NOISE_FLOOR_SIGMAS:g} times the noise level "
+        "of the scan.",
+    ),
+    MeasureDefinition(
+        "lean_volume",
+        "mL",
+        f"Volume of the voxels with signal whose fat fraction F / (F + W) is below {INTRAMUSCULAR_FAT_THRESHOLD:g}, "
+        f"{_MUSCLE}.",
+        _AMRA,
+    ),
+    MeasureDefinition(
+        "intramuscular_fat_volume",
+        "mL",
+        "Volume of the voxels with signal whose fat fraction F / (F + W) is at least "
+        f"{INTRAMUSCULAR_FAT_THRESHOLD:g}, {_MUSCLE}.",
+        _AMRA,
+    ),
+    *(
+        MeasureDefinition(
+            f"{contrast.value}_{statistic.name}",
+            "",
+            f"{statistic.words} of the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. "
+            "Arbitrary units: comparable inside a scan, not between scanners.",
+        )
+        for contrast in Contrast
+        for statistic in SIGNAL_STATISTICS
+    ),
+)
+
+MEASURES: dict[str, MeasureDefinition] = {measure.name: measure for measure in _MEASURES}
+"""All measures by name, in the order of the tables."""

@@ -1,0 +1,133 @@
+"""How often each value occurs in each region, counted once; every statistic is exact and comes from the counts.
+
+Integer images of a moderate range, as stitched images are, are counted directly in a joint (region, value) table.
+Images of a wide range or of real numbers are sorted instead, which is slower and gives the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_TABLE_CELLS = 1 << 24
+"""Largest joint table (128 MiB); beyond it values are sorted."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Distinct values, ascending, and how often each occurs; shape (values,) both."""
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.intp]
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(self.counts.sum())
+
+    @property
+    def total(self) -> float:
+        """Sum over the voxels."""
+        return float(self.values @ self.counts)
+
+    @property
+    def mean(self) -> float:
+        """Mean. Raises ZeroDivisionError where there are no voxels."""
+        return self.total / self.size
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation, divided by n. Raises ZeroDivisionError where there are no voxels."""
+        return float(np.sqrt((self.values - self.mean) ** 2 @ self.counts / self.size))
+
+    def quantile(self, fraction: float) -> float:
+        """Quantile with linear interpolation between the two nearest voxels, as `numpy.quantile` has it.
+
+        Raises
+        ------
+        IndexError
+            Where there are no voxels.
+        """
+        position = fraction * (self.size - 1)
+        below = int(position)
+        ends = np.cumsum(self.counts)
+        low = self.values[np.searchsorted(ends, below, side="right")]
+        high = self.values[np.searchsorted(ends, min(below + 1, self.size - 1), side="right")]
+        return float(low + (high - low) * (position - below))
+
+    def count_below(self, limit: float) -> int:
+        """Number of voxels with a value below `limit`."""
+        return int(self.counts[self.values < limit].sum())
+
+
+@dataclass(frozen=True)
+class JointHistogram:
+    """Distinct values of every region, region after region.
+
+    Attributes
+    ----------
+    start
+        Where each region's entries begin, shape (regions + 1,).
+    values, counts
+        The entries, shape (entries,); ascending by value inside a region.
+    """
+
+    start: NDArray[np.intp]
+    values: NDArray[np.float64]
+    counts: NDArray[np.intp]
+
+    def of(self, regions: Sequence[int]) -> Distribution:
+        """Distribution over the union of regions."""
+        parts = [slice(self.start[region], self.start[region + 1]) for region in regions]
+        if len(parts) == 1:
+            return Distribution(self.values[parts[0]], self.counts[parts[0]])
+        values, place = np.unique(np.concatenate([self.values[part] for part in parts]), return_inverse=True)
+        counts = np.zeros(len(values), np.intp)
+        np.add.at(counts, place, np.concatenate([self.counts[part] for part in parts]))
+        return Distribution(values, counts)
+
+
+def joint_histogram(
+    region: NDArray[np.intp], values: NDArray[np.integer | np.floating], regions: int
+) -> JointHistogram:
+    """Count the values of every region.
+
+    Parameters
+    ----------
+    region
+        Region of each voxel, 0 to `regions` - 1, shape (voxels,).
+    values
+        Value of each voxel, shape (voxels,), integer or real.
+    regions
+        Number of regions.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite.
+    """
+    if not values.size:
+        return JointHistogram(np.zeros(regions + 1, np.intp), np.empty(0), np.empty(0, np.intp))
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("an image holds values that are not finite")
+    if np.issubdtype(values.dtype, np.integer) and (int(high) - int(low) + 1) * regions <= MAX_TABLE_CELLS:
+        return _counted(region, values, regions, int(low), int(high) - int(low) + 1)
+    distinct, place = np.unique(values, return_inverse=True)
+    keys, counts = np.unique(region * len(distinct) + place, return_counts=True)
+    start = np.searchsorted(keys, np.arange(regions + 1, dtype=np.int64) * len(distinct))
+    return JointHistogram(start, distinct[keys % len(distinct)].astype(np.float64), counts)
+
+
+def _counted(
+    region: NDArray[np.intp], values: NDArray[np.integer | np.floating], regions: int, low: int, width: int
+) -> JointHistogram:
+    cells = region * width
+    np.add(cells, values, out=cells, casting="unsafe")  # integers that fit
+    if low:
+        cells -= low
+    table = np.bincount(cells, minlength=regions * width)
+    filled = np.flatnonzero(table)
+    start = np.searchsorted(filled, np.arange(regions + 1) * width)
+    return JointHistogram(start, (filled % width + low).astype(np.float64), table[filled])

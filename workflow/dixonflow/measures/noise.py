@@ -1,0 +1,48 @@
+"""The noise level of a scan, from the air around the body."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+CORNER_SHARE = 8
+"""The air is looked for in the four edges of the volume along z: the outer 1 / this of the voxels in x and in y."""
+
+MIN_AIR_VOXELS = 500
+"""With fewer voxels of air there is no noise level."""
+
+
+def noise_level(
+    in_phase: NDArray[np.generic], unlabelled: NDArray[np.bool_], inside: NDArray[np.bool_] | None
+) -> float | None:
+    """Estimate the standard deviation of the noise in each of the two channels of the in-phase image.
+
+    In air a magnitude image is Rayleigh distributed (Gudbjartsson and Patz 1995, Magn Reson Med 34:910), with median
+    sigma * sqrt(2 ln 2). The median is taken over unlabelled voxels in the four corners of all axial planes, so that up
+    to half of them may be artefact.
+
+    Parameters
+    ----------
+    in_phase
+        Image (x, y, z).
+    unlabelled
+        Voxels without a label, same shape.
+    inside
+        Voxels inside the field of view, same shape, or None where all are.
+
+    Returns
+    -------
+    float or None
+        Sigma in units of the image; 0 where the scanner has set the background to zero, None where there is too little
+        air.
+    """
+    nx, ny = (max(size // CORNER_SHARE, 1) for size in in_phase.shape[:2])
+    samples = []
+    for x in (slice(None, nx), slice(-nx, None)):
+        for y in (slice(None, ny), slice(-ny, None)):
+            air = unlabelled[x, y] if inside is None else unlabelled[x, y] & inside[x, y]
+            samples.append(in_phase[x, y][air])
+    values = np.concatenate(samples)
+    if len(values) < MIN_AIR_VOXELS:
+        return None
+    return float(max(np.median(values), 0) / math.sqrt(2 * math.log(2)))

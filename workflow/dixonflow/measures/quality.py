@@ -1,0 +1,157 @@
+"""The quality checks of one scan."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.components import Labels
+from dixonflow.measures.checks import CHECKS
+from dixonflow.measures.field_of_view import StationBox
+from dixonflow.measures.tally import Images, Tally
+from dixonflow.model import Model
+from dixonflow.station import Affine
+from dixonflow.vocabulary import Contrast, Grade
+
+
+@dataclass(frozen=True)
+class CheckedScan:
+    """What the checks look at.
+
+    Attributes
+    ----------
+    tally
+        Counts of the scan.
+    labels, images, affine, boxes, model
+        As `measure` takes them.
+    overlap_residual
+        Largest relative difference between overlapping stations; None where none overlap.
+    """
+
+    tally: Tally
+    labels: Labels
+    images: Images
+    affine: Affine
+    boxes: Sequence[StationBox]
+    model: Model
+    overlap_residual: float | None
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """Outcome of one check; columns of the table `quality` without the ids."""
+
+    check: str
+    value: float | None
+    threshold: float | None
+    grade: Grade
+
+
+def quality_rows(scan: CheckedScan) -> list[QualityRow]:
+    """Run all checks, in the order of `CHECKS`.
+
+    A check has no value, and passes, where it does not apply: the model does not have its structures, no stations
+    overlap, there is no noise. It has no value, and asks for a review, where its structures were not found or there is
+    too little to look at.
+    """
+    rows = []
+    for name, check in CHECKS.items():
+        result: float | Grade
+        if not set(check.needs) <= set(scan.model.structures):
+            result = Grade.PASS
+        elif not all(_voxels(scan, structure) for structure in check.needs):
+            result = Grade.REVIEW
+        else:
+            result = _RUN[name](scan)
+        if isinstance(result, Grade):
+            rows.append(QualityRow(name, None, check.threshold, result))
+        else:
+            rows.append(QualityRow(name, result, check.threshold, check.grade(result)))
+    return rows
+
+
+def _region(scan: CheckedScan, structure: str) -> int:
+    return 1 + sorted(scan.model.labels).index(scan.model.structures[structure])
+
+
+def _voxels(scan: CheckedScan, structure: str) -> int:
+    return int(scan.tally.voxels[_region(scan, structure)])
+
+
+def _mask(scan: CheckedScan, structure: str) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = scan.labels == scan.model.structures[structure]
+    return mask
+
+
+def _rightward_mm(scan: CheckedScan, first: str, second: str) -> float:
+    # the x axis of RAS+ grows to the right
+    centroids = []
+    for structure in (first, second):
+        voxels = np.count_nonzero(_mask(scan, structure), axis=(1, 2))
+        centroids.append(float(voxels @ np.arange(len(voxels)) / voxels.sum()))
+    return (centroids[0] - centroids[1]) * float(scan.affine[0, 0])
+
+
+def _kidney_volume_ratio(scan: CheckedScan) -> float:
+    sizes = sorted(_voxels(scan, kidney) for kidney in ("kidney_right", "kidney_left"))
+    return sizes[0] / sizes[1]
+
+
+def _subcutaneous_fat_fraction(scan: CheckedScan) -> float | Grade:
+    mask = _mask(scan, "subcutaneous_fat")
+    sums = [
+        np.array([float(image[:, :, plane][mask[:, :, plane]].sum(dtype=np.float64)) for plane in range(mask.shape[2])])
+        for image in (scan.images[Contrast.FAT], scan.images[Contrast.WATER])
+    ]
+    fractions = []
+    for box in scan.boxes:
+        planes = box.slices(mask.shape, scan.affine)[2]
+        fat, water = (float(values[planes].sum()) for values in sums)
+        if fat + water > 0:
+            fractions.append(fat / (fat + water))
+    return min(fractions) if fractions else Grade.REVIEW
+
+
+def _structures_found(scan: CheckedScan) -> float:
+    return float(np.count_nonzero(scan.tally.voxels[1:]) / len(scan.model.labels))
+
+
+def _labelled_signal(scan: CheckedScan) -> float | Grade:
+    signal = scan.tally.signal_voxels
+    return scan.tally.labelled_signal_voxels / signal if signal else Grade.REVIEW
+
+
+def _labels_outside(scan: CheckedScan) -> float | Grade:
+    labelled = int(scan.tally.labelled.sum())
+    return 1 - float(scan.tally.voxels.sum()) / labelled if labelled else Grade.REVIEW
+
+
+def _noise_level(scan: CheckedScan) -> float | Grade:
+    return Grade.REVIEW if scan.tally.noise_level is None else scan.tally.noise_level
+
+
+def _signal_to_noise(scan: CheckedScan) -> float | Grade:
+    noise = scan.tally.noise_level
+    signal = scan.tally.signal[Contrast.IN_PHASE].of(range(1, len(scan.model.labels) + 1))
+    if noise is None or not signal.size:
+        return Grade.REVIEW
+    return signal.quantile(0.5) / noise if noise else Grade.PASS
+
+
+def _overlap_residual(scan: CheckedScan) -> float | Grade:
+    return Grade.PASS if scan.overlap_residual is None else scan.overlap_residual
+
+
+_RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
+    "liver_right_of_spleen": lambda scan: _rightward_mm(scan, "liver", "spleen"),
+    "kidney_sides": lambda scan: _rightward_mm(scan, "kidney_right", "kidney_left"),
+    "kidney_volume_ratio": _kidney_volume_ratio,
+    "subcutaneous_fat_fraction": _subcutaneous_fat_fraction,
+    "structures_found": _structures_found,
+    "labelled_signal": _labelled_signal,
+    "labels_outside_field_of_view": _labels_outside,
+    "noise_level": _noise_level,
+    "signal_to_noise": _signal_to_noise,
+    "overlap_residual": _overlap_residual,
+}

@@ -1,0 +1,69 @@
+"""The structures that are measured: every label of the model and every composite of labels."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from dixonflow.model import Model
+
+ALL_MUSCLE = "total_muscle"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A label or a union of labels.
+
+    Attributes
+    ----------
+    name
+        As in the column `structure`.
+    regions
+        Its labels, as places (from 1) in the ascending list of the model's labels.
+    is_muscle
+        Whether all its labels are parts of `total_muscle`.
+    cut_by_design
+        Whether the field of view of a whole-body scan always cuts it.
+    lower_cutoff_ml
+        Volume under which its segmentation counts as failed, where one is published.
+    """
+
+    name: str
+    regions: tuple[int, ...]
+    is_muscle: bool
+    cut_by_design: bool
+    lower_cutoff_ml: float | None
+
+
+def structures_of(model: Model) -> list[Structure]:
+    """List the structures of a model: its labels in ascending order, then its composites as the model has them."""
+    place = {model.labels[label].name: number for number, label in enumerate(sorted(model.labels), start=1)}
+    muscles = set(model.composites.get(ALL_MUSCLE, ()))
+    parts = {name: (name,) for name in place} | dict(model.composites)
+    return [
+        Structure(
+            name,
+            tuple(place[part] for part in members),
+            set(members) <= muscles,
+            name in cut_by_design(),
+            lower_cutoffs_ml().get(name),
+        )
+        for name, members in parts.items()
+    ]
+
+
+@cache
+def lower_cutoffs_ml() -> dict[str, float]:
+    """Volume of each structure under which its segmentation counts as failed (source in the file)."""
+    return {row["structure"]: float(row["lower_cutoff_ml"]) for row in _rows("cutoffs.csv")}
+
+
+@cache
+def cut_by_design() -> frozenset[str]:
+    """Names of structures that leave the field of view in every scan (why: in the file)."""
+    return frozenset(row["structure"] for row in _rows("cut_by_design.csv"))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files("dixonflow.measures") / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))

@@ -1,0 +1,106 @@
+"""One label map from the label maps of the contrasts.
+
+As VIBESegmentator describes it (TotalVibeSegmentator run_TotalVibeSegmentator_multi.py): each contrast's map is
+cleaned, then structure groups are filled in a fixed order and inside a group contrast by contrast; what comes later
+fills only empty voxels. The order and the thresholds are the model's.
+"""
+
+from collections.abc import Mapping
+
+import fastremap
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.components import ComponentLimit, Labels, drop_surplus, keep_largest
+from dixonflow.model import Model
+from dixonflow.vocabulary import Contrast
+
+
+def merge(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float) -> Labels:
+    """Merge the label maps that a model predicted from each contrast.
+
+    First every map on its own: where the number of components of a structure is not allowed, components of at most its
+    per-contrast threshold are dropped (`model.keep_largest`: but never the largest); then single-piece structures keep
+    their largest component. Then voxel by voxel the first group in `model.group_order` that any of its contrasts has
+    there, in the order of `model.group_contrasts`.
+
+    Parameters
+    ----------
+    label_maps
+        Label map (x, y, z) of each contrast in `model.input_contrasts`, uint8 or uint16, all on one grid. They are not
+        changed.
+    model
+        Labels, groups and thresholds.
+    voxel_mm3
+        Volume of a voxel.
+
+    Returns
+    -------
+    Labels
+        New label map (x, y, z) of the same type.
+
+    Raises
+    ------
+    ValueError
+        If contrasts are missing or not the model's, grids differ, or a map holds a label that the model does not have.
+    """
+    _check(label_maps, model)
+    ranks, not_taken = _ranks(model)
+    first, *others = model.input_contrasts
+    merged = clean(label_maps[first], model, voxel_mm3)
+    best = ranks[first][merged]
+    merged[best == not_taken] = 0
+    for contrast in others:
+        cleaned = clean(label_maps[contrast], model, voxel_mm3)
+        rank = ranks[contrast][cleaned]
+        np.copyto(merged, cleaned, where=rank < best)
+        np.minimum(best, rank, out=best)
+    return merged
+
+
+def clean(labels: Labels, model: Model, voxel_mm3: float) -> Labels:
+    """Return one contrast's label map as it goes into the merge: surplus components dropped, single pieces made
+    single.
+    """
+    limits = {
+        label: ComponentLimit(rule.min_components, rule.max_components, rule.drop_mm3_per_contrast)
+        for label, rule in model.labels.items()
+    }
+    labels, _ = drop_surplus(labels, limits, voxel_mm3, spare_largest=model.keep_largest)
+    return keep_largest(labels, {label for label, rule in model.labels.items() if rule.single_piece})
+
+
+def _ranks(model: Model) -> tuple[dict[Contrast, NDArray[np.unsignedinteger]], int]:
+    """Place of each (label, contrast) in the filling order, by contrast and label, and the value of labels that are not
+    taken.
+    """
+    step = len(model.input_contrasts)
+    places = len(model.group_order) * step
+    dtype = np.min_scalar_type(places)  # small, because there is one value per voxel
+    tables = {contrast: np.full(65536, places, dtype) for contrast in model.input_contrasts}
+    for label, rule in model.labels.items():
+        for place, contrast in enumerate(model.contrasts_of(label)):
+            tables[contrast][label] = model.group_order.index(rule.group) * step + place
+    return tables, places
+
+
+def _check(label_maps: Mapping[Contrast, Labels], model: Model) -> None:
+    missing = [contrast.value for contrast in model.input_contrasts if contrast not in label_maps]
+    surplus = [contrast.value for contrast in label_maps if contrast not in model.input_contrasts]
+    if missing or surplus:
+        wanted = ", ".join(model.input_contrasts)
+        raise ValueError(f"model {model.name} merges {wanted}; missing: {missing}, not its own: {surplus}")
+    first = label_maps[model.input_contrasts[0]]
+    known = np.zeros(65536, bool)
+    known[[0, *model.labels]] = True
+    for contrast, labels in label_maps.items():
+        if labels.shape != first.shape or labels.dtype != first.dtype:
+            raise ValueError(
+                f"the label map of {contrast} is {labels.shape} {labels.dtype}, not {first.shape} {first.dtype}"
+            )
+        present = fastremap.unique(labels)
+        if not known[present].all():
+            unknown = present[~known[present]].tolist()
+            raise ValueError(
+                f"the label map of {contrast} holds labels that model {model.name} does not have: {unknown}"
+            )
