@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Shared machines are slow at times: how long an example takes says nothing about the code.
+settings.register_profile("dixonflow", deadline=None)
+settings.load_profile("dixonflow")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

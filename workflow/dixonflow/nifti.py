@@ -8,6 +8,7 @@ import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -49,7 +50,7 @@ class NiftiImage:
         4x4, voxel index (centre) to RAS mm.
     """
 
-    data: NDArray[np.generic]
+    data: NDArray[Any]
     affine: Affine
 
     @property
@@ -189,6 +190,20 @@ def read_nifti(path: Path) -> NiftiImage:
     orientation = io_orientation(affine)
     turned = affine @ inv_ornt_aff(orientation, data.shape)
     return NiftiImage(apply_orientation(data, orientation), turned)
+
+
+def read_labels(path: Path) -> tuple[NDArray[np.unsignedinteger], Affine]:
+    """Read a label map: array (x, y, z) of uint8 or uint16 in RAS+, and its affine.
+
+    Raises
+    ------
+    ScanExcluded
+        As `read_nifti`; `unreadable_file` also where the values are not of these types.
+    """
+    image = read_nifti(path)
+    if image.data.dtype not in (np.uint8, np.uint16):
+        raise _unreadable(path, f"a label map holds uint8 or uint16, not {image.data.dtype}")
+    return image.data, image.affine
 
 
 def write_nifti(path: Path, data: NDArray[np.generic], affine: ArrayLike) -> None:

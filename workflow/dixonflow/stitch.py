@@ -261,7 +261,7 @@ def write_stitched(stitched: Stitched, paths: Mapping[Contrast, Path]) -> None:
         write_nifti(paths[contrast], stitched.images[contrast], stitched.affine)
 
 
-def read_stitched(paths: Mapping[Contrast, Path]) -> tuple[dict[Contrast, NDArray[np.generic]], Affine]:
+def read_stitched(paths: Mapping[Contrast, Path]) -> tuple[dict[Contrast, NDArray[Any]], Affine]:
     """Read stitched images and check that they share one grid.
 
     Raises

@@ -12,7 +12,7 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ScanExcluded
 from dixonflow.measure import measure
 from dixonflow.measures.field_of_view import StationBox
-from dixonflow.nifti import read_nifti
+from dixonflow.nifti import read_labels
 from dixonflow.records import Record
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.shard import Done, StageWork
@@ -21,6 +21,7 @@ from dixonflow.stitch import read_stitched
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
+from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, Status
 
 
@@ -28,26 +29,27 @@ def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     results, model, shard = context.results, context.model, context.shard
     sheets = context.config.report.contact_sheets
-    raw_keys = {}
+    raw_keys: dict[ScanId, str] = {}
 
     def sheet(scan: ScanId) -> Path:
         return results.contact_sheets / sheet_name(scan, raw_keys[scan])
 
     def process(scan: ShardScan) -> Done:
         raw_keys[scan.scan] = scan.raw_key
-        labels = read_nifti(results.labels(scan.scan, model.name))
+        labels, _ = read_labels(results.labels(scan.scan, model.name))
         images, affine = read_stitched({contrast: results.stitched(scan.scan, contrast) for contrast in Contrast})
-        if images[Contrast.WATER].shape != labels.data.shape:
+        if images[Contrast.WATER].shape != labels.shape:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
         sidecar = json.loads(results.stitched_sidecar(scan.scan).read_text(encoding="utf-8"))
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
-        measured = measure(
-            labels.data, images, affine, boxes, model, overlap_residual=max(residuals) if residuals else None
-        )
+        measured = measure(labels, images, affine, boxes, model, overlap_residual=max(residuals) if residuals else None)
+        # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
+        for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
+            check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
         if sheets:
-            write_bytes(sheet(scan.scan), contact_sheet(images, labels.data, affine))
+            write_bytes(sheet(scan.scan), contact_sheet(images, labels, affine))
         return Done({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
 
     def outputs(scan: ScanId) -> list[Path]:
@@ -64,6 +66,10 @@ def work(context: StageContext) -> StageWork:
     return StageWork(stage=Stage.MEASURE, key=key, process=process, outputs=outputs, write_rows=write_rows)
 
 
+def _ids(scan: ScanId) -> dict[str, str]:
+    return {"participant_id": scan.participant, "session_id": scan.session}
+
+
 def _rows(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {str(name): column.astype(object).where(column.notna(), None).tolist() for name, column in table.items()}
 
@@ -72,7 +78,5 @@ def _table(records: Sequence[Record], name: str, columns: Sequence[str]) -> pd.D
     parts = [pd.DataFrame({column: [] for column in columns})]
     for record in records:
         if record.outcome.status is Status.OK:
-            scan = record.outcome.scan
-            ids = {"participant_id": scan.participant, "session_id": scan.session}
-            parts.append(pd.DataFrame(record.payload[name]).assign(**ids))
+            parts.append(pd.DataFrame(record.payload[name]).assign(**_ids(record.outcome.scan)))
     return pd.concat(parts[1:] or parts, ignore_index=True)[list(columns)]

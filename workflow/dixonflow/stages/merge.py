@@ -4,7 +4,7 @@ import numpy as np
 
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.merge import merge
-from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.nifti import read_labels, write_nifti
 from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.vocabulary import Stage
@@ -16,12 +16,12 @@ def work(context: StageContext) -> StageWork:
 
     def process(scan: ShardScan) -> Done:
         images = {
-            contrast: read_nifti(results.contrast_labels(shard, scan.scan, contrast))
+            contrast: read_labels(results.contrast_labels(shard, scan.scan, contrast))
             for contrast in context.model.input_contrasts
         }
-        affine = next(iter(images.values())).affine
+        _, affine = next(iter(images.values()))
         voxel_mm3 = float(np.prod(np.diag(affine)[:3]))
-        merged = merge({contrast: image.data for contrast, image in images.items()}, context.model, voxel_mm3)
+        merged = merge({contrast: labels for contrast, (labels, _) in images.items()}, context.model, voxel_mm3)
         write_nifti(results.merged(shard, scan.scan), merged, affine)
         return Done()
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.nifti import read_labels, write_nifti
 from dixonflow.postprocess import postprocess
 from dixonflow.provenance import versions
 from dixonflow.shard import Done, StageWork
@@ -20,9 +20,9 @@ def work(context: StageContext) -> StageWork:
     results, model = context.results, context.model
 
     def process(scan: ShardScan) -> Done:
-        merged = read_nifti(results.merged(context.shard, scan.scan))
-        voxel_mm3 = float(np.prod(np.diag(merged.affine)[:3]))
-        final = postprocess(merged.data, model, voxel_mm3)
+        merged, affine = read_labels(results.merged(context.shard, scan.scan))
+        voxel_mm3 = float(np.prod(np.diag(affine)[:3]))
+        final = postprocess(merged, model, voxel_mm3)
         sidecar = {
             "content_key": context.key(Stage.POSTPROCESS, scan),
             "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.input_contrasts],
@@ -31,7 +31,7 @@ def work(context: StageContext) -> StageWork:
             "removed_components": [asdict(removal) for removal in final.report],
             "versions": versions(),
         }
-        write_nifti(results.labels(scan.scan, model.name), final.labels, merged.affine)
+        write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
         write_json(results.labels_sidecar(scan.scan, model.name), sidecar)
         if not context.config.postprocess.keep_temporary:
             shutil.rmtree(results.temporary(context.shard, scan.scan))

@@ -45,8 +45,7 @@ class _Segmenter:
         image = stitched
         if self._context.model.resampling == "first":
             image = read_nifti(results.resampled(shard, scan, contrast))
-        spacing_mm = tuple(np.diag(image.affine)[:3].tolist())
-        predicted = self.predictor.predict(image.data.astype(np.float32), spacing_mm)
+        predicted = self.predictor.predict(image.data, image.spacing_mm)
         labels = self.lookup[predicted]
         if image is not stitched:
             labels = labels_to_grid(labels, image.affine, stitched.data.shape, stitched.affine)

@@ -1,0 +1,147 @@
+"""A session folder of a BIDS-like data set: which files are which, and what their headers say.
+
+NIfTI knows no contrast tag: here, and only here, the contrast comes from the file name.
+"""
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from dixonflow.cohort.archive import unreadable
+from dixonflow.cohort.arrange import Volume
+from dixonflow.cohort.geometry import unexpected, upright_grid, upright_rotation
+from dixonflow.errors import ScanExcluded
+from dixonflow.station import Affine
+from dixonflow.vocabulary import Contrast, Reason, ScanId
+
+_CONTRASTS = {contrast.acq: contrast for contrast in Contrast}
+_NAME = re.compile(
+    r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)_acq-(?P<acq>[a-z]+)"
+    r"(?:_chunk-(?P<chunk>[0-9]+))?_VIBE\.nii(?:\.gz)?"
+)
+
+
+@dataclass(frozen=True)
+class StationFile:
+    """One NIfTI file: contrast and station number from its name."""
+
+    path: Path
+    contrast: Contrast
+    chunk: int
+
+
+def image_paths(session: Path) -> list[Path]:
+    """All images of a session folder with the suffix VIBE, sorted by name."""
+    anat = session / "anat"
+    names = ("*_VIBE.nii", "*_VIBE.nii.gz")
+    return sorted(path for pattern in names for path in anat.glob(pattern) if not path.name.startswith("."))
+
+
+def station_files(session: Path, scan: ScanId) -> list[StationFile]:
+    """Files of a scan with what their names say.
+
+    Raises
+    ------
+    ScanExcluded
+        `missing_contrast` where there is no image, `unparsable_name` where a name does not follow the pattern,
+        `identity_mismatch` where a name is that of another scan.
+    """
+    files = []
+    for path in image_paths(session):
+        match = _NAME.fullmatch(path.name)
+        if match is None or match["acq"] not in _CONTRASTS:
+            acq = "|".join(_CONTRASTS)
+            message = f"the name of an image is not sub-*_ses-*_acq-({acq})[_chunk-*]_VIBE.nii.gz"
+            raise ScanExcluded(Reason.UNPARSABLE_NAME, message)
+        if (match["participant"], match["session"]) != (scan.participant, scan.session):
+            message = "an image bears the name of another participant or session than its folder"
+            raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
+        files.append(StationFile(path, _CONTRASTS[match["acq"]], int(match["chunk"] or 1)))
+    if not files:
+        raise ScanExcluded(Reason.MISSING_CONTRAST, "the session folder holds no image *_VIBE.nii.gz")
+    return files
+
+
+def session_fingerprint(session: Path) -> str:
+    """SHA-256 over names, sizes and contents of the images; of compressed files only their own checksum and length.
+
+    Participant and session are left out of the names, so that equal images under two names have equal fingerprints.
+    """
+    digest = hashlib.sha256()
+    for path in image_paths(session):
+        name = re.sub(r"^sub-[^_]*_ses-[^_]*_", "", path.name)
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            if path.suffix == ".gz":
+                file.seek(-min(8, path.stat().st_size), 2)  # CRC-32 and ISIZE of the last gzip member, RFC 1952
+                digest.update(file.read())
+            else:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def volumes_of_files(files: Sequence[StationFile]) -> list[Volume]:
+    """Grids of all files, from their headers.
+
+    Raises
+    ------
+    ScanExcluded
+        `unreadable_file`, `unexpected_geometry` or `spacing_mismatch`.
+    """
+    volumes = []
+    rotation = None
+    for file in files:
+        name = f"acq-{file.contrast.acq}_chunk-{file.chunk}"
+        shape, affine = _header(file.path, name)
+        directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+        if rotation is None:
+            rotation = upright_rotation(directions, name)
+        volumes.append(Volume(file.contrast, upright_grid(shape, affine, rotation, name), name, file.path))
+    return volumes
+
+
+def _header(path: Path, name: str) -> tuple[tuple[int, int, int], Affine]:
+    try:
+        header: Any = nib.load(path).header  # reads the header only
+        shape = tuple(int(size) for size in header.get_data_shape())
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
+        raise unreadable(f"{name}: no NIfTI image") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+        raise unreadable(f"{name}: damaged or cut off") from error
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 1:
+        raise unexpected(f"{name}: {'x'.join(map(str, shape))} is not one 3D image")
+    if not np.all(np.isfinite(affine)) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise unexpected(f"{name}: the affine matrix is not invertible")
+    return (shape[0], shape[1], shape[2]), affine
+
+
+def check_chunks(files: Sequence[StationFile], stations: Sequence[Sequence[Volume]]) -> None:
+    """Check that names and positions agree on which files form a station, and that no number is left out.
+
+    Raises
+    ------
+    ScanExcluded
+        `missing_station` where a number is left out, `spacing_mismatch` where files of one number lie apart.
+    """
+    chunk_of = {file.path: file.chunk for file in files}
+    chunks = sorted(set(chunk_of.values()))
+    if chunks[-1] - chunks[0] + 1 != len(chunks) or chunks[0] not in (0, 1):
+        raise ScanExcluded(Reason.MISSING_STATION, f"stations are numbered {', '.join(map(str, chunks))}")
+    for number, station in enumerate(stations, 1):
+        found = sorted({chunk_of[volume.files] for volume in station if isinstance(volume.files, Path)})
+        if len(found) != 1:
+            raise ScanExcluded(
+                Reason.SPACING_MISMATCH,
+                f"station {number} from the head is made of files numbered {', '.join(map(str, found))}",
+            )

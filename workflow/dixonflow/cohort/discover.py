@@ -1,0 +1,191 @@
+"""Find every scan in the raw folders: whatever lies there is a scan, a row that says why not, or known to be none."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from dixonflow.cohort.archive import file_fingerprint, is_sidecar, zip_fingerprint
+from dixonflow.cohort.bids import image_paths, session_fingerprint
+from dixonflow.cohort.layouts import scan_of_zip
+from dixonflow.cohort.raw import Discovery, RawScan, Source
+from dixonflow.errors import ConfigError, ScanExcluded
+from dixonflow.vocabulary import Layout, Reason, ScanId
+
+_BIDS_FOLDERS = {"derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs"}
+_SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
+_SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class _Entry:
+    scan: ScanId | None
+    layout: Layout
+    path: Path
+
+
+def discover(sources: Sequence[Source], pool: Executor | None = None) -> Discovery:
+    """List the scans of all sources and take the fingerprint of each.
+
+    Parameters
+    ----------
+    sources
+        Folders; one may lie inside another.
+    pool
+        Takes the fingerprints, which means opening every zip; None works in this process.
+
+    Returns
+    -------
+    Discovery
+        One entry per scan, and one per file or folder whose name gives no scan. A scan that was found several times
+        with equal content is kept once; with different content it is excluded. Equal content under the names of
+        different scans excludes all of them: all but one bear a wrong name.
+
+    Raises
+    ------
+    ConfigError
+        If a folder is missing or cannot be listed, or a name pattern is wrong.
+    """
+    entries: dict[Path, _Entry] = {}
+    ignored: set[Path] = set()
+    for source in sources:
+        found, passed_over = _list_bids(source) if source.layout is Layout.BIDS else _list_zips(source)
+        for entry in found:
+            # in a folder that is a source of two layouts, each names its own zips
+            if entry.path not in entries or (entries[entry.path].scan is None and entry.scan is not None):
+                entries[entry.path] = entry
+        ignored.update(passed_over)
+    ordered = [entries[path] for path in sorted(entries)]
+    scans = list(pool.map(_raw_scan, ordered, chunksize=_CHUNK) if pool else map(_raw_scan, ordered))
+    scans = _exclude_equal_content(_merge_repeats(scans))
+    scans.sort(key=lambda raw: (raw.scan is None, raw.scan or ScanId("0", "0"), raw.path))
+    return Discovery(tuple(scans), tuple(sorted(ignored - set(entries))))
+
+
+def _scan_folder(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise ConfigError(f"raw folder {folder} cannot be listed: {error.strerror}") from error
+
+
+def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, bool]]:
+    """Everything below a folder that is no folder, and hidden folders; True with what is known to be no scan."""
+    real = os.path.realpath(folder)
+    if real in seen:  # a link that leads back
+        return
+    seen.add(real)
+    for entry in _scan_folder(folder):
+        path = folder / entry.name
+        if is_sidecar(entry.name):
+            yield path, True
+        elif entry.is_dir():
+            yield from _walk(path, seen)
+        else:
+            yield path, False
+
+
+def _list_zips(source: Source) -> tuple[list[_Entry], list[Path]]:
+    entries, ignored = [], []
+    for path, known in _walk(source.folder, set()):
+        if known:
+            ignored.append(path)
+            continue
+        try:
+            scan = scan_of_zip(path.name, source.layout, source.name_pattern)
+        except (re.error, IndexError) as error:
+            raise ConfigError(f"name pattern of {source.folder}: {error}") from error
+        entries.append(_Entry(scan, source.layout, path))
+    return entries, ignored
+
+
+def _list_bids(source: Source) -> tuple[list[_Entry], list[Path]]:
+    entries, ignored = [], []
+    for entry in _scan_folder(source.folder):
+        path = source.folder / entry.name
+        subject = _SUBJECT.fullmatch(entry.name)
+        if is_sidecar(entry.name) or (entry.is_dir() and entry.name in _BIDS_FOLDERS):
+            ignored.append(path)
+        elif subject is None or not entry.is_dir():
+            entries.append(_Entry(None, Layout.BIDS, path))
+        else:
+            sessions, passed_over = _list_sessions(path, subject[1])
+            entries += sessions or [_Entry(None, Layout.BIDS, path)]
+            ignored += passed_over
+    return entries, ignored
+
+
+def _list_sessions(folder: Path, participant: str) -> tuple[list[_Entry], list[Path]]:
+    entries, ignored = [], []
+    for entry in _scan_folder(folder):
+        path = folder / entry.name
+        session = _SESSION.fullmatch(entry.name)
+        if is_sidecar(entry.name):
+            ignored.append(path)
+        elif session is None or not entry.is_dir():
+            entries.append(_Entry(None, Layout.BIDS, path))
+        else:
+            entries.append(_Entry(ScanId(participant, session[1]), Layout.BIDS, path))
+    return entries, ignored
+
+
+def _raw_scan(entry: _Entry) -> RawScan:
+    if entry.scan is None:
+        message = "the name gives no participant and session as the layout has them"
+        return RawScan(None, entry.layout, entry.path, "", (Reason.UNPARSABLE_NAME, message))
+    try:
+        if entry.layout is Layout.BIDS:
+            key = session_fingerprint(entry.path)
+            message = "the session folder holds no image *_VIBE.nii.gz"
+            problem = None if image_paths(entry.path) else (Reason.MISSING_CONTRAST, message)
+            return RawScan(entry.scan, entry.layout, entry.path, key, problem)
+        try:
+            return RawScan(entry.scan, entry.layout, entry.path, zip_fingerprint(entry.path))
+        except ScanExcluded as problem:
+            key = file_fingerprint(entry.path)
+            return RawScan(entry.scan, entry.layout, entry.path, key, (problem.reason, problem.message))
+    except OSError as error:
+        # no fingerprint, so that the next run tries again
+        message = f"cannot be opened: {error.strerror}"
+        return RawScan(entry.scan, entry.layout, entry.path, "", (Reason.UNREADABLE_FILE, message))
+
+
+def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
+    merged: list[RawScan] = []
+    by_scan: dict[ScanId, list[RawScan]] = {}
+    for raw in scans:
+        if raw.scan is None:
+            merged.append(raw)
+        else:
+            by_scan.setdefault(raw.scan, []).append(raw)
+    for group in by_scan.values():
+        group.sort(key=lambda raw: raw.path)
+        keys = sorted({raw.raw_key for raw in group})
+        if len(group) == 1:
+            merged += group
+        elif len(keys) == 1 and keys[0]:
+            merged.append(replace(group[0], note=f"found {len(group)} times with equal content"))
+        else:
+            message = f"found {len(group)} times, with different content: keep one"
+            key = sha256("\n".join(keys).encode()).hexdigest()
+            merged.append(replace(group[0], raw_key=key, problem=(Reason.DUPLICATE_SCAN, message)))
+    return merged
+
+
+def _exclude_equal_content(scans: Sequence[RawScan]) -> list[RawScan]:
+    counts: dict[str, int] = {}
+    for raw in scans:
+        if raw.problem is None:
+            counts[raw.raw_key] = counts.get(raw.raw_key, 0) + 1
+    message = "the same content lies under the names of {} scans: all but one are wrong"
+    return [
+        replace(raw, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[raw.raw_key])))
+        if raw.problem is None and counts[raw.raw_key] > 1
+        else raw
+        for raw in scans
+    ]

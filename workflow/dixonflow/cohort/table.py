@@ -1,0 +1,141 @@
+"""`scans.parquet` of the cohort stage: one row for everything that was found, whatever became of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from dixonflow.outcome import reason_fits_status, status_of
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.parquet import read_table, write_table
+from dixonflow.vocabulary import Layout, Reason, ScanId, Status
+
+
+@dataclass(frozen=True)
+class CohortScan:
+    """What became of one entry of the raw folders at the cohort stage.
+
+    Attributes
+    ----------
+    scan
+        None where the name gives no participant and session.
+    layout
+        Shape of the raw data.
+    source
+        Zip or session folder; for an entry without a scan, the entry.
+    raw_key
+        Fingerprint of the raw data; empty where it could not be read.
+    content_key
+        Key over fingerprint, name and options: equal keys, equal outcome. Empty where the scan was not looked into.
+    reason, message
+        `none` and empty where the scan is whole.
+    note
+        What is worth knowing of a scan and no reason to exclude it.
+    shard
+        Set of scans that one job processes; empty where the scan goes to no job.
+    n_stations, n_slices
+        None where unknown; slices of all stations in one contrast.
+    attempt
+        How often the scan was looked into with this key.
+    """
+
+    scan: ScanId | None
+    layout: Layout
+    source: Path
+    raw_key: str
+    content_key: str = ""
+    reason: Reason = Reason.NONE
+    message: str = ""
+    note: str = ""
+    shard: str = ""
+    n_stations: int | None = None
+    n_slices: int | None = None
+    attempt: int = 0
+
+    @property
+    def status(self) -> Status:
+        """Status that goes with the reason."""
+        return status_of(self.reason)
+
+
+def _text(name: str, description: str, allowed: Iterable[str] = (), nullable: bool = False) -> Column:
+    return Column(name, ColumnType.STRING, description, allowed=tuple(allowed), nullable=nullable)
+
+
+COHORT_SCANS = Table(
+    "cohort_scans",
+    "One row for everything that was found in the raw folders and is not known to be no scan.",
+    ("participant_id", "session_id", "source"),
+    (
+        _text("participant_id", "Participant id as the cohort gives it; null where the name gives none", nullable=True),
+        _text("session_id", "Session of the participant; null where the name gives none", nullable=True),
+        _text("source", "File or folder that the scan was found in"),
+        _text("layout", "Shape in which the raw data came", Layout),
+        _text("raw_key", "Fingerprint of the raw data; null where it could not be read", nullable=True),
+        _text("content_key", "Key over fingerprint, name and options; null where not looked into", nullable=True),
+        _text("status", "What became of the scan", Status),
+        _text("reason", "Why the scan is not ok", Reason),
+        _text("message", "What was seen, for a person; empty for ok"),
+        _text("note", "What is worth knowing and no reason to exclude the scan; empty for nothing"),
+        _text("shard", "Set of scans that one job processes; null where the scan goes to no job", nullable=True),
+        Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
+        Column("n_slices", ColumnType.INT64, "Slices of all stations; null where unknown", nullable=True, minimum=0),
+        Column("attempt", ColumnType.INT64, "How often the scan was looked into with this key", minimum=0),
+    ),
+    (Rule("status and reason agree", reason_fits_status),),
+)
+"""A working table of the run; the `scans` table that is handed out is made from it."""
+
+
+def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
+    """Write the rows as Parquet, sorted, whole or not at all."""
+    rows = [
+        {
+            "participant_id": row.scan.participant if row.scan else None,
+            "session_id": row.scan.session if row.scan else None,
+            "source": str(row.source),
+            "layout": row.layout.value,
+            "raw_key": row.raw_key or None,
+            "content_key": row.content_key or None,
+            "status": row.status.value,
+            "reason": row.reason.value,
+            "message": row.message,
+            "note": row.note,
+            "shard": row.shard or None,
+            "n_stations": row.n_stations,
+            "n_slices": row.n_slices,
+            "attempt": row.attempt,
+        }
+        for row in scans
+    ]
+    types = {ColumnType.STRING: pa.string(), ColumnType.INT64: pa.int64()}
+    schema = pa.schema([(column.name, types[column.type]) for column in COHORT_SCANS.columns])
+    write_table(path, COHORT_SCANS, pa.Table.from_pylist(rows, schema))
+
+
+def read_scans(path: Path) -> list[CohortScan]:
+    """Read the rows.
+
+    Raises
+    ------
+    TableError
+        If the file is missing, damaged or not of this table.
+    """
+    return [
+        CohortScan(
+            scan=None if row["participant_id"] is None else ScanId(row["participant_id"], row["session_id"]),
+            layout=Layout(row["layout"]),
+            source=Path(row["source"]),
+            raw_key=row["raw_key"] or "",
+            content_key=row["content_key"] or "",
+            reason=Reason(row["reason"]),
+            message=row["message"],
+            note=row["note"],
+            shard=row["shard"] or "",
+            n_stations=row["n_stations"],
+            n_slices=row["n_slices"],
+            attempt=row["attempt"],
+        )
+        for row in read_table(path, COHORT_SCANS).to_pylist()
+    ]

@@ -1,0 +1,176 @@
+"""Outcome rows: what became of each scan of a shard at one stage."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.parquet import read_table, write_table
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+
+_STATUS_OF: dict[Reason, Status] = {
+    Reason.NONE: Status.OK,
+    Reason.MISSING_STATION: Status.EXCLUDED,
+    Reason.MISSING_CONTRAST: Status.EXCLUDED,
+    Reason.MISSING_SLICE: Status.EXCLUDED,
+    Reason.UNREADABLE_FILE: Status.EXCLUDED,
+    Reason.TRUNCATED_PIXELS: Status.EXCLUDED,
+    Reason.UNPARSABLE_NAME: Status.EXCLUDED,
+    Reason.DUPLICATE_SCAN: Status.EXCLUDED,
+    Reason.IDENTITY_MISMATCH: Status.EXCLUDED,
+    Reason.SPACING_MISMATCH: Status.EXCLUDED,
+    Reason.STATION_GAP: Status.EXCLUDED,
+    Reason.UNEXPECTED_GEOMETRY: Status.EXCLUDED,
+    Reason.EMPTY_IMAGE: Status.EXCLUDED,
+    Reason.FAT_WATER_SWAP: Status.EXCLUDED,
+    Reason.CONSENT_WITHDRAWN: Status.WITHDRAWN,
+    Reason.OUT_OF_MEMORY: Status.FAILED,
+    Reason.TIMEOUT: Status.FAILED,
+    Reason.WORKER_DIED: Status.FAILED,
+    Reason.DISK_FULL: Status.FAILED,
+    Reason.INTERNAL_ERROR: Status.FAILED,
+}
+
+
+def status_of(reason: Reason) -> Status:
+    """Status that goes with a reason: each reason belongs to exactly one."""
+    return _STATUS_OF[reason]
+
+
+def reason_fits_status(rows: pd.DataFrame, prefix: str = "") -> "pd.Series[bool]":
+    """Whether the columns `<prefix>status` and `<prefix>reason` agree, row by row."""
+    words = {reason.value: status.value for reason, status in _STATUS_OF.items()}
+    return rows[f"{prefix}reason"].map(words).eq(rows[f"{prefix}status"]).fillna(False).astype(bool)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scan at one stage.
+
+    Attributes
+    ----------
+    scan
+        Whose outcome it is.
+    stage
+        Stage that gave it. Later stages carry an outcome that is not ok on as it is, this word included.
+    status, reason
+        They must agree (`status_of`).
+    message
+        What was seen, for a person; empty for `ok`.
+    seconds
+        Wall time spent on this scan at this stage (s).
+    peak_memory_mb
+        Largest resident memory of the process while it worked on this scan (MB).
+    gpu_seconds
+        Time on the GPU (s).
+    attempt
+        Which try at this stage gave the outcome, from 1; 0 where the stage never began.
+    content_key
+        Key over inputs, parameters, model and code of this scan and stage; empty where none was formed.
+
+    Raises
+    ------
+    ValueError
+        If status and reason disagree, an ok scan has a message, or a number is negative or not finite.
+    """
+
+    scan: ScanId
+    stage: Stage
+    status: Status
+    reason: Reason
+    message: str
+    seconds: float
+    peak_memory_mb: float
+    gpu_seconds: float
+    attempt: int
+    content_key: str
+
+    def __post_init__(self) -> None:
+        if status_of(self.reason) is not self.status:
+            raise ValueError(f"reason {self.reason.value} does not go with status {self.status.value}")
+        if self.status is Status.OK and self.message:
+            raise ValueError("a scan that is ok has no message")
+        for number in (self.seconds, self.peak_memory_mb, self.gpu_seconds, self.attempt):
+            if not math.isfinite(number) or number < 0:
+                raise ValueError(f"seconds, memory and attempt must be finite and not negative, not {number}")
+
+
+def _text(name: str, description: str, allowed: Iterable[str] = ()) -> Column:
+    return Column(name, ColumnType.STRING, description, allowed=tuple(allowed))
+
+
+OUTCOMES = Table(
+    "outcomes",
+    "What became of each scan of a shard at one stage, or at the stage before it that ended its way.",
+    ("participant_id", "session_id"),
+    (
+        _text("participant_id", "Participant id as the cohort gives it"),
+        _text("session_id", "Session of the participant"),
+        _text("stage", "Stage that gave the row", Stage),
+        _text("status", "What became of the scan", Status),
+        _text("reason", "Why the scan is not ok", Reason),
+        _text("message", "What was seen, for a person; empty for ok"),
+        Column("seconds", ColumnType.DOUBLE, "Wall time", "s", minimum=0),
+        Column("peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process", "MB", minimum=0),
+        Column("gpu_seconds", ColumnType.DOUBLE, "Time on the GPU", "s", minimum=0),
+        Column("attempt", ColumnType.INT64, "Which try gave the row, from 1; 0 where the stage never began", minimum=0),
+        _text("content_key", "Key over inputs, parameters, model and code"),
+    ),
+    (Rule("status and reason agree", reason_fits_status),),
+)
+"""Outcome rows of a shard. A working table of the run, not one of the tables that are handed out."""
+
+
+def write_outcomes(path: Path, outcomes: list[Outcome]) -> None:
+    """Write the outcomes of a shard as Parquet, sorted by scan, whole or not at all.
+
+    Raises
+    ------
+    TableError
+        If a scan has two outcomes.
+    """
+    columns = {
+        "participant_id": [outcome.scan.participant for outcome in outcomes],
+        "session_id": [outcome.scan.session for outcome in outcomes],
+        "stage": [outcome.stage.value for outcome in outcomes],
+        "status": [outcome.status.value for outcome in outcomes],
+        "reason": [outcome.reason.value for outcome in outcomes],
+        "message": [outcome.message for outcome in outcomes],
+        "seconds": [float(outcome.seconds) for outcome in outcomes],
+        "peak_memory_mb": [float(outcome.peak_memory_mb) for outcome in outcomes],
+        "gpu_seconds": [float(outcome.gpu_seconds) for outcome in outcomes],
+        "attempt": [outcome.attempt for outcome in outcomes],
+        "content_key": [outcome.content_key for outcome in outcomes],
+    }
+    types = {ColumnType.STRING: pa.string(), ColumnType.DOUBLE: pa.float64(), ColumnType.INT64: pa.int64()}
+    arrays = [pa.array(columns[column.name], types[column.type]) for column in OUTCOMES.columns]
+    write_table(path, OUTCOMES, pa.Table.from_arrays(arrays, names=list(OUTCOMES.names)))
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """Read the outcomes of a shard, sorted by scan.
+
+    Raises
+    ------
+    TableError
+        If the file is missing, unreadable, or does not hold outcome rows.
+    """
+    return [
+        Outcome(
+            scan=ScanId(row["participant_id"], row["session_id"]),
+            stage=Stage(row["stage"]),
+            status=Status(row["status"]),
+            reason=Reason(row["reason"]),
+            message=row["message"],
+            seconds=row["seconds"],
+            peak_memory_mb=row["peak_memory_mb"],
+            gpu_seconds=row["gpu_seconds"],
+            attempt=row["attempt"],
+            content_key=row["content_key"],
+        )
+        for row in read_table(path, OUTCOMES).to_pylist()
+    ]

@@ -1,0 +1,151 @@
+"""Networks over an image in overlapping patches, as nnU-Net does, with scores of one slab at a time in memory.
+
+nnU-Net visits patches with the first axis slowest. Once the next start on that axis begins, nothing more is added to
+the rows before it: they are divided by their weights, handed on and forgotten. Numbers are rounded at the same points
+as nnU-Net rounds them, so the scores are the same to the last bit on the same device.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+from torch import nn
+from torch.nn import functional
+
+from dixonflow.errors import DixonflowError
+from dixonflow.segment.architecture import Shape
+
+# nnU-Net's values: width of the Gaussian as a part of the patch, and its height, which keeps small weights above the
+# smallest half-precision number and scores up to several hundred below the largest.
+_SIGMA_SCALE = 1 / 8
+_GAUSSIAN_HEIGHT = 10
+
+
+class NonFiniteScoresError(DixonflowError):
+    """A network gave scores that are not finite, or too large to be summed in half precision."""
+
+
+class SlabSink(Protocol):
+    """Takes the slabs of an image, first to last along the slowest axis."""
+
+    def add(self, scores: torch.Tensor) -> None:
+        """Take the scores (class, rows, b, c) of the next rows; they are overwritten after the call."""
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """How networks are run over an image.
+
+    Attributes
+    ----------
+    patch_size
+        Voxels along the network's axes.
+    classes
+        Scores of a voxel.
+    tile_step
+        Largest step between patches, as a part of the patch: 0.5 is nnU-Net's default.
+    mirror_axes
+        Axes along which patches are also mirrored, in all combinations; each doubles the time. Empty: none.
+    device
+        Where the networks are. Scores are kept there on CUDA and on the CPU otherwise, as nnU-Net keeps them.
+    """
+
+    patch_size: Shape
+    classes: int
+    tile_step: float
+    mirror_axes: tuple[int, ...]
+    device: torch.device
+
+    @property
+    def scores_device(self) -> torch.device:
+        """Where scores are summed."""
+        return self.device if self.device.type == "cuda" else torch.device("cpu")
+
+
+@torch.inference_mode()
+def run_sliding_window(
+    networks: Sequence[nn.Module], image: torch.Tensor, window: SlidingWindow, sink: SlabSink
+) -> None:
+    """Run networks over an image and hand their mean scores on, slab by slab.
+
+    Memory: for each network one half-precision array of classes x patch rows x padded plane.
+
+    Parameters
+    ----------
+    networks
+        One for each fold, on `window.device`.
+    image
+        float32, (channel, a, b, c).
+    sink
+        Gets half-precision scores on `window.scores_device`, without the padding of small images.
+
+    Raises
+    ------
+    NonFiniteScoresError
+        If a score is infinite or not a number.
+    """
+    shape, patch = image.shape[1:], window.patch_size
+    below = [max(size - length, 0) // 2 for size, length in zip(patch, shape, strict=True)]
+    above = [max(size - length, 0) - low for size, length, low in zip(patch, shape, below, strict=True)]
+    data = functional.pad(image, [n for pair in zip(below[::-1], above[::-1], strict=True) for n in pair])
+    data = data.to(window.scores_device)
+    planes = tuple(slice(low, low + length) for low, length in zip(below[1:], shape[1:], strict=True))
+    starts = compute_steps_for_sliding_window(tuple(data.shape[1:]), patch, window.tile_step)
+    gaussian = compute_gaussian(
+        patch, sigma_scale=_SIGMA_SCALE, value_scaling_factor=_GAUSSIAN_HEIGHT, device=window.scores_device
+    )
+
+    def zeros(*size: int) -> torch.Tensor:
+        return torch.zeros(size, dtype=torch.half, device=window.scores_device)
+
+    sums = [zeros(window.classes, patch[0], *data.shape[2:]) for _ in networks]
+    weights = zeros(patch[0], *data.shape[2:])
+    for start, following in itertools.pairwise([*starts[0], data.shape[1]]):
+        for b, c in itertools.product(starts[1], starts[2]):
+            place = (slice(b, b + patch[1]), slice(c, c + patch[2]))
+            tile = data[(slice(None), slice(start, start + patch[0]), *place)][None].contiguous().to(window.device)
+            for network, total in zip(networks, sums, strict=True):
+                scores = _scores(network, tile, window).to(window.scores_device)
+                scores *= gaussian
+                total[(slice(None), slice(None), *place)] += scores
+            weights[(slice(None), *place)] += gaussian
+        rows = following - start
+        first, last = max(start, below[0]) - start, min(following, below[0] + shape[0]) - start
+        if last > first:
+            mean = _mean_over_folds([total[:, :rows] for total in sums], weights[:rows])
+            sink.add(mean[(slice(None), slice(first, last), *planes)])
+        for total in (*(part for fold in sums for part in fold), weights):  # class by class: a small temporary copy
+            total[: patch[0] - rows] = total[rows:].clone()
+            total[patch[0] - rows :] = 0
+
+
+def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> torch.Tensor:
+    """Scores (class, a, b, c) of one patch, the mean over its mirror images where asked for."""
+    with torch.autocast("cuda", enabled=window.device.type == "cuda"):
+        scores: torch.Tensor = network(tile)
+        axes = [axis + 2 for axis in window.mirror_axes]
+        combinations = [c for n in range(len(axes)) for c in itertools.combinations(axes, n + 1)]
+        for flips in combinations:
+            scores += torch.flip(network(torch.flip(tile, flips)), flips)
+        if combinations:
+            scores /= len(combinations) + 1
+    return scores[0]
+
+
+def _mean_over_folds(sums: Sequence[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+    """Divide in place, check, and give the mean of the folds in the first one's place."""
+    for total in sums:
+        total.div_(weights)
+        # A sum in float32 cannot overflow by itself here and needs no copy, unlike isfinite of the whole slab.
+        finite = torch.stack([part.sum(dtype=torch.float32) for part in total]).isfinite().all()
+        if not bool(finite):
+            raise NonFiniteScoresError("the network gave scores that are infinite, not a number, or too large")
+    mean = sums[0]
+    for total in sums[1:]:
+        mean += total
+    if len(sums) > 1:
+        mean /= len(sums)
+    return mean

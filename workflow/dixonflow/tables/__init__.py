@@ -1,0 +1,1 @@
+"""Tables: one typed source of columns; Parquet files, checks, dictionary and datapackage.json generated from it."""

@@ -1,0 +1,139 @@
+"""What a column and a table of DixonFlow are.
+
+Everything that is said about a column is said once, in a `Column`: the Parquet schema, the check of the rows, the
+dictionary and datapackage.json are all generated from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import pandas as pd
+
+SCHEMA_VERSION = "1.0"
+"""Version of the tables. Within a major version columns are only ever added; a column that leaves or changes its
+meaning makes the next one."""
+
+NAME_ENDINGS: dict[str, str] = {"mL": "ml", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "": ""}
+"""How the name of a column ends that holds values in a unit. `1` is a ratio, the empty unit is text or a count."""
+
+
+class ColumnType(StrEnum):
+    """The plain types that Parquet readers of Python, R and SQL share."""
+
+    STRING = "string"
+    DOUBLE = "double"
+    INT64 = "int64"
+    BOOL = "bool"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    name
+        As in the file; ends in its unit.
+    type
+        Plain type of the values.
+    description
+        What it is, for a reader of the table who knows nothing else.
+    unit
+        Unit of the values: a key of `NAME_ENDINGS`.
+    definition
+        How the value is computed, or what its words mean; empty where the description says all.
+    source
+        Paper or project that a definition or number comes from, else `DixonFlow`.
+    nullable
+        Whether values may be missing.
+    allowed
+        The closed set of values, empty where there is none.
+    minimum, maximum
+        Inclusive bounds of the values; none where there is none.
+    published_dice
+        Mean Dice that the authors of the model published for the structure behind the column.
+    """
+
+    name: str
+    type: ColumnType
+    description: str
+    unit: str = ""
+    definition: str = ""
+    source: str = "DixonFlow"
+    nullable: bool = False
+    allowed: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    published_dice: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.unit not in NAME_ENDINGS:
+            raise ValueError(f"column {self.name}: unknown unit {self.unit!r}")
+        if not self.name.endswith(NAME_ENDINGS[self.unit]):
+            raise ValueError(f"column {self.name}: the name must end in its unit, {NAME_ENDINGS[self.unit]}")
+        if not self.description:
+            raise ValueError(f"column {self.name} has no description")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition between columns that every row must meet.
+
+    Attributes
+    ----------
+    name
+        The condition in words, for the error message.
+    holds
+        Takes the rows, returns one boolean per row.
+    """
+
+    name: str
+    holds: Callable[[pd.DataFrame], "pd.Series[bool]"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its columns in order, and the keys by which its rows are sorted and unique.
+
+    Attributes
+    ----------
+    name
+        File name without `.parquet`.
+    description
+        What one row is.
+    keys
+        Columns that identify a row; rows are sorted by them, missing keys last.
+    columns
+        All columns, in the order of the file.
+    rules
+        Conditions between columns.
+    """
+
+    name: str
+    description: str
+    keys: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        names = [column.name.lower() for column in self.columns]  # SQL readers do not tell upper from lower case
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"table {self.name} has columns twice: {', '.join(twice)}")
+        if not self.keys or set(self.keys) - set(self.names):
+            raise ValueError(f"table {self.name}: the keys must be columns of the table")
+        if any(self[key].nullable and self[key].type is not ColumnType.STRING for key in self.keys):
+            raise ValueError(f"table {self.name}: a key that may be missing must be a string")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def __getitem__(self, name: str) -> Column:
+        """Column of that name. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

@@ -1,0 +1,190 @@
+"""The tables scans, timings, quality and dictionary."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from dixonflow.measures.checks import CHECKS
+from dixonflow.outcome import reason_fits_status
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.vocabulary import REASON_DESCRIPTIONS, Grade, Layout, Reason, Stage, Status
+
+STATUS_DEFINITION = (
+    "ok: has values; excluded: the data does not allow it, and trying again is pointless until the input changes; "
+    "failed: should have worked, the next run tries again; withdrawn: the participant took back consent"
+)
+REASON_DEFINITION = "; ".join(f"{reason.value}: {text}" for reason, text in REASON_DESCRIPTIONS.items())
+CHECK_DEFINITION = " | ".join(
+    f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
+    for check in CHECKS.values()
+)
+GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: not to be used"
+
+
+def text(
+    name: str, description: str, definition: str = "", *, nullable: bool = False, allowed: Iterable[str] = ()
+) -> Column:
+    """Column of strings."""
+    words = tuple(str(word) for word in allowed)
+    return Column(name, ColumnType.STRING, description, definition=definition, nullable=nullable, allowed=words)
+
+
+PARTICIPANT = text("participant_id", "Participant id as the cohort gives it: a string, leading zeros are part of it")
+SESSION = text("session_id", "Session of the participant: UK Biobank instance, NAKO wave or BIDS session")
+
+_STAGE_COLUMNS = tuple(
+    column
+    for stage in Stage
+    for column in (
+        text(
+            f"{stage.value}_status",
+            f"What became of the scan at stage {stage.value}",
+            f"a stage after one that is not ok repeats its status; {STATUS_DEFINITION}",
+            allowed=Status,
+        ),
+        text(
+            f"{stage.value}_reason",
+            f"Why the scan is not ok at stage {stage.value}",
+            "a stage after one that is not ok repeats its reason; see column reason",
+            allowed=Reason,
+        ),
+    )
+)
+
+
+def _ids_known(rows: pd.DataFrame) -> "pd.Series[bool]":
+    known = rows["participant_id"].notna() & rows["session_id"].notna()
+    return (known | rows["reason"].eq(Reason.UNPARSABLE_NAME.value)).astype(bool)
+
+
+def _one_row_each(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return (~rows.duplicated(["participant_id", "session_id"], keep=False) | rows["participant_id"].isna()).astype(bool)
+
+
+def _last_stage_decides(rows: pd.DataFrame) -> "pd.Series[bool]":
+    agrees = pd.Series(False, index=rows.index)
+    for stage in Stage:
+        here = rows["last_stage"].eq(stage.value) & rows[f"{stage.value}_status"].eq(rows["status"])
+        agrees |= (here & rows[f"{stage.value}_reason"].eq(rows["reason"])).astype(bool)
+    measured = rows["status"].ne(Status.OK.value) | rows["last_stage"].eq(Stage.MEASURE.value)
+    return (agrees & measured).astype(bool)
+
+
+def _stage_rule(stage: Stage) -> Rule:
+    prefix = f"{stage.value}_"
+    return Rule(f"{prefix}status and {prefix}reason agree", lambda rows: reason_fits_status(rows, prefix))
+
+
+SCANS = Table(
+    "scans",
+    "One row per scan that was found in the raw folders, whatever became of it.",
+    ("participant_id", "session_id", "source"),
+    (
+        text(PARTICIPANT.name, PARTICIPANT.description, "null only where reason is unparsable_name", nullable=True),
+        text(SESSION.name, SESSION.description, "null only where reason is unparsable_name", nullable=True),
+        text("layout", "Shape in which the raw data came", allowed=Layout),
+        text(
+            "source",
+            "File or folder that the scan was found in",
+            "tells apart entries whose name gives no ids",
+        ),
+        text("raw_key", "Fingerprint of the raw data; null where it was not read", nullable=True),
+        text("shard", "Set of scans that one job processed; null where the scan went to no job", nullable=True),
+        Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
+        Column(
+            "n_slices", ColumnType.INT64, "Number of slices of a contrast; null where unknown", nullable=True, minimum=0
+        ),
+        text("status", "What became of the scan", STATUS_DEFINITION, allowed=Status),
+        text("reason", "Why the scan is not ok", REASON_DEFINITION, allowed=Reason),
+        text("message", "What was seen, for a person; empty for ok"),
+        text("note", "What is worth knowing of a scan and no reason to exclude it; mostly empty"),
+        text(
+            "last_stage",
+            "Stage that decided the status",
+            "the first stage whose status is not ok, measure where all are ok",
+            allowed=Stage,
+        ),
+        text(
+            "content_key",
+            "Key over inputs, parameters, model and code at the last stage; null where none was formed",
+            "equal keys, equal results",
+            nullable=True,
+        ),
+        *_STAGE_COLUMNS,
+    ),
+    (
+        Rule("status and reason agree", reason_fits_status),
+        Rule("ids are missing for unparsable names only", _ids_known),
+        Rule("a scan has one row", _one_row_each),
+        Rule("the last stage has the status of the scan, and is measure where that is ok", _last_stage_decides),
+        *(_stage_rule(stage) for stage in Stage),
+    ),
+)
+
+TIMINGS = Table(
+    "timings",
+    "One row per scan and stage that worked on it. All that differs between equal runs is here and nowhere else.",
+    ("participant_id", "session_id", "stage"),
+    (
+        PARTICIPANT,
+        SESSION,
+        text("stage", "Stage of the workflow", allowed=Stage),
+        Column("seconds", ColumnType.DOUBLE, "Wall time spent on the scan", "s", minimum=0),
+        Column(
+            "peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process at this scan", "MB", minimum=0
+        ),
+        Column("gpu_seconds", ColumnType.DOUBLE, "Time of the scan on the GPU", "s", minimum=0),
+        Column("attempt", ColumnType.INT64, "Which try gave the row, from 1; 0 where the stage never began", minimum=0),
+    ),
+)
+
+
+QUALITY = Table(
+    "quality",
+    "One row per scan and check.",
+    ("participant_id", "session_id", "check"),
+    (
+        PARTICIPANT,
+        SESSION,
+        text("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
+        Column(
+            "value",
+            ColumnType.DOUBLE,
+            "What was found, in the unit of the check; null where it does not apply or its structures were not found",
+            nullable=True,
+        ),
+        Column(
+            "threshold",
+            ColumnType.DOUBLE,
+            "Bound that the value is held against; null for a value that is reported without a verdict",
+            nullable=True,
+        ),
+        text("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
+    ),
+)
+
+DICTIONARY = Table(
+    "dictionary",
+    "One row per column of every table, this one included.",
+    ("table_name", "position"),
+    (
+        text("table_name", "Table that the column is in"),
+        Column("position", ColumnType.INT64, "Place of the column in its table, from 1", minimum=1),
+        text("name", "Name of the column"),
+        text("type", "Plain type of the values", allowed=ColumnType),
+        text("unit", "Unit of the values; 1 for ratios, empty for text, counts and mixed columns"),
+        text("description", "What the column holds"),
+        text("definition", "How the value is computed, or what its words mean; empty where the description says all"),
+        text("source", "Where a definition or its numbers come from"),
+        Column("nullable", ColumnType.BOOL, "Whether values may be missing"),
+        Column(
+            "published_dice",
+            ColumnType.DOUBLE,
+            "Mean Dice of the structure that the authors of the model published; null where there is none",
+            "1",
+            nullable=True,
+            minimum=0,
+            maximum=1,
+        ),
+    ),
+)

@@ -1,0 +1,79 @@
+"""The long table `measurements`: the truth that the wide tables are generated from."""
+
+import pandas as pd
+
+from dixonflow.measures.definitions import MEASURES, MISSING_REASON_DESCRIPTIONS, MissingReason
+from dixonflow.measures.structures import structures_of
+from dixonflow.model import Model
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
+from dixonflow.vocabulary import Grade
+
+MISSING_REASON_DEFINITION = "; ".join(
+    f"{reason.value}: {words}" for reason, words in MISSING_REASON_DESCRIPTIONS.items()
+)
+_UNITS = {measure.name: measure.unit for measure in MEASURES.values()}
+_KEYS = {measure.name: measure.key for measure in MEASURES.values()}
+
+
+def _value_or_reason(rows: pd.DataFrame) -> "pd.Series[bool]":
+    missing = rows["value"].isna()
+    return (missing.eq(rows["missing_reason"].notna()) & missing.eq(rows["grade"].isna())).astype(bool)
+
+
+def _as_defined(rows: pd.DataFrame) -> "pd.Series[bool]":
+    unit = rows["unit"].eq(rows["measure"].map(_UNITS))
+    return (unit & rows["definition"].eq(rows["measure"].map(_KEYS))).fillna(False).astype(bool)
+
+
+def _in_bounds(rows: pd.DataFrame) -> "pd.Series[bool]":
+    value = rows["value"]
+    fraction = rows["unit"].eq("1") & ((value < 0) | (value > 1)).fillna(False)
+    volume = rows["unit"].eq("mL") & (value < 0).fillna(False)
+    return (~(fraction | volume)).astype(bool)
+
+
+MEASUREMENTS = Table(
+    "measurements",
+    "One row per scan with status ok, structure and measure: the value, or the reason why there is none.",
+    ("participant_id", "session_id", "structure", "measure", "model"),
+    (
+        PARTICIPANT,
+        SESSION,
+        text("structure", "Structure of the model, or composite of several", "composites are named in the model file"),
+        text(
+            "measure",
+            "What was measured",
+            " | ".join(f"{measure.name} ({measure.key}): {measure.definition}" for measure in MEASURES.values()),
+            allowed=MEASURES,
+        ),
+        Column("value", ColumnType.DOUBLE, "The measured value, in the unit of its row", nullable=True),
+        text(
+            "unit",
+            "Unit of value; 1 for fractions, empty for signal in arbitrary units",
+            allowed=sorted(set(_UNITS.values())),
+        ),
+        text("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS.values()),
+        text("grade", "Verdict on the value; null where there is none", GRADE_DEFINITION, nullable=True, allowed=Grade),
+        text(
+            "missing_reason",
+            "Why there is no value; null where there is one",
+            MISSING_REASON_DEFINITION,
+            nullable=True,
+            allowed=MissingReason,
+        ),
+        text("model", "Segmentation model that the structure is from"),
+    ),
+    (
+        Rule("either value and grade, or missing_reason", _value_or_reason),
+        Rule("unit and definition are those of the measure", _as_defined),
+        Rule("fractions lie in 0 to 1, volumes are not negative", _in_bounds),
+    ),
+)
+
+
+def expected_rows(model: Model) -> frozenset[tuple[str, str, str]]:
+    """Structure, measure and model of the rows that every scan with status ok has."""
+    return frozenset(
+        (structure.name, measure, model.name) for structure in structures_of(model) for measure in MEASURES
+    )

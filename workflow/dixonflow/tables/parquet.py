@@ -1,0 +1,130 @@
+"""Parquet files of the tables: one way to write them, one way to read them.
+
+zstd, sorted by the keys, plain types, nulls never NaN, unit and description in the metadata of every field. The bytes
+depend on the rows alone: nothing of the time or the machine is written.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dixonflow.atomic import atomic_path
+from dixonflow.tables.columns import SCHEMA_VERSION, Table
+from dixonflow.tables.schema import TableError, arrow_schema, check_order, check_rows, check_types, to_arrow
+
+ROW_GROUP_ROWS = 1 << 17
+"""Rows of a row group: small enough to find the rows of a scan without reading much else."""
+
+
+class TableWriter:
+    """Takes the rows of one table in order, in pieces of any size, and checks them all before they are written.
+
+    The row groups do not depend on how the rows were cut into pieces.
+    """
+
+    def __init__(self, writer: pq.ParquetWriter, table: Table) -> None:
+        self._writer = writer
+        self._table = table
+        self._waiting = arrow_schema(table).empty_table()
+        self._last = self._waiting
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows.
+
+        Raises
+        ------
+        TableError
+            If they break the definition of the table, or do not sort after the rows before them. What takes long is
+            checked a row group at a time, so that the error may come with a later piece, or with `finish`.
+        """
+        if not rows.num_rows:
+            return
+        rows = check_types(rows, self._table)
+        check_order(pa.concat_tables([self._last, rows]), self._table)
+        self._last = rows.slice(rows.num_rows - 1)
+        self._waiting = pa.concat_tables([self._waiting, rows])
+        while self._waiting.num_rows >= ROW_GROUP_ROWS:
+            self._flush(self._waiting.slice(0, ROW_GROUP_ROWS))
+            self._waiting = self._waiting.slice(ROW_GROUP_ROWS)
+
+    def finish(self) -> None:
+        """Write what is waiting for a full row group."""
+        self._flush(self._waiting)
+
+    def _flush(self, rows: pa.Table) -> None:
+        if rows.num_rows:
+            # chunks are joined first: a page of the file would end where a piece ended
+            rows = check_rows(rows.combine_chunks(), self._table)
+        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+
+
+@contextmanager
+def table_writer(path: Path, table: Table) -> Iterator[TableWriter]:
+    """Open a Parquet file for a table. The file appears, whole, when the block ends without an error."""
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, arrow_schema(table), compression="zstd", version="2.6") as parquet,
+    ):
+        writer = TableWriter(parquet, table)
+        yield writer
+        writer.finish()
+
+
+def write_table(path: Path, table: Table, rows: pd.DataFrame | pa.Table) -> None:
+    """Sort rows by the keys of their table, check them and write them as a whole.
+
+    Raises
+    ------
+    TableError
+        If the rows break the definition of the table, or two rows have the same keys.
+    """
+    if isinstance(rows, pd.DataFrame):
+        rows = to_arrow(rows, table)
+    missing = sorted(set(table.keys) - set(rows.column_names))
+    if missing:
+        raise TableError(f"table {table.name}: missing columns: {', '.join(missing)}")
+    rows = rows.sort_by([(key, "ascending") for key in table.keys])
+    with table_writer(path, table) as writer:
+        writer.write(rows)
+
+
+def check_file(path: Path, table: Table) -> None:
+    """Check that a Parquet file holds this table, by its footer alone.
+
+    Raises
+    ------
+    TableError
+        If the file is missing, unreadable, of another major schema version, or has other columns or types.
+    """
+    try:
+        found: pa.Schema = pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"table {table.name}: {path.name} cannot be read: {type(error).__name__}") from error
+    metadata = {key.decode(): value.decode() for key, value in (found.metadata or {}).items() if key != b"ARROW:schema"}
+    version = metadata.get("schema_version", "")
+    if metadata.get("table") != table.name or version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+        raise TableError(f"table {table.name}: {path.name} is {metadata.get('table')!r}, schema version {version!r}")
+    if not found.equals(arrow_schema(table)):
+        raise TableError(f"table {table.name}: {path.name} has other columns or types than the table's definition")
+
+
+def read_table(path: Path, table: Table) -> pa.Table:
+    """Read a whole table and check its columns, types, missing values and order; the rest was checked on writing.
+
+    Raises
+    ------
+    TableError
+        If the file is missing, unreadable, cut off, or not of this table.
+    """
+    check_file(path, table)
+    try:
+        rows = pq.read_table(path, memory_map=False)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"table {table.name}: {path.name} cannot be read: {type(error).__name__}") from error
+    rows = check_types(rows, table)
+    check_order(rows, table)
+    return rows

@@ -1,0 +1,180 @@
+"""The wide tables, one row per scan, generated from the long table: `volumes` and `fat_compartments`.
+
+A value column has two companions: `<...>_missing_reason`, which says why there is no value, and `<...>_grade`, the
+verdict on one that is there. A volume comes with the `coverage_fraction` of its structure, so that one which the field
+of view cuts is never just a smaller number.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dixonflow.measures.definitions import MEASURES, MissingReason
+from dixonflow.measures.structures import structures_of
+from dixonflow.model import Model
+from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table
+from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
+from dixonflow.tables.measurements import MISSING_REASON_DEFINITION
+from dixonflow.vocabulary import Grade
+
+COVERAGE = "coverage_fraction"
+
+COMPARTMENTS: tuple[tuple[str, str], ...] = (
+    ("subcutaneous_fat", "volume"),
+    ("inner_fat", "volume"),
+    ("total_muscle", "volume"),
+    ("total_muscle", "lean_volume"),
+    ("total_muscle", "intramuscular_fat_volume"),
+    ("total_muscle", "fat_fraction"),
+    ("gluteal_muscles", "fat_fraction"),
+    ("autochthon", "fat_fraction"),
+    ("iliopsoas", "fat_fraction"),
+    ("liver", "fat_fraction"),
+    ("liver", "fat_fraction_eroded_mean"),
+    ("liver", "fat_fraction_eroded_median"),
+    ("pancreas", "fat_fraction"),
+    ("pancreas", "fat_fraction_eroded_mean"),
+    ("pancreas", "fat_fraction_eroded_median"),
+    ("spleen", "fat_fraction"),
+    ("kidneys", "fat_fraction"),
+    ("vertebra_body", "fat_fraction"),
+    ("subcutaneous_fat", "fat_fraction"),
+    ("inner_fat", "fat_fraction"),
+)
+"""Structure and measure of the columns of `fat_compartments`, in order; structures that a model lacks are left out.
+
+inner_fat includes the fat of the mediastinum: it is not visceral adipose tissue, and no column claims to be."""
+
+
+@dataclass(frozen=True)
+class WideTable:
+    """A wide table and where its values are in the long one.
+
+    Attributes
+    ----------
+    table
+        Its columns.
+    model
+        Name of the model whose rows it takes.
+    values
+        Structure and measure of each value column, by name.
+    companions
+        Names of the columns with reason and grade, by the name of their value column; coverage has none.
+    """
+
+    table: Table
+    model: str
+    values: dict[str, tuple[str, str]]
+    companions: dict[str, tuple[str, str]]
+
+
+def volumes_table(model: Model) -> WideTable:
+    """Volume and coverage of every structure and composite of a model."""
+    pairs = ((structure.name, measure) for structure in structures_of(model) for measure in ("volume", COVERAGE))
+    return _wide_table("volumes", "One row per scan with status ok: the volume of every structure.", model, pairs)
+
+
+def fat_compartments_table(model: Model) -> WideTable:
+    """Fat and muscle compartments and fat fractions of organs, as far as the model has the structures."""
+    known = {structure.name for structure in structures_of(model)}
+    chosen = [(structure, measure) for structure, measure in COMPARTMENTS if structure in known]
+    pairs: dict[tuple[str, str], None] = {}
+    for structure, measure in chosen:
+        pairs[structure, measure] = None
+        if measure == "volume":
+            pairs[structure, COVERAGE] = None
+    description = "One row per scan with status ok: volumes of fat and muscle, fat fractions of organs."
+    return _wide_table("fat_compartments", description, model, pairs)
+
+
+def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
+    """Turn rows of `measurements` into rows of a wide table.
+
+    Parameters
+    ----------
+    rows
+        Sorted, all rows of each of their scans.
+
+    Returns
+    -------
+    One row per scan. A value whose row is not there has neither value nor reason, which the table's rules refuse.
+    """
+    scans = rows.select(["participant_id", "session_id"]).to_pandas()
+    first = scans.ne(scans.shift()).any(axis=1).to_numpy()
+    number = np.cumsum(first) - 1
+    names = pc.binary_join_element_wise(rows["model"], rows["structure"], rows["measure"], "\t")
+    wanted = pa.array(["\t".join((wide.model, *pair)) for pair in wide.values.values()], pa.string())
+    place = pc.fill_null(pc.index_in(names, value_set=wanted), -1).to_numpy()
+    here = place >= 0
+    chosen = pa.array(here)
+    at = number[here], place[here]
+    shape = (int(first.sum()), len(wide.values))
+    values = np.full(shape, np.nan)
+    values[at] = rows["value"].to_numpy()[here]  # null becomes NaN here and null again below
+    reasons, grades = np.full(shape, None, object), np.full(shape, None, object)
+    reasons[at] = rows["missing_reason"].filter(chosen).to_numpy()
+    grades[at] = rows["grade"].filter(chosen).to_numpy()
+
+    columns: dict[str, pa.Array] = {
+        name: pa.array(scans.loc[first, name], pa.string()) for name in ("participant_id", "session_id")
+    }
+    columns["model"] = pa.array([wide.model] * shape[0], pa.string())
+    for index, name in enumerate(wide.values):
+        columns[name] = pa.array(values[:, index], pa.float64(), from_pandas=True)
+        for companion, words in zip(wide.companions.get(name, ()), (reasons, grades), strict=False):
+            columns[companion] = pa.array(words[:, index], pa.string())
+    return pa.table({name: columns[name] for name in wide.table.names})
+
+
+def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple[str, str]]) -> WideTable:
+    columns = [PARTICIPANT, SESSION, text("model", "Segmentation model that the structures are from")]
+    values: dict[str, tuple[str, str]] = {}
+    companions: dict[str, tuple[str, str]] = {}
+    for structure, measure in pairs:
+        column = _value_column(model, structure, measure)
+        values[column.name] = (structure, measure)
+        columns.append(column)
+        if measure != COVERAGE:
+            reason, grade = f"{structure}_{measure}_missing_reason", f"{structure}_{measure}_grade"
+            companions[column.name] = (reason, grade)
+            why, verdict = f"Why {column.name} is null; null where it is not", f"Verdict on {column.name}"
+            columns.append(text(reason, why, MISSING_REASON_DEFINITION, nullable=True, allowed=MissingReason))
+            columns.append(text(grade, verdict, GRADE_DEFINITION, nullable=True, allowed=Grade))
+    rule = Rule("either a value with its grade, or a missing_reason", _either(companions))
+    table = Table(name, description, ("participant_id", "session_id"), tuple(columns), (rule,))
+    return WideTable(table, model.name, values, companions)
+
+
+def _either(companions: dict[str, tuple[str, str]]) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
+    def holds(rows: pd.DataFrame) -> "pd.Series[bool]":
+        good = pd.Series(True, index=rows.index)
+        for value, (reason, grade) in companions.items():
+            missing = rows[value].isna()
+            good &= missing.eq(rows[reason].notna()) & missing.eq(rows[grade].isna())
+        return good
+
+    return holds
+
+
+def _value_column(model: Model, structure: str, measure: str) -> Column:
+    definition = MEASURES[measure]
+    ending = NAME_ENDINGS[definition.unit]
+    parts = model.composites.get(structure)
+    words = definition.definition if parts is None else f"{definition.definition} Composite of {', '.join(parts)}."
+    rule = model.labels[model.structures[structure]] if parts is None else None
+    return Column(
+        f"{structure}_{measure}_{ending}" if ending else f"{structure}_{measure}",
+        ColumnType.DOUBLE,
+        f"{measure.replace('_', ' ').capitalize()} of {structure.replace('_', ' ')}",
+        definition.unit,
+        words,
+        definition.source,
+        nullable=True,
+        minimum=0,
+        maximum=1 if definition.unit == "1" else None,
+        published_dice=rule.published_dice if rule else None,
+    )
