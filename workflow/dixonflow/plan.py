@@ -69,6 +69,11 @@ class Plan:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def environment(self) -> str:
+        """Name of the conda environment of the segment stage: `cuda`, or `cpu` where the configuration says so."""
+        return "cpu" if self.config.segment.device == "cpu" else "cuda"
+
     def minutes(self, per_scan: float, start: float = 10.0) -> int:
         """Time limit of a job in minutes: a start and a share for each scan of a full shard."""
         return round(start + per_scan * self.config.cohort.scans_per_shard)

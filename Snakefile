@@ -1,0 +1,52 @@
+"""DixonFlow: raw whole-body Dixon MRI of a cohort to tables of organ volumes and fat compartments."""
+
+import time
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from dixonflow.errors import DixonflowError
+from dixonflow.plan import Plan
+from dixonflow.verify import ask_for_lost_files
+
+min_version("9.0")
+# Jobs in a conda environment find the package too.
+shell.prefix(f"export PYTHONPATH='{workflow.basedir}/workflow'; ")
+
+
+configfile: "config.yaml"
+
+
+try:
+    PLAN = Plan.from_config(config)
+    if workflow.is_main_process:
+        PLAN.write()
+        if PLAN.config.verify:
+            ask_for_lost_files(PLAN)
+except DixonflowError as error:
+    raise WorkflowError(str(error)) from None
+
+STARTED = time.monotonic()
+RESULTS = str(PLAN.config.results)
+CONFIG = str(PLAN.results.config)
+
+
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/stitch.smk"
+include: "workflow/rules/resample.smk"
+include: "workflow/rules/segment.smk"
+include: "workflow/rules/merge.smk"
+include: "workflow/rules/postprocess.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report/report.html",
+
+
+onsuccess:
+    print(PLAN.closing_lines(time.monotonic() - STARTED))

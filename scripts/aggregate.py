@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Bring the rows of all shards together into the tables, and check that no scan was lost."""
+
+import sys
+
+from dixonflow.aggregate import aggregate, format_summary, read_scans
+from dixonflow.atomic import write_bytes
+from dixonflow.cohort.raw import Source
+from dixonflow.command import CONFIG, ConfigOption, run, start_logging
+from dixonflow.config import read_config
+from dixonflow.conservation import check_conservation
+from dixonflow.errors import DixonflowError
+from dixonflow.layout import Results
+from dixonflow.model import load_model
+from dixonflow.plan import MODELS
+
+
+def main(config: ConfigOption = CONFIG) -> None:
+    """Write results/tables/ and results/summary.txt; fails if a scan that lies in the raw folders has no row."""
+    start_logging()
+    try:
+        settings = read_config(config)
+        results = Results(settings.results)
+        summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"))
+        sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
+        check_conservation(sources, read_scans(results))
+    except DixonflowError as error:
+        sys.exit(f"aggregate: {error}")
+    write_bytes(results.summary, (format_summary(summary) + "\n").encode())
+
+
+if __name__ == "__main__":
+    run(main)

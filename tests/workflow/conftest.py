@@ -1,0 +1,69 @@
+"""A run of the whole demo, as a new user does it, shared by the tests of the workflow."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project in which the demo has run."""
+
+    folder: Path
+    first_output: str
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def demo(self) -> Path:
+        return self.folder / "demo"
+
+    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project with this Python first on the path; output and errors together."""
+        environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(self.folder / "workflow"),
+        }
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def snakemake(self, *options: str) -> str:
+        """Run the workflow; it must end well."""
+        run = self.call("snakemake", "--cores", "2", *options)
+        assert run.returncode == 0, run.stdout
+        return run.stdout
+
+    def state(self) -> dict[str, int]:
+        """Every result file with its date; logs and Snakemake's own records apart."""
+        return {
+            str(path.relative_to(self.results)): path.stat().st_mtime_ns
+            for path in sorted(self.results.rglob("*"))
+            if path.is_file() and path.relative_to(self.results).parts[0] != "logs"
+        }
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Project:
+    folder = tmp_path_factory.mktemp("project")
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    bare = Project(folder, "")
+    made = bare.call("python", "scripts/make_demo_cohort.py", "--jobs", "2")
+    assert made.returncode == 0, made.stdout
+    return Project(folder, bare.snakemake())

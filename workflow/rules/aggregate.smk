@@ -1,0 +1,19 @@
+# Rows of all shards to the tables; checks that no scan was lost.
+rule aggregate:
+    input:
+        f"{RESULTS}/cohort/shards.txt",
+        lambda wildcards: PLAN.measured(checkpoints.cohort.get().output[0]),
+    output:
+        f"{RESULTS}/tables/datapackage.json",
+    log:
+        f"{RESULTS}/logs/aggregate.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        config=CONFIG,
+    shell:
+        "python scripts/aggregate.py --config {params.config} 2> {log}"

@@ -1,0 +1,18 @@
+# Finds every scan in the raw folders and writes the immutable shard lists. The one checkpoint: its output names the
+# shards. scans.parquet is no output: Snakemake would remove it before the next run, which reads in it what is known.
+checkpoint cohort:
+    output:
+        f"{RESULTS}/cohort/shards.txt",
+    log:
+        f"{RESULTS}/logs/cohort.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=PLAN.minutes(5),
+    params:
+        config=CONFIG,
+        raw=lambda wildcards: PLAN.raw_listing(),
+    shell:
+        "python scripts/cohort.py --config {params.config} --jobs {threads} 2> {log}"

@@ -1,0 +1,22 @@
+# Volumes, fat and quality of every scan, and its overview picture.
+rule measure:
+    input:
+        f"{RESULTS}/postprocess/{{shard}}.parquet",
+    output:
+        outcomes=f"{RESULTS}/measure/{{shard}}.parquet",
+        measurements=f"{RESULTS}/measure/{{shard}}.measurements.parquet",
+        quality=f"{RESULTS}/measure/{{shard}}.quality.parquet",
+    log:
+        f"{RESULTS}/logs/measure/{{shard}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=PLAN.minutes(1),
+    params:
+        config=CONFIG,
+        settings=PLAN.settings("measure"),
+        retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    shell:
+        "python scripts/measure.py --config {params.config} --shard {wildcards.shard} 2> {log}"

@@ -1,0 +1,20 @@
+# Surplus components out, final label map in place, temporary images away.
+rule postprocess:
+    input:
+        f"{RESULTS}/merge/{{shard}}.parquet",
+    output:
+        f"{RESULTS}/postprocess/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/postprocess/{{shard}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=PLAN.minutes(1),
+    params:
+        config=CONFIG,
+        settings=PLAN.settings("postprocess"),
+        retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    shell:
+        "python scripts/postprocess.py --config {params.config} --shard {wildcards.shard} 2> {log}"

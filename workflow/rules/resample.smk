@@ -1,0 +1,20 @@
+# Stitched contrasts onto the grid of a model whose authors resample first; no work for other models.
+rule resample:
+    input:
+        f"{RESULTS}/stitch/{{shard}}.parquet",
+    output:
+        f"{RESULTS}/resample/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/resample/{{shard}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=PLAN.minutes(1),
+    params:
+        config=CONFIG,
+        settings=PLAN.settings("resample"),
+        retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    shell:
+        "python scripts/resample.py --config {params.config} --shard {wildcards.shard} 2> {log}"

@@ -1,0 +1,21 @@
+# Contrasts to label maps, one process and one load of the network per shard.
+rule segment:
+    input:
+        f"{RESULTS}/resample/{{shard}}.parquet",
+    output:
+        f"{RESULTS}/segment/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/segment/{{shard}}.log",
+    conda:
+        f"../../envs/{PLAN.environment}.yaml"
+    threads: PLAN.config.segment.threads
+    resources:
+        mem_mb=8000,
+        runtime=PLAN.minutes(4),
+        gpu=1 if PLAN.config.segment.device == "cuda" else 0,
+    params:
+        config=CONFIG,
+        settings=PLAN.settings("segment"),
+        retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    shell:
+        "python scripts/segment.py --config {params.config} --shard {wildcards.shard} 2> {log}"

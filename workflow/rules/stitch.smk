@@ -1,0 +1,20 @@
+# Series of a station to one image per contrast.
+rule stitch:
+    input:
+        f"{RESULTS}/cohort/shards/{{shard}}.json",
+    output:
+        f"{RESULTS}/stitch/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/stitch/{{shard}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=PLAN.minutes(1),
+    params:
+        config=CONFIG,
+        settings=PLAN.settings("stitch"),
+        retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    shell:
+        "python scripts/stitch.py --config {params.config} --shard {wildcards.shard} 2> {log}"
