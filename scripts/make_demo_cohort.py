@@ -24,6 +24,9 @@ def main(
     nako_scale: Annotated[
         float, typer.Option(help="Factor on NAKO's matrices; 1 is the true geometry.")
     ] = DemoOptions.nako_scale,
+    slice_scale: Annotated[
+        float, typer.Option(help="Factor on the number of slices of both.")
+    ] = DemoOptions.slice_scale,
     fine_spacing_mm: Annotated[
         float, typer.Option(min=0.5, max=5, help="Voxels in which the bodies are rendered, mm.")
     ] = DemoOptions.fine_spacing_mm,
@@ -36,7 +39,7 @@ def main(
     try:
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("scanning phantoms", total=len(DEMO_SCANS))
-            options = DemoOptions(ukb_scale, nako_scale, fine_spacing_mm)
+            options = DemoOptions(ukb_scale, nako_scale, slice_scale, fine_spacing_mm)
             made = make_demo_cohort(folder, options, jobs, lambda _: progress.advance(task))
             progress.update(task, completed=len(DEMO_SCANS))
     except DixonflowError as error:

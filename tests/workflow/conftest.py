@@ -36,7 +36,13 @@ class Project:
             "PYTHONPATH": str(self.folder / "workflow"),
         }
         return subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
     def snakemake(self, *options: str) -> str:

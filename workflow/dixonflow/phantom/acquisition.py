@@ -1,8 +1,9 @@
 """The scanner: from tissue on the fine grid to the stations a Dixon sequence delivers.
 
-Order of the physics: water and fat of the tissues; partial volume into a station's voxels, applied to water and fat; coil shading; two
-echoes, in = W + F and opposed = W - F, with a smooth phase; complex Gaussian noise on each echo; a gain per station. In-phase and
-opposed-phase images are the magnitudes; water and fat are computed back from the echoes after the phase was removed.
+Order of the physics: water and fat of the tissues; partial volume into a station's voxels, applied to water and fat;
+coil shading; two echoes, in = W + F and opposed = W - F, with a smooth phase; complex Gaussian noise on each echo; a
+gain per station. In-phase and opposed-phase images are the magnitudes; water and fat are computed back from the
+echoes after the phase was removed.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class StationGeometry:
-    """Voxel grid of one station: matrix (x, y, z), spacing in mm, and height in mm of its upper edge below the scan's top."""
+    """Voxel grid of one station: matrix (x, y, z), spacing in mm, and height in mm of its upper edge below the scan's
+    top.
+    """
 
     matrix: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
@@ -44,8 +47,9 @@ class ScannerOptions:
     Attributes
     ----------
     noise_sd
-        Standard deviation of each of the two components of the noise of each echo, in signal units (muscle is about 230) before the gain.
-        0 means none. It is for voxels of the true protocols; larger voxels are less noisy, see `acquire`.
+        Standard deviation of each of the two components of the noise of each echo, in signal units (muscle is about
+        230) before the gain. 0 means none. It is for voxels of the true protocols; larger voxels are less noisy, see
+        `acquire`.
     shading, gain, folding, texture
         Coil shading, one gain per station, folded slices at station ends, smooth variation inside tissues.
     """
@@ -61,7 +65,8 @@ IDEAL = ScannerOptions(noise_sd=0.0, shading=False, gain=False, folding=False, t
 """A scanner that adds nothing."""
 
 
-# in-plane matrix and slices: facts of stored UK Biobank scans; slice thickness 3/4.5/4.5/4.5/3.5/4 mm and 2.232 mm in plane
+# in-plane matrix and slices: facts of stored UK Biobank scans; slice thickness 3/4.5/4.5/4.5/3.5/4 mm and 2.232 mm in
+# plane
 _UKB = ((168, 64, 3.0), (174, 44, 4.5), (174, 44, 4.5), (174, 44, 4.5), (162, 72, 3.5), (156, 64, 4.0))
 _UKB_SPACING_MM, _UKB_COLUMNS, _UKB_LENGTH_MM = 2.232, 224, 1110.0
 _NAKO_SPACING_MM, _NAKO_MATRIX, _NAKO_SLICES, _NAKO_OVERLAP, _NAKO_STATIONS = 1.40625, (320, 260), 88, 12, 4
@@ -73,10 +78,12 @@ def ukb_protocol(scale: float = 1.0, slice_scale: float | None = None) -> Protoc
     Parameters
     ----------
     scale
-        Factor on the in-plane matrix; the field of view stays, the spacing grows. The demonstration uses 0.5: 112 x 84 voxels of 4.46 mm.
+        Factor on the in-plane matrix; the field of view stays, the spacing grows. The demonstration uses 0.5: 112 x
+        84 voxels of 4.46 mm.
     slice_scale
-        Factor on the number of slices, the slab stays. By default the square root of `scale`: slices are thicker than the in-plane voxels of
-        the true protocols, so shrinking them less keeps voxels nearly cubic (4 to 6 mm at 0.5) and the overlaps several slices deep.
+        Factor on the number of slices, the slab stays. By default the square root of `scale`: slices are thicker than
+        the in-plane voxels of the true protocols, so shrinking them less keeps voxels nearly cubic (4 to 6 mm at 0.5)
+        and the overlaps several slices deep.
 
     Returns
     -------
@@ -110,8 +117,8 @@ def nako_protocol(scale: float = 1.0, slice_scale: float | None = None) -> Proto
     scale
         Factor on the in-plane matrix. The demonstration uses 0.3125: 100 x 81 voxels of 4.5 mm.
     slice_scale
-        Factor on the number of slices; by default the square root of `scale`, as in `ukb_protocol`. Slices and overlap are rounded to whole
-        slices of the same thickness.
+        Factor on the number of slices; by default the square root of `scale`, as in `ukb_protocol`. Slices and
+        overlap are rounded to whole slices of the same thickness.
 
     Raises
     ------
@@ -123,7 +130,10 @@ def nako_protocol(scale: float = 1.0, slice_scale: float | None = None) -> Proto
     thickness = 3.0 * _NAKO_SLICES / slices
     matrix = (round(_NAKO_MATRIX[0] * scale), round(_NAKO_MATRIX[1] * scale), slices)
     spacing = (_NAKO_SPACING_MM / scale, _NAKO_SPACING_MM / scale, thickness)
-    return Protocol("nako", tuple(StationGeometry(matrix, spacing, i * (slices - overlap) * thickness) for i in range(_NAKO_STATIONS)))
+    return Protocol(
+        "nako",
+        tuple(StationGeometry(matrix, spacing, i * (slices - overlap) * thickness) for i in range(_NAKO_STATIONS)),
+    )
 
 
 def _checked(scale: float, slice_scale: float | None) -> float:
@@ -144,9 +154,14 @@ def station_affine(geometry: StationGeometry, participant: Participant, top_mm: 
 
 
 def axis_weights(
-    source_shape: tuple[int, ...], source_affine: NDArray[np.float64], shape: tuple[int, ...], affine: NDArray[np.float64]
+    source_shape: tuple[int, ...],
+    source_affine: NDArray[np.float64],
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
 ) -> list[Floats]:
-    """Share of each source voxel in each target voxel, one (target, source) matrix per axis; exact box average for axis-aligned RAS+ grids."""
+    """Share of each source voxel in each target voxel, one (target, source) matrix per axis; exact box average for
+    axis-aligned RAS+ grids.
+    """
     matrices = []
     for axis in range(3):
         step, target_step = source_affine[axis, axis], affine[axis, axis]
@@ -174,7 +189,12 @@ def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...], waves: float
     """Smooth random field of unit-order amplitude, about `waves` periods across the volume."""
     field = np.zeros(shape, np.float32)
     for _ in range(3):
-        parts = [np.cos(2 * np.pi * rng.uniform(0, waves) * np.linspace(0, 1, n) + rng.uniform(0, 2 * np.pi)).astype(np.float32) for n in shape]
+        parts = [
+            np.cos(2 * np.pi * rng.uniform(0, waves) * np.linspace(0, 1, n) + rng.uniform(0, 2 * np.pi)).astype(
+                np.float32
+            )
+            for n in shape
+        ]
         field += (parts[0][:, None] * parts[1][None, :])[:, :, None] * parts[2]
     return field / np.float32(np.sqrt(3))
 
@@ -197,12 +217,13 @@ def acquire(
     protocol
         From `ukb_protocol` or `nako_protocol`.
     options
-        What the scanner adds, all by default. The noise is divided by the square root of the voxel volume relative to 10 mm3 up to a
-        factor of 3: averaging over a larger voxel lowers noise.
+        What the scanner adds, all by default. The noise is divided by the square root of the voxel volume relative to
+        10 mm3 up to a factor of 3: averaging over a larger voxel lowers noise.
     session
         Another number gives other noise, shading and gains of the same participant.
     shifted
-        Station number (1 nearest to the head) to an anatomy rendered with another `breathing_mm`: the participant breathed between stations.
+        Station number (1 nearest to the head) to an anatomy rendered with another `breathing_mm`: the participant
+        breathed between stations.
 
     Returns
     -------
@@ -226,8 +247,12 @@ def acquire(
     return stations
 
 
-def _folded(rng: np.random.Generator, body: Anatomy, geometry: StationGeometry, affine: NDArray[np.float64], along_z: Floats) -> Floats:
-    """Slice profile of an imperfect slab: the outer one or two slices carry signal from beyond the other end of the slab."""
+def _folded(
+    rng: np.random.Generator, body: Anatomy, geometry: StationGeometry, affine: NDArray[np.float64], along_z: Floats
+) -> Floats:
+    """Slice profile of an imperfect slab: the outer one or two slices carry signal from beyond the other end of the
+    slab.
+    """
     folded = along_z.copy()
     slices = geometry.matrix[2]
     beyond = affine.copy()
@@ -240,7 +265,9 @@ def _folded(rng: np.random.Generator, body: Anatomy, geometry: StationGeometry, 
     return folded
 
 
-def _echoes(rng: np.random.Generator, water: Floats, fat: Floats, geometry: StationGeometry, options: ScannerOptions) -> dict[Contrast, NDArray[np.int16]]:
+def _echoes(
+    rng: np.random.Generator, water: Floats, fat: Floats, geometry: StationGeometry, options: ScannerOptions
+) -> dict[Contrast, NDArray[np.int16]]:
     """The four images of a station from its water and fat signal."""
     shape = water.shape
     if options.shading:
@@ -250,14 +277,12 @@ def _echoes(rng: np.random.Generator, water: Floats, fat: Floats, geometry: Stat
         water, fat = water * shading, fat * shading
     in_echo, opposed_echo = (water + fat).astype(np.complex64), (water - fat).astype(np.complex64)
     phase = np.exp(1j * 1.5 * _smooth_field(rng, shape, 1.5)).astype(np.complex64)
+    in_echo *= phase
+    opposed_echo *= phase
     if options.noise_sd > 0:
-        sd = options.noise_sd / np.clip(np.sqrt(np.prod(geometry.spacing_mm) / 10), 1, 3)
-        for echo in (in_echo, opposed_echo):
-            echo *= phase
-            echo += np.float32(sd) * (rng.standard_normal(shape, np.float32) + 1j * rng.standard_normal(shape, np.float32))
-    else:
-        in_echo *= phase
-        opposed_echo *= phase
+        sd = np.float32(options.noise_sd / np.clip(np.sqrt(np.prod(geometry.spacing_mm) / 10), 1, 3))
+        in_echo += sd * _complex_noise(rng, shape)
+        opposed_echo += sd * _complex_noise(rng, shape)
     gain = np.float32(rng.uniform(0.75, 1.3)) if options.gain else np.float32(1)
     unwound = [(echo * phase.conj()).real for echo in (in_echo, opposed_echo)]
     images = {
@@ -267,3 +292,11 @@ def _echoes(rng: np.random.Generator, water: Floats, fat: Floats, geometry: Stat
         Contrast.OPPOSED_PHASE: np.abs(opposed_echo),
     }
     return {contrast: np.rint(np.clip(image * gain, 0, 4095)).astype(np.int16) for contrast, image in images.items()}
+
+
+def _complex_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    """Complex Gaussian noise, standard deviation 1 in both components."""
+    noise = np.empty(shape, np.complex64)
+    noise.real = rng.standard_normal(shape, np.float32)
+    noise.imag = rng.standard_normal(shape, np.float32)
+    return noise

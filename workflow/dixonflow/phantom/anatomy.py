@@ -52,7 +52,8 @@ def render_anatomy(participant: Participant, spacing_mm: float, breathing_mm: fl
     spacing_mm
         Edge length of the cubic voxels, 1 to 5 mm is sensible.
     breathing_mm
-        How far the diaphragm stands above its resting position; liver, spleen, stomach, kidneys and heart follow in part.
+        How far the diaphragm stands above its resting position; liver, spleen, stomach, kidneys and heart follow in
+        part.
 
     Returns
     -------
@@ -73,12 +74,17 @@ def render_anatomy(participant: Participant, spacing_mm: float, breathing_mm: fl
     skin = plan.trunk_skin.profile
     low_y = float(np.min(skin[:, 2] - skin[:, 4])) - 6
     high_y = float(np.max(skin[:, 2] + skin[:, 4])) + 6
-    canvas = Canvas((-half_width, low_y, top + MARGIN_MM - LENGTH_MM), (half_width, high_y, top + MARGIN_MM), spacing_mm)
+    canvas = Canvas(
+        (-half_width, low_y, top + MARGIN_MM - LENGTH_MM), (half_width, high_y, top + MARGIN_MM), spacing_mm
+    )
 
     skin_parts = [plan.trunk_skin, *(part(side) for side in SIDES.values() for part in (plan.leg_skin, plan.arm_skin))]
     canvas.paint(Structure.SUBCUTANEOUS_FAT, skin_parts)
     canvas.paint(Structure.SUBCUTANEOUS_FAT, [_end(plan, side, plan.arm_fat_mm) for side in SIDES.values()])
-    muscle_parts = [plan.trunk_muscle, *(part(side) for side in SIDES.values() for part in (plan.leg_muscle, plan.arm_muscle))]
+    muscle_parts = [
+        plan.trunk_muscle,
+        *(part(side) for side in SIDES.values() for part in (plan.leg_muscle, plan.arm_muscle)),
+    ]
     canvas.paint(Structure.MUSCLE, muscle_parts)
     canvas.paint(Structure.MUSCLE, [_end(plan, side, 0.0) for side in SIDES.values()])
     canvas.paint(Structure.INNER_FAT, plan.cavity)

@@ -1,7 +1,8 @@
 """The body plan: where reference anatomy lies in one participant.
 
-All reference coordinates are millimetres of a person of 170 cm and BMI 22, RAS: x to the right, y to the front, z upwards, with the
-origin midway between the hip joints. `BodyPlan` scales them to a participant and gives the hulls (skin, muscle, cavity, limbs).
+All reference coordinates are millimetres of a person of 170 cm and BMI 22, RAS: x to the right, y to the front, z
+upwards, with the origin midway between the hip joints. `BodyPlan` scales them to a participant and gives the hulls
+(skin, muscle, cavity, limbs).
 """
 
 from dataclasses import dataclass
@@ -72,17 +73,40 @@ _LEG = np.array(
     float,
 )
 # z, centre y of the vertebral bodies
-_COLUMN_Y = np.array([(90, -36), (150, -29), (200, -29), (260, -36), (340, -47), (430, -49), (500, -43), (560, -33), (700, -26)], float)
+_COLUMN_Y = np.array(
+    [(90, -36), (150, -29), (200, -29), (260, -36), (340, -47), (430, -49), (500, -43), (560, -33), (700, -26)], float
+)
 # z, half-axis x and y of the vertebral bodies
-_BODY_RADII = np.array([(90, 28, 21.5), (200, 27, 21), (300, 23, 19), (450, 20, 17.5), (560, 18, 16), (700, 18, 15)], float)
+_BODY_RADII = np.array(
+    [(90, 28, 21.5), (200, 27, 21), (300, 23, 19), (450, 20, 17.5), (560, 18, 16), (700, 18, 15)], float
+)
 # z, smallest centre x, muscle radius of an arm
 _ARM = np.array(
-    [(-95, 205, 22), (-40, 205, 25), (30, 205, 27), (120, 205, 31), (210, 200, 35), (300, 195, 39), (400, 180, 43), (460, 165, 46), (498, 158, 45), (515, 156, 40)],
+    [
+        (-95, 205, 22),
+        (-40, 205, 25),
+        (30, 205, 27),
+        (120, 205, 31),
+        (210, 200, 35),
+        (300, 195, 39),
+        (400, 180, 43),
+        (460, 165, 46),
+        (498, 158, 45),
+        (515, 156, 40),
+    ],
     float,
 )
 
 # how far organs go with the diaphragm
-_WITH_DIAPHRAGM = {"liver": 1.0, "spleen": 1.0, "stomach": 0.9, "heart": 0.8, "kidney_right": 0.6, "kidney_left": 0.6, "pancreas": 0.6}
+_WITH_DIAPHRAGM = {
+    "liver": 1.0,
+    "spleen": 1.0,
+    "stomach": 0.9,
+    "heart": 0.8,
+    "kidney_right": 0.6,
+    "kidney_left": 0.6,
+    "pancreas": 0.6,
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +131,9 @@ class BodyPlan:
         w = self.width_scale
         return np.array([x * w, y * w, z * self.height_scale])
 
-    def points(self, rows: NDArray[np.float64] | list[tuple[float, float, float]], side: int = 1) -> NDArray[np.float64]:
+    def points(
+        self, rows: NDArray[np.float64] | list[tuple[float, float, float]], side: int = 1
+    ) -> NDArray[np.float64]:
         """Reference points (n, 3), mirrored to the left where side is -1."""
         w = self.width_scale
         return np.asarray(rows, float) * [side * w, w, self.height_scale]
@@ -152,7 +178,13 @@ class BodyPlan:
         belly = self.participant.visceral_mm * self._region(z, 90, 340, 80)
         muscle = 6 * (self.participant.muscularity - 1) / 0.1 * 0.5
         w = self.width_scale
-        profile = [z * self.height_scale, 0 * z, cy * w + belly * 0.45, rx * shape * w + belly * 0.7 + muscle, ry * w + belly * 0.9 + muscle]
+        profile = [
+            z * self.height_scale,
+            0 * z,
+            cy * w + belly * 0.45,
+            rx * shape * w + belly * 0.7 + muscle,
+            ry * w + belly * 0.9 + muscle,
+        ]
         return Stack(np.stack(profile, axis=1), 2.35)
 
     @cached_property
@@ -161,7 +193,12 @@ class BodyPlan:
         z, cx, cy, rx, ry = self.trunk_muscle.profile.T
         reference = z / self.height_scale
         t = self.participant.subcutaneous_mm
-        side = 0.62 + 0.38 * self._region(reference, -250, 230, 120) + 0.25 * self._region(reference, -120, 60, 80) - 0.2 * self._region(reference, 530, 900, 60)
+        side = (
+            0.62
+            + 0.38 * self._region(reference, -250, 230, 120)
+            + 0.25 * self._region(reference, -120, 60, 80)
+            - 0.2 * self._region(reference, 530, 900, 60)
+        )
         front = np.maximum(8, t * (side - 0.12))
         back = np.maximum(8, t * (side - 0.08))
         flank = np.maximum(8, t * side)
@@ -203,7 +240,9 @@ class BodyPlan:
         z, cx, r = _ARM.T
         w, m = self.width_scale, self.participant.muscularity
         height = z * self.height_scale
-        trunk = np.maximum(self.trunk_skin.at(height)[2], self.leg_skin(1).at(height)[0] + self.leg_skin(1).at(height)[2])
+        trunk = np.maximum(
+            self.trunk_skin.at(height)[2], self.leg_skin(1).at(height)[0] + self.leg_skin(1).at(height)[2]
+        )
         radius = r * w * m
         clearance = (trunk + radius + self.arm_fat_mm + 6) * (z < 390)
         x = np.maximum(cx * w, clearance)
@@ -224,7 +263,11 @@ class BodyPlan:
         """Centre x, centre y, half-axis x, half-axis y of the vertebral bodies at heights z in mm, shape (4, n)."""
         reference = z / self.height_scale
         w = self.width_scale
-        x = self.participant.scoliosis_mm * np.sin(np.clip((reference - 95) / 480, 0, 1) * 2 * np.pi) * np.clip((reference - 95) / 60, 0, 1)
+        x = (
+            self.participant.scoliosis_mm
+            * np.sin(np.clip((reference - 95) / 480, 0, 1) * 2 * np.pi)
+            * np.clip((reference - 95) / 60, 0, 1)
+        )
         y = PchipInterpolator(_COLUMN_Y[:, 0], _COLUMN_Y[:, 1])(np.clip(reference, 90, 700)) * w
         radii = PchipInterpolator(_BODY_RADII[:, 0], _BODY_RADII[:, 1:])(np.clip(reference, 90, 700)) * w
         return np.stack([x, y, radii[:, 0], radii[:, 1]])

@@ -93,17 +93,22 @@ class DemoOptions:
     ----------
     ukb_scale, nako_scale
         Factor on the matrices, 1 is the true geometry. The defaults give voxels of about 4.5 mm in plane in both.
+    slice_scale
+        Factor on the number of slices: a demo of fewer, thicker slices would blur discs and vessels.
     fine_spacing_mm
         Voxels in which bodies are rendered and truth is counted.
     """
 
     ukb_scale: float = 0.5
     nako_scale: float = 0.3125
+    slice_scale: float = 0.75
     fine_spacing_mm: float = 2.0
 
     def protocol(self, layout: Layout) -> Protocol:
         """Stations of a cohort's sequence. Raises ValueError for a scale outside (0, 1]."""
-        return ukb_protocol(self.ukb_scale) if layout is Layout.UKB else nako_protocol(self.nako_scale)
+        if layout is Layout.UKB:
+            return ukb_protocol(self.ukb_scale, self.slice_scale)
+        return nako_protocol(self.nako_scale, self.slice_scale)
 
 
 def participant_in_session(seed: int, session_number: int) -> Participant:

@@ -16,18 +16,28 @@ def paint_glutei(canvas: Canvas, plan: BodyPlan) -> None:
         origin = plan.points(np.linspace((40, -84, 100), (30, -84, -12), 9), side)
         insertion = plan.points(np.linspace((112, -46, 22), (108, -52, -85), 9), side)
         behind = np.array([0, -21 * w, 0])
-        bulk = [*fan(origin, insertion, *plan.size(24, 27)), *fan(origin + behind, insertion + behind * 1.2, *plan.size(24, 27))]
+        bulk = [
+            *fan(origin, insertion, *plan.size(24, 27)),
+            *fan(origin + behind, insertion + behind * 1.2, *plan.size(24, 27)),
+        ]
         canvas.paint(Structure[f"GLUTEUS_MAXIMUS_{upper}"], bulk, over=[Structure.MUSCLE])
         crest = crest_path(plan, side, 20)[5:]
         foot = plan.points([(126, -10, 4)], side)
         outward = np.array([side * 13 * w, -2 * w, 0])
         layers = [Structure.MUSCLE, Structure[f"GLUTEUS_MAXIMUS_{upper}"]]
         rim = crest * [1, 1, 0.93] + outward
-        bulk = [*fan(foot + 0 * crest, rim, *plan.size(22, 19)), *fan(foot + outward + 0 * crest, rim + outward, *plan.size(22, 19))]
+        bulk = [
+            *fan(foot + 0 * crest, rim, *plan.size(22, 19)),
+            *fan(foot + outward + 0 * crest, rim + outward, *plan.size(22, 19)),
+        ]
         canvas.paint(Structure[f"GLUTEUS_MEDIUS_{upper}"], bulk, over=layers)
         layers.append(Structure[f"GLUTEUS_MEDIUS_{upper}"])
         low = foot * 0.42 + crest * 0.58 + outward * 0.45
-        canvas.paint(Structure[f"GLUTEUS_MINIMUS_{upper}"], fan(foot + [0, 6 * w, 8] + 0 * crest, low, *plan.size(16, 16)), over=layers)
+        canvas.paint(
+            Structure[f"GLUTEUS_MINIMUS_{upper}"],
+            fan(foot + [0, 6 * w, 8] + 0 * crest, low, *plan.size(16, 16)),
+            over=layers,
+        )
 
 
 def paint_iliopsoas(canvas: Canvas, plan: BodyPlan) -> None:
@@ -35,7 +45,10 @@ def paint_iliopsoas(canvas: Canvas, plan: BodyPlan) -> None:
     over = [Structure.MUSCLE, Structure.INNER_FAT]
     for name, side in SIDES.items():
         muscle = Structure[f"ILIOPSOAS_{name.upper()}"]
-        path = plan.points([(36, -38, 258), (43, -36, 200), (55, -24, 130), (68, 4, 75), (82, 36, 25), (92, 34, -20), (104, 2, -62)], side)
+        path = plan.points(
+            [(36, -38, 258), (43, -36, 200), (55, -24, 130), (68, 4, 75), (82, 36, 25), (92, 34, -20), (104, 2, -62)],
+            side,
+        )
         radii = [r * plan.participant.muscularity for r in plan.size(9, 15, 24, 24, 21, 18, 12)]
         canvas.paint(muscle, tube(path, radii, 20), over=over)
         crest = crest_path(plan, side, 20)[4:]
@@ -54,7 +67,13 @@ def paint_autochthon(canvas: Canvas, plan: BodyPlan) -> None:
     back = hull_cy - hull_ry + cover - np.interp(reference, [35, 90], [0, 0])
     front = np.where(reference < 96, -66 * w, cy - ry - 8 * w)
     middle, half = (front + back) / 2, np.maximum((front - back) / 2, 12 * w)
-    width = np.interp(reference, [35, 90, 200, 350, 520, 600, 680], [16, 22, 25, 21, 19, 16, 15]) * w * plan.participant.muscularity
+    width = (
+        np.interp(reference, [35, 90, 200, 350, 520, 600, 680], [16, 22, 25, 21, 19, 16, 15])
+        * w
+        * plan.participant.muscularity
+    )
     for name, side in SIDES.items():
         profile = np.stack([z, cx + side * (width + 1), middle, width + 1.5, half], axis=1)
-        canvas.paint(Structure[f"AUTOCHTHON_{name.upper()}"], Stack(profile, 2.6), over=[Structure.MUSCLE, Structure.INNER_FAT])
+        canvas.paint(
+            Structure[f"AUTOCHTHON_{name.upper()}"], Stack(profile, 2.6), over=[Structure.MUSCLE, Structure.INNER_FAT]
+        )

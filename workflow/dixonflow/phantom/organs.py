@@ -1,6 +1,7 @@
 """Thoracic and abdominal organs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -20,43 +21,46 @@ _COLON = (
 )
 
 
+_LUNG_APEX = 536.0
+"""Reference height of the lungs' upper end."""
+
+
 def paint_lungs(canvas: Canvas, plan: BodyPlan) -> None:
     """Two left and three right lobes between chest wall, mediastinum and diaphragm.
 
-    Fissures lie at fixed fractions of the lung's own height and depth; lower lobes carry more signal, as dependent lung does.
+    Fissures lie at fixed fractions of the lung's own height and depth; lower lobes carry more signal, as dependent
+    lung does.
     """
     h, w = plan.height_scale, plan.width_scale
     lift = plan.displacement("diaphragm")[2]
-    cavity = plan.cavity
+    apex = _LUNG_APEX * h
     for name, side in SIDES.items():
         dome = (338 if side > 0 else 324) * h + lift
-        apex = 536 * h
-        box = np.array([[0, -140, 225 * h], [200, 140, apex]]) if side > 0 else np.array([[-200, -140, 225 * h], [0, 140, apex]])
-
-        def inside(x: Floats, y: Floats, z: Floats, side: int = side, dome: float = dome) -> Mask:
-            cx, cy, rx, ry = (v.astype(np.float32)[None, None, :] for v in cavity.at(z.ravel()))
-            floor = dome - 62 * w * ((x - side * 62 * w) / (72 * w)) ** 2 - 62 * w * ((y - 8 * w) / (88 * w)) ** 2
-            # the mediastinum narrows towards the apex and towards the back
-            medial = (0.26 if side > 0 else 0.33) * rx + 3 * w
-            return np.asarray(cavity.contains(x, y, z) & (z > floor) & (side * x > medial))
-
-        back, front = -80 * w, 76 * w
-        height = apex - dome
-
-        def oblique(y: Floats, dome: float = dome, height: float = height) -> Floats:
-            """Height of the oblique fissure: 62 % of the lung's height at the back, below the dome in front."""
-            share = (y - back) / (front - back)
-            return np.asarray(dome + height * (0.62 - 0.78 * share), np.float32)
-
+        low, high = sorted((0.0, side * 200.0))
+        box = np.array([[low, -140, 225 * h], [high, 140, apex]])
         upper = Structure[f"LUNG_UPPER_LOBE_{name.upper()}"]
         lower = Structure[f"LUNG_LOWER_LOBE_{name.upper()}"]
-        canvas.paint(upper, Region(box, inside))
-        canvas.paint(lower, Region(box, lambda x, y, z, f=oblique: np.asarray((z < f(y)) & (x == x))), over=[upper])
+        canvas.paint(upper, Region(box, partial(_in_lung, plan, side, dome)))
+        # the oblique fissure: 62 % of the lung's height at the back, below the dome in front
+        slope = -0.78 * (apex - dome) / (156 * w)
+        canvas.paint(lower, Region(box, partial(_below, dome + 0.62 * (apex - dome), slope, -80 * w)), over=[upper])
         if side > 0:
-            horizontal = dome + 0.36 * height
-            canvas.paint(
-                Structure.LUNG_MIDDLE_LOBE_RIGHT, Region(box, lambda x, y, z, f=horizontal: np.asarray((z < f) & (x == x) & (y == y))), over=[upper]
-            )
+            horizontal = dome + 0.36 * (apex - dome)
+            canvas.paint(Structure.LUNG_MIDDLE_LOBE_RIGHT, Region(box, partial(_below, horizontal, 0, 0)), over=[upper])
+
+
+def _in_lung(plan: BodyPlan, side: int, dome_mm: float, x: Floats, y: Floats, z: Floats) -> Mask:
+    """Inside the chest wall, above the dome of the diaphragm and beside the mediastinum, which narrows upwards."""
+    w = plan.width_scale
+    half_width = plan.cavity.at(z.ravel())[2].astype(np.float32)[None, None, :]
+    floor = dome_mm - 62 * w * ((x - side * 62 * w) / (72 * w)) ** 2 - 62 * w * ((y - 8 * w) / (88 * w)) ** 2
+    medial = (0.26 if side > 0 else 0.33) * half_width + 3 * w
+    return np.asarray(plan.cavity.contains(x, y, z) & (z > floor) & (side * x > medial))
+
+
+def _below(height_mm: float, slope: float, from_y_mm: float, x: Floats, y: Floats, z: Floats) -> Mask:
+    """Below a plane that is `height_mm` high at `from_y_mm` and changes by `slope` per mm towards the front."""
+    return np.asarray((z < np.float32(height_mm) + np.float32(slope) * (y - np.float32(from_y_mm))) & np.isfinite(x))
 
 
 def paint_heart(canvas: Canvas, plan: BodyPlan) -> None:
@@ -70,14 +74,19 @@ def paint_heart(canvas: Canvas, plan: BodyPlan) -> None:
     radii = plan.organ_size("heart", 64, 50, 44)
     lungs = [s for s in Structure if s.name.startswith("LUNG")]
     canvas.paint(Structure.INNER_FAT, Ellipsoid(centre, [r + 6 for r in radii], 2.0, axes), over=lungs)
-    canvas.paint(Structure.HEART, Ellipsoid(centre, radii, 2.0, axes), over=[Structure.INNER_FAT], within=plan.organ_space)
+    canvas.paint(
+        Structure.HEART, Ellipsoid(centre, radii, 2.0, axes), over=[Structure.INNER_FAT], within=plan.organ_space
+    )
 
 
 def paint_abdomen(canvas: Canvas, plan: BodyPlan) -> None:
     """Intestine, liver, spleen, stomach, kidneys, pancreas and bladder, each in a layer of inner fat."""
     size = plan.organ_size
     visceral = plan.participant.visceral_mm
-    loops = [*((loop, 16.5, 0.005, 0.6, 14) for loop in _INTESTINE), *((c, 18.5, 0.006, 0.3, 6 * (len(c) - 1)) for c in _COLON)]
+    loops = [
+        *((loop, 16.5, 0.005, 0.6, 14) for loop in _INTESTINE),
+        *((c, 18.5, 0.006, 0.3, 6 * (len(c) - 1)) for c in _COLON),
+    ]
     for loop, radius, spread, forward, pieces in loops:
         path = [plan.organ("intestine", x * (1 + spread * visceral), y + forward * visceral, z) for x, y, z in loop]
         parts = tube(path, size("intestine", *[radius] * len(path)), pieces)
@@ -92,16 +101,27 @@ def paint_abdomen(canvas: Canvas, plan: BodyPlan) -> None:
         name = f"kidney_{side}"
         kidney = Ellipsoid(plan.organ(name, x, -28, z), size(name, 27, 25, 52))
         _embed(canvas, plan, Structure[name.upper()], [kidney])
-    pancreas = [plan.organ("pancreas", *p) for p in [(34, 16, 196), (30, 24, 212), (2, 26, 218), (-30, 10, 222), (-54, -4, 234)]]
+    pancreas = [
+        plan.organ("pancreas", *p) for p in [(34, 16, 196), (30, 24, 212), (2, 26, 218), (-30, 10, 222), (-54, -4, 234)]
+    ]
     _embed(canvas, plan, Structure.PANCREAS, tube(pancreas, size("pancreas", 17, 18, 15, 14, 13), 14))
-    _embed(canvas, plan, Structure.URINARY_BLADDER, [Ellipsoid(plan.organ("bladder", 0, 26, 10), size("bladder", 37, 30, 30))])
+    _embed(
+        canvas,
+        plan,
+        Structure.URINARY_BLADDER,
+        [Ellipsoid(plan.organ("bladder", 0, 26, 10), size("bladder", 37, 30, 30))],
+    )
 
 
 _YIELDING = (Structure.INTESTINE, Structure.LIVER, Structure.SPLEEN, Structure.STOMACH)
 
 
-def _embed(canvas: Canvas, plan: BodyPlan, organ: Structure, parts: Sequence[Ellipsoid | Capsule], layer_mm: float = 5.0) -> None:
-    """Paint an organ over inner fat, pushing yielding organs out of a fat layer around it, so that its whole surface can be seen."""
+def _embed(
+    canvas: Canvas, plan: BodyPlan, organ: Structure, parts: Sequence[Ellipsoid | Capsule], layer_mm: float = 5.0
+) -> None:
+    """Paint an organ over inner fat, pushing yielding organs out of a fat layer around it, so that its whole surface
+    can be seen.
+    """
     grown: list[Ellipsoid | Capsule] = []
     for part in parts:
         if isinstance(part, Capsule):

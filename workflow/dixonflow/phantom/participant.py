@@ -90,7 +90,8 @@ def draw_participant(seed: int) -> Participant:
     Returns
     -------
     Participant
-        BMI follows a shifted gamma distribution cut to 18..45, liver fat a log-normal one cut to 1..30 %, as in population cohorts.
+        BMI follows a shifted gamma distribution cut to 18..45, liver fat a log-normal one cut to 1..30 %, as in
+        population cohorts.
     """
     rng = np.random.default_rng([seed, 20201])
 

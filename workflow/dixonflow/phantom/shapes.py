@@ -1,8 +1,8 @@
 """Analytic shapes and the grid they are painted on.
 
-A shape knows its bounding box and answers, for broadcastable coordinate arrays in RAS mm, which points lie inside. Everything is
-evaluated in bounding boxes only, and axis-aligned shapes as sums of two-dimensional terms, which keeps a whole body at 2.5 mm to
-a few seconds.
+A shape knows its bounding box and answers, for broadcastable coordinate arrays in RAS mm, which points lie inside.
+Everything is evaluated in bounding boxes only, and axis-aligned shapes as sums of two-dimensional terms, which keeps
+a whole body at 2.5 mm to a few seconds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,15 +39,19 @@ class Ellipsoid:
     axes: NDArray[np.float64] | None = None
 
     def bounds(self) -> NDArray[np.float64]:
+        """Bounding box."""
         centre, radii = np.asarray(self.centre, float), np.asarray(self.radii, float)
         half = radii if self.axes is None else np.full(3, radii.max())
         return np.stack([centre - half, centre + half])
 
     def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+        """Whether points lie inside."""
         deltas = [c - np.float32(m) for c, m in zip((x, y, z), self.centre, strict=True)]
         if self.axes is not None:
             deltas = [sum(np.float32(a) * d for a, d in zip(column, deltas, strict=True)) for column in self.axes.T]  # type: ignore[misc]
-        terms = [np.abs(d / np.float32(r)) ** np.float32(self.exponent) for d, r in zip(deltas, self.radii, strict=True)]
+        terms = [
+            np.abs(d / np.float32(r)) ** np.float32(self.exponent) for d, r in zip(deltas, self.radii, strict=True)
+        ]
         return np.asarray((terms[0] + terms[1]) + terms[2] <= 1)
 
 
@@ -61,11 +65,13 @@ class Capsule:
     end_radius: float
 
     def bounds(self) -> NDArray[np.float64]:
+        """Bounding box."""
         ends = np.stack([np.asarray(self.start, float), np.asarray(self.end, float)])
         radii = np.array([[self.start_radius], [self.end_radius]])
         return np.stack([(ends - radii).min(axis=0), (ends + radii).max(axis=0)])
 
     def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+        """Whether points lie inside."""
         direction = np.asarray(self.end, np.float32) - np.asarray(self.start, np.float32)
         length2 = max(float(direction @ direction), 1e-6)
         dx, dy, dz = (c - np.float32(m) for c, m in zip((x, y, z), self.start, strict=True))
@@ -90,6 +96,7 @@ class Stack:
     exponent: float = 2.0
 
     def bounds(self) -> NDArray[np.float64]:
+        """Bounding box."""
         z, cx, cy, rx, ry = self.profile.T
         low = [(cx - rx).min() - 5, (cy - ry).min() - 5, z[0]]
         return np.array([low, [(cx + rx).max() + 5, (cy + ry).max() + 5, z[-1]]])
@@ -100,6 +107,7 @@ class Stack:
         return np.asarray(PchipInterpolator(self.profile[:, 0], self.profile[:, 1:])(clipped)).T
 
     def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+        """Whether points lie inside."""
         cx, cy, rx, ry = (v.astype(np.float32)[None, None, :] for v in self.at(z.ravel()))
         power = np.float32(self.exponent)
         inside = np.abs((x - cx) / rx) ** power + np.abs((y - cy) / ry) ** power <= 1
@@ -114,14 +122,18 @@ class Region:
     predicate: Callable[[Floats, Floats, Floats], Mask]
 
     def bounds(self) -> NDArray[np.float64]:
+        """Bounding box."""
         return self.box
 
     def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+        """Whether points lie inside."""
         return self.predicate(x, y, z)
 
 
 def tube(points: Sequence[Sequence[float]], radii: Sequence[float], pieces: int = 0) -> list[Capsule]:
-    """Swept tube along a smooth path through `points` (n, 3) with a radius at each, as `pieces` capsules (0: 3 per interval)."""
+    """Swept tube along a smooth path through `points` (n, 3) with a radius at each, as `pieces` capsules (0: 3 per
+    interval).
+    """
     path, radius = smooth_path(points, radii, pieces or 3 * (len(points) - 1))
     return [Capsule(path[i], path[i + 1], radius[i], radius[i + 1]) for i in range(len(path) - 1)]
 
@@ -133,10 +145,14 @@ def smooth_path(
     knots = np.asarray(points, float)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
     at = np.linspace(0, length[-1], pieces + 1)
-    return np.asarray(PchipInterpolator(length, knots)(at)), np.asarray(PchipInterpolator(length, np.asarray(radii, float))(at))
+    return np.asarray(PchipInterpolator(length, knots)(at)), np.asarray(
+        PchipInterpolator(length, np.asarray(radii, float))(at)
+    )
 
 
-def fan(hinges: NDArray[np.float64], rims: NDArray[np.float64], hinge_radius: float, rim_radius: float) -> list[Capsule]:
+def fan(
+    hinges: NDArray[np.float64], rims: NDArray[np.float64], hinge_radius: float, rim_radius: float
+) -> list[Capsule]:
     """Plate made of capsules from each hinge point to its rim point, both (n, 3)."""
     return [Capsule(a, b, hinge_radius, rim_radius) for a, b in zip(hinges, rims, strict=True)]
 
@@ -157,7 +173,9 @@ class Canvas:
         self.spacing_mm = spacing_mm
         self.origin = np.asarray(low, float) + spacing_mm / 2
         self.labels = np.zeros(tuple(shape), np.uint8)
-        self._axes = [(o + spacing_mm * np.arange(n)).astype(np.float32) for o, n in zip(self.origin, shape, strict=True)]
+        self._axes = [
+            (o + spacing_mm * np.arange(n)).astype(np.float32) for o, n in zip(self.origin, shape, strict=True)
+        ]
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -166,8 +184,17 @@ class Canvas:
         affine[:3, 3] = self.origin
         return affine
 
-    def paint(self, label: int, shapes: Shape | Iterable[Shape], *, over: Iterable[int] | None = None, within: Shape | None = None) -> None:
-        """Give `label` to the voxels inside the shapes, only `over` certain labels and `within` a further shape when given."""
+    def paint(
+        self,
+        label: int,
+        shapes: Shape | Iterable[Shape],
+        *,
+        over: Iterable[int] | None = None,
+        within: Shape | None = None,
+    ) -> None:
+        """Give `label` to the voxels inside the shapes, only `over` certain labels and `within` a further shape when
+        given.
+        """
         allowed = None
         if over is not None:
             allowed = np.zeros(256, bool)

@@ -7,8 +7,8 @@ from dixonflow.phantom.shapes import Canvas, Capsule, Ellipsoid, Region, Stack, 
 from dixonflow.phantom.structures import Structure
 
 VERTEBRA_PITCH_MM = 37.0
-"""Distance between vertebrae of the reference body, disc included. About 15 larger ones stand for the 20 between neck and sacrum, so that
-discs keep two voxels of 5 mm."""
+"""Distance between vertebrae of the reference body, disc included. About 15 larger ones stand for the 20 between neck
+and sacrum, so that discs keep two voxels of 5 mm."""
 DISC_SHARE = 0.27
 """Part of the pitch that the disc takes: 10 mm."""
 
@@ -35,9 +35,13 @@ def paint_pelvis(canvas: Canvas, plan: BodyPlan) -> None:
         canvas.paint(hip, Capsule(symphysis - [0, 0, 4], ischium, *plan.size(9.5, 10)))
         canvas.paint(hip, Capsule(plan.points([(90, -22, -4)], side)[0], ischium, *plan.size(19, 17)))
     middle = plan.point(0, 44, -28)
-    box = np.stack([middle - [4, 30, 30], middle + [4, 30, 30]])
-    canvas.paint(Structure.MUSCLE, Region(box, lambda x, y, z: np.abs(x) < 4), over=[Structure.HIP_LEFT, Structure.HIP_RIGHT])
-    z, cy, rx, ry = np.array([(-20, -62, 11, 8), (0, -70, 22, 12), (40, -72, 42, 18), (75, -60, 52, 24), (96, -47, 48, 26)], float).T
+    box = np.stack([middle - np.array([4, 30, 30]), middle + np.array([4, 30, 30])])
+    canvas.paint(
+        Structure.MUSCLE, Region(box, lambda x, y, z: np.abs(x) < 4), over=[Structure.HIP_LEFT, Structure.HIP_RIGHT]
+    )
+    z, cy, rx, ry = np.array(
+        [(-20, -62, 11, 8), (0, -70, 22, 12), (40, -72, 42, 18), (75, -60, 52, 24), (96, -47, 48, 26)], float
+    ).T
     w = plan.width_scale
     canvas.paint(Structure.SACRUM, Stack(np.stack([z * plan.height_scale, 0 * z, cy * w, rx * w, ry * w], axis=1), 2.4))
     for name, side in SIDES.items():
@@ -70,10 +74,14 @@ def paint_limb_bones(canvas: Canvas, plan: BodyPlan) -> None:
         canvas.paint(humerus, tube([axis(z) for z in heights], plan.size(23, 19, 14, 13, 13, 15, 19)))
         for dx in (-12.5, 12.5):
             heights = [188, 120, 60, 0]
-            canvas.paint(Structure.BONE_OTHER, tube([axis(z, dx * plan.width_scale) for z in heights], plan.size(12, 9.5, 9, 9)))
+            canvas.paint(
+                Structure.BONE_OTHER, tube([axis(z, dx * plan.width_scale) for z in heights], plan.size(12, 9.5, 9, 9))
+            )
         tibia, mid, end, patella = plan.points([(88, -4, -445), (84, -2, -500), (78, -2, -720), (89, 40, -392)], side)
         canvas.paint(Structure.BONE_OTHER, Ellipsoid(tibia, plan.size(38, 28, 17), 2.6))
-        canvas.paint(Structure.BONE_OTHER, [Capsule(tibia, mid, *plan.size(26, 17)), Capsule(mid, end, *plan.size(17, 14))])
+        canvas.paint(
+            Structure.BONE_OTHER, [Capsule(tibia, mid, *plan.size(26, 17)), Capsule(mid, end, *plan.size(17, 14))]
+        )
         canvas.paint(Structure.BONE_OTHER, Ellipsoid(patella, plan.size(20, 11, 20)))
 
 
@@ -88,7 +96,9 @@ def paint_chest_bones(canvas: Canvas, plan: BodyPlan) -> None:
         ends = []
         for stack in (cavity, muscle):
             cx, cy, rx, ry = stack.at(np.array([z]))[:, 0]
-            r = (np.abs(direction[0] / rx) ** stack.exponent + np.abs(direction[1] / ry) ** stack.exponent) ** (-1 / stack.exponent)
+            r = (np.abs(direction[0] / rx) ** stack.exponent + np.abs(direction[1] / ry) ** stack.exponent) ** (
+                -1 / stack.exponent
+            )
             ends.append(np.array([cx, cy]) + r * direction)
         return np.array([*(ends[0] * (1 - depth) + ends[1] * depth), z])
 
@@ -97,15 +107,27 @@ def paint_chest_bones(canvas: Canvas, plan: BodyPlan) -> None:
             back = (300 + 29 * i) * h
             angles = np.linspace(-72, 62 if i else 40, 13)
             path = [wall(a, back - (a + 72) / 134 * (44 - 2 * i) * h, 0.42) for a in angles]
-            canvas.paint(Structure.BONE_OTHER, tube([p * [side, 1, 1] for p in path], [6.5 * w] * len(path), 26), over=[Structure.MUSCLE])
-        collar = [wall(72, 500 * h, 0.5) * [side, 1, 1], plan.points([(90, 6, 512)], side)[0], plan.points([(142, -18, 522)], side)[0]]
+            canvas.paint(
+                Structure.BONE_OTHER,
+                tube([p * [side, 1, 1] for p in path], [6.5 * w] * len(path), 26),
+                over=[Structure.MUSCLE],
+            )
+        collar = [
+            wall(72, 500 * h, 0.5) * [side, 1, 1],
+            plan.points([(90, 6, 512)], side)[0],
+            plan.points([(142, -18, 522)], side)[0],
+        ]
         canvas.paint(Structure.BONE_OTHER, tube(collar, plan.size(9.5, 8, 9)), over=[Structure.MUSCLE])
         angle = np.radians(-28 * side)
         axes = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
         blade = wall(-52, 432 * h, 0.62) * [side, 1, 1]
         canvas.paint(Structure.BONE_OTHER, Ellipsoid(blade, plan.size(36, 9.5, 62), 2.4, axes), over=[Structure.MUSCLE])
         joint = plan.points([(128, -40, 495)], side)[0]
-        canvas.paint(Structure.BONE_OTHER, Capsule(joint, blade + [0, 0, 35 * h], *plan.size(12, 9)), over=[Structure.MUSCLE])
+        canvas.paint(
+            Structure.BONE_OTHER,
+            Capsule(joint, blade + np.array([0, 0, 35 * h]), *plan.size(12, 9)),
+            over=[Structure.MUSCLE],
+        )
     rows = []
     for z in (345, 400, 450, 500):
         cy = wall(90, z * h, 0.45)[1]
@@ -135,14 +157,22 @@ def paint_column(canvas: Canvas, plan: BodyPlan, top_mm: float) -> None:
         canvas.paint(Structure.DISC, Region(slab, waist.contains), over=[Structure.VERTEBRA_BODY])
         middle = foot + (0.5 + DISC_SHARE / 2) * pitch
         x, y = (np.interp(middle, z, v) for v in (cx, canal_y))
-        ring = np.array([[x - 30 * w, y - 30 * w, middle - 0.40 * pitch], [x + 30 * w, y + 8 * w, middle + 0.36 * pitch]])
-        canvas.paint(Structure.POSTERIOR_ELEMENTS, Region(ring, Stack(canal + np.array([0, 0, -1.0, 8.5, 9.0]) * w, 2.0).contains), over=[Structure.MUSCLE, Structure.INNER_FAT, Structure.AUTOCHTHON_LEFT, Structure.AUTOCHTHON_RIGHT])
+        ring = np.array(
+            [[x - 30 * w, y - 30 * w, middle - 0.40 * pitch], [x + 30 * w, y + 8 * w, middle + 0.36 * pitch]]
+        )
+        canvas.paint(
+            Structure.POSTERIOR_ELEMENTS,
+            Region(ring, Stack(canal + np.array([0, 0, -1.0, 8.5, 9.0]) * w, 2.0).contains),
+            over=[Structure.MUSCLE, Structure.INNER_FAT, Structure.AUTOCHTHON_LEFT, Structure.AUTOCHTHON_RIGHT],
+        )
         for side in SIDES.values():
             near = np.array([x + side * 15 * w, y - 2 * w, middle])
-            canvas.paint(Structure.POSTERIOR_ELEMENTS, Capsule(near, near + [side * 22 * w, -5 * w, 0], 9 * w, 8 * w))
+            canvas.paint(
+                Structure.POSTERIOR_ELEMENTS, Capsule(near, near + np.array([side * 22 * w, -5 * w, 0]), 9 * w, 8 * w)
+            )
         spine = np.array([x, y - 14 * w, middle - 2 * h])
         length = float(np.interp(middle / h, [100, 200, 350, 500, 600], [24, 26, 22, 18, 16])) * w
-        canvas.paint(Structure.POSTERIOR_ELEMENTS, Capsule(spine, spine + [0, -length, -7 * h], 8 * w, 8 * w))
+        canvas.paint(Structure.POSTERIOR_ELEMENTS, Capsule(spine, spine + np.array([0, -length, -7 * h]), 8 * w, 8 * w))
     canvas.paint(Structure.SPINAL_CANAL, Stack(canal, 2.0))
     cord = canal[z >= 205 * h] * [1, 1, 1, 0, 0] + np.array([0, 0, 0, 6.4, 6.0]) * w
     canvas.paint(Structure.SPINAL_CORD, Stack(cord, 2.0))

@@ -4,7 +4,9 @@ from enum import IntEnum
 
 
 class Structure(IntEnum):
-    """Label id of a structure. The published name is the member's name in lower case unless `PUBLISHED_NAMES` says otherwise."""
+    """Label id of a structure. The published name is the member's name in lower case unless `PUBLISHED_NAMES` says
+    otherwise.
+    """
 
     SPLEEN = 1
     KIDNEY_RIGHT = 2
@@ -65,5 +67,7 @@ PUBLISHED_NAMES = {
     Structure.SPINAL_CANAL: "spinal_channel",
 }
 
-MUSCLES = tuple(s for s in Structure if s is Structure.MUSCLE or s.name.startswith(("GLUTEUS", "AUTOCHTHON", "ILIOPSOAS")))
+MUSCLES = tuple(
+    s for s in Structure if s is Structure.MUSCLE or s.name.startswith(("GLUTEUS", "AUTOCHTHON", "ILIOPSOAS"))
+)
 """Skeletal muscle: the same signal in all of them."""

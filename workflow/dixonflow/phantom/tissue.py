@@ -1,7 +1,8 @@
 """Water and fat signal of every label: a T1-weighted gradient echo at 3 T, in scanner units.
 
-The numbers are in `tissues.csv`: signals are relative, chosen to rank tissues as such images do (fat and flowing blood bright, muscle
-and marrow between, fluid, disc and lung dark), not taken from a publication. All skeletal muscles share one tissue.
+The numbers are in `tissues.csv`: signals are relative, chosen to rank tissues as such images do (fat and flowing
+blood bright, muscle and marrow between, fluid, disc and lung dark), not taken from a publication. All skeletal
+muscles share one tissue.
 """
 
 import csv
@@ -48,14 +49,18 @@ def tissue_table(participant: Participant) -> TissueTable:
     for row in _rows():
         label = int(row["id"])
         factor = participant.signal[first.setdefault(row["tissue"], label)]
-        fraction = participant.fat_fraction[row["fat_parameter"]] if row["fat_parameter"] else float(row["fat_fraction"])
+        fraction = (
+            participant.fat_fraction[row["fat_parameter"]] if row["fat_parameter"] else float(row["fat_fraction"])
+        )
         signal = float(row["signal"]) * factor
         water[label], fat[label] = signal * (1 - fraction), signal * fraction
     return TissueTable(water, fat)
 
 
 def texture(anatomy: Anatomy, seed: int) -> Floats:
-    """Smooth multiplicative variation around 1 on the fine grid, wavelengths of 18 to 45 mm; it scales water and fat alike."""
+    """Smooth multiplicative variation around 1 on the fine grid, wavelengths of 18 to 45 mm; it scales water and fat
+    alike.
+    """
     rng = np.random.default_rng([seed, 73])
     field = np.ones(anatomy.labels.shape, np.float32)
     for _ in range(3):

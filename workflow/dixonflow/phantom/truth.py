@@ -25,8 +25,8 @@ def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) 
     Returns
     -------
     pandas.DataFrame
-        One row per structure: id, name, volume_in_fov_ml (fine-grid voxels whose centre lies in a station's box), fat_fraction (sum of fat
-        over sum of fat and water on the fine grid, 0 to 1; the texture scales both alike).
+        One row per structure: id, name, volume_in_fov_ml (fine-grid voxels whose centre lies in a station's box),
+        fat_fraction (sum of fat over sum of fat and water on the fine grid, 0 to 1; the texture scales both alike).
     """
     centres = [anatomy.affine[a, 3] + anatomy.spacing_mm * np.arange(n) for a, n in enumerate(anatomy.labels.shape)]
     boxes = []
@@ -43,7 +43,9 @@ def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) 
             mask = np.any([b[0][:, None] & b[1][None, :] for b in covering], axis=0)
             counts += np.bincount(anatomy.labels[:, :, k][mask], minlength=256)
     fractions = tissue_table(participant).fat_fraction
-    rows = [(int(s), s.published_name, counts[s] * anatomy.spacing_mm**3 / 1000, float(fractions[s])) for s in Structure]
+    rows = [
+        (int(s), s.published_name, counts[s] * anatomy.spacing_mm**3 / 1000, float(fractions[s])) for s in Structure
+    ]
     return pd.DataFrame(rows, columns=["id", "name", "volume_in_fov_ml", "fat_fraction"])
 
 
@@ -86,4 +88,3 @@ def truth_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray
         result[out][better] = label
     result[1 - covered > best + 1e-6] = 0
     return result
-

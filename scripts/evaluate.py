@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Evaluate label maps against the truth of the phantom, with confidence intervals."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from dixonflow.atomic import write_bytes, write_json
+from dixonflow.errors import DixonflowError
+from dixonflow.evaluate import Summary, summarise
+from dixonflow.layout import Results
+from dixonflow.model import load_model
+from dixonflow.phantom.demo_cohort import DEMO_SCANS
+from dixonflow.phantom_evaluation import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
+from dixonflow.plan import MODELS
+from dixonflow.segment import Predictor, SegmentOptions
+from dixonflow.targets import Targets, Violation, evaluation_record, violations
+from dixonflow.vocabulary import Layout, Status
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+ModelOption = Annotated[str, typer.Option("--model", help="Name of a file in workflow/models/.")]
+OutputOption = Annotated[Path, typer.Option("--output", help="Folder for evaluation.json, structures.csv, scans.csv.")]
+CheckOption = Annotated[bool, typer.Option("--check", help="Exit with status 1 if a target is missed.")]
+
+
+@app.command()
+def finished(
+    results: Annotated[Path, typer.Option(help="Results folder of a run of the demo.")] = Path("results"),
+    model: ModelOption = "demo",
+    output: OutputOption = Path("results/evaluation"),
+    check: CheckOption = False,
+) -> None:
+    """Evaluate the finished label maps of the demo cohort (its 12 scans that are not broken)."""
+    try:
+        chosen = load_model(MODELS / f"{model}.yaml")
+        items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
+        parts = (evaluate_demo_scan(item, Results(results), chosen) for item in items)
+        report(track(parts, "scans", total=len(items), console=Console(stderr=True)), output, check)
+    except DixonflowError as error:
+        sys.exit(f"evaluate: {error}")
+
+
+@app.command()
+def held_out(
+    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first participant.")] = 300000,
+    participants: Annotated[int, typer.Option(min=1, help="How many, each with the next seed.")] = 20,
+    model: ModelOption = "demo",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    output: OutputOption = Path("results/evaluation"),
+    check: CheckOption = False,
+) -> None:
+    """Scan phantom participants that training never saw, segment them and evaluate the labels.
+
+    Even places in the list get the protocol of UK Biobank, odd ones that of NAKO.
+    """
+    try:
+        chosen = load_model(MODELS / f"{model}.yaml")
+        options = SegmentOptions(
+            tile_step=chosen.tile_step, orientation=chosen.orientation, threads=threads, device=device
+        )
+        predictor = Predictor(chosen.weights, options)
+        layouts = (Layout.UKB, Layout.NAKO)
+        parts = (
+            evaluate_held_out(first_seed + place, layouts[place % 2], chosen, predictor)
+            for place in range(participants)
+        )
+        report(track(parts, "participants", total=participants, console=Console(stderr=True)), output, check)
+    except DixonflowError as error:
+        sys.exit(f"evaluate: {error}")
+
+
+def report(parts: Iterable[pd.DataFrame], output: Path, check: bool) -> None:
+    """Summarise, print and write the comparisons."""
+    comparisons = pd.concat(parts, ignore_index=True)
+    summary = summarise(comparisons)
+    fat_errors = fat_fraction_errors(comparisons, Targets().fat_fraction_regions)
+    missed = violations(summary, fat_errors)
+    show(summary, fat_errors, missed)
+    write_json(output / "evaluation.json", evaluation_record(summary, fat_errors, missed))
+    write_bytes(output / "structures.csv", summary.structures.to_csv(index=False).encode())
+    write_bytes(output / "scans.csv", comparisons.to_csv(index=False).encode())
+    typer.echo(f"written to {output}")
+    if check and missed:
+        raise typer.Exit(1)
+
+
+def show(summary: Summary, fat_errors: dict[str, float], missed: list[Violation]) -> None:
+    """Print the tables."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    table = Table(title=f"{summary.scans} scans; intervals are 95 % bootstrap over participants")
+    for name in ("structure", "n", "mL", "Dice", "95 % CI", "smallest", "volume error", "absolute", "95 % CI", "grid"):
+        table.add_column(name, justify="left" if name == "structure" else "right", no_wrap=True)
+    for row in summary.structures.sort_values(["composite", "mean_dice"]).to_dict("records"):
+        table.add_row(
+            f"{row['structure']}{' *' if row['composite'] else ''}",
+            f"{row['n']}",
+            f"{row['median_true_ml']:.0f}",
+            f"{row['mean_dice']:.3f}",
+            f"{row['dice_low']:.3f} - {row['dice_high']:.3f}",
+            f"{row['smallest_dice']:.3f}",
+            f"{row['median_error_percent']:+.1f} %",
+            f"{row['median_absolute_error_percent']:.1f} %",
+            f"{row['error_low']:.1f} - {row['error_high']:.1f}",
+            f"{row['median_grid_error_percent']:.1f} %",
+        )
+    console.print(table)
+    console.print(
+        "* composite of several structures, not in the means. grid: error of the true labels on these voxels."
+    )
+    mean = summary.mean_dice
+    console.print(f"mean Dice over structures {mean.value:.3f} ({mean.low:.3f} - {mean.high:.3f})", highlight=False)
+    single = summary.structures[~summary.structures["composite"]]
+    for least in single.nsmallest(1, "mean_dice").to_dict("records"):
+        console.print(f"smallest mean Dice {least['mean_dice']:.3f} ({least['structure']})", highlight=False)
+    for name, error in fat_errors.items():
+        console.print(f"fat fraction of {name}, eroded: median absolute error {error:.2f} points", highlight=False)
+    console.print("targets: all met" if not missed else f"targets: {len(missed)} missed")
+    for miss in missed:
+        console.print(f"  {miss.structure}: {miss.measure} {miss.value:.3f}, bound {miss.bound:g}", highlight=False)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,60 @@
+"""The demo network from nothing: plan, cases, training until a deadline, export."""
+
+import time
+from dataclasses import dataclass
+
+from dixonflow.training.cases import TRAINING_SEED, VALIDATION_SEED
+from dixonflow.training.plan import Workspace, make_plan
+from dixonflow.training.trainer import PhantomTrainer, Schedule
+from dixonflow.training.workers import check_workers, start_workers
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is put in.
+
+    Attributes
+    ----------
+    cases
+        Training participants, seeds from 100000 upwards.
+    validation_cases
+        Held-out participants, seeds from 200000 upwards.
+    first_cases
+        Training begins when so many are there; the others are made meanwhile.
+    workers
+        Processes that make cases.
+    deadline
+        Unix time at which training has annealed and ends.
+    """
+
+    cases: int
+    validation_cases: int
+    first_cases: int
+    workers: int
+    deadline: float
+
+
+def train_demo_model(workspace: Workspace, effort: Effort) -> None:
+    """Plan, make cases and train; what is there already is kept, so that running it again goes on.
+
+    Raises
+    ------
+    ValueError
+        If no cases are asked for.
+    RuntimeError
+        If a case cannot be made.
+    """
+    if min(effort.cases, effort.validation_cases, effort.first_cases, effort.workers) < 1:
+        raise ValueError("cases, validation cases, first cases and workers must be at least 1")
+    workspace.export_environment()
+    if not workspace.plans_file.exists():
+        make_plan(workspace)
+    validation = range(VALIDATION_SEED, VALIDATION_SEED + effort.validation_cases)
+    training = range(TRAINING_SEED, TRAINING_SEED + effort.cases)
+    processes = start_workers(workspace, workspace.validation_cases, validation, 1, 0)
+    processes += start_workers(workspace, workspace.cases, training, effort.workers, 10)
+    while len(list(workspace.cases.glob("[0-9]*.npz"))) < min(effort.first_cases, effort.cases):
+        check_workers(processes)
+        time.sleep(1)
+    PhantomTrainer.create(workspace, Schedule(effort.deadline)).run_training()
+    check_workers(processes)
