@@ -33,6 +33,9 @@ def main(
     ] = None,
     cases: Annotated[int, typer.Option(help="Training participants.")] = 200,
     workers: Annotated[int, typer.Option(help="Processes that simulate participants.")] = 2,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Weights (safetensors) of an earlier training to begin with.")
+    ] = None,
     export: Annotated[bool, typer.Option("--export", help="Only export the latest checkpoint.")] = False,
     target: Annotated[Path, typer.Option(help="Model folder to write.")] = MODELS / "demo",
 ) -> None:
@@ -45,7 +48,7 @@ def main(
         if any(os.environ.get(name) != value for name, value in _ALLOCATOR.items()):
             os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _ALLOCATOR)
         end = deadline.replace(tzinfo=UTC).timestamp() if deadline else time.time() + 7200
-        train_demo_model(workspace, Effort(cases, 4, 40, workers, end))
+        train_demo_model(workspace, Effort(cases, 4, 40, workers, end, start_from))
     typer.echo(export_model(workspace, target))
 
 

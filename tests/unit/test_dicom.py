@@ -234,7 +234,7 @@ def drop(**where: object) -> Callable[[list[Slice]], list[Slice]]:
 def repeat_series(slices: list[Slice]) -> list[Slice]:
     again = [item for item in scan_slices(make_stations(3)) if (item.station, item.contrast) == (1, Contrast.FAT)]
     for item in again:
-        item.ds.SeriesInstanceUID = generate_uid()
+        item.ds.SeriesInstanceUID = "1.2.3"
         item.ds.SeriesNumber = 99
     return slices + again
 

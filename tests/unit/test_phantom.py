@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import center_of_mass
 
 from dixonflow.phantom.acquisition import (
     IDEAL,
@@ -33,7 +34,7 @@ def bodies() -> dict[int, Anatomy]:
 
 
 def centroid(anatomy: Anatomy, structure: Structure) -> np.ndarray:
-    index = np.argwhere(anatomy.labels == structure).mean(axis=0)
+    index = np.array(center_of_mass(anatomy.labels == structure))
     return anatomy.affine[:3, :3] @ index + anatomy.affine[:3, 3]
 
 
@@ -66,7 +67,7 @@ def test_participants_are_deterministic_and_vary_as_promised() -> None:
 
 
 def test_rendered_organs_move_and_change_size() -> None:
-    bodies = [render_anatomy(draw_participant(seed), 7.0) for seed in range(1000, 1024)]
+    bodies = [render_anatomy(draw_participant(seed), 8.0) for seed in range(1000, 1024)]
     for organ in (Structure.LIVER, Structure.SPLEEN, Structure.KIDNEY_LEFT, Structure.STOMACH, Structure.HEART):
         places = np.array([centroid(body, organ) for body in bodies])
         volumes = np.array([(body.labels == organ).sum() for body in bodies])
@@ -102,7 +103,7 @@ def test_anatomy_is_ordered_and_asymmetric(bodies: dict[int, Anatomy], seed: int
     assert at[Structure.HEART][0] * left > 0
     assert at[Structure.AORTA][0] < at[Structure.INFERIOR_VENA_CAVA][0]
     for structure in Structure:
-        if structure.name.endswith("_RIGHT"):
+        if structure.name.endswith("_RIGHT") and structure is not Structure.LUNG_MIDDLE_LOBE_RIGHT:
             assert at[structure][0] > 0 > at[Structure[structure.name.replace("_RIGHT", "_LEFT")]][0]
     above = [Structure.HEART, Structure.LIVER, Structure.URINARY_BLADDER, Structure.FEMUR_LEFT]
     heights = [at[s][2] for s in above]

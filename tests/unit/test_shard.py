@@ -19,6 +19,7 @@ class Shard:
         self.worked = []
         self.errors = {}
         self.key = "key"
+        self.stage = Stage.STITCH
 
     def process(self, scan):
         self.worked.append(scan.scan.participant)
@@ -32,7 +33,7 @@ class Shard:
 
     def run(self, upstream=None, max_attempts=2):
         self.worked.clear()
-        work = StageWork(Stage.STITCH, lambda scan: self.key, self.process, lambda scan: [self.output(scan)])
+        work = StageWork(self.stage, lambda scan: self.key, self.process, lambda scan: [self.output(scan.scan)])
         return run_shard(work, self.scans, upstream, Records(self.folder / "records.jsonl.gz"), max_attempts)
 
 
@@ -99,6 +100,15 @@ def test_a_failed_scan_that_succeeds_later_is_ok(shard):
     shard.run()
     shard.errors = {}
     assert statuses(shard.run()) == [Status.OK] * 3
+
+
+def test_a_damaged_file_of_our_own_is_a_failure_and_no_exclusion(shard):
+    shard.stage = Stage.MEASURE
+    shard.errors["001"] = ScanExcluded(Reason.TRUNCATED_PIXELS, "x_dseg.nii.gz: cut off")
+    outcome = shard.run()[1].outcome
+    assert outcome.status is Status.FAILED
+    assert outcome.reason is Reason.INTERNAL_ERROR
+    assert "remove it and run again" in outcome.message
 
 
 def test_a_model_error_ends_the_job(shard):

@@ -106,5 +106,5 @@ def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
     except FileNotFoundError as error:
         sys.exit(f"{stage}: {error.filename} is not there: run the stage before on this scan first")
     typer.echo(f"{stage}: ok {done.payload if len(str(done.payload)) < 2000 else ''}")
-    for path in work.outputs(scan):
+    for path in work.outputs(entry):
         typer.echo(f"{stage}: wrote {path}")

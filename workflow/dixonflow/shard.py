@@ -22,6 +22,9 @@ from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 log = logging.getLogger(__name__)
 
+_FILE_REASONS = {Reason.UNREADABLE_FILE, Reason.TRUNCATED_PIXELS, Reason.SPACING_MISMATCH}
+"""Only stitch reads raw data: in later stages these reasons speak of our own files, and the scan is not to blame."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -54,7 +57,7 @@ class StageWork:
     stage: Stage
     key: Callable[[ShardScan], str]
     process: Callable[[ShardScan], Done]
-    outputs: Callable[[ScanId], Sequence[Path]]
+    outputs: Callable[[ShardScan], Sequence[Path]]
     superseded: Callable[[ShardScan], bool] = lambda scan: False
     write_rows: Callable[[Sequence[Record]], None] | None = None
 
@@ -119,7 +122,7 @@ def _carried(stage: Stage, scan: ShardScan, upstream: Mapping[ScanId, Outcome] |
 def _stands(work: StageWork, scan: ShardScan, record: Record, max_attempts: int) -> bool:
     match record.outcome.status:
         case Status.OK:
-            return work.superseded(scan) or all(path.exists() for path in work.outputs(scan.scan))
+            return work.superseded(scan) or all(path.exists() for path in work.outputs(scan))
         case Status.FAILED:
             return record.outcome.attempt >= max_attempts
         case _:
@@ -136,6 +139,8 @@ def _attempt(work: StageWork, scan: ShardScan, key: str, attempt: int) -> Record
             done = work.process(scan)
     except ScanExcluded as excluded:
         reason, message = excluded.reason, excluded.message
+        if work.stage is not Stage.STITCH and reason in _FILE_REASONS:
+            reason, message = Reason.INTERNAL_ERROR, f"a file of an earlier stage, remove it and run again: {message}"
     except ModelError:
         raise  # concerns every scan alike: the job ends with the message
     except Exception as error:

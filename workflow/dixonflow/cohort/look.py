@@ -3,9 +3,10 @@
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 
 from dixonflow.cohort.raw import RawScan
 from dixonflow.cohort.reader import InspectOptions, inspect
@@ -13,6 +14,13 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.vocabulary import Reason
 
 log = logging.getLogger(__name__)
+
+IN_FLIGHT = 256
+"""Scans handed to the pool at a time: enough for any machine, few enough to wait for cheaply."""
+
+POKE_SECONDS = 5
+"""Python 3.11's executor may start a process after its watcher has listed those to watch, and then never notices that
+it dies. Any submission makes it list them again; one is made where nothing has ended for this long."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +86,19 @@ def look_into(
         findings[index] = finding
         advance()
 
+    waiting = iter(enumerate(scans))
+    running: dict[Future[Finding], int] = {}
     try:
-        futures = {pool.submit(look, raw, options): index for index, raw in enumerate(scans)}
-        for future in as_completed(futures):
-            done(futures[future], future.result())
+        while True:
+            for index, raw in islice(waiting, IN_FLIGHT - len(running)):
+                running[pool.submit(look, raw, options)] = index
+            if not running:
+                break
+            finished, _ = wait(running, POKE_SECONDS, FIRST_COMPLETED)
+            for future in finished:
+                done(running.pop(future), future.result())
+            if not finished:
+                pool.submit(int)
     except BrokenProcessPool:
         log.warning("a process died; the scans that are left are looked into one at a time, to find the one it was")
     _look_alone([(index, raw) for index, raw in enumerate(scans) if index not in findings], options, done)

@@ -15,6 +15,8 @@ from scipy.interpolate import PchipInterpolator
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Point = Sequence[float] | NDArray[np.float64]
+"""x, y, z in mm."""
 
 
 class Shape(Protocol):
@@ -33,7 +35,7 @@ class Shape(Protocol):
 class Ellipsoid:
     """Superellipsoid with axes along x, y, z, or along the columns of `axes` (3, 3) when given."""
 
-    centre: Sequence[float]
+    centre: Point
     radii: Sequence[float]
     exponent: float = 2.0
     axes: NDArray[np.float64] | None = None
@@ -59,8 +61,8 @@ class Ellipsoid:
 class Capsule:
     """Segment from `start` to `end` with a radius that changes linearly along it, with round ends."""
 
-    start: Sequence[float]
-    end: Sequence[float]
+    start: Point
+    end: Point
     start_radius: float
     end_radius: float
 
@@ -130,7 +132,7 @@ class Region:
         return self.predicate(x, y, z)
 
 
-def tube(points: Sequence[Sequence[float]], radii: Sequence[float], pieces: int = 0) -> list[Capsule]:
+def tube(points: Sequence[Point] | NDArray[np.float64], radii: Sequence[float], pieces: int = 0) -> list[Capsule]:
     """Swept tube along a smooth path through `points` (n, 3) with a radius at each, as `pieces` capsules (0: 3 per
     interval).
     """
@@ -139,7 +141,7 @@ def tube(points: Sequence[Sequence[float]], radii: Sequence[float], pieces: int 
 
 
 def smooth_path(
-    points: Sequence[Sequence[float]], radii: Sequence[float], pieces: int
+    points: Sequence[Point] | NDArray[np.float64], radii: Sequence[float], pieces: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sample a shape-preserving spline through `points` at `pieces` + 1 places, evenly by chord length."""
     knots = np.asarray(points, float)
@@ -192,14 +194,12 @@ class Canvas:
         over: Iterable[int] | None = None,
         within: Shape | None = None,
     ) -> None:
-        """Give `label` to the voxels inside the shapes, only `over` certain labels and `within` a further shape when
-        given.
-        """
+        """Give `label` to the voxels inside the shapes, if given only `over` certain labels and `within` a shape."""
         allowed = None
         if over is not None:
             allowed = np.zeros(256, bool)
             allowed[list(over)] = True
-        for shape in [shapes] if hasattr(shapes, "contains") else shapes:  # type: ignore[list-item,union-attr]
+        for shape in shapes if isinstance(shapes, Iterable) else [shapes]:
             low, high = shape.bounds()
             window = []
             for axis in range(3):

@@ -38,8 +38,8 @@ class TissueTable:
 
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
-    with resources.files("dixonflow.phantom").joinpath("tissues.csv").open(newline="") as file:
-        return tuple(csv.DictReader(file))
+    text = resources.files("dixonflow.phantom").joinpath("tissues.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
 
 
 def tissue_table(participant: Participant) -> TissueTable:

@@ -29,13 +29,11 @@ def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     results, model, shard = context.results, context.model, context.shard
     sheets = context.config.report.contact_sheets
-    raw_keys: dict[ScanId, str] = {}
 
-    def sheet(scan: ScanId) -> Path:
-        return results.contact_sheets / sheet_name(scan, raw_keys[scan])
+    def sheet(scan: ShardScan) -> Path:
+        return results.contact_sheets / sheet_name(scan.scan, scan.raw_key)
 
     def process(scan: ShardScan) -> Done:
-        raw_keys[scan.scan] = scan.raw_key
         labels, _ = read_labels(results.labels(scan.scan, model.name))
         images, affine = read_stitched({contrast: results.stitched(scan.scan, contrast) for contrast in Contrast})
         if images[Contrast.WATER].shape != labels.shape:
@@ -49,21 +47,23 @@ def work(context: StageContext) -> StageWork:
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
         if sheets:
-            write_bytes(sheet(scan.scan), contact_sheet(images, labels, affine))
+            write_bytes(sheet(scan), contact_sheet(images, labels, affine))
         return Done({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
 
-    def outputs(scan: ScanId) -> list[Path]:
+    def outputs(scan: ShardScan) -> list[Path]:
         return [sheet(scan)] if sheets else []
-
-    def key(scan: ShardScan) -> str:
-        raw_keys[scan.scan] = scan.raw_key
-        return context.key(Stage.MEASURE, scan)
 
     def write_rows(records: Sequence[Record]) -> None:
         write_table(results.measurements(shard), MEASUREMENTS, _table(records, "measurements", MEASUREMENTS.names))
         write_table(results.quality(shard), QUALITY, _table(records, "quality", QUALITY.names))
 
-    return StageWork(stage=Stage.MEASURE, key=key, process=process, outputs=outputs, write_rows=write_rows)
+    return StageWork(
+        stage=Stage.MEASURE,
+        key=lambda scan: context.key(Stage.MEASURE, scan),
+        process=process,
+        outputs=outputs,
+        write_rows=write_rows,
+    )
 
 
 def _ids(scan: ScanId) -> dict[str, str]:

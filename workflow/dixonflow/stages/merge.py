@@ -29,6 +29,6 @@ def work(context: StageContext) -> StageWork:
         stage=Stage.MERGE,
         key=lambda scan: context.key(Stage.MERGE, scan),
         process=process,
-        outputs=lambda scan: [results.merged(shard, scan)],
+        outputs=lambda scan: [results.merged(shard, scan.scan)],
         superseded=Superseded(context),
     )

@@ -41,5 +41,5 @@ def work(context: StageContext) -> StageWork:
         stage=Stage.POSTPROCESS,
         key=lambda scan: context.key(Stage.POSTPROCESS, scan),
         process=process,
-        outputs=lambda scan: [results.labels(scan, model.name), results.labels_sidecar(scan, model.name)],
+        outputs=lambda scan: [results.labels(scan.scan, model.name), results.labels_sidecar(scan.scan, model.name)],
     )

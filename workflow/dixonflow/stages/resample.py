@@ -7,17 +7,17 @@ from dixonflow.nifti import read_nifti, write_nifti
 from dixonflow.resample import resample_to_spacing
 from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext, Superseded
-from dixonflow.vocabulary import ScanId, Stage
+from dixonflow.vocabulary import Stage
 
 
 def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard. Models in nnU-Net's own order (normalise, then resample) need no work here."""
     model = context.model
 
-    def outputs(scan: ScanId) -> list[Path]:
+    def outputs(scan: ShardScan) -> list[Path]:
         if model.resampling == "nnunet":
             return []
-        return [context.results.resampled(context.shard, scan, contrast) for contrast in model.input_contrasts]
+        return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.input_contrasts]
 
     def process(scan: ShardScan) -> Done:
         if model.spacing_mm is not None:

@@ -69,6 +69,8 @@ def work(context: StageContext) -> StageWork:
         stage=Stage.SEGMENT,
         key=lambda scan: context.key(Stage.SEGMENT, scan),
         process=process,
-        outputs=lambda scan: [context.results.contrast_labels(context.shard, scan, contrast) for contrast in contrasts],
+        outputs=lambda scan: [
+            context.results.contrast_labels(context.shard, scan.scan, contrast) for contrast in contrasts
+        ],
         superseded=Superseded(context),
     )

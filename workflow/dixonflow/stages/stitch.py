@@ -33,7 +33,7 @@ def work(context: StageContext) -> StageWork:
         key=lambda scan: context.key(Stage.STITCH, scan),
         process=process,
         outputs=lambda scan: [
-            *(results.stitched(scan, contrast) for contrast in Contrast),
-            results.stitched_sidecar(scan),
+            *(results.stitched(scan.scan, contrast) for contrast in Contrast),
+            results.stitched_sidecar(scan.scan),
         ],
     )

@@ -12,7 +12,7 @@ aten/src/ATen/native/Convolution.cpp); below, it copies the image 27 times and m
 
 
 def use_fast_convolutions(network: nn.Module) -> None:
-    """Make the 3x3x3 convolutions of stride 1 in a network run their two halves along z as a batch of two where that is faster.
+    """Run 3x3x3 convolutions of stride 1 as a batch of two, the halves along z, where that is faster.
 
     Results are equal up to rounding. Parameters keep their names.
     """

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from dixonflow.training.cases import TRAINING_SEED, VALIDATION_SEED
 from dixonflow.training.plan import Workspace, make_plan
@@ -25,6 +26,8 @@ class Effort:
         Processes that make cases.
     deadline
         Unix time at which training has annealed and ends.
+    start_from
+        Exported weights to begin with, from an earlier training of the same plan; none for random ones.
     """
 
     cases: int
@@ -32,6 +35,7 @@ class Effort:
     first_cases: int
     workers: int
     deadline: float
+    start_from: Path | None = None
 
 
 def train_demo_model(workspace: Workspace, effort: Effort) -> None:
@@ -56,5 +60,5 @@ def train_demo_model(workspace: Workspace, effort: Effort) -> None:
     while len(list(workspace.cases.glob("[0-9]*.npz"))) < min(effort.first_cases, effort.cases):
         check_workers(processes)
         time.sleep(1)
-    PhantomTrainer.create(workspace, Schedule(effort.deadline)).run_training()
+    PhantomTrainer.create(workspace, Schedule(effort.deadline), effort.start_from).run_training()
     check_workers(processes)

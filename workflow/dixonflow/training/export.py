@@ -19,9 +19,11 @@ _NNUNET_KEYS = (
     "_best_ema",
     "current_epoch",
     "init_args",
-    "trainer_name",
     "inference_allowed_mirroring_axes",
 )
+_TRAINER = "nnUNetTrainer"
+"""Inference takes nothing but the network's construction from the trainer, the same in all of them. nnunetv2 finds this
+one without importing the variants that come before the one we trained with, of which one needs torchvision."""
 
 
 def export_nnunet_folder(workspace: Workspace) -> Path:
@@ -47,7 +49,7 @@ def export_nnunet_folder(workspace: Workspace) -> Path:
     write_bytes(folder / "plans.json", workspace.plans_file.read_bytes())
     write_bytes(folder / "dataset.json", workspace.dataset_file.read_bytes())
     with atomic_path(folder / "fold_0" / "checkpoint_final.pth") as temporary:
-        torch.save({key: content[key] for key in _NNUNET_KEYS}, temporary)
+        torch.save({key: content[key] for key in _NNUNET_KEYS} | {"trainer_name": _TRAINER}, temporary)
     return folder
 
 

@@ -46,7 +46,8 @@ def deeply_supervised(outputs: Sequence[Tensor], target: Tensor) -> Tensor:
     outputs
         Logits (1, classes, z, y, x), the full resolution first, each further one half as fine.
     target
-        int64 (z, y, x) at full resolution; coarser ones take every second voxel, where strided convolutions are centred.
+        int64 (z, y, x) at full resolution; coarser levels take every second voxel, where strided convolutions are
+        centred.
     """
     weights = [0.5**level for level in range(len(outputs))]
     losses = [

@@ -10,15 +10,18 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import nnUNetTrainerNoMirroring
+from safetensors.torch import load_file
 from torch import nn
 
 from dixonflow.atomic import atomic_path
 from dixonflow.phantom.structures import Structure
+from dixonflow.segment.architecture import set_weights
 from dixonflow.training.convolution import use_fast_convolutions
 from dixonflow.training.loss import deeply_supervised
 from dixonflow.training.plan import CONFIGURATION, PATCH_ZYX, Workspace
@@ -54,17 +57,24 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
 
     workspace: Workspace
     schedule: Schedule
+    start_from: Path | None
     average: nn.Module
 
     @classmethod
-    def create(cls, workspace: Workspace, schedule: Schedule) -> "PhantomTrainer":
-        """Trainer of the workspace's plan; a constructor of its own would break nnunetv2's record of its arguments."""
+    def create(cls, workspace: Workspace, schedule: Schedule, start_from: Path | None = None) -> "PhantomTrainer":
+        """Trainer of the workspace's plan; a constructor of its own would break nnunetv2's record of its arguments.
+
+        Parameters
+        ----------
+        start_from
+            Exported weights (safetensors) to begin with where there is no checkpoint; none for random ones.
+        """
         plans = json.loads(workspace.plans_file.read_text())
         dataset = json.loads(workspace.dataset_file.read_text())
         # nnunetv2 takes `continue_training` out of the dictionary and writes what is left into the checkpoint
         trainer = cls(plans | {"continue_training": False}, CONFIGURATION, 0, dataset, torch.device("cpu"))
         trainer.my_init_kwargs = {"plans": plans, "configuration": CONFIGURATION, "fold": 0, "dataset_json": dataset}
-        trainer.workspace, trainer.schedule = workspace, schedule
+        trainer.workspace, trainer.schedule, trainer.start_from = workspace, schedule, start_from
         trainer.iteration, trainer.started = 0, time.time()
         trainer.checkpoint_file = workspace.checkpoint_file
         return trainer
@@ -79,15 +89,22 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
             self.network.parameters(), lr=self.schedule.learning_rate, weight_decay=self.schedule.weight_decay
         )
         self.average = copy.deepcopy(self.network)
-        self.average.decoder.deep_supervision = False
+        cast(Any, self.average).decoder.deep_supervision = False
         use_fast_convolutions(self.network)
         if self.checkpoint_file.exists():
             state = torch.load(self.checkpoint_file, map_location="cpu", weights_only=False)
             self.network.load_state_dict(state["live_weights"])
             self.average.load_state_dict(state["network_weights"])
             self.optimizer.load_state_dict(state["optimizer_state"])
-            self.iteration, self.started = state["iteration"], state["started"]
+            self.iteration = state["iteration"]
+            # An interrupted training keeps its schedule; a finished one that goes on begins a new one.
+            if time.time() < state.get("deadline", 0.0):
+                self.started = state["started"]
             self.print_to_log_file(f"resumed at iteration {self.iteration}")
+        elif self.start_from is not None:
+            set_weights(self.network, load_file(self.start_from), str(self.start_from))
+            self.average.load_state_dict(self.network.state_dict())
+            self.print_to_log_file("started from the weights of an earlier training")
         self.was_initialized = True
 
     def checkpoint(self) -> dict[str, Any]:
@@ -102,6 +119,7 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
             "current_epoch": self.iteration,
             "iteration": self.iteration,
             "started": self.started,
+            "deadline": self.schedule.deadline,
             "init_args": self.my_init_kwargs,
             "trainer_name": nnUNetTrainerNoMirroring.__name__,
             "inference_allowed_mirroring_axes": None,

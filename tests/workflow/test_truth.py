@@ -1,0 +1,97 @@
+"""The numbers of the demo run against the truth of the phantom."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dixonflow.evaluate import summarise
+from dixonflow.layout import Results
+from dixonflow.measure import measure
+from dixonflow.measures.field_of_view import StationBox
+from dixonflow.model import load_model
+from dixonflow.phantom.anatomy import render_anatomy
+from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, participant_in_session
+from dixonflow.phantom.truth import truth_on_grid
+from dixonflow.phantom_evaluation import evaluate_demo_scan, fat_fraction_errors
+from dixonflow.plan import MODELS
+from dixonflow.stitch import read_stitched
+from dixonflow.targets import Targets, violations
+from dixonflow.vocabulary import Contrast, Layout, Status
+
+GRID_OFF = {"IVD", "vertebra_body", "vertebra_posterior_elements", "spinal_channel", "spinal_cord", "bone_other"}
+"""Thin or chunky structures whose true label map, put on the demo's voxels, is off by more than 2 %."""
+
+MISSED = Path(__file__).with_name("missed_targets.json")
+"""Targets that the shipped demo network does not reach; README.md says the same. A better network shortens the list."""
+
+
+@pytest.fixture(scope="module")
+def results(project) -> Results:
+    return Results(project.results)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(MODELS / "demo.yaml")
+
+
+@pytest.fixture(scope="module")
+def truth(project) -> pd.DataFrame:
+    return pd.read_parquet(project.demo / "truth.parquet")
+
+
+@pytest.mark.parametrize("layout", [Layout.UKB, Layout.NAKO])
+def test_true_labels_on_the_stitched_images_measure_the_truth(layout, results, model, truth):
+    """Acquisition, DICOM, stitching and measuring together, apart from what the network adds."""
+    item = next(item for item in DEMO_SCANS if item.layout is layout)
+    images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in Contrast})
+    anatomy = render_anatomy(participant_in_session(item.seed, item.session_number), DemoOptions.fine_spacing_mm)
+    labels = truth_on_grid(anatomy, images[Contrast.WATER].shape, affine)
+    sidecar = json.loads(results.stitched_sidecar(item.scan).read_text())
+    boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
+    rows = measure(labels, images, affine, boxes, model).measurements
+    values = rows.pivot(index="structure", columns="measure", values="value").astype(float)
+    true = truth[truth["participant_id"].eq(item.scan.participant) & truth["session_id"].eq(item.scan.session)]
+    true = true.set_index("structure")
+
+    large = true.index[true["volume_in_fov_ml"] >= 50]
+    assert len(large) >= 30
+    error = (values.loc[large, "volume"] / true.loc[large, "volume_in_fov_ml"] - 1).abs()
+    assert error[~error.index.isin(GRID_OFF)].max() <= 0.02
+    assert error.max() <= 0.10
+
+    for structure in ("liver", "muscle", "gluteus_maximus_left", "subcutaneous_fat", "inner_fat"):
+        found = values.loc[structure, "fat_fraction_eroded_mean"]
+        assert found == pytest.approx(true.loc[structure, "fat_fraction"], abs=0.02), structure
+
+
+@pytest.fixture(scope="module")
+def comparisons(results, model) -> pd.DataFrame:
+    items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
+    return pd.concat([evaluate_demo_scan(item, results, model) for item in items], ignore_index=True)
+
+
+def test_the_network_misses_no_target_but_the_known_ones(comparisons):
+    known = json.loads(MISSED.read_text())
+    summary = summarise(comparisons)
+    missed = violations(summary, fat_fraction_errors(comparisons, Targets().fat_fraction_regions))
+    print(f"mean Dice {summary.mean_dice.value:.3f}")
+    new = [
+        f"{miss.structure}: {miss.measure} {miss.value:.3g}, bound {miss.bound:g}"
+        for miss in missed
+        if miss.structure not in known.get(miss.measure, [])
+    ]
+    assert not new
+    assert summary.mean_dice.value >= known["mean Dice reached"] - 0.02
+
+
+def test_the_tables_say_what_the_label_maps_hold(project, comparisons):
+    measurements = pd.read_parquet(project.results / "tables/measurements.parquet")
+    volumes = measurements[measurements["measure"] == "volume"].copy()
+    volumes["scan"] = "sub-" + volumes["participant_id"] + "_ses-" + volumes["session_id"]
+    both = comparisons.merge(volumes, on=["scan", "structure"], validate="one_to_one")
+    assert len(both) == len(comparisons)
+    assert np.allclose(both["value"].fillna(0).astype(float), both["predicted_ml"], rtol=1e-3, atol=1.0)
