@@ -1,0 +1,74 @@
+"""A content key changes with what the stage depends on, for that stage and all after it, and with nothing else."""
+
+import pytest
+
+from dixonflow.config import Config, StitchConfig, demo_config
+from dixonflow.keys import STAGE_VERSIONS, stage_key
+from dixonflow.model import load_model
+from dixonflow.plan import MODELS
+from dixonflow.vocabulary import Stage
+
+STAGES = list(STAGE_VERSIONS)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(MODELS / "demo.yaml")
+
+
+def keys(config, model, raw_key="raw"):
+    return [stage_key(stage, raw_key, config, model) for stage in STAGES]
+
+
+def first_difference(one, other):
+    different = [a != b for a, b in zip(one, other, strict=True)]
+    if not any(different):
+        return None
+    first = different.index(True)
+    assert all(different[first:]), "a later stage must follow"
+    return STAGES[first]
+
+
+def test_keys_are_stable_and_differ_between_stages_and_scans(model):
+    config = demo_config()
+    assert keys(config, model) == keys(config, model)
+    assert len(set(keys(config, model))) == len(STAGES)
+    assert first_difference(keys(config, model), keys(config, model, "other")) is Stage.STITCH
+
+
+@pytest.mark.parametrize(
+    ("change", "stage"),
+    [
+        ({"stitch": StitchConfig(match_intensities=False)}, Stage.STITCH),
+        ({"segment": demo_config().segment.model_copy(update={"folds": ("0",)})}, Stage.SEGMENT),
+        ({"segment": demo_config().segment.model_copy(update={"threads": 7})}, None),
+        ({"segment": demo_config().segment.model_copy(update={"device": "cpu"})}, None),
+        ({"max_attempts": 9}, None),
+        ({"results": "elsewhere"}, None),
+        ({"verify": True}, None),
+    ],
+)
+def test_a_setting_touches_its_stage_and_what_follows(model, change, stage):
+    config = demo_config()
+    changed = Config.model_validate(config.model_copy(update=change).model_dump())
+    assert first_difference(keys(config, model), keys(changed, model)) is stage
+
+
+def test_model_settings_touch_their_stage(model):
+    config = demo_config()
+    liver = model.labels[5].model_copy(update={"drop_mm3": 1.0})
+    for update, stage in [
+        ({"tile_step": 0.8}, Stage.SEGMENT),
+        ({"orientation": "LPS"}, Stage.SEGMENT),
+        ({"keep_largest": False}, Stage.MERGE),
+        ({"labels": model.labels | {5: liver}}, Stage.MERGE),
+        ({"composites": {}}, Stage.MEASURE),
+        ({"title": "another title"}, None),
+    ]:
+        changed = model.model_copy(update=update)
+        assert first_difference(keys(config, model), keys(config, changed)) is stage, update
+
+
+def test_the_cohort_has_no_key_of_its_own(model):
+    with pytest.raises(ValueError, match="no content key"):
+        stage_key(Stage.COHORT, "raw", demo_config(), model)
