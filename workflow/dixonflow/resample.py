@@ -1,27 +1,24 @@
-"""Resample images and class scores, one axis after the other.
+"""Resample images, one axis after the other, and bring label maps back.
 
 Spline interpolation is linear in the image and separable, so that each axis is one small matrix and one matrix product:
 the numbers of nnU-Net's `resample_data_or_seg` (skimage's `resize`) and of `scipy.ndimage`, several times faster. The
 matrices are scipy's own, made by interpolating unit vectors.
 
 Two conventions of where the new voxels lie are in use. nnU-Net's aligns the outer edges of the image and rounds the
-spacing to fit (`resample_image`, `labels_from_scores`). Chains that resample first keep the centre of the first voxel
+spacing to fit (`resample_image`). Chains that resample first keep the centre of the first voxel
 and the exact spacing (`resample_to_spacing`, `labels_to_grid`), as TPTBox, which VIBESegmentator runs on, does.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from dixonflow.resampling.axes import (
     Floats,
     Order,
     apply_matrices,
     cubic_matrix,
-    linear_taps,
     nearest_samples,
     resize_matrix,
 )
@@ -34,20 +31,6 @@ ANISOTROPY_THRESHOLD = 3
 
 EQUAL_SPACING_MM = 1e-3
 """Spacings closer than this need no resampling (TPTBox)."""
-
-
-def compute_new_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> Shape:
-    """Give the matrix that nnU-Net resamples to.
-
-    Parameters
-    ----------
-    shape
-        Matrix of the image, per axis.
-    spacing, new_spacing
-        In mm, same order of axes.
-    """
-    x, y, z = (round(old / new * size) for old, new, size in zip(spacing, new_spacing, shape, strict=True))
-    return x, y, z
 
 
 def separate_axis(spacing: Sequence[float], new_spacing: Sequence[float]) -> int | None:
@@ -117,65 +100,6 @@ def resample_image(
     if separate is not None and shape[separate] != new_shape[separate]:
         resampled = resampled.take(nearest_samples(shape[separate], new_shape[separate]), axis=separate)
     return resampled
-
-
-def labels_from_scores(
-    scores: Iterable[NDArray[np.floating] | torch.Tensor],
-    new_shape: Sequence[int],
-    *,
-    separate: int | None = None,
-) -> NDArray[np.uint8]:
-    """Resample class scores linearly and take the class with the largest, one class in memory at a time.
-
-    Equal to nnU-Net's resampling of all scores followed by argmax, up to rounding in float32.
-
-    Parameters
-    ----------
-    scores
-        Array or tensor of shape (classes, x, y, z), or one (x, y, z) after the other, any floating-point type. Tensors
-        are computed on their own device.
-    new_shape
-        Matrix wanted, over the same box.
-    separate
-        Axis that is resampled on its own, by nearest neighbour (`separate_axis`).
-
-    Returns
-    -------
-    Label map of shape `new_shape`; of equal scores the lowest class wins, as with argmax.
-
-    Raises
-    ------
-    ValueError
-        If a score is not finite, if there is no class, or more than 256.
-    """
-    size = x, y, z = new_shape[0], new_shape[1], new_shape[2]
-    best = labels = torch.empty(0)
-    for label, score in enumerate(scores):
-        values = torch.as_tensor(score).to(torch.float32)
-        if label > np.iinfo(np.uint8).max:
-            raise ValueError("more than 256 classes")
-        if not torch.isfinite(values.sum()):  # the sum of finite half-precision scores is finite
-            raise ValueError(f"the scores of class {label} are not finite")
-        if label == 0:
-            best = torch.full(size, -torch.inf, device=values.device)
-            labels = torch.zeros(size, dtype=torch.uint8, device=values.device)
-        if separate is not None and values.shape[separate] != size[separate]:
-            nearest = torch.from_numpy(nearest_samples(values.shape[separate], size[separate])).to(values.device)
-            values = values.index_select(separate, nearest)
-        # half-pixel centres and repeated edges, as in skimage's `resize` of order 1 and mode `edge`
-        if values.shape[1:] != (y, z):
-            values = functional.interpolate(values[None], (y, z), mode="bilinear", align_corners=False)[0]
-        left, right, weights = linear_taps(values.shape[0], x, values.device)
-        block = 4 if values.device.type == "cpu" else x  # planes; so few stay in the cache from here to the end
-        for start in range(0, x, block):
-            part = slice(start, start + block)
-            planes = torch.lerp(values[left[part]], values[right[part]], weights[part])
-            labels[part].masked_fill_(planes > best[part], label)
-            torch.maximum(best[part], planes, out=best[part])
-    if not labels.numel():
-        raise ValueError("no class")
-    found: NDArray[np.uint8] = labels.cpu().numpy()
-    return found
 
 
 def _positions(affine: Affine, size: int, other: Affine, axis: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Interpolation along one axis: matrices, nearest samples and linear taps.
+"""Interpolation along one axis: matrices and nearest samples.
 
 The matrices are scipy's own, made by interpolating unit vectors, so that applying one to an axis gives scipy's numbers.
 """
@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -62,12 +61,3 @@ def nearest_samples(size: int, new_size: int) -> NDArray[np.intp]:
     positions = size / new_size * (np.arange(new_size) + 0.5) - 0.5
     samples: NDArray[np.float64] = ndimage.map_coordinates(np.arange(float(size)), [positions], order=0, mode="nearest")
     return samples.astype(np.intp)
-
-
-def linear_taps(size: int, new_size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Samples left and right of each new plane, and the weight of the right one, shape (new_size, 1, 1)."""
-    positions = np.clip(size / new_size * (np.arange(new_size) + 0.5) - 0.5, 0, size - 1)
-    left = np.floor(positions).astype(np.intp)
-    taps = left, np.minimum(left + 1, size - 1), (positions - left).astype(np.float32)[:, None, None]
-    first, second, weights = (torch.from_numpy(tap).to(device) for tap in taps)
-    return first, second, weights
