@@ -33,5 +33,5 @@ check: install ## lint, types, formatting
 lock: install ## resolve envs/requirements.in anew into the lock file and the conda environments
 	@scripts/lock.sh
 
-clean: ## remove results, demo cohort and the virtual environment
-	rm -rf results demo .venv .snakemake
+clean: ## remove the virtual environment and caches; results and demo stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -312,12 +312,12 @@ BROKEN: dict[str, tuple[Callable[[list[Slice]], list[Slice]], Reason, str]] = {
     "two patients": (change("PatientID", "0009999", station=1), Reason.IDENTITY_MISMATCH, "2 different patient ids"),
     "ImageType against description": (
         change("ImageType", ["DERIVED", "PRIMARY", "M", "FAT"], contrast=Contrast.WATER),
-        Reason.MISSING_CONTRAST,
+        Reason.CONTRAST_MISMATCH,
         "cannot be told",
     ),
     "echo times against names": (
         change("EchoTime", 1.0, contrast=Contrast.IN_PHASE),
-        Reason.MISSING_CONTRAST,
+        Reason.CONTRAST_MISMATCH,
         "in phase the echo at 1 ms",
     ),
     "sheared stack": (shear, Reason.UNEXPECTED_GEOMETRY, "one behind the other"),

@@ -16,6 +16,7 @@ _STATUS_OF: dict[Reason, Status] = {
     Reason.NONE: Status.OK,
     Reason.MISSING_STATION: Status.EXCLUDED,
     Reason.MISSING_CONTRAST: Status.EXCLUDED,
+    Reason.CONTRAST_MISMATCH: Status.EXCLUDED,
     Reason.MISSING_SLICE: Status.EXCLUDED,
     Reason.UNREADABLE_FILE: Status.EXCLUDED,
     Reason.TRUNCATED_PIXELS: Status.EXCLUDED,

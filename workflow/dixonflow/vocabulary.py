@@ -51,6 +51,7 @@ class Reason(StrEnum):
     # excluded: the data does not allow it; trying again is pointless until the input changes
     MISSING_STATION = "missing_station"
     MISSING_CONTRAST = "missing_contrast"
+    CONTRAST_MISMATCH = "contrast_mismatch"
     MISSING_SLICE = "missing_slice"
     UNREADABLE_FILE = "unreadable_file"
     TRUNCATED_PIXELS = "truncated_pixels"
@@ -76,11 +77,12 @@ REASON_DESCRIPTIONS: dict[Reason, str] = {
     Reason.NONE: "no reason: the scan is ok",
     Reason.MISSING_STATION: "fewer stations than the protocol of the cohort has, or a gap where one should be",
     Reason.MISSING_CONTRAST: "water, fat, in-phase or opposed-phase is missing altogether",
+    Reason.CONTRAST_MISMATCH: "the tags of a series contradict each other on which contrast it is",
     Reason.MISSING_SLICE: "a series has fewer slices than its neighbours, or uneven slice positions",
     Reason.UNREADABLE_FILE: "a zip, DICOM or NIfTI file cannot be opened or is cut off",
     Reason.TRUNCATED_PIXELS: "a file holds less pixel data than its header says",
     Reason.UNPARSABLE_NAME: "a file or folder name gives no participant and session",
-    Reason.DUPLICATE_SCAN: "the same participant and session was found more than once with different content",
+    Reason.DUPLICATE_SCAN: "a scan, or a station of a scan, was found more than once with different content",
     Reason.IDENTITY_MISMATCH: "the patient id inside the files is not the one of the file name",
     Reason.SPACING_MISMATCH: "contrasts or stations of one scan disagree in matrix, spacing or orientation",
     Reason.STATION_GAP: "neighbouring stations do not overlap",

@@ -33,7 +33,7 @@ def contrast_of(header: SliceHeader, name: str) -> Contrast | None:
     Raises
     ------
     ScanExcluded
-        `missing_contrast` where tags contradict each other.
+        `contrast_mismatch` where tags contradict each other.
     """
     suffix = _parts(header.series_description)[-1].lower()
     said = {
@@ -47,7 +47,7 @@ def contrast_of(header: SliceHeader, name: str) -> Contrast | None:
     contrasts = set[Contrast]().union(*said.values())
     if len(contrasts) > 1:
         words = ", ".join(f"{tag} says {' and '.join(sorted(found))}" for tag, found in said.items() if found)
-        raise ScanExcluded(Reason.MISSING_CONTRAST, f"{name}: its contrast cannot be told, {words}")
+        raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"{name}: its contrast cannot be told, {words}")
     return contrasts.pop() if contrasts else None
 
 
@@ -87,11 +87,11 @@ def check_echo_times(in_phase_ms: float | None, opposed_phase_ms: float | None, 
     Raises
     ------
     ScanExcluded
-        `missing_contrast` where in phase does not have the longer echo time.
+        `contrast_mismatch` where in phase does not have the longer echo time.
     """
     if in_phase_ms is not None and opposed_phase_ms is not None and in_phase_ms <= opposed_phase_ms:
         raise ScanExcluded(
-            Reason.MISSING_CONTRAST,
+            Reason.CONTRAST_MISMATCH,
             f"{name}: in phase and opposed phase cannot be told, tags name in phase the echo at {in_phase_ms:g} ms and "
             f"opposed phase the one at {opposed_phase_ms:g} ms",
         )

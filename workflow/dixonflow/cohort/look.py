@@ -3,10 +3,9 @@
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
 
 from dixonflow.cohort.raw import RawScan
 from dixonflow.cohort.reader import InspectOptions, inspect
@@ -14,13 +13,6 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.vocabulary import Reason
 
 log = logging.getLogger(__name__)
-
-IN_FLIGHT = 256
-"""Scans handed to the pool at a time: enough for any machine, few enough to wait for cheaply."""
-
-POKE_SECONDS = 5
-"""Python 3.11's executor may start a process after its watcher has listed those to watch, and then never notices that
-it dies. Any submission makes it list them again; one is made where nothing has ended for this long."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +45,11 @@ def look(raw: RawScan, options: InspectOptions) -> Finding:
 
 
 def open_pool(workers: int) -> ProcessPoolExecutor:
-    """Open a pool of processes."""
-    # forkserver: no copies of threads or locks that libraries hold in this process; its processes are forked from one
-    # that has paid for the imports
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])
-    return ProcessPoolExecutor(workers, mp_context=context)
+    """Open a pool of processes, all of which are started with the first piece of work."""
+    # fork, and nothing else: with the other methods the executor starts processes one by one, and in Python 3.11 it can
+    # then overlook one that dies, or wait for ever for one that was started while it cleared up after another. What
+    # runs in the children touches none of the threads and locks of this process.
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
 
 
 def look_into(
@@ -86,19 +77,10 @@ def look_into(
         findings[index] = finding
         advance()
 
-    waiting = iter(enumerate(scans))
-    running: dict[Future[Finding], int] = {}
     try:
-        while True:
-            for index, raw in islice(waiting, IN_FLIGHT - len(running)):
-                running[pool.submit(look, raw, options)] = index
-            if not running:
-                break
-            finished, _ = wait(running, POKE_SECONDS, FIRST_COMPLETED)
-            for future in finished:
-                done(running.pop(future), future.result())
-            if not finished:
-                pool.submit(int)
+        futures = {pool.submit(look, raw, options): index for index, raw in enumerate(scans)}
+        for future in as_completed(futures):
+            done(futures[future], future.result())
     except BrokenProcessPool:
         log.warning("a process died; the scans that are left are looked into one at a time, to find the one it was")
     _look_alone([(index, raw) for index, raw in enumerate(scans) if index not in findings], options, done)

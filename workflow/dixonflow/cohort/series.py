@@ -39,7 +39,7 @@ def volumes_of(headers: Sequence[SliceHeader]) -> tuple[list[Volume], list[str]]
     Raises
     ------
     ScanExcluded
-        `missing_contrast` where tags contradict each other, `spacing_mismatch` where slices of a series differ in
+        `contrast_mismatch` where tags contradict each other, `spacing_mismatch` where slices of a series differ in
         matrix, spacing or orientation, `unexpected_geometry` where the geometry cannot be meant.
     """
     groups, notes = _series(headers)

@@ -2,6 +2,7 @@
 
 import time
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class _Segmenter:
         if self._context.model.resampling == "first":
             image = read_nifti(results.resampled(shard, scan, contrast))
         predicted = self.predictor.predict(image.data, image.spacing_mm)
-        labels = self.lookup[predicted]
+        labels: NDArray[Any] = self.lookup[predicted]
         if image is not stitched:
             labels = labels_to_grid(labels, image.affine, stitched.data.shape, stitched.affine)
         return NiftiImage(labels, stitched.affine)
