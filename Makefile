@@ -28,7 +28,7 @@ check: install ## lint, types, formatting
 	@ruff format --check .
 	@mypy
 	@snakefmt --check --line-length 120 Snakefile workflow/rules
-	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}]}"
+	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}], withdrawn: null}"
 
 lock: install ## resolve envs/requirements.in anew into the lock file and the conda environments
 	@scripts/lock.sh
