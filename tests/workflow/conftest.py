@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles")
+PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "envs")
 
 
 @dataclass(frozen=True)
