@@ -95,7 +95,7 @@ def report(parts: Iterable[pd.DataFrame], output: Path, check: bool) -> None:
 
 def show(summary: Summary, fat_errors: dict[str, float], missed: list[Violation]) -> None:
     """Print the tables."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 150)
     table = Table(title=f"{summary.scans} scans; intervals are 95 % bootstrap over participants")
     for name in ("structure", "n", "mL", "Dice", "95 % CI", "smallest", "volume error", "absolute", "95 % CI", "grid"):
         table.add_column(name, justify="left" if name == "structure" else "right", no_wrap=True)
