@@ -22,7 +22,7 @@ from dixonflow.phantom_evaluation import evaluate_demo_scan, evaluate_held_out, 
 from dixonflow.plan import MODELS
 from dixonflow.segment import Predictor, SegmentOptions
 from dixonflow.targets import Targets, Violation, evaluation_record, violations
-from dixonflow.vocabulary import Layout, Status
+from dixonflow.vocabulary import Layout, MergeStrategy, Status
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -55,12 +55,17 @@ def held_out(
     model: ModelOption = "demo",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    strategy: Annotated[
+        list[MergeStrategy] | None,
+        typer.Option(help="How contrasts are merged; repeat it to compare. Default: all."),
+    ] = None,
     output: OutputOption = Path("results/evaluation"),
     check: CheckOption = False,
 ) -> None:
     """Scan phantom participants that training never saw, segment them and evaluate the labels.
 
-    Even places in the list get the protocol of UK Biobank, odd ones that of NAKO.
+    Even places in the list get the protocol of UK Biobank, odd ones that of NAKO. With several strategies each has its
+    own folder below the output folder.
     """
     try:
         chosen = load_model(MODELS / f"{model}.yaml")
@@ -68,12 +73,20 @@ def held_out(
             tile_step=chosen.tile_step, orientation=chosen.orientation, threads=threads, device=device
         )
         predictor = Predictor(chosen.weights, options)
+        strategies = strategy or list(MergeStrategy)
+        parts: dict[MergeStrategy, list[pd.DataFrame]] = {chosen_strategy: [] for chosen_strategy in strategies}
         layouts = (Layout.UKB, Layout.NAKO)
-        parts = (
-            evaluate_held_out(first_seed + place, layouts[place % 2], chosen, predictor)
-            for place in range(participants)
-        )
-        report(track(parts, "participants", total=participants, console=Console(stderr=True)), output, check)
+        for place in track(range(participants), "participants", console=Console(stderr=True)):
+            rows = evaluate_held_out(first_seed + place, layouts[place % 2], chosen, predictor, strategies)
+            for name, found in rows.items():
+                parts[name].append(found)
+        if len(strategies) == 1:
+            report(parts[strategies[0]], output, check)
+            return
+        for name in strategies:
+            typer.echo(f"\nmerge strategy {name}")
+            report(parts[name], output / name, check=False)
+        compare_strategies(parts)
     except DixonflowError as error:
         sys.exit(f"evaluate: {error}")
 
@@ -91,6 +104,30 @@ def report(parts: Iterable[pd.DataFrame], output: Path, check: bool) -> None:
     typer.echo(f"written to {output}")
     if check and missed:
         raise typer.Exit(1)
+
+
+def compare_strategies(parts: dict[MergeStrategy, list[pd.DataFrame]]) -> None:
+    """Print what decides between merge strategies, one line each."""
+    table = Table(title="median absolute errors; volume: mean over structures of 50 mL and more")
+    targets = Targets()
+    for name in ("strategy", "mean Dice", "smallest", "volume", *targets.compartments, "targets missed"):
+        table.add_column(name, justify="left" if name == "strategy" else "right", no_wrap=True)
+    for strategy, frames in parts.items():
+        comparisons = pd.concat(frames, ignore_index=True)
+        summary = summarise(comparisons)
+        missed = violations(summary, fat_fraction_errors(comparisons, targets.fat_fraction_regions))
+        rows = summary.structures.set_index("structure")
+        single = rows[~rows["composite"]]
+        large = single[single["median_true_ml"] >= targets.volume_ml]
+        table.add_row(
+            strategy,
+            f"{summary.mean_dice.value:.3f}",
+            f"{single['mean_dice'].min():.3f}",
+            f"{large['median_absolute_error_percent'].mean():.1f} %",
+            *(f"{error:.1f} %" for error in rows["median_absolute_error_percent"].reindex(targets.compartments)),
+            f"{len(missed)}",
+        )
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
 
 
 def show(summary: Summary, fat_errors: dict[str, float], missed: list[Violation]) -> None:

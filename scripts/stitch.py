@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
 """Stitch the stations of each scan into one image per contrast."""
 
-from dixonflow.command import CONFIG, ConfigOption, ScanOption, ShardOption, run, run_stage
+from dixonflow.command import CONFIG, ConfigOption, MemoryOption, ScanOption, ShardOption, run, run_stage
 from dixonflow.vocabulary import Stage
 
 
-def main(config: ConfigOption = CONFIG, shard: ShardOption = None, scan: ScanOption = None) -> None:
+def main(
+    config: ConfigOption = CONFIG,
+    shard: ShardOption = None,
+    scan: ScanOption = None,
+    memory_mb: MemoryOption = None,
+) -> None:
     """Stitch the stations of each scan into one image per contrast.
 
     A shard writes its outcome rows to results/stitch/; one scan is run by hand, again even if it is done, and
     only its files are written.
     """
-    run_stage(Stage.STITCH, config, shard, scan)
+    run_stage(Stage.STITCH, config, shard, scan, memory_mb)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 import pytest
 
-from dixonflow.config import Config, StitchConfig, demo_config
+from dixonflow.config import Config, MergeConfig, StitchConfig, demo_config
 from dixonflow.keys import STAGE_VERSIONS, stage_key
 from dixonflow.model import load_model
 from dixonflow.plan import MODELS
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import MergeStrategy, Stage
 
 STAGES = list(STAGE_VERSIONS)
 
@@ -43,6 +43,8 @@ def test_keys_are_stable_and_differ_between_stages_and_scans(model):
         ({"segment": demo_config().segment.model_copy(update={"folds": ("0",)})}, Stage.SEGMENT),
         ({"segment": demo_config().segment.model_copy(update={"threads": 7})}, None),
         ({"segment": demo_config().segment.model_copy(update={"device": "cpu"})}, None),
+        ({"merge": MergeConfig(strategy=MergeStrategy.PRIORITY)}, Stage.MERGE),
+        ({"merge": MergeConfig(strategy=MergeStrategy.MEAN_SCORES)}, Stage.SEGMENT),
         ({"max_attempts": 9}, None),
         ({"results": "elsewhere"}, None),
         ({"verify": True}, None),

@@ -8,7 +8,7 @@ from small_models import THREE, rule, small_model
 
 from dixonflow.merge import clean, merge
 from dixonflow.model import Model
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, MergeStrategy
 
 WATER, IN, OPPOSED = THREE
 TOUCHING = np.ones((3, 3, 3))
@@ -141,3 +141,42 @@ def test_what_is_not_the_models_is_refused():
         merge({WATER: volume, IN: row(0, 1), OPPOSED: volume}, MODEL, 1.0)
     with pytest.raises(ValueError, match=r"does not have: \[9\]"):
         merge({WATER: volume, IN: row(0, 1, 9), OPPOSED: volume}, MODEL, 1.0)
+
+
+def literal_majority(votes: list[int]) -> int:
+    most = max(votes.count(label) for label in votes)
+    return next(label for label in votes if votes.count(label) == most)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MAPS, MAPS, MAPS)
+def test_strategies_voxel_by_voxel(water, in_phase, opposed_phase):
+    maps = {WATER: water, IN: in_phase, OPPOSED: opposed_phase}
+    cleaned = [clean(maps[contrast], MODEL, 1.0) for contrast in THREE]
+    majority = merge(maps, MODEL, 1.0, MergeStrategy.MAJORITY)
+    first = merge(maps, MODEL, 1.0, MergeStrategy.FIRST)
+    for voxel in np.ndindex(water.shape):
+        votes = [int(volume[voxel]) for volume in cleaned]
+        assert majority[voxel] == literal_majority(votes)
+        assert first[voxel] == next((label for label in votes if label), 0)
+
+
+@pytest.mark.parametrize("contrasts", [1, 2, 4])
+def test_strategies_take_any_number_of_contrasts(contrasts):
+    rng = np.random.default_rng(contrasts)
+    names = tuple(Contrast)[:contrasts]
+    model = small_model(
+        {label: rule(f"s{label}", "rest", single_piece=False, max_components=1000) for label in (1, 2, 3)},
+        input_contrasts=names,
+        group_contrasts={"rest": names},
+    )
+    maps = {name: rng.integers(0, 4, (6, 5, 4)).astype(np.uint16) for name in names}
+    majority = merge(maps, model, 1.0, MergeStrategy.MAJORITY)
+    assert majority.dtype == np.uint16
+    for voxel in np.ndindex(majority.shape):
+        assert majority[voxel] == literal_majority([int(maps[name][voxel]) for name in names])
+
+
+def test_mean_scores_leave_nothing_to_merge():
+    with pytest.raises(ValueError, match="nothing to merge"):
+        merge(dict.fromkeys(THREE, row(1, 0)), MODEL, 1.0, MergeStrategy.MEAN_SCORES)

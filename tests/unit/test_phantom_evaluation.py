@@ -21,7 +21,7 @@ from dixonflow.phantom_evaluation import (
 )
 from dixonflow.segment import Predictor
 from dixonflow.stitch import stitch
-from dixonflow.vocabulary import Layout, Status
+from dixonflow.vocabulary import Layout, MergeStrategy, Status
 
 MODEL = load_model(Path(__file__).parents[2] / "workflow" / "models" / "demo.yaml")
 
@@ -88,9 +88,12 @@ def test_held_out_participant_goes_through_all_stages(tmp_path):
     model = MODEL.model_copy(update={"weights": tiny.folder})
     predictor = Predictor(tiny.folder)
     coarse = DemoOptions(nako_scale=0.15, fine_spacing_mm=6.0)
-    rows = evaluate_held_out(300000, Layout.NAKO, model, predictor, coarse)
-    assert set(rows["scan"]) == {"nako-300000"}
-    assert rows["true_ml"].gt(0).mean() > 0.9
-    assert rows["dice"].max() < 0.9  # random weights
+    found = evaluate_held_out(300000, Layout.NAKO, model, predictor, list(MergeStrategy), coarse)
+    assert list(found) == list(MergeStrategy)
+    for rows in found.values():
+        assert set(rows["scan"]) == {"nako-300000"}
+        assert rows["true_ml"].gt(0).mean() > 0.9
+        assert rows["dice"].max() < 0.9  # random weights
+    assert len({tuple(rows["predicted_ml"]) for rows in found.values()}) == len(MergeStrategy)
     with pytest.raises(ConfigError, match="resamples first"):
-        evaluate_held_out(300000, Layout.NAKO, model.model_copy(update={"resampling": "first"}), predictor)
+        evaluate_held_out(300000, Layout.NAKO, model.model_copy(update={"resampling": "first"}), predictor, [])

@@ -8,7 +8,7 @@ from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
 from dixonflow.outcome import Outcome, write_outcomes
 from dixonflow.plan import Plan
-from dixonflow.retry import ask_for_look
+from dixonflow.retry import MOST_MEMORY, ask_for_look
 from dixonflow.verify import ask_for_lost_files, files_of, lost_files
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
@@ -37,6 +37,18 @@ def test_another_look_is_asked_for_and_counted(plan):
     ask_for_look(plan.results, "abc")
     assert plan.retry("abc") == 2
     assert plan.retry("other") == 0
+
+
+def test_memory_is_doubled_where_it_ran_out_and_stays_so(plan):
+    assert plan.memory_mb("abc", 4000) == 4000
+    ask_for_look(plan.results, "abc", more_memory=True)
+    assert plan.memory_mb("abc", 4000) == 8000
+    ask_for_look(plan.results, "abc")
+    assert plan.memory_mb("abc", 4000) == 8000
+    for _ in range(5):
+        ask_for_look(plan.results, "abc", more_memory=True)
+    assert plan.memory_mb("abc", 4000) == 4000 * MOST_MEMORY
+    assert plan.memory_mb("other", 4000) == 4000
 
 
 def test_the_listing_changes_with_the_raw_folder_and_only_then(plan):

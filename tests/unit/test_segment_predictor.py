@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from tiny_model import TinyModel, tiny_dataset, tiny_plans
 
 from dixonflow.errors import ConfigError, ModelError, ScanExcluded
@@ -28,10 +29,7 @@ def body(shape: tuple[int, int, int], seed: int = 0, border: int = 2) -> Image:
     return image.astype(np.float32)
 
 
-def nnunet_labels(
-    model: TinyModel, image: Image, spacing: tuple[float, float, float], tile_step: float = 0.5, mirroring: bool = False
-) -> np.ndarray[Any, Any]:
-    """What nnU-Net's predictor gives for the same image, brought to (x, y, z)."""
+def nnunet_predictor(model: TinyModel, tile_step: float = 0.5, mirroring: bool = False) -> Any:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     predictor = nnUNetPredictor(
@@ -47,8 +45,16 @@ def nnunet_labels(
         "nnUNetTrainer",
         model.axes,
     )
+    return predictor
+
+
+def nnunet_labels(
+    model: TinyModel, image: Image, spacing: tuple[float, float, float], tile_step: float = 0.5, mirroring: bool = False
+) -> np.ndarray[Any, Any]:
+    """What nnU-Net's predictor gives for the same image, brought to (x, y, z)."""
     channels = image[None] if image.ndim == 3 else image
     zyx = np.ascontiguousarray(channels.transpose(0, 3, 2, 1))
+    predictor = nnunet_predictor(model, tile_step, mirroring)
     labels = predictor.predict_single_npy_array(zyx, {"spacing": list(spacing[::-1])})
     return labels.transpose(2, 1, 0)
 
@@ -144,8 +150,6 @@ def test_labels_equal_where_scores_are_resampled(build: Callable[..., TinyModel]
 def test_network_input_equals_nnunets_preprocessor(
     options: dict[str, Any], spacing: tuple[float, float, float], build: Callable[..., TinyModel]
 ) -> None:
-    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-
     model = build(**options)
     shape = (31, 26, 22)
     image = np.stack([body(shape, seed) for seed in range(options.get("channels", 1))])
@@ -159,7 +163,7 @@ def test_network_input_equals_nnunets_preprocessor(
         model.dataset,
     )
     for given in (image, np.asfortranarray(image)):
-        prepared = preprocess(given, spacing, model.architecture)
+        prepared = preprocess([given], spacing, model.architecture)[0]
         np.testing.assert_array_equal(given, before)
         assert prepared.image.dtype == np.float32
         np.testing.assert_allclose(prepared.image, theirs, rtol=0, atol=1e-6 * np.ptp(theirs))
@@ -217,6 +221,62 @@ def test_the_fold_asked_for_is_used(build: Callable[..., TinyModel]) -> None:
     ours = Predictor(model.folder, SegmentOptions(folds=("1",))).predict(image, spacing)
     model.weights = model.weights[1:]
     np.testing.assert_array_equal(ours, nnunet_labels(model, image, spacing))
+
+
+def nnunet_labels_of_mean_scores(
+    model: TinyModel, images: list[Image], spacing: tuple[float, float, float]
+) -> np.ndarray[Any, Any]:
+    """nnU-Net's own scores of each image, averaged and taken to labels with nnU-Net's own export."""
+    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+
+    predictor = nnunet_predictor(model)
+    scores = []
+    for image in images:
+        zyx = np.ascontiguousarray(image[None].transpose(0, 3, 2, 1))
+        data, _, properties = DefaultPreprocessor(verbose=False).run_case_npy(
+            zyx,
+            None,
+            {"spacing": list(spacing[::-1])},
+            model.architecture.plans,
+            model.architecture.configuration,
+            model.dataset,
+        )
+        scores.append(predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu())
+    labels = convert_predicted_logits_to_segmentation_with_correct_shape(
+        torch.stack(scores).sum(0) / len(scores),
+        model.architecture.plans,
+        model.architecture.configuration,
+        predictor.label_manager,
+        properties,
+    )
+    return labels.transpose(2, 1, 0)
+
+
+@pytest.mark.parametrize(("folds", "spacing"), [(1, (3.0, 3.0, 3.0)), (2, (3.0, 3.0, 3.0)), (1, (2.2, 2.2, 3.5))])
+def test_mean_scores_of_several_images(
+    folds: int, spacing: tuple[float, float, float], build: Callable[..., TinyModel]
+) -> None:
+    model = build(folds=folds)
+    images = [body((34, 27, 40), seed) for seed in range(3)]
+    predictor = Predictor(model.folder)
+    ours = predictor.predict_mean(images, spacing)
+    theirs = nnunet_labels_of_mean_scores(model, images, spacing)
+    # half-precision sums of six scores are taken in another order than theirs
+    assert (ours != theirs).mean() < 1e-3
+    assert all((ours != predictor.predict(image, spacing)).mean() > 0.01 for image in images)
+
+
+def test_images_averaged_share_one_box(build: Callable[..., TinyModel]) -> None:
+    model = build()
+    narrow, wide = body((34, 27, 40), 0, border=5), body((34, 27, 40), 1, border=1)
+    together = preprocess([narrow, wide], (3.0, 3.0, 3.0), model.architecture)
+    alone = preprocess([wide], (3.0, 3.0, 3.0), model.architecture)[0]
+    assert [one.box for one in together] == [alone.box] * 2
+    np.testing.assert_array_equal(together[1].image, alone.image)
+    labels = Predictor(model.folder).predict_mean([narrow, wide], (3.0, 3.0, 3.0))
+    assert labels.shape == narrow.shape
+    with pytest.raises(ValueError, match="different shapes"):
+        preprocess([narrow, wide[1:]], (3.0, 3.0, 3.0), model.architecture)
 
 
 def test_mirroring_needs_both_the_model_and_the_option(build: Callable[..., TinyModel]) -> None:

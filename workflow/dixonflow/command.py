@@ -20,7 +20,8 @@ from dixonflow.records import Record, Records
 from dixonflow.retry import ask_for_look
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
-from dixonflow.vocabulary import ScanId, Stage, Status
+from dixonflow.supervisor import Limits
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="Configuration: config.yaml, or results/config.json of a run.")
@@ -29,6 +30,10 @@ ShardOption = Annotated[str | None, typer.Option("--shard", help="Name of the sh
 ScanOption = Annotated[
     str | None,
     typer.Option("--scan", help="One scan, sub-<participant>_ses-<session>: run it by hand, leave the rows alone."),
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option("--memory-mb", help="With --shard: a scan for which the process takes more fails: out_of_memory."),
 ]
 
 CONFIG = Path("config.yaml")
@@ -50,8 +55,13 @@ def start_logging() -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None) -> None:
+def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, memory_mb: float | None = None) -> None:
     """Run `stage` on a shard, or on one scan by hand.
+
+    Parameters
+    ----------
+    memory_mb
+        Memory that the process which works on the scans may take; over it, the scan in hand fails.
 
     Exits with status 1 and one line on standard error where configuration, model or shard are wrong.
     """
@@ -66,24 +76,28 @@ def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None) -
             _run_scan(stage, scan, StageContext(settings, model, results, ""))
         elif shard is not None:
             context = StageContext(settings, model, results, shard)
-            _run_shard(stage, context, read_shard(results.shard(shard)))
+            _run_shard(stage, context, read_shard(results.shard(shard)), memory_mb)
     except DixonflowError as error:
         sys.exit(f"{stage}: {error}")
 
 
-def _run_shard(stage: Stage, context: StageContext, shard: Shard) -> None:
+def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: float | None) -> None:
+    limits = Limits(memory_mb, 60 * context.config.scan_minutes)
     upstream = None
     before = list(Stage)[list(Stage).index(stage) - 1]
     if before is not Stage.COHORT:
         upstream = {row.scan: row for row in read_outcomes(context.results.outcomes(before, context.shard))}
     work = stage_work(stage, context)
     records = Records(context.results.records(stage, context.shard))
-    done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts)
+    done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
     if work.write_rows is not None:
         work.write_rows(done)
     write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
-    if stage is list(Stage)[-1] and any(_worth_another_try(record, context) for record in done):
-        ask_for_look(context.results, context.shard)
+    if stage is list(Stage)[-1]:
+        again = [record.outcome for record in done if _worth_another_try(record, context)]
+        if again:
+            hungry = any(outcome.reason is Reason.OUT_OF_MEMORY for outcome in again)
+            ask_for_look(context.results, context.shard, more_memory=hungry)
 
 
 def _worth_another_try(record: Record, context: StageContext) -> bool:
@@ -100,7 +114,7 @@ def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
     work = stage_work(stage, context)
     entry = next(entry for entry in shard.scans if entry.scan == scan)
     try:
-        done = work.process(entry)
+        done = work.by_hand(entry)
     except ScanExcluded as excluded:
         sys.exit(f"{stage}: excluded, {excluded}")
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dixonflow.errors import ConfigError
-from dixonflow.vocabulary import Layout
+from dixonflow.vocabulary import Layout, MergeStrategy
 
 
 class _Section(BaseModel):
@@ -73,6 +73,16 @@ class SegmentConfig(_Section):
     )
 
 
+class MergeConfig(_Section):
+    """How the predictions of the contrasts become one label map."""
+
+    strategy: MergeStrategy = Field(
+        default=MergeStrategy.PRIORITY,
+        description="priority (as published for VIBESegmentator), first, majority or mean_scores: what each "
+        "costs in accuracy on phantoms is in docs/merge.md.",
+    )
+
+
 class PostprocessConfig(_Section):
     """What stays on disk."""
 
@@ -94,10 +104,18 @@ class Config(_Section):
     cohort: CohortConfig = Field(description="Which scans go in.")
     stitch: StitchConfig = Field(default=StitchConfig(), description="How stations become one image.")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="Which model runs, and how.")
+    merge: MergeConfig = Field(
+        default=MergeConfig(), description="How the predictions of the contrasts become one label map."
+    )
     postprocess: PostprocessConfig = Field(default=PostprocessConfig(), description="What stays on disk.")
     report: ReportConfig = Field(default=ReportConfig(), description="The HTML page.")
     max_attempts: int = Field(
         default=3, ge=1, le=20, description="How often a scan that failed is tried, over all runs of the same command."
+    )
+    scan_minutes: float = Field(
+        default=120,
+        gt=0,
+        description="Longest time that one scan may take at one stage; then it fails with the reason timeout.",
     )
     verify: bool = Field(
         default=False,

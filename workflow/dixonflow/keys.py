@@ -10,7 +10,7 @@ from typing import Any
 
 from dixonflow.config import Config
 from dixonflow.model import Model
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import MergeStrategy, Stage
 
 STAGE_VERSIONS: dict[Stage, int] = {
     Stage.STITCH: 1,
@@ -34,9 +34,11 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
         case Stage.SEGMENT:
             chosen = {name: dump[name] for name in ("orientation", "tile_step", "input_contrasts")}
             ids = model.structures
-            return {**chosen, "weights": model.weights_hash, "folds": config.segment.folds, "ids": ids}
+            mean = config.merge.strategy is MergeStrategy.MEAN_SCORES
+            return {**chosen, "weights": model.weights_hash, "folds": config.segment.folds, "ids": ids, "mean": mean}
         case Stage.MERGE | Stage.POSTPROCESS:
-            return {name: dump[name] for name in ("group_order", "group_contrasts", "labels", "keep_largest")}
+            rules = {name: dump[name] for name in ("group_order", "group_contrasts", "labels", "keep_largest")}
+            return rules | config.merge.model_dump(mode="json") if stage is Stage.MERGE else rules
         case Stage.MEASURE:
             return {name: dump[name] for name in ("name", "labels", "composites")}
         case Stage.COHORT:

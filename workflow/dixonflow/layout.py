@@ -18,6 +18,16 @@ class Results:
         return self.root / "config.json"
 
     @property
+    def run_lock(self) -> Path:
+        """Lock of the run that goes on."""
+        return self.root / "run.lock"
+
+    @property
+    def run(self) -> Path:
+        """Who runs the workflow, or ran it last."""
+        return self.root / "run.json"
+
+    @property
     def scans(self) -> Path:
         """The list of all scans that were found, as a table."""
         return self.root / "cohort" / "scans.parquet"
@@ -62,6 +72,14 @@ class Results:
     def contrast_labels(self, shard: str, scan: ScanId, contrast: Contrast) -> Path:
         """Label map predicted from one contrast."""
         return self.temporary(shard, scan) / f"{scan.name}_acq-{contrast.acq}_dseg.nii.gz"
+
+    def mean_labels(self, shard: str, scan: ScanId) -> Path:
+        """Label map predicted from the mean scores of all contrasts."""
+        return self.temporary(shard, scan) / f"{scan.name}_desc-mean_dseg.nii.gz"
+
+    def segment_provenance(self, shard: str, scan: ScanId) -> Path:
+        """How the label maps of a scan were predicted, for the sidecar of the final one."""
+        return self.temporary(shard, scan) / f"{scan.name}_desc-segment_provenance.json"
 
     def merged(self, shard: str, scan: ScanId) -> Path:
         """Label map merged from the contrasts."""

@@ -1,11 +1,14 @@
 """One label map from the label maps of the contrasts.
 
-As VIBESegmentator describes it (TotalVibeSegmentator run_TotalVibeSegmentator_multi.py): each contrast's map is
-cleaned, then structure groups are filled in a fixed order and inside a group contrast by contrast; what comes later
-fills only empty voxels. The order and the thresholds are the model's.
+Each contrast's map is cleaned, then a strategy decides voxel by voxel. `priority` is what VIBESegmentator does
+(TotalVibeSegmentator run_TotalVibeSegmentator_multi.py): structure groups are filled in a fixed order and inside a
+group contrast by contrast; what comes later fills only empty voxels. It takes the union of the contrasts wherever
+structures border on background, so that volumes grow; `majority` does not. The order and the thresholds are the
+model's.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 
 import fastremap
 import numpy as np
@@ -13,16 +16,26 @@ from numpy.typing import NDArray
 
 from dixonflow.components import ComponentLimit, Labels, drop_surplus, keep_largest
 from dixonflow.model import Model
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, MergeStrategy
 
 
-def merge(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float) -> Labels:
+def merge(
+    label_maps: Mapping[Contrast, Labels],
+    model: Model,
+    voxel_mm3: float,
+    strategy: MergeStrategy = MergeStrategy.PRIORITY,
+) -> Labels:
     """Merge the label maps that a model predicted from each contrast.
 
     First every map on its own: where the number of components of a structure is not allowed, components of at most its
     per-contrast threshold are dropped (`model.keep_largest`: but never the largest); then single-piece structures keep
-    their largest component. Then voxel by voxel the first group in `model.group_order` that any of its contrasts has
-    there, in the order of `model.group_contrasts`.
+    their largest component. Then the strategy, voxel by voxel:
+
+    - `priority`: the first group in `model.group_order` that any of its contrasts has there, in the order of
+      `model.group_contrasts`.
+    - `first`: the first contrast in `model.input_contrasts` that has a label there.
+    - `majority`: what most contrasts have there, background included; of equally frequent ones that of the first
+      contrast.
 
     Parameters
     ----------
@@ -33,6 +46,8 @@ def merge(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float)
         Labels, groups and thresholds.
     voxel_mm3
         Volume of a voxel.
+    strategy
+        Any but `mean_scores`, which leaves one map and nothing to merge.
 
     Returns
     -------
@@ -42,9 +57,25 @@ def merge(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float)
     Raises
     ------
     ValueError
-        If contrasts are missing or not the model's, grids differ, or a map holds a label that the model does not have.
+        If contrasts are missing or not the model's, grids differ, a map holds a label that the model does not have, or
+        the strategy is `mean_scores`.
     """
     _check(label_maps, model)
+    match strategy:
+        case MergeStrategy.PRIORITY:
+            return _by_priority(label_maps, model, voxel_mm3)
+        case MergeStrategy.FIRST:
+            merged = clean(label_maps[model.input_contrasts[0]], model, voxel_mm3)
+            for contrast in model.input_contrasts[1:]:
+                np.copyto(merged, clean(label_maps[contrast], model, voxel_mm3), where=merged == 0)
+            return merged
+        case MergeStrategy.MAJORITY:
+            return _majority([clean(label_maps[contrast], model, voxel_mm3) for contrast in model.input_contrasts])
+        case MergeStrategy.MEAN_SCORES:
+            raise ValueError("the contrasts were averaged in the segment stage: there is one map and nothing to merge")
+
+
+def _by_priority(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float) -> Labels:
     ranks, not_taken = _ranks(model)
     first, *others = model.input_contrasts
     merged = clean(label_maps[first], model, voxel_mm3)
@@ -56,6 +87,25 @@ def merge(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float)
         np.copyto(merged, cleaned, where=rank < best)
         np.minimum(best, rank, out=best)
     return merged
+
+
+def _majority(maps: Sequence[Labels]) -> Labels:
+    """Most frequent label of each voxel; of equally frequent ones that of the first map."""
+    merged = maps[0].copy()
+    most = _supporters(maps, 0)
+    for place in range(1, len(maps)):
+        votes = _supporters(maps, place)
+        np.copyto(merged, maps[place], where=votes > most)
+        np.maximum(most, votes, out=most)
+    return merged
+
+
+def _supporters(maps: Sequence[Labels], place: int) -> NDArray[np.uint8]:
+    """How many other maps agree with one map, at each voxel."""
+    votes = np.zeros_like(maps[place], np.uint8)
+    for other in itertools.chain(maps[:place], maps[place + 1 :]):
+        votes += other == maps[place]
+    return votes
 
 
 def clean(labels: Labels, model: Model, voxel_mm3: float) -> Labels:

@@ -1,9 +1,10 @@
 """Outcome rows: what became of each scan of a shard at one stage."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -99,6 +100,38 @@ class Outcome:
             if not math.isfinite(number) or number < 0:
                 raise ValueError(f"seconds, memory and attempt must be finite and not negative, not {number}")
 
+    def to_row(self) -> dict[str, Any]:
+        """Plain values under the column names of `OUTCOMES`."""
+        return {
+            "participant_id": self.scan.participant,
+            "session_id": self.scan.session,
+            "stage": self.stage.value,
+            "status": self.status.value,
+            "reason": self.reason.value,
+            "message": self.message,
+            "seconds": float(self.seconds),
+            "peak_memory_mb": float(self.peak_memory_mb),
+            "gpu_seconds": float(self.gpu_seconds),
+            "attempt": self.attempt,
+            "content_key": self.content_key,
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Outcome":
+        """Inverse of `to_row`. Raises ValueError, KeyError or TypeError for anything else."""
+        return cls(
+            scan=ScanId(row["participant_id"], row["session_id"]),
+            stage=Stage(row["stage"]),
+            status=Status(row["status"]),
+            reason=Reason(row["reason"]),
+            message=row["message"],
+            seconds=row["seconds"],
+            peak_memory_mb=row["peak_memory_mb"],
+            gpu_seconds=row["gpu_seconds"],
+            attempt=row["attempt"],
+            content_key=row["content_key"],
+        )
+
 
 def _text(name: str, description: str, allowed: Iterable[str] = ()) -> Column:
     return Column(name, ColumnType.STRING, description, allowed=tuple(allowed))
@@ -134,21 +167,9 @@ def write_outcomes(path: Path, outcomes: list[Outcome]) -> None:
     TableError
         If a scan has two outcomes.
     """
-    columns = {
-        "participant_id": [outcome.scan.participant for outcome in outcomes],
-        "session_id": [outcome.scan.session for outcome in outcomes],
-        "stage": [outcome.stage.value for outcome in outcomes],
-        "status": [outcome.status.value for outcome in outcomes],
-        "reason": [outcome.reason.value for outcome in outcomes],
-        "message": [outcome.message for outcome in outcomes],
-        "seconds": [float(outcome.seconds) for outcome in outcomes],
-        "peak_memory_mb": [float(outcome.peak_memory_mb) for outcome in outcomes],
-        "gpu_seconds": [float(outcome.gpu_seconds) for outcome in outcomes],
-        "attempt": [outcome.attempt for outcome in outcomes],
-        "content_key": [outcome.content_key for outcome in outcomes],
-    }
+    rows = [outcome.to_row() for outcome in outcomes]
     types = {ColumnType.STRING: pa.string(), ColumnType.DOUBLE: pa.float64(), ColumnType.INT64: pa.int64()}
-    arrays = [pa.array(columns[column.name], types[column.type]) for column in OUTCOMES.columns]
+    arrays = [pa.array([row[column.name] for row in rows], types[column.type]) for column in OUTCOMES.columns]
     write_table(path, OUTCOMES, pa.Table.from_arrays(arrays, names=list(OUTCOMES.names)))
 
 
@@ -160,18 +181,4 @@ def read_outcomes(path: Path) -> list[Outcome]:
     TableError
         If the file is missing, unreadable, or does not hold outcome rows.
     """
-    return [
-        Outcome(
-            scan=ScanId(row["participant_id"], row["session_id"]),
-            stage=Stage(row["stage"]),
-            status=Status(row["status"]),
-            reason=Reason(row["reason"]),
-            message=row["message"],
-            seconds=row["seconds"],
-            peak_memory_mb=row["peak_memory_mb"],
-            gpu_seconds=row["gpu_seconds"],
-            attempt=row["attempt"],
-            content_key=row["content_key"],
-        )
-        for row in read_table(path, OUTCOMES).to_pylist()
-    ]
+    return [Outcome.from_row(row) for row in read_table(path, OUTCOMES).to_pylist()]

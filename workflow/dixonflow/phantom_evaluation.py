@@ -11,7 +11,7 @@ from dixonflow.components import Labels
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.evaluate import evaluate, fat_fraction, interior, regions_of
 from dixonflow.layout import Results
-from dixonflow.merge import merge
+from dixonflow.merge import clean, merge
 from dixonflow.model import Model, label_lookup
 from dixonflow.nifti import read_nifti
 from dixonflow.phantom.acquisition import acquire
@@ -22,7 +22,7 @@ from dixonflow.postprocess import postprocess
 from dixonflow.segment import Predictor
 from dixonflow.station import Affine
 from dixonflow.stitch import StitchOptions, read_stitched, stitch
-from dixonflow.vocabulary import Contrast, Layout, Status
+from dixonflow.vocabulary import Contrast, Layout, MergeStrategy, Status
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,13 @@ def fat_fraction_errors(comparisons: pd.DataFrame, regions: Sequence[str]) -> di
 
 
 def evaluate_held_out(
-    seed: int, layout: Layout, model: Model, predictor: Predictor, options: DemoOptions | None = None
-) -> pd.DataFrame:
+    seed: int,
+    layout: Layout,
+    model: Model,
+    predictor: Predictor,
+    strategies: Sequence[MergeStrategy],
+    options: DemoOptions | None = None,
+) -> dict[MergeStrategy, pd.DataFrame]:
     """Scan a phantom participant, run every stage up to the final label map in memory, and compare.
 
     Parameters
@@ -117,8 +122,14 @@ def evaluate_held_out(
         Whose protocol is used.
     predictor
         Holds the model's network.
+    strategies
+        How the contrasts are merged; the scan is segmented once for all of them.
     options
         Resolution; that of the demo by default.
+
+    Returns
+    -------
+    Rows of `compare` for each strategy.
 
     Raises
     ------
@@ -135,14 +146,24 @@ def evaluate_held_out(
     sx, sy, sz = np.diag(stitched.affine)[:3].tolist()
     voxel_mm3 = sx * sy * sz
     lookup = label_lookup(model)
+
+    def segment(contrasts: Sequence[Contrast]) -> Labels:
+        images = [stitched.images[contrast] for contrast in contrasts]
+        return np.asarray(lookup[predictor.predict_mean(images, (sx, sy, sz))], dtype=np.uint16)
+
     maps: dict[Contrast, Labels] = {}
-    for contrast in model.input_contrasts:
-        predicted = predictor.predict(stitched.images[contrast].astype(np.float32), (sx, sy, sz))
-        maps[contrast] = np.asarray(lookup[predicted], dtype=np.uint16)
-    labels = postprocess(merge(maps, model, voxel_mm3), model, voxel_mm3).labels
-    name = f"{layout.value}-{seed}"
-    known = KnownScan(name, str(seed), anatomy, truth_table(participant, anatomy, protocol))
-    return compare(known, labels, stitched.images, stitched.affine, model)
+    if set(strategies) - {MergeStrategy.MEAN_SCORES}:
+        maps = {contrast: segment([contrast]) for contrast in model.input_contrasts}
+    known = KnownScan(f"{layout.value}-{seed}", str(seed), anatomy, truth_table(participant, anatomy, protocol))
+    rows = {}
+    for strategy in strategies:
+        if strategy is MergeStrategy.MEAN_SCORES:
+            merged = clean(segment(model.input_contrasts), model, voxel_mm3)
+        else:
+            merged = merge(maps, model, voxel_mm3, strategy)
+        final = postprocess(merged, model, voxel_mm3).labels
+        rows[strategy] = compare(known, final, stitched.images, stitched.affine, model)
+    return rows
 
 
 def evaluate_demo_scan(item: DemoScan, results: Results, model: Model) -> pd.DataFrame:

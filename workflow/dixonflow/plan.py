@@ -12,7 +12,7 @@ from dixonflow.config import Config, check_folders, parse_config
 from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
-from dixonflow.retry import looks
+from dixonflow.retry import read_retry
 from dixonflow.vocabulary import Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -53,7 +53,11 @@ class Plan:
 
     def retry(self, shard: str) -> int:
         """How often earlier runs have asked for another look at `shard`."""
-        return looks(self.results, shard)
+        return read_retry(self.results, shard).looks
+
+    def memory_mb(self, shard: str, usual: int) -> int:
+        """Memory of a shard's job: the usual one, and more after a scan ran out of it."""
+        return usual * read_retry(self.results, shard).memory
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.

@@ -1,7 +1,7 @@
 """What a shard has done at a stage, kept across runs: the memory that makes resuming exact.
 
 While a job runs, every finished scan is one small file; when the job ends they are packed into one. Both appear by
-rename. A mark left behind by a scan that was begun and never finished tells that its process died.
+rename. A mark left behind by a scan that was begun and never finished tells that its job was killed.
 """
 
 import gzip
@@ -13,7 +13,7 @@ from typing import Any
 
 from dixonflow.atomic import write_bytes
 from dixonflow.outcome import Outcome
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import ScanId
 
 log = logging.getLogger(__name__)
 
@@ -27,40 +27,14 @@ class Record:
 
     def to_json(self) -> bytes:
         """Encode as one line of JSON."""
-        outcome = self.outcome
-        content = {
-            "participant": outcome.scan.participant,
-            "session": outcome.scan.session,
-            "stage": outcome.stage.value,
-            "status": outcome.status.value,
-            "reason": outcome.reason.value,
-            "message": outcome.message,
-            "seconds": outcome.seconds,
-            "peak_memory_mb": outcome.peak_memory_mb,
-            "gpu_seconds": outcome.gpu_seconds,
-            "attempt": outcome.attempt,
-            "content_key": outcome.content_key,
-            "payload": self.payload,
-        }
+        content = {"outcome": self.outcome.to_row(), "payload": self.payload}
         return json.dumps(content, sort_keys=True, allow_nan=False).encode() + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> "Record":
-        """Inverse of `to_json`. Raises ValueError or KeyError for anything else."""
+        """Inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
         content = json.loads(line)
-        outcome = Outcome(
-            scan=ScanId(content["participant"], content["session"]),
-            stage=Stage(content["stage"]),
-            status=Status(content["status"]),
-            reason=Reason(content["reason"]),
-            message=content["message"],
-            seconds=content["seconds"],
-            peak_memory_mb=content["peak_memory_mb"],
-            gpu_seconds=content["gpu_seconds"],
-            attempt=content["attempt"],
-            content_key=content["content_key"],
-        )
-        return cls(outcome, content["payload"])
+        return cls(Outcome.from_row(content["outcome"]), content["payload"])
 
 
 class Records:
@@ -97,17 +71,17 @@ class Records:
         return records
 
     def begun(self) -> dict[ScanId, tuple[str, int]]:
-        """Content key and attempt of the scans that were begun and never finished."""
+        """Content key of the scans that were begun and never finished, and how often that has happened."""
         marks: dict[ScanId, tuple[str, int]] = {}
         if self._loose.is_dir():
             for path in self._loose.glob("sub-*.begun"):
-                key, attempt = path.read_text().split()
-                marks[ScanId.parse(path.stem)] = (key, int(attempt))
+                key, interruptions = path.read_text().split()
+                marks[ScanId.parse(path.stem)] = (key, int(interruptions) + 1)
         return marks
 
-    def begin(self, scan: ScanId, content_key: str, attempt: int) -> None:
-        """Leave a mark that work on `scan` has begun."""
-        write_bytes(self._loose / f"{scan.name}.begun", f"{content_key} {attempt}".encode())
+    def begin(self, scan: ScanId, content_key: str, interruptions: int) -> None:
+        """Leave a mark that work on `scan` has begun, after it was interrupted so often."""
+        write_bytes(self._loose / f"{scan.name}.begun", f"{content_key} {interruptions}".encode())
 
     def finish(self, record: Record) -> None:
         """Write the record of a finished scan and take its mark away."""

@@ -23,6 +23,15 @@ class Contrast(StrEnum):
         return self.value.replace("_", "")
 
 
+class MergeStrategy(StrEnum):
+    """How the predictions of a model's contrasts become one label map."""
+
+    PRIORITY = "priority"  # as published for VIBESegmentator: groups in an order, each voxel its first taker
+    FIRST = "first"  # the first contrast that labels the voxel, in the model's order of contrasts
+    MAJORITY = "majority"  # what most contrasts say, background included; a tie goes to the first of them
+    MEAN_SCORES = "mean_scores"  # the segment stage averages the contrasts' scores and delivers one map
+
+
 class Stage(StrEnum):
     """The stages that give a scan an outcome, in the order in which they run."""
 

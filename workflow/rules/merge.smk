@@ -10,11 +10,12 @@ rule merge:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
         runtime=PLAN.minutes(1),
     params:
         config=CONFIG,
         settings=PLAN.settings("merge"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/merge.py --config {params.config} --shard {wildcards.shard} 2> {log}"
+        "python scripts/merge.py --config {params.config} --shard {wildcards.shard}"
+        " --memory-mb {resources.mem_mb} 2> {log}"

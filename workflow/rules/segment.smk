@@ -10,12 +10,13 @@ rule segment:
         f"../../envs/{PLAN.environment}.yaml"
     threads: PLAN.config.segment.threads
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 8000),
         runtime=PLAN.minutes(4),
-        gpu=1 if PLAN.config.segment.device == "cuda" else 0,
+        gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:
         config=CONFIG,
         settings=PLAN.settings("segment"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/segment.py --config {params.config} --shard {wildcards.shard} 2> {log}"
+        "python scripts/segment.py --config {params.config} --shard {wildcards.shard}"
+        " --memory-mb {resources.mem_mb} 2> {log}"

@@ -10,11 +10,12 @@ rule stitch:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
         runtime=PLAN.minutes(1),
     params:
         config=CONFIG,
         settings=PLAN.settings("stitch"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/stitch.py --config {params.config} --shard {wildcards.shard} 2> {log}"
+        "python scripts/stitch.py --config {params.config} --shard {wildcards.shard}"
+        " --memory-mb {resources.mem_mb} 2> {log}"

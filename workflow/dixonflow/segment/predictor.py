@@ -1,6 +1,7 @@
 """One image to one label map. A predictor loads its networks once and serves any number of images."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,18 +117,25 @@ class Predictor:
         NonFiniteScoresError
             If the network's scores are not finite.
         """
-        prepared = self.prepare(image, spacing_mm)
-        return self.restore(prepared, self.infer(prepared))
+        return self.predict_mean([image], spacing_mm)
 
-    def prepare(self, image: NDArray[Any], spacing_mm: Spacing) -> Prepared:
-        """First step of `predict`: crop, normalise, resample to the network's grid."""
-        return preprocess(image, spacing_mm, self.model.architecture, self.options.orientation)
+    def predict_mean(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> NDArray[np.uint8 | np.uint16]:
+        """Segment several images of one grid, the contrasts of a scan, by the mean of their scores.
 
-    def infer(self, prepared: Prepared) -> NDArray[np.uint8 | np.uint16]:
+        Parameters and errors are those of `predict`; ValueError if the images differ in shape.
+        """
+        prepared = self.prepare(images, spacing_mm)
+        return self.restore(prepared[0], self.infer(prepared))
+
+    def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[Prepared]:
+        """First step: crop, normalise, resample to the network's grid."""
+        return preprocess(images, spacing_mm, self.model.architecture, self.options.orientation)
+
+    def infer(self, prepared: Sequence[Prepared]) -> NDArray[np.uint8 | np.uint16]:
         """Second step, on the device: labels of the crop on its own grid and the network's axes."""
-        a, b, c = prepared.image.shape[1:]
-        sink = self._labels_sink((a, b, c), prepared)
-        run_sliding_window(self._networks, torch.from_numpy(prepared.image), self._window, sink)
+        a, b, c = prepared[0].image.shape[1:]
+        sink = self._labels_sink((a, b, c), prepared[0])
+        run_sliding_window(self._networks, [torch.from_numpy(one.image) for one in prepared], self._window, sink)
         labels = sink.labels().cpu().numpy()
         return labels if labels.dtype == np.uint8 else labels.astype(np.uint16)
 

@@ -4,6 +4,7 @@ nnU-Net reads images as (z, y, x); the plans' spacing, patch size and `transpose
 are (x, y, z). All that is done in between happens on the network's axes: (z, y, x) after `transpose_forward`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -70,14 +71,15 @@ def orientation_flips(orientation: str) -> tuple[int, ...]:
 
 
 def preprocess(
-    image: NDArray[Any], spacing_mm: Spacing, architecture: Architecture, orientation: str = "RAS"
-) -> Prepared:
+    images: Sequence[NDArray[Any]], spacing_mm: Spacing, architecture: Architecture, orientation: str = "RAS"
+) -> list[Prepared]:
     """Transpose, crop to the non-zero box, normalise and resample.
 
     Parameters
     ----------
-    image
-        (x, y, z) or (channel, x, y, z), RAS+, finite. It is not changed.
+    images
+        Each (x, y, z) or (channel, x, y, z), RAS+, finite. They are not changed. Several are of one grid and meant to
+        be averaged: they get one box, of the voxels where any of them is not 0, and are otherwise treated one by one.
     spacing_mm
         Voxel size along x, y, z.
     architecture
@@ -92,24 +94,45 @@ def preprocess(
     ModelError
         If the network takes another number of channels.
     ValueError
-        If the image is not 3D or 4D, or not finite.
+        If an image is not 3D or 4D, or not finite, or the images are not of one shape.
     """
+    forward = architecture.plans.transpose_forward
+    a, b, c = (float(spacing_mm[2 - axis]) for axis in forward)
+    spacing: Spacing = (a, b, c)
+    flips = orientation_flips(orientation)
+    on_axes = [_on_network_axes(image, spacing, architecture, flips) for image in images]
+    if len({data.shape for data in on_axes}) != 1:
+        raise ValueError(f"images to be averaged have different shapes: {[image.shape for image in images]}")
+    box = _nonzero_box([channel for data in on_axes for channel in data])
+    return [_on_network_grid(data, box, spacing, architecture, flips) for data in on_axes]
+
+
+def _on_network_axes(
+    image: NDArray[Any], spacing: Spacing, architecture: Architecture, flips: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Check an image and copy it to float32 (channel, a, b, c)."""
     channels = image[None] if image.ndim == 3 else image
     if channels.ndim != 4 or 0 in channels.shape:
         raise ValueError(f"an image must be (x, y, z) or (channel, x, y, z) and not empty, not of shape {image.shape}")
     if len(channels) != architecture.channels:
         raise ModelError(f"the network takes {architecture.channels} images at a time, {len(channels)} were given")
-    flips = orientation_flips(orientation)
-    forward = architecture.plans.transpose_forward
     # nnU-Net computes the mean in memory order, so the copy must lie in (z, y, x) order as its readers give it.
     reversed_axes = tuple(axis + 1 for axis in flips)
     zyx = np.array(np.flip(channels, reversed_axes).transpose(0, 3, 2, 1), dtype=np.float32, order="C")
     _check_values(zyx)
-    data = zyx.transpose(0, *(axis + 1 for axis in forward))
-    a, b, c = (float(spacing_mm[2 - axis]) for axis in forward)
-    spacing: Spacing = (a, b, c)
+    data = zyx.transpose(0, *(axis + 1 for axis in architecture.plans.transpose_forward))
     _check_geometry(data.shape[1:], spacing, architecture)
-    box = _nonzero_box(data)
+    return data
+
+
+def _on_network_grid(
+    data: NDArray[np.float32],
+    box: tuple[slice, slice, slice],
+    spacing: Spacing,
+    architecture: Architecture,
+    flips: tuple[int, ...],
+) -> Prepared:
+    """Crop, normalise and resample an image (channel, a, b, c); it is changed."""
     full_shape: Shape = (data.shape[1], data.shape[2], data.shape[3])
     masks = architecture.configuration.use_mask_for_norm
     outside = ~create_nonzero_mask(data)[box] if any(masks) else None
@@ -165,10 +188,10 @@ def _check_geometry(shape: tuple[int, ...], spacing: Spacing, architecture: Arch
         )
 
 
-def _nonzero_box(data: NDArray[np.float32]) -> tuple[slice, slice, slice]:
+def _nonzero_box(channels: Sequence[NDArray[np.float32]]) -> tuple[slice, slice, slice]:
     # nnU-Net fills holes before it takes the box, which cannot change the box; projections find it much faster.
-    mask = data[0] != 0
-    for channel in data[1:]:
+    mask = channels[0] != 0
+    for channel in channels[1:]:
         mask |= channel != 0
     first = mask.any(axis=(1, 2)).nonzero()[0]
     plane = mask.any(axis=0)

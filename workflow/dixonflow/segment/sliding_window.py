@@ -67,18 +67,20 @@ class SlidingWindow:
 
 @torch.inference_mode()
 def run_sliding_window(
-    networks: Sequence[nn.Module], image: torch.Tensor, window: SlidingWindow, sink: SlabSink
+    networks: Sequence[nn.Module], images: Sequence[torch.Tensor], window: SlidingWindow, sink: SlabSink
 ) -> None:
     """Run networks over an image and hand their mean scores on, slab by slab.
 
-    Memory: for each network one half-precision array of classes x patch rows x padded plane.
+    Several images of one grid, the contrasts of a scan, are averaged like several networks.
+
+    Memory: for each network and image one half-precision array of classes x patch rows x padded plane.
 
     Parameters
     ----------
     networks
         One for each fold, on `window.device`.
-    image
-        float32, (channel, a, b, c).
+    images
+        At least one; float32, (channel, a, b, c), all of one shape.
     sink
         Gets half-precision scores on `window.scores_device`, without the padding of small images.
 
@@ -87,13 +89,14 @@ def run_sliding_window(
     NonFiniteScoresError
         If a score is infinite or not a number.
     """
-    shape, patch = image.shape[1:], window.patch_size
+    shape, patch = images[0].shape[1:], window.patch_size
     below = [max(size - length, 0) // 2 for size, length in zip(patch, shape, strict=True)]
     above = [max(size - length, 0) - low for size, length, low in zip(patch, shape, below, strict=True)]
-    data = functional.pad(image, [n for pair in zip(below[::-1], above[::-1], strict=True) for n in pair])
-    data = data.to(window.scores_device)
+    padding = [n for pair in zip(below[::-1], above[::-1], strict=True) for n in pair]
+    padded = [functional.pad(image, padding).to(window.scores_device) for image in images]
+    depth, *plane = padded[0].shape[1:]
     planes = tuple(slice(low, low + length) for low, length in zip(below[1:], shape[1:], strict=True))
-    starts = compute_steps_for_sliding_window(tuple(data.shape[1:]), patch, window.tile_step)
+    starts = compute_steps_for_sliding_window((depth, *plane), patch, window.tile_step)
     gaussian = compute_gaussian(
         patch, sigma_scale=_SIGMA_SCALE, value_scaling_factor=_GAUSSIAN_HEIGHT, device=window.scores_device
     )
@@ -101,13 +104,15 @@ def run_sliding_window(
     def zeros(*size: int) -> torch.Tensor:
         return torch.zeros(size, dtype=torch.half, device=window.scores_device)
 
-    sums = [zeros(window.classes, patch[0], *data.shape[2:]) for _ in networks]
-    weights = zeros(patch[0], *data.shape[2:])
-    for start, following in itertools.pairwise([*starts[0], data.shape[1]]):
+    sources = list(itertools.product(padded, networks))
+    sums = [zeros(window.classes, patch[0], *plane) for _ in sources]
+    weights = zeros(patch[0], *plane)
+    for start, following in itertools.pairwise([*starts[0], depth]):
         for b, c in itertools.product(starts[1], starts[2]):
             place = (slice(b, b + patch[1]), slice(c, c + patch[2]))
-            tile = data[(slice(None), slice(start, start + patch[0]), *place)][None].contiguous().to(window.device)
-            for network, total in zip(networks, sums, strict=True):
+            tile_place = (slice(None), slice(start, start + patch[0]), *place)
+            for (data, network), total in zip(sources, sums, strict=True):
+                tile = data[tile_place][None].contiguous().to(window.device)
                 scores = _scores(network, tile, window).to(window.scores_device)
                 scores *= gaussian
                 total[(slice(None), slice(None), *place)] += scores
@@ -115,9 +120,9 @@ def run_sliding_window(
         rows = following - start
         first, last = max(start, below[0]) - start, min(following, below[0] + shape[0]) - start
         if last > first:
-            mean = _mean_over_folds([total[:, :rows] for total in sums], weights[:rows])
+            mean = _mean_over_sources([total[:, :rows] for total in sums], weights[:rows])
             sink.add(mean[(slice(None), slice(first, last), *planes)])
-        for total in (*(part for fold in sums for part in fold), weights):  # class by class: a small temporary copy
+        for total in (*(part for source in sums for part in source), weights):  # class by class: a small temporary copy
             total[: patch[0] - rows] = total[rows:].clone()
             total[patch[0] - rows :] = 0
 
@@ -135,8 +140,8 @@ def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> to
     return scores[0]
 
 
-def _mean_over_folds(sums: Sequence[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
-    """Divide in place, check, and give the mean of the folds in the first one's place."""
+def _mean_over_sources(sums: Sequence[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+    """Divide in place, check, and give the mean of all networks and images in the first one's place."""
     for total in sums:
         total.div_(weights)
         # A sum in float32 cannot overflow by itself here and needs no copy, unlike isfinite of the whole slab.

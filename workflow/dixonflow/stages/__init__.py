@@ -12,8 +12,8 @@ from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model
 from dixonflow.records import Records
-from dixonflow.shard import StageWork
 from dixonflow.vocabulary import Stage, Status
+from dixonflow.work import StageWork
 
 
 @dataclass(frozen=True)

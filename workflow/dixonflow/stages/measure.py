@@ -15,7 +15,6 @@ from dixonflow.measures.field_of_view import StationBox
 from dixonflow.nifti import read_labels
 from dixonflow.records import Record
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
-from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext
 from dixonflow.stitch import read_stitched
 from dixonflow.tables.definitions import QUALITY
@@ -23,6 +22,7 @@ from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, Status
+from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

@@ -1,27 +1,31 @@
-"""Merge stage: the label maps of the contrasts to one."""
+"""Merge stage: the label maps of the contrasts to one, or the one of their mean scores cleaned."""
 
 import numpy as np
 
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.merge import merge
+from dixonflow.merge import clean, merge
 from dixonflow.nifti import read_labels, write_nifti
-from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext, Superseded
-from dixonflow.vocabulary import Stage
+from dixonflow.station import Affine
+from dixonflow.vocabulary import MergeStrategy, Stage
+from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     results, shard = context.results, context.shard
 
+    strategy, model = context.config.merge.strategy, context.model
+
     def process(scan: ShardScan) -> Done:
-        images = {
-            contrast: read_labels(results.contrast_labels(shard, scan.scan, contrast))
-            for contrast in context.model.input_contrasts
-        }
-        _, affine = next(iter(images.values()))
-        voxel_mm3 = float(np.prod(np.diag(affine)[:3]))
-        merged = merge({contrast: labels for contrast, (labels, _) in images.items()}, context.model, voxel_mm3)
+        if strategy is MergeStrategy.MEAN_SCORES:
+            labels, affine = read_labels(results.mean_labels(shard, scan.scan))
+            merged = clean(labels, model, _voxel_mm3(affine))
+        else:
+            maps = {}
+            for contrast in model.input_contrasts:
+                maps[contrast], affine = read_labels(results.contrast_labels(shard, scan.scan, contrast))
+            merged = merge(maps, model, _voxel_mm3(affine), strategy)
         write_nifti(results.merged(shard, scan.scan), merged, affine)
         return Done()
 
@@ -32,3 +36,7 @@ def work(context: StageContext) -> StageWork:
         outputs=lambda scan: [results.merged(shard, scan.scan)],
         superseded=Superseded(context),
     )
+
+
+def _voxel_mm3(affine: Affine) -> float:
+    return float(np.prod(np.diag(affine)[:3]))

@@ -1,5 +1,6 @@
 """Postprocess stage: the final label map and its sidecar in place, temporary images away."""
 
+import json
 import shutil
 from dataclasses import asdict
 
@@ -10,9 +11,9 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.nifti import read_labels, write_nifti
 from dixonflow.postprocess import postprocess
 from dixonflow.provenance import versions
-from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext
 from dixonflow.vocabulary import Stage
+from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:
@@ -27,7 +28,8 @@ def work(context: StageContext) -> StageWork:
             "content_key": context.key(Stage.POSTPROCESS, scan),
             "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.input_contrasts],
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
-            "parameters": context.config.segment.model_dump(mode="json"),
+            "segment": json.loads(results.segment_provenance(context.shard, scan.scan).read_text(encoding="utf-8")),
+            "merge": context.config.merge.model_dump(mode="json"),
             "removed_components": [asdict(removal) for removal in final.report],
             "versions": versions(),
         }

@@ -5,9 +5,9 @@ from pathlib import Path
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.nifti import read_nifti, write_nifti
 from dixonflow.resample import resample_to_spacing
-from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.vocabulary import Stage
+from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

@@ -1,30 +1,59 @@
-"""Segment stage: one label map per contrast, on the stitched grid."""
+"""Segment stage: one label map per contrast, or one of their mean scores, on the stitched grid."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.model import label_lookup
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
 from dixonflow.resample import labels_to_grid
 from dixonflow.segment import Predictor, SegmentOptions
-from dixonflow.shard import Done, StageWork
+from dixonflow.segment.preprocess import Prepared
 from dixonflow.stages import StageContext, Superseded
-from dixonflow.vocabulary import Contrast, ScanId, Stage
+from dixonflow.station import Affine
+from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, Stage
+from dixonflow.work import Done, StageWork
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A label map to be made: its file, what goes into the network for it, and the grids that it comes back over."""
+
+    path: Path
+    prepared: Sequence[Prepared]
+    image_affine: Affine
+    shape: tuple[int, ...]
+    affine: Affine
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """A scan on its way through the stage; `labels` are those of the targets, on the network's grid."""
+
+    scan: ScanId
+    targets: Sequence[_Target]
+    labels: Sequence[NDArray[Any]] = ()
+    gpu_seconds: float = 0.0
 
 
 class _Segmenter:
-    """Loads the network when the first scan needs it, and once: a shard with nothing to do never does."""
+    """The three steps of the stage around one predictor."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
+        self._mean = context.config.merge.strategy is MergeStrategy.MEAN_SCORES
 
     @cached_property
     def predictor(self) -> Predictor:
+        """The network, loaded once."""
         model, segment = self._context.model, self._context.config.segment
         options = SegmentOptions(
             tile_step=model.tile_step,
@@ -37,41 +66,76 @@ class _Segmenter:
 
     @cached_property
     def lookup(self) -> NDArray[np.unsignedinteger]:
+        """Label id of each class, in the smallest type."""
         lookup = label_lookup(self._context.model)
         return lookup.astype(np.uint8) if lookup.max() < 256 else lookup
 
-    def labels(self, shard: str, scan: ScanId, contrast: Contrast) -> NiftiImage:
+    def start(self) -> None:
+        """Load the network; torch's number of threads holds for the thread that does it."""
+        _ = self.predictor, self.lookup
+
+    def maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
+        """Each label map to write, with the contrasts that go into it."""
+        results, shard, contrasts = self._context.results, self._context.shard, self._context.model.input_contrasts
+        if self._mean:
+            return {results.mean_labels(shard, scan): contrasts}
+        return {results.contrast_labels(shard, scan, contrast): [contrast] for contrast in contrasts}
+
+    def prepare(self, entry: ShardScan) -> _Scan:
+        """Read the contrasts and bring them onto the network's grid."""
+        scan = entry.scan
+        return _Scan(scan, [self._target(scan, path, contrasts) for path, contrasts in self.maps(scan).items()])
+
+    def process(self, scan: _Scan) -> _Scan:
+        """Run the network."""
+        started = time.perf_counter()
+        labels = [self.predictor.infer(target.prepared) for target in scan.targets]
+        on_device = self.predictor.device.type != "cpu"
+        return _Scan(scan.scan, scan.targets, labels, time.perf_counter() - started if on_device else 0.0)
+
+    def finish(self, scan: _Scan) -> Done:
+        """Bring the labels back onto the stitched grid and write them."""
+        for target, classes in zip(scan.targets, scan.labels, strict=True):
+            labels: NDArray[Any] = self.lookup[self.predictor.restore(target.prepared[0], classes)]
+            if self._resampled_first:
+                labels = labels_to_grid(labels, target.image_affine, target.shape, target.affine)
+            write_nifti(target.path, labels, target.affine)
+        provenance = self._context.results.segment_provenance(self._context.shard, scan.scan)
+        write_json(provenance, self.predictor.provenance())
+        return Done(gpu_seconds=scan.gpu_seconds)
+
+    @property
+    def _resampled_first(self) -> bool:
+        return self._context.model.resampling == "first"
+
+    def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast]) -> _Target:
+        images = [self._read(scan, contrast) for contrast in contrasts]
+        prepared = self.predictor.prepare([image.data for image in images], images[0].spacing_mm)
+        stitched = images[0]
+        if self._resampled_first:
+            stitched = read_nifti(self._context.results.stitched(scan, contrasts[0]))
+        return _Target(path, prepared, images[0].affine, stitched.data.shape, stitched.affine)
+
+    def _read(self, scan: ScanId, contrast: Contrast) -> NiftiImage:
         results = self._context.results
-        stitched = read_nifti(results.stitched(scan, contrast))
-        image = stitched
-        if self._context.model.resampling == "first":
-            image = read_nifti(results.resampled(shard, scan, contrast))
-        predicted = self.predictor.predict(image.data, image.spacing_mm)
-        labels: NDArray[Any] = self.lookup[predicted]
-        if image is not stitched:
-            labels = labels_to_grid(labels, image.affine, stitched.data.shape, stitched.affine)
-        return NiftiImage(labels, stitched.affine)
+        if self._resampled_first:
+            return read_nifti(results.resampled(self._context.shard, scan, contrast))
+        return read_nifti(results.stitched(scan, contrast))
 
 
 def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     segmenter = _Segmenter(context)
-    contrasts = context.model.input_contrasts
-
-    def process(scan: ShardScan) -> Done:
-        started = time.perf_counter()
-        for contrast in contrasts:
-            image = segmenter.labels(context.shard, scan.scan, contrast)
-            write_nifti(context.results.contrast_labels(context.shard, scan.scan, contrast), image.data, image.affine)
-        on_device = segmenter.predictor.device.type != "cpu"
-        return Done(gpu_seconds=time.perf_counter() - started if on_device else 0.0)
-
     return StageWork(
         stage=Stage.SEGMENT,
         key=lambda scan: context.key(Stage.SEGMENT, scan),
-        process=process,
+        start=segmenter.start,
+        prepare=segmenter.prepare,
+        process=segmenter.process,
+        finish=segmenter.finish,
         outputs=lambda scan: [
-            context.results.contrast_labels(context.shard, scan.scan, contrast) for contrast in contrasts
+            *segmenter.maps(scan.scan),
+            context.results.segment_provenance(context.shard, scan.scan),
         ],
         superseded=Superseded(context),
     )

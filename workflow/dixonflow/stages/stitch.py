@@ -4,10 +4,10 @@ from dixonflow.atomic import write_json
 from dixonflow.cohort.reader import read_stations
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.provenance import versions
-from dixonflow.shard import Done, StageWork
 from dixonflow.stages import StageContext
 from dixonflow.stitch import StitchOptions, stitch, write_stitched
 from dixonflow.vocabulary import Contrast, Stage
+from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

@@ -1,0 +1,198 @@
+"""Keeps a worker process going: a scan that crashes it, exhausts its memory or never ends costs that scan alone."""
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import psutil
+
+from dixonflow.attempt import Task
+from dixonflow.errors import ModelError
+from dixonflow.records import Record, Records
+from dixonflow.vocabulary import Reason
+from dixonflow.work import StageWork
+from dixonflow.worker import Begun, Finished, Message, work_through
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.2
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one scan may take; None for any amount.
+
+    Attributes
+    ----------
+    memory_mb
+        Resident memory of the worker process (MB).
+    seconds
+        Time without any scan begun or finished (s).
+    """
+
+    memory_mb: float | None = None
+    seconds: float | None = None
+
+
+@dataclass
+class _Life:
+    """What the watching process knows of one worker."""
+
+    tasks: Sequence[Task]
+    in_flight: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
+    last_sign: float = field(default_factory=time.monotonic)
+    peak_mb: float = 0.0
+    ended_by: Reason = Reason.WORKER_DIED
+    error: Exception | None = None
+
+    def hear(self, message: Message | Exception) -> Record | None:
+        self.last_sign = time.monotonic()
+        match message:
+            case Begun(place):
+                self.in_flight.add(place)
+            case Finished(place, record):
+                self.in_flight.discard(place)
+                self.finished.add(place)
+                return record
+            case _:
+                self.error = message
+        return None
+
+
+def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: Limits) -> Iterator[Record]:
+    """Bring tasks through a stage in a worker process, and start another where it dies.
+
+    Where the dead worker had several scans in hand, these are done again one at a time, without counting as a try: the
+    one to blame shows itself.
+
+    Yields
+    ------
+    The record of every task, in the order in which they end; each is on disk by then.
+
+    Raises
+    ------
+    ModelError
+        It concerns every scan alike.
+    RuntimeError
+        If the worker fails outside any scan: where records cannot be written, for instance.
+    """
+    rest, overlap = list(tasks), work.overlaps
+    suspects: list[Task] = []
+    while rest or suspects:
+        alone = bool(suspects)
+        life = _Life(suspects if alone else rest)
+        yield from _watch(work, life, records, limits, overlap=overlap and not alone)
+        held = [life.tasks[place] for place in sorted(life.in_flight)]
+        left = [
+            task for place, task in enumerate(life.tasks) if place not in life.finished and place not in life.in_flight
+        ]
+        if len(held) == 1:
+            yield _blame(work, held[0], life, records, limits)
+        elif not held and not life.finished:
+            raise RuntimeError(
+                f"the worker process of stage {work.stage} ended before it began ({life.ended_by}): see the log above"
+            )
+        if alone:
+            suspects = left
+        else:
+            suspects, rest = (held if len(held) > 1 else []), left
+
+
+def _blame(work: StageWork, task: Task, life: _Life, records: Records, limits: Limits) -> Record:
+    match life.ended_by:
+        case Reason.OUT_OF_MEMORY:
+            message = f"the process reached {life.peak_mb:.0f} MB of the {limits.memory_mb:.0f} MB it may take"
+        case Reason.TIMEOUT:
+            message = f"not done after {limits.seconds:.0f} s"
+        case _:
+            message = "the process that worked on this scan ended without a word"
+    log.error("%s: %s: %s", work.stage, life.ended_by, message)
+    record = Record(task.outcome(work.stage, life.ended_by, message))
+    records.finish(record)
+    return record
+
+
+def _watch(work: StageWork, life: _Life, records: Records, limits: Limits, *, overlap: bool) -> Iterator[Record]:
+    """Run one worker until it ends, or end it where it goes over a limit."""
+    # Forked: the stage's functions need not travel, and modules that are imported already are not imported again. No
+    # thread of this process runs anything at this point.
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_worker, args=(work, life.tasks, records, overlap, theirs, os.getpid()), daemon=True
+    )
+    process.start()
+    theirs.close()
+    watched = psutil.Process(process.pid)
+    try:
+        while True:
+            if wait([ours], timeout=_LOOK_SECONDS):
+                try:
+                    record = life.hear(ours.recv())
+                except EOFError:
+                    break
+                if record is not None:
+                    yield record
+            _enforce(watched, life, limits)
+    finally:
+        process.kill()  # it has ended, unless this one is given up
+        process.join()
+        ours.close()
+    if life.error is not None:
+        raise life.error
+
+
+def _enforce(watched: psutil.Process, life: _Life, limits: Limits) -> None:
+    try:
+        memory_mb = watched.memory_info().rss / 2**20
+    except psutil.NoSuchProcess:
+        return
+    life.peak_mb = max(life.peak_mb, memory_mb)
+    if limits.memory_mb is not None and memory_mb > limits.memory_mb:
+        life.ended_by = Reason.OUT_OF_MEMORY
+    elif limits.seconds is not None and time.monotonic() - life.last_sign > limits.seconds:
+        life.ended_by = Reason.TIMEOUT
+    else:
+        return
+    watched.kill()
+
+
+def _worker(
+    work: StageWork, tasks: Sequence[Task], records: Records, overlap: bool, pipe: Connection, parent: int
+) -> None:
+    _die_with(parent)
+    lock = threading.Lock()
+
+    def tell(message: Message | Exception) -> None:
+        with lock:
+            pipe.send(message)
+
+    try:
+        work_through(work, tasks, records, overlap=overlap, tell=tell)
+    except ModelError as error:
+        tell(error)
+    except Exception as error:
+        log.exception("the worker process failed outside any scan")
+        tell(RuntimeError(f"the worker process failed: {type(error).__name__}: {error}"))
+
+
+def _die_with(parent: int) -> None:
+    """End this process when the one that watches it ends, and let the kernel take it first where memory runs out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that watches
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    Path("/proc/self/oom_score_adj").write_text("1000")

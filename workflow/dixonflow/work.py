@@ -1,0 +1,73 @@
+"""What a stage does with one scan, in terms that the shard runner understands."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dixonflow.cohort.shards import ShardScan
+from dixonflow.records import Record
+from dixonflow.vocabulary import Stage
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a stage says of a scan that went well: JSON-compatible facts, and the seconds on the device."""
+
+    payload: dict[str, Any] = field(default_factory=dict)
+    gpu_seconds: float = 0.0
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """One stage, ready to run.
+
+    Attributes
+    ----------
+    stage
+        Which one.
+    key
+        Content key of a scan at this stage.
+    process
+        Does the work for one scan and gives Done; raises ScanExcluded where the data does not allow it. With `prepare`
+        it takes what that returned, with `finish` that gives Done from what this returned.
+    outputs
+        Files without which a scan does not count as done.
+    superseded
+        True where a later stage holds a valid result already, so that temporary images need not be made.
+    write_rows
+        Writes what the stage has to say beside its outcome rows, from the records of the whole shard.
+    start
+        Loads what all scans need, in the thread that runs `process`; not called where no scan is to be worked on.
+    prepare, finish
+        Reading before and writing after, where it pays to do that for the scans before and after this one while
+        `process` keeps the device busy. They run in threads of their own.
+    """
+
+    stage: Stage
+    key: Callable[[ShardScan], str]
+    process: Callable[[Any], Any]
+    outputs: Callable[[ShardScan], Sequence[Path]]
+    superseded: Callable[[ShardScan], bool] = lambda scan: False
+    write_rows: Callable[[Sequence[Record]], None] | None = None
+    start: Callable[[], None] = _nothing
+    prepare: Callable[[ShardScan], Any] = _unchanged
+    finish: Callable[[Any], Done] = _unchanged
+
+    def by_hand(self, scan: ShardScan) -> Done:
+        """Do the whole work for one scan, here and now."""
+        self.start()
+        return self.finish(self.process(self.prepare(scan)))
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the stage has anything to do for one scan while it processes another."""
+        return self.prepare is not _unchanged or self.finish is not _unchanged
