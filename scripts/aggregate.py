@@ -9,6 +9,7 @@ from dixonflow.cohort.raw import Source
 from dixonflow.command import CONFIG, ConfigOption, run, start_logging
 from dixonflow.config import read_config
 from dixonflow.conservation import check_conservation
+from dixonflow.departures import departures, write_departures
 from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
 from dixonflow.model import load_model
@@ -21,9 +22,13 @@ def main(config: ConfigOption = CONFIG) -> None:
     try:
         settings = read_config(config)
         results = Results(settings.results)
+        before = read_scans(results) if results.scan_table.exists() else None
         summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"))
         sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
-        check_conservation(sources, read_scans(results))
+        scans = read_scans(results)
+        check_conservation(sources, scans)
+        if before is not None:
+            write_departures(results, departures(before, scans))
     except DixonflowError as error:
         sys.exit(f"aggregate: {error}")
     write_bytes(results.summary, (format_summary(summary) + "\n").encode())

@@ -15,6 +15,8 @@ from dixonflow.command import CONFIG, ConfigOption, run, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
+from dixonflow.retry import ask_for_look
+from dixonflow.vocabulary import Status
 
 
 def main(
@@ -26,16 +28,21 @@ def main(
     try:
         settings = read_config(config)
         results = Results(settings.results)
+        previous = list(read_scans(results.scans)) if results.scans.exists() else []
         result = build_cohort(
             [Source(source.layout, source.folder) for source in settings.cohort.sources],
             withdrawn=read_withdrawn(settings.cohort.withdrawn) if settings.cohort.withdrawn else frozenset(),
-            previous=read_scans(results.scans) if results.scans.exists() else (),
+            previous=previous,
             shards=read_shards(results.shards),
             scans_per_shard=settings.cohort.scans_per_shard,
             max_attempts=settings.max_attempts,
             workers=jobs,
         )
         write_cohort(result, results.scans, results.shards)
+        # whoever is no longer on the list of withdrawn participants was passed over by the jobs of the shard meanwhile
+        withdrawn = {row.scan for row in previous if row.status is Status.WITHDRAWN}
+        for shard in {row.shard for row in result.scans if row.shard and row.scan in withdrawn}:
+            ask_for_look(results, shard)
     except DixonflowError as error:
         sys.exit(f"cohort: {error}")
 

@@ -60,7 +60,13 @@ class Shard:
         work = StageWork(
             self.stage, lambda scan: self.key, self.process, lambda scan: [self.output(scan.scan)], **steps
         )
-        return run_shard(work, self.scans, upstream, self.records, max_attempts, limits)
+        return run_shard(work, self.scans, upstream or self.upstream(), self.records, max_attempts, limits)
+
+    def upstream(self):
+        return {
+            scan.scan: Outcome(scan.scan, Stage.COHORT, Status.OK, Reason.NONE, "", 0.0, 0.0, 0.0, 0, "")
+            for scan in self.scans
+        }
 
 
 @pytest.fixture
@@ -221,7 +227,7 @@ def test_steps_overlap_and_give_what_one_after_another_gives(shard):
 
     work = StageWork(shard.stage, lambda scan: "key", process, lambda scan: [], prepare=prepare, finish=finish)
     assert work.overlaps
-    records = run_shard(work, shard.scans, None, shard.records, 2)
+    records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
     assert [record.outcome.reason for record in records] == [
         Reason.EMPTY_IMAGE,
         Reason.NONE,
@@ -252,7 +258,7 @@ def test_no_more_than_a_few_scans_are_in_hand_at_once(shard, make_shard_scan):
         return Done({"held": held})
 
     work = StageWork(shard.stage, lambda scan: "key", process, lambda scan: [], prepare=prepare, finish=finish)
-    records = run_shard(work, shard.scans, None, shard.records, 2)
+    records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
     assert statuses(records) == [Status.OK] * 12
     most = max(record.payload["held"] for record in records)
     assert 3 <= most <= AHEAD + BEHIND + 1

@@ -97,7 +97,7 @@ def aggregate(results: Results, model: Model) -> Summary:
         for rows in in_scan_order({shard: results.quality(shard) for shard in shards}, ok, QUALITY):
             quality.write(rows)
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
-    write_table(tables / "scans.parquet", SCANS, scans)
+    write_table(results.scan_table, SCANS, scans)
     all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     write_json(tables / "datapackage.json", datapackage(all_tables))
@@ -106,7 +106,7 @@ def aggregate(results: Results, model: Model) -> Summary:
 
 def read_scans(results: Results) -> pd.DataFrame:
     """Read the table `scans` that `aggregate` wrote. Raises TableError."""
-    return to_pandas(read_table(results.tables / f"{SCANS.name}.parquet", SCANS))
+    return to_pandas(read_table(results.scan_table, SCANS))
 
 
 def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
-from dixonflow.cohort.shards import Shard, find_shard, read_shard
+from dixonflow.attempt import Task
+from dixonflow.cohort.shards import Shard, ShardScan, find_shard, read_shard
+from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, read_withdrawn
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
 from dixonflow.layout import Results
 from dixonflow.model import load_model
-from dixonflow.outcome import read_outcomes, write_outcomes
+from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.plan import MODELS
 from dixonflow.records import Record, Records
 from dixonflow.retry import ask_for_look
@@ -83,10 +85,7 @@ def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, m
 
 def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: float | None) -> None:
     limits = Limits(memory_mb, 60 * context.config.scan_minutes)
-    upstream = None
-    before = list(Stage)[list(Stage).index(stage) - 1]
-    if before is not Stage.COHORT:
-        upstream = {row.scan: row for row in read_outcomes(context.results.outcomes(before, context.shard))}
+    upstream = _upstream(stage, context, shard)
     work = stage_work(stage, context)
     records = Records(context.results.records(stage, context.shard))
     done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
@@ -98,6 +97,25 @@ def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: flo
         if again:
             hungry = any(outcome.reason is Reason.OUT_OF_MEMORY for outcome in again)
             ask_for_look(context.results, context.shard, more_memory=hungry)
+
+
+def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
+    """Outcomes of the stage before. Whoever has withdrawn since the shard was formed is not worked on any more."""
+    before = list(Stage)[list(Stage).index(stage) - 1]
+    if before is Stage.COHORT:
+        upstream = {entry.scan: _cohort_outcome(entry, Reason.NONE) for entry in shard.scans}
+    else:
+        upstream = {row.scan: row for row in read_outcomes(context.results.outcomes(before, context.shard))}
+    path = context.config.cohort.withdrawn
+    withdrawn = read_withdrawn(path) if path else frozenset()
+    for entry in shard.scans:
+        if entry.scan.participant in withdrawn:
+            upstream[entry.scan] = _cohort_outcome(entry, Reason.CONSENT_WITHDRAWN, WITHDRAWN_MESSAGE)
+    return upstream
+
+
+def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outcome:
+    return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
 
 
 def _worth_another_try(record: Record, context: StageContext) -> bool:

@@ -116,9 +116,19 @@ class Results:
         return self.root / "tables"
 
     @property
+    def scan_table(self) -> Path:
+        """The table with one row per scan."""
+        return self.tables / "scans.parquet"
+
+    @property
     def summary(self) -> Path:
         """Counts of the last run, as text."""
         return self.root / "summary.txt"
+
+    @property
+    def departures(self) -> Path:
+        """Scans that left the tables, with the reason: rows are only ever added."""
+        return self.root / "departures.csv"
 
     @property
     def report(self) -> Path:

@@ -22,7 +22,7 @@ must come to an end, a cluster that kills jobs for reasons of its own must not c
 def run_shard(
     work: StageWork,
     scans: Iterable[ShardScan],
-    upstream: Mapping[ScanId, Outcome] | None,
+    upstream: Mapping[ScanId, Outcome],
     records: Records,
     max_attempts: int,
     limits: Limits | None = None,
@@ -32,7 +32,7 @@ def run_shard(
     Parameters
     ----------
     upstream
-        Outcomes of the stage before; none for the first stage. Rows that are not ok are carried on unchanged.
+        Outcomes of the stage before. Rows that are not ok are carried on unchanged.
     limits
         What one scan may take; none by default.
 
@@ -64,10 +64,8 @@ def run_shard(
 
 
 def _carried(
-    stage: Stage, scan: ShardScan, upstream: Mapping[ScanId, Outcome] | None, known: Mapping[ScanId, Record]
+    stage: Stage, scan: ShardScan, upstream: Mapping[ScanId, Outcome], known: Mapping[ScanId, Record]
 ) -> Record | None:
-    if upstream is None:
-        return None
     before = upstream.get(scan.scan)
     if before is not None:
         return None if before.status is Status.OK else Record(before)

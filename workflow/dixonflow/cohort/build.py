@@ -20,15 +20,13 @@ from dixonflow.cohort.raw import RawScan, Source
 from dixonflow.cohort.reader import DEFAULT_OPTIONS, InspectOptions
 from dixonflow.cohort.shards import Shard, ShardScan, assign_shards, shard_by_scan, write_shards
 from dixonflow.cohort.table import CohortScan, write_scans
-from dixonflow.cohort.withdrawn import check_zeros
+from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
 from dixonflow.vocabulary import Reason, Status
 
 log = logging.getLogger(__name__)
 
 INSPECT_VERSION = 1
 """Raised when a change of the code changes what is said about a scan: rows of earlier versions are not used again."""
-
-_WITHDRAWN_MESSAGE = "the participant is on the list of withdrawn participants"
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def _build(
     for raw in found.scans:
         row = CohortScan(raw.scan, raw.layout, raw.path, raw.raw_key, note=raw.note)
         if raw.scan is not None and raw.scan.participant in withdrawn:
-            rows.append(replace(row, reason=Reason.CONSENT_WITHDRAWN, message=_WITHDRAWN_MESSAGE))
+            rows.append(replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE))
         elif raw.problem is not None:
             rows.append(replace(row, reason=raw.problem[0], message=raw.problem[1]))
         else:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from dixonflow.errors import ConfigError
 
+WITHDRAWN_MESSAGE = "the participant is on the list of withdrawn participants"
+
 _HEADINGS = {"participant_id", "participant", "eid", "id"}
 
 

@@ -1,0 +1,33 @@
+import csv
+
+import pandas as pd
+
+from dixonflow.departures import COLUMNS, departures, write_departures
+from dixonflow.layout import Results
+
+
+def scans(*rows):
+    return pd.DataFrame(rows, columns=["participant_id", "session_id", "status"]).astype("string")
+
+
+def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):
+    results = Results(tmp_path)
+    first = scans(("001", "2", "ok"), ("001", "3", "ok"), ("002", "2", "excluded"), ("003", "2", "withdrawn"))
+    second = scans(("001", "2", "withdrawn"), ("001", "3", "withdrawn"), ("003", "2", "withdrawn"), ("004", "2", "ok"))
+    write_departures(results, departures(first, second))
+    write_departures(results, departures(second, second))
+    write_departures(results, departures(second, scans(("001", "2", "withdrawn"))))
+    with results.departures.open() as file:
+        head, *rows = csv.reader(file)
+    assert tuple(head) == COLUMNS
+    assert [row[1:] for row in rows] == [
+        ["001", "2", "ok", "consent_withdrawn"],
+        ["001", "3", "ok", "consent_withdrawn"],
+        ["002", "2", "excluded", "raw_data_vanished"],
+        ["004", "2", "ok", "raw_data_vanished"],
+    ]
+
+
+def test_nothing_is_written_where_nothing_left(tmp_path):
+    write_departures(Results(tmp_path), departures(scans(("1", "2", "ok")), scans(("1", "2", "failed"))))
+    assert not Results(tmp_path).departures.exists()
