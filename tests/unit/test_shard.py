@@ -264,6 +264,22 @@ def test_no_more_than_a_few_scans_are_in_hand_at_once(shard, make_shard_scan):
     assert 3 <= most <= AHEAD + BEHIND + 1
 
 
+def test_what_a_killed_worker_left_half_written_is_removed(shard):
+    leftover = shard.folder / f".0a1b2c.{shard.scans[1].scan.name}"
+
+    def die_while_writing():
+        leftover.write_text("half")
+        os._exit(1)
+
+    shard.errors["001"] = die_while_writing
+    shard.run()
+    assert leftover.exists()
+    shard.errors = {}
+    shard.run()
+    assert not leftover.exists()
+    assert shard.output(shard.scans[1].scan).exists()
+
+
 def test_the_network_is_loaded_once_and_only_where_there_is_work(shard):
     loads = shard.folder / "loads.txt"
 

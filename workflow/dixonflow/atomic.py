@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: temporary name in the same folder, flush to disk, rename."""
 
+import glob
 import json
 import os
 import secrets
@@ -33,6 +34,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of `path`: its temporary files. Nobody may be writing it."""
+    for leftover in path.parent.glob(f".*.{glob.escape(path.name)}"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

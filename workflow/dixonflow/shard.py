@@ -6,6 +6,7 @@ parameters, model and code is not done again.
 
 from collections.abc import Iterable, Mapping
 
+from dixonflow.atomic import remove_leftovers
 from dixonflow.attempt import Task
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.outcome import Outcome
@@ -96,6 +97,9 @@ def _decide(
         return previous
     if work.superseded(scan):
         return Record(task.outcome(work.stage, Reason.NONE))
+    if task.attempt > 1 or task.interruptions:
+        for path in work.outputs(scan):
+            remove_leftovers(path)
     return task
 
 
