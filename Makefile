@@ -1,5 +1,5 @@
 # The commands of this project. Each does its own set-up.
-.PHONY: install demo run test check lock clean
+.PHONY: install demo run status test slurm check bench lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -20,6 +20,12 @@ demo: install ## run the whole pipeline on the demo cohort
 run: install ## run the experiment in config.yaml on this machine
 	@snakemake --cores $(CORES)
 
+status: ## how far the run in config.yaml is
+	@python scripts/status.py
+
+slurm: ## install Slurm from Debian's packages, for tests/slurm only (as root)
+	@scripts/install_slurm.sh
+
 test: install ## run all tests
 	@python -m pytest
 
@@ -30,6 +36,11 @@ check: install ## lint, types, formatting
 	@mypy
 	@snakefmt --check --line-length 120 Snakefile workflow/rules
 	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}], withdrawn: LICENSE}"
+
+# One benchmark: make bench BENCH=stitch-nako; tiny inputs, to try them: make bench BENCH=--small
+bench: install ## compare speed and memory with other programs (over an hour, 12 GB of memory)
+	@tests/benchmarks/install_peers.sh
+	@PYTHONPATH=tests python -m benchmarks $(BENCH)
 
 lock: install ## resolve envs/requirements.in anew into the lock file and the conda environments
 	@scripts/lock.sh

@@ -1,12 +1,16 @@
 """DixonFlow: raw whole-body Dixon MRI of a cohort to tables of organ volumes and fat compartments."""
 
+import sys
 import time
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from dixonflow.begin import begin_run
 from dixonflow.errors import DixonflowError
 from dixonflow.plan import Plan
+from dixonflow.run_lock import RunLock
+from dixonflow.slurm import Request
 from dixonflow.verify import ask_for_lost_files
 
 min_version("9.0")
@@ -19,10 +23,10 @@ configfile: "config.yaml"
 
 try:
     PLAN = Plan.from_config(config)
-    if workflow.is_main_process:
-        PLAN.write()
-        if PLAN.config.verify:
-            ask_for_lost_files(PLAN)
+    LOCK = RunLock(PLAN.results)
+    if workflow.is_main_process and PLAN.config.verify:
+        LOCK.take()
+        ask_for_lost_files(PLAN)
 except DixonflowError as error:
     raise WorkflowError(str(error)) from None
 
@@ -46,6 +50,21 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.html",
+
+
+# Not in a dry run, and before the first job starts.
+onstart:
+    try:
+        if workflow.executor_plugin.name == "slurm":
+            asked = [
+                Request.of(each.name, {name: value.raw for name, value in each.resources.items()})
+                for each in workflow.rules
+            ]
+            begin_run(PLAN, LOCK, workflow.scheduler._executor.run_uuid, asked)
+        else:
+            begin_run(PLAN, LOCK)
+    except DixonflowError as error:
+        sys.exit(f"dixonflow: {error}")
 
 
 onsuccess:

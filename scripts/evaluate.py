@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dixonflow.atomic import write_bytes, write_json
+from dixonflow.config import SegmentConfig
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluate import Summary, summarise
 from dixonflow.layout import Results
@@ -53,6 +54,9 @@ def held_out(
     first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first participant.")] = 300000,
     participants: Annotated[int, typer.Option(min=1, help="How many, each with the next seed.")] = 20,
     model: ModelOption = "demo",
+    labels: Annotated[str, typer.Option(help="scores, probabilities or nearest, as in segment.labels.")] = (
+        SegmentConfig().labels
+    ),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     strategy: Annotated[
@@ -70,7 +74,11 @@ def held_out(
     try:
         chosen = load_model(MODELS / f"{model}.yaml")
         options = SegmentOptions(
-            tile_step=chosen.tile_step, orientation=chosen.orientation, threads=threads, device=device
+            tile_step=chosen.tile_step,
+            orientation=chosen.orientation,
+            labels=SegmentConfig.model_validate({"labels": labels}).labels,
+            threads=threads,
+            device=device,
         )
         predictor = Predictor(chosen.weights, options)
         strategies = strategy or list(MergeStrategy)

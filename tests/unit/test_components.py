@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from dixonflow.components import ComponentLimit, Dropped, drop_surplus, find_components, keep_largest
+from dixonflow import components as components_module
+from dixonflow.components import (
+    ComponentLimit,
+    Dropped,
+    bounding_box,
+    drop_surplus,
+    drop_surplus_then_keep_largest,
+    find_components,
+    keep_largest,
+)
 
 SHAPE = (5, 4, 6)
 VOLUMES = arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 0, 1, 2, 7]))
@@ -47,6 +56,50 @@ def test_keep_largest_leaves_one_component_whatever_the_layout(volume):
     assert np.array_equal(kept, keep_largest(np.repeat(volume, 2, axis=0)[::2], {1, 7}))
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    arrays(np.uint8, st.tuples(*[st.integers(1, 7)] * 3), elements=st.sampled_from([0, 0, 1, 2, 7])),
+    st.sampled_from("CF"),
+    st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 6)),
+    st.booleans(),
+    st.sampled_from([2, 1 << 20]),
+)
+def test_one_pass_does_what_dropping_and_keeping_do_one_after_the_other(volume, order, limit, spare, at_once):
+    limits = {1: ComponentLimit(*limit), 2: ComponentLimit(1, 1, 3.0), 7: ComponentLimit(0, 1000, 9.0)}
+    expected = volume.copy()
+    for label, bound in limits.items():
+        parts, count = ndimage.label(volume == label, STRUCTURES[26])
+        if count and not bound.minimum <= count <= bound.maximum:
+            sizes = np.bincount(parts.ravel())
+            small = sizes <= bound.drop_mm3
+            if spare and small[1:].all():
+                small[1 + np.argmax(sizes[1:])] = False
+            expected[(parts > 0) & small[parts]] = 0
+    for label in (1, 7):
+        parts, count = ndimage.label(expected == label, STRUCTURES[6])
+        if count > 1:
+            expected[(parts > 0) & (parts != 1 + np.argmax(np.bincount(parts.ravel())[1:]))] = 0
+    laid_out = np.array(volume, order=order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components_module, "VOXELS_AT_ONCE", at_once)
+        result = drop_surplus_then_keep_largest(laid_out, limits, 1.0, {1, 7, 9}, spare_largest=spare)
+    assert np.array_equal(result, expected)
+    assert np.array_equal(laid_out, volume), "the input is not changed"
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(np.uint8, (4, 3, 5), elements=st.sampled_from([0] * 12 + [3])), st.sampled_from("CF"))
+def test_bounding_box_is_that_of_scipy(volume, order):
+    found = bounding_box(np.array(volume, order=order))
+    expected = ndimage.find_objects((volume > 0).astype(int))
+    assert found == (expected[0] if expected else (slice(0, 0),) * 3)
+
+
+def test_labels_without_a_limit_are_refused():
+    with pytest.raises(ValueError, match=r"no limit: \[5, 9\]"):
+        drop_surplus(line((4, 1), (5, 2), (9, 1)), {4: ComponentLimit(1, 1, 1.0)}, 1.0, spare_largest=True)
+
+
 def test_components_touching_by_an_edge_are_one_for_counting_and_two_for_the_largest():
     volume = np.zeros((4, 4, 1), np.uint8)
     volume[0, 0] = volume[1, 1] = volume[2, 1] = 3
@@ -82,7 +135,7 @@ def test_allowed_counts_are_left_alone():
 
 def test_too_few_components_are_dropped_as_published_or_spared():
     volume = line((4, 3), (0, 2), (5, 2))
-    limits = {4: ComponentLimit(2, 2, 10.0)}
+    limits = {4: ComponentLimit(2, 2, 10.0), 5: ComponentLimit(1, 1, 10.0)}
     published, dropped = drop_surplus(volume, limits, 1.0, spare_largest=False)
     assert not (published == 4).any()
     assert dropped == [Dropped(4, found=1, components=1, voxels=3)]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from dixonflow.measures import surface as surface_module
 from dixonflow.measures.field_of_view import StationBox, field_of_view
 from dixonflow.measures.surface import surface
 
@@ -48,9 +49,11 @@ def test_faces_between_the_parts_of_a_composite_are_not_surface():
 
 
 @settings(max_examples=50, deadline=None)
-@given(CUBE, arrays(bool, (4, 5, 3)))
-def test_interior_is_erosion_by_one_voxel(region, inside):
-    found = surface(region, inside, 4, FACES)
+@given(CUBE, arrays(bool, (4, 5, 3)), st.sampled_from([17, 1 << 18]))
+def test_interior_is_erosion_by_one_voxel(region, inside, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surface_module, "VOXELS_AT_ONCE", at_once)
+        found = surface(region, inside, 4, FACES)
     for label in (1, 2, 3):
         mask = (region == label) & inside
         expected = ndimage.binary_erosion(mask, ndimage.generate_binary_structure(3, 1))

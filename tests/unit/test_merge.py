@@ -139,7 +139,7 @@ def test_what_is_not_the_models_is_refused():
         merge(dict.fromkeys(Contrast, volume), MODEL, 1.0)
     with pytest.raises(ValueError, match="in_phase is"):
         merge({WATER: volume, IN: row(0, 1), OPPOSED: volume}, MODEL, 1.0)
-    with pytest.raises(ValueError, match=r"does not have: \[9\]"):
+    with pytest.raises(ValueError, match=r"no limit: \[9\]"):
         merge({WATER: volume, IN: row(0, 1, 9), OPPOSED: volume}, MODEL, 1.0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.nifti import BYTES_AT_ONCE, read_nifti, write_nifti
 from dixonflow.vocabulary import Reason
 
 AFFINE = np.array([[2.232, 0, 0, -250], [0, 2.232, 0, -190.5], [0, 0, 3.0, -1100.25], [0, 0, 0, 1]])
@@ -30,6 +30,22 @@ def test_round_trip_keeps_dtype_values_and_place(tmp_path: Path, dtype: str) -> 
     np.testing.assert_allclose(image.affine, AFFINE, atol=1e-4)
     assert image.spacing_mm == pytest.approx((2.232, 2.232, 3.0))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.nii.gz"]  # no temporary file is left
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_images_larger_than_what_is_inflated_at_once(tmp_path: Path, order: str) -> None:
+    data = np.array(ramp("int16", (97, 61, 83)), order=order)
+    assert data.nbytes > 3 * BYTES_AT_ONCE
+    path = tmp_path / "a.nii.gz"
+    write_nifti(path, data, AFFINE)
+    np.testing.assert_array_equal(read_nifti(path).data, data)
+    plain = gzip.decompress(path.read_bytes())
+    assert plain[352:] == data.tobytes(order="F")
+    half = len(plain) // 2
+    path.write_bytes(gzip.compress(plain[:half]) + gzip.compress(plain[half:]))  # as bgzip writes
+    image = read_nifti(path)
+    np.testing.assert_array_equal(image.data, data)
+    assert image.data.flags.writeable
 
 
 def test_other_software_reads_the_same(tmp_path: Path) -> None:

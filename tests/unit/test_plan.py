@@ -74,7 +74,7 @@ def test_lost_files_of_ok_scans_are_found_and_asked_for(plan, make_shard_scan):
     assert lost_files(plan) == {}  # nothing has run yet, nothing can be lost
     rows = [outcome(scan.scan, Status.EXCLUDED if scan is scans[2] else Status.OK) for scan in scans]
     write_outcomes(plan.results.outcomes(Stage.MEASURE, shard.name), rows)
-    expected = [files_of(plan.results, scan, plan.model.name, contact_sheets=True) for scan in scans]
+    expected = [files_of(plan.results, scan, plan.model.name, plan.config.keep) for scan in scans]
     assert len(expected[0]) == 8
     for path in expected[0] + expected[1]:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,3 +84,11 @@ def test_lost_files_of_ok_scans_are_found_and_asked_for(plan, make_shard_scan):
     assert lost_files(plan) == {shard.name: [expected[1][5]]}
     ask_for_lost_files(plan)
     assert plan.retry(shard.name) == 1
+
+
+def test_the_time_of_a_job_is_in_proportion_to_its_scans(plan, make_shard_scan):
+    shards = [shard_of([make_shard_scan(ScanId(f"{size}{number}", "2")) for number in range(size)]) for size in (1, 60)]
+    write_shards(plan.results.shards, shards)
+    one, sixty = (plan.minutes(shard.name, per_scan=2) for shard in shards)
+    assert sixty - one == 118
+    assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's

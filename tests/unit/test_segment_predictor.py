@@ -118,6 +118,7 @@ RESAMPLED: dict[str, tuple[dict[str, Any], tuple[int, int, int], tuple[float, fl
         (2.0, 2.0, 5.0),
     ),
     "smaller than a patch": ({}, (16, 15, 17), (2.0, 2.0, 2.0)),
+    "one patch along an axis": ({"patch": (16, 24, 16)}, (40, 36, 50), (2.0, 2.0, 2.0)),
     "one slab to many rows": ({"spacing": (12.0, 3.0, 3.0)}, (30, 31, 60), (3.0, 3.0, 2.9)),
 }
 
@@ -223,31 +224,32 @@ def test_the_fold_asked_for_is_used(build: Callable[..., TinyModel]) -> None:
     np.testing.assert_array_equal(ours, nnunet_labels(model, image, spacing))
 
 
+def nnunet_scores(model: TinyModel, image: Image, spacing: tuple[float, float, float]) -> tuple[torch.Tensor, Any]:
+    """nnU-Net's own scores of an image on the network's grid, and what its preprocessor says of the image."""
+    data, _, properties = DefaultPreprocessor(verbose=False).run_case_npy(
+        np.ascontiguousarray(image[None].transpose(0, 3, 2, 1)),
+        None,
+        {"spacing": list(spacing[::-1])},
+        model.architecture.plans,
+        model.architecture.configuration,
+        model.dataset,
+    )
+    return nnunet_predictor(model).predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu(), properties
+
+
 def nnunet_labels_of_mean_scores(
     model: TinyModel, images: list[Image], spacing: tuple[float, float, float]
 ) -> np.ndarray[Any, Any]:
     """nnU-Net's own scores of each image, averaged and taken to labels with nnU-Net's own export."""
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
-    predictor = nnunet_predictor(model)
-    scores = []
-    for image in images:
-        zyx = np.ascontiguousarray(image[None].transpose(0, 3, 2, 1))
-        data, _, properties = DefaultPreprocessor(verbose=False).run_case_npy(
-            zyx,
-            None,
-            {"spacing": list(spacing[::-1])},
-            model.architecture.plans,
-            model.architecture.configuration,
-            model.dataset,
-        )
-        scores.append(predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu())
+    scores, properties = zip(*(nnunet_scores(model, image, spacing) for image in images), strict=True)
     labels = convert_predicted_logits_to_segmentation_with_correct_shape(
         torch.stack(scores).sum(0) / len(scores),
         model.architecture.plans,
         model.architecture.configuration,
-        predictor.label_manager,
-        properties,
+        nnunet_predictor(model).label_manager,
+        properties[0],
     )
     return labels.transpose(2, 1, 0)
 
@@ -266,6 +268,36 @@ def test_mean_scores_of_several_images(
     assert all((ours != predictor.predict(image, spacing)).mean() > 0.01 for image in images)
 
 
+@pytest.mark.parametrize("folds", [1, 2])
+def test_probabilities_are_resampled_and_averaged_by_image(folds: int, build: Callable[..., TinyModel]) -> None:
+    """Against nnU-Net's scores of each image, turned into probabilities and interpolated by torch itself."""
+    model = build(folds=folds)
+    spacing = (2.2, 2.2, 3.5)
+    images = [body((34, 27, 40), seed) for seed in range(2)]
+    predictor = Predictor(model.folder, SegmentOptions(labels="probabilities"))
+    prepared = predictor.prepare(images, spacing)
+    theirs = nnunet_predictor(model)
+    mean = torch.stack(
+        [
+            torch.softmax(theirs.predict_logits_from_preprocessed_data(torch.from_numpy(p.image)).float(), 0)
+            for p in prepared
+        ]
+    ).mean(0)
+    fine = torch.nn.functional.interpolate(
+        mean[None], size=prepared[0].cropped_shape, mode="trilinear", align_corners=False
+    )[0]
+    expected = fine.argmax(0).numpy()
+    ours = predictor.infer(prepared).labels
+    assert ours.shape == expected.shape
+    best = fine.topk(2, dim=0).values
+    clear = (best[0] - best[1]).numpy() > 5e-3  # sums and probabilities are half precision here
+    assert clear.mean() > 0.7
+    np.testing.assert_array_equal(ours[clear], expected[clear])
+    by_scores = Predictor(model.folder).infer(prepared).labels
+    assert (by_scores != ours).any()
+    assert predictor.provenance()["labels"] == "probabilities"
+
+
 def test_images_averaged_share_one_box(build: Callable[..., TinyModel]) -> None:
     model = build()
     narrow, wide = body((34, 27, 40), 0, border=5), body((34, 27, 40), 1, border=1)
@@ -277,6 +309,109 @@ def test_images_averaged_share_one_box(build: Callable[..., TinyModel]) -> None:
     assert labels.shape == narrow.shape
     with pytest.raises(ValueError, match="different shapes"):
         preprocess([narrow, wide[1:]], (3.0, 3.0, 3.0), model.architecture)
+
+
+def test_labels_by_nearest_neighbour_are_those_of_the_networks_grid(build: Callable[..., TinyModel]) -> None:
+    model, image, spacing = build(), body((39, 35, 43)), (2.1, 2.3, 3.9)
+    predictor = Predictor(model.folder, SegmentOptions(labels="nearest"))
+    scores, properties = nnunet_scores(model, image, spacing)
+    on_grid = scores.numpy().argmax(0)
+    (a, a_stop), (b, b_stop), (c, c_stop) = properties["bbox_used_for_cropping"]
+    expected = np.zeros(image.shape[::-1], np.uint8)
+    for i, j, k in np.ndindex(a_stop - a, b_stop - b, c_stop - c):
+        place = [
+            int((index + 0.5) * size / wanted)
+            for index, size, wanted in zip((i, j, k), on_grid.shape, (a_stop - a, b_stop - b, c_stop - c), strict=True)
+        ]
+        expected[a + i, b + j, c + k] = on_grid[tuple(place)]
+    ours = predictor.predict(image, spacing)
+    np.testing.assert_array_equal(ours, expected.transpose(2, 1, 0))
+    assert (ours != Predictor(model.folder).predict(image, spacing)).any()
+    assert predictor.provenance()["labels"] == "nearest"
+    assert Predictor(model.folder).provenance()["labels"] == "scores"
+
+
+class RunsOutOfMemory(torch.nn.Module):
+    """A network that raises an error at some of its calls, as when other processes fill the device."""
+
+    def __init__(self, network: torch.nn.Module, error: Exception, at: set[int]) -> None:
+        super().__init__()
+        self.network, self.error, self.at, self.calls = network, error, at, 0
+
+    def forward(self, tile: torch.Tensor) -> Any:
+        self.calls += 1
+        if self.calls in self.at:
+            raise self.error
+        return self.network(tile)
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 18.00 GB)"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000 bytes"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_an_image_for_which_memory_ran_out_is_segmented_with_scores_on_the_host(
+    error: Exception, build: Callable[..., TinyModel]
+) -> None:
+    predictor, image, spacing = Predictor(build().folder), body((24, 22, 30)), (2.4, 3.0, 3.0)
+    network = predictor.model.networks[0]
+    prepared = predictor.prepare([image], spacing)
+    undisturbed = predictor.infer(prepared)
+    assert undisturbed.provenance() == {"scores_device": predictor.device.type, "out_of_memory": False}
+    predictor._networks = (RunsOutOfMemory(network, error, {2}),)
+    inferred = predictor.infer(prepared)
+    assert inferred.provenance() == {"scores_device": "cpu", "out_of_memory": True}
+    np.testing.assert_array_equal(inferred.labels, undisturbed.labels)
+    assert not predictor.infer(prepared).out_of_memory
+    predictor._networks = (RunsOutOfMemory(network, error, {2, 4}),)
+    with pytest.raises(MemoryError, match="again"):
+        predictor.infer(prepared)
+
+
+def test_other_errors_of_the_device_are_not_taken_for_memory(build: Callable[..., TinyModel]) -> None:
+    predictor = Predictor(build().folder)
+    network = RunsOutOfMemory(predictor.model.networks[0], RuntimeError("CUDA error: device-side assert"), {1})
+    predictor._networks = (network,)
+    with pytest.raises(RuntimeError, match="device-side"):
+        predictor.predict(body((24, 22, 30)), (3.0, 3.0, 3.0))
+    assert network.calls == 1
+
+
+def test_labels_are_restored_without_the_image(build: Callable[..., TinyModel]) -> None:
+    predictor, image, spacing = Predictor(build().folder), body((24, 22, 30)), (2.4, 3.0, 3.0)
+    prepared = predictor.prepare([image], spacing)[0]
+    inferred = predictor.infer([prepared])
+    light = prepared.without_image()
+    assert light.image.nbytes == 0
+    assert light.network_shape == prepared.network_shape
+    np.testing.assert_array_equal(predictor.restore(light, inferred), predictor.restore(prepared, inferred))
+
+
+def peak_resident_bytes() -> int:
+    """Largest resident memory of this process since the last reset."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def test_memory_does_not_grow_with_the_rows_of_the_image(build: Callable[..., TinyModel]) -> None:
+    classes, patch = 64, (16, 64, 64)
+    predictor = Predictor(build(classes=classes, patch=patch).folder, SegmentOptions(tile_step=1.0))
+    image = np.random.default_rng(0).normal(100, 20, (128, 128, 144)).astype(np.float32)
+    used = []
+    for rows in (16, 48, 144):  # the first brings code and buffers into memory that stay
+        prepared = predictor.prepare([image[:, :, :rows]], (3.0, 3.0, 3.0))
+        Path("/proc/self/clear_refs").write_text("5")
+        before = peak_resident_bytes()
+        predictor.infer(prepared)
+        used.append(peak_resident_bytes() - before)
+    plane = 128 * 128
+    growth = 2 * classes * plane * (144 - 48)  # of the scores, were they kept
+    assert used[2] > classes * patch[0] * plane  # half of the sums, or nothing was measured
+    assert used[2] - used[1] < growth / 5
 
 
 def test_mirroring_needs_both_the_model_and_the_option(build: Callable[..., TinyModel]) -> None:
@@ -316,7 +451,7 @@ def test_wrong_calls_are_errors(build: Callable[..., TinyModel]) -> None:
     image[5, 5, 5] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         predictor.predict(image, (3.0, 3.0, 3.0))
-    for wrong in ({"tile_step": 0.0}, {"tile_step": 1.5}, {"threads": 0}, {"orientation": "SPL"}):
+    for wrong in ({"labels": "argmax"}, {"tile_step": 0.0}, {"tile_step": 1.5}, {"threads": 0}, {"orientation": "SPL"}):
         with pytest.raises(ConfigError):
             SegmentOptions(**wrong)
     with pytest.raises(ConfigError, match="unknown"):

@@ -1,9 +1,15 @@
 """The whole workflow on the demo cohort: every scan accounted for, nothing done twice, what is lost made again."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from dixonflow.layout import Results
+from dixonflow.vocabulary import Contrast, ScanId
 
 STAGES = ("cohort", "stitch", "resample", "segment", "merge", "postprocess", "measure")
 
@@ -103,6 +109,36 @@ def test_a_lost_label_map_is_found_and_made_again_alone(project):
     assert [name for name in tables if tables[name] != after[name]] in ([], ["timings.parquet"])
 
     assert "Nothing to be done" in project.snakemake()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_changed_setting_redoes_what_it_touches_in_one_run(project, kept):
+    """Also where the images that it needs were temporary, or are not kept."""
+    name = f"kept-{kept}".lower()
+    raw = project.folder / name / "raw"
+    raw.mkdir(parents=True)
+    shutil.copy(project.demo / "raw/ukb/1000017_20201_2_0.zip", raw)
+    results = Results(Path(name) / "results")
+    config = [
+        f"results={results.root}",
+        f"cohort={{sources: [{{layout: ukb, folder: {name}/raw}}]}}",
+        f"keep={{stitched: {str(kept).lower()}, contact_sheets: false}}",
+    ]
+    scan = ScanId("1000017", "2")
+    stitched = project.folder / results.stitched(scan, Contrast.WATER)
+
+    def run(strategy: str) -> str:
+        output = project.snakemake("--config", *config, f"merge={{strategy: {strategy}}}")
+        assert stitched.exists() is kept
+        return output
+
+    assert re.search(r"ok +1\n", run("priority"))
+    date = stitched.stat().st_mtime_ns if kept else 0
+    labels = (project.folder / results.labels(scan, "demo")).read_bytes()
+    assert re.search(r"ok +1\n", run("first"))
+    assert (project.folder / results.labels(scan, "demo")).read_bytes() != labels
+    assert not kept or stitched.stat().st_mtime_ns == date
+    assert "Nothing to be done" in run("first")
 
 
 def test_a_stage_runs_by_hand_on_one_scan(project):

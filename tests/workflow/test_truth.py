@@ -21,20 +21,10 @@ from dixonflow.stitch import read_stitched
 from dixonflow.targets import Targets, violations
 from dixonflow.vocabulary import Contrast, Layout, Status
 
-GRID_OFF = {
-    "IVD",
-    "bone_other",
-    "humerus_left",
-    "humerus_right",
-    "lung_middle_lobe_right",
-    "sacrum",
-    "spinal_channel",
-    "spinal_cord",
-    "spleen",
-    "vertebra_body",
-    "vertebra_posterior_elements",
-}
-"""Small, thin or chunky structures whose true label map, put on a scan's 4.5 mm voxels, can be off by more than 2 %."""
+GRID_OFF = {"bone_other", "spinal_channel"}
+"""Thin structures of 50 mL and more whose true label map, put on the scans' 4.5 mm voxels, is off by
+more than 2 % in the median: 10 % is asked of these, 5 % of the others."""
+
 
 MISSED = Path(__file__).with_name("missed_targets.json")
 """Targets that the shipped demo network does not reach; README.md says the same. A better network shortens the list."""
@@ -71,9 +61,12 @@ def test_true_labels_on_the_stitched_images_measure_the_truth(layout, results, m
 
     large = true.index[true["volume_in_fov_ml"] >= 50]
     assert len(large) >= 30
+    voxel_ml = float(np.prod(np.diag(affine)[:3])) / 1000
+    on_grid = pd.Series({name: (labels == label).sum() * voxel_ml for name, label in model.structures.items()})
+    assert np.allclose(values.loc[large, "volume"], on_grid[large], rtol=1e-9)
     error = (values.loc[large, "volume"] / true.loc[large, "volume_in_fov_ml"] - 1).abs()
-    assert error[~error.index.isin(GRID_OFF)].max() <= 0.02
     assert error.max() <= 0.10
+    assert error.median() <= 0.01
 
     for structure in ("liver", "muscle", "gluteus_maximus_left", "subcutaneous_fat", "inner_fat"):
         found = values.loc[structure, "fat_fraction_eroded_mean"]
@@ -84,6 +77,14 @@ def test_true_labels_on_the_stitched_images_measure_the_truth(layout, results, m
 def comparisons(results, model) -> pd.DataFrame:
     items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
     return pd.concat([evaluate_demo_scan(item, results, model) for item in items], ignore_index=True)
+
+
+def test_structures_that_the_voxels_put_off_are_named(comparisons):
+    rows = summarise(comparisons).structures
+    large = rows[~rows["composite"] & (rows["median_true_ml"] >= Targets().volume_ml)]
+    assert len(large) >= 30
+    off = large["median_grid_error_percent"] > Targets().coarse_percent
+    assert set(large.loc[off, "structure"]) == GRID_OFF
 
 
 def test_the_network_misses_no_target_but_the_known_ones(comparisons):

@@ -6,20 +6,31 @@ published chain (TotalVibeSegmentator run_TotalVibeSegmentator_multi.py at 19101
 are): components are counted and dropped with 26 neighbours, the largest component is chosen with 6.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Labels = NDArray[np.unsignedinteger]
 """Label map (x, y, z), uint8 or uint16, 0 is background."""
 
+Box = tuple[slice, slice, slice]
+"""Index ranges (x, y, z), each with a start and a stop."""
+
 Connectivity = Literal[6, 26]
 COUNTING: Connectivity = 26
 LARGEST: Connectivity = 6
+
+VOXELS_AT_ONCE = 1 << 20
+"""Neighbours are looked at for this many voxels at a time, which bounds the memory."""
+
+_DIAGONALS = [step for step in itertools.product((-1, 0, 1), repeat=3) if np.count_nonzero(step) > 1]
 
 SLACK_VOXELS = 0.1
 """Slack of `at most this volume`: thresholds are voxel counts that were written as mm3, rounded. Less than a voxel
@@ -49,13 +60,22 @@ class Components:
     order: Literal["C", "F"]
     label: NDArray[np.intp]
     voxels: NDArray[np.intp]
-    run_component: NDArray[np.unsignedinteger]
+    run_component: NDArray[np.integer]
     run_start: NDArray[np.intp]
     run_length: NDArray[np.intp]
 
     def of(self, label: int) -> NDArray[np.intp]:
         """Ids of the components of a structure."""
         return 1 + np.flatnonzero(self.label[1:] == label)
+
+    def joined(self, ids: NDArray[np.intp]) -> "Components":
+        """Components that consist of these: `ids` (shape (components + 1,)) is the new id of each, 0 for the
+        background. What is joined has one label.
+        """
+        label = np.zeros(ids.max() + 1, np.intp)
+        label[ids] = self.label
+        voxels = np.bincount(ids, weights=self.voxels).astype(np.intp)
+        return replace(self, label=label, voxels=voxels, run_component=ids[self.run_component])
 
     def positions(self, chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Voxels of the components marked in `chosen` (shape (components + 1,)), as positions in memory order, shape
@@ -67,8 +87,8 @@ class Components:
         result: NDArray[np.intp] = np.repeat(self.run_start[runs] - before, lengths) + np.arange(lengths.sum())
         return result
 
-    def largest(self, label: int) -> int:
-        """Id of the largest component of a structure.
+    def largest(self, candidates: NDArray[np.intp]) -> int:
+        """Id of the largest of some components.
 
         Of equal ones it is the component that has the voxel with the smallest index (x first, then y, then z), whatever
         the memory layout.
@@ -76,11 +96,8 @@ class Components:
         Raises
         ------
         ValueError
-            If the structure has no component.
+            If there are none.
         """
-        candidates = self.of(label)
-        if not len(candidates):
-            raise ValueError(f"label {label} has no component")
         sizes = self.voxels[candidates]
         tied = candidates[sizes == sizes.max()].tolist()
         if len(tied) == 1:
@@ -133,6 +150,19 @@ class Dropped:
     voxels: int
 
 
+def bounding_box(labels: Labels) -> Box:
+    """Smallest box around everything but background; empty, at the origin, where there is nothing."""
+    box = [slice(0, size) for size in labels.shape]
+    # the slowest axis first, because every cut saves the next ones work
+    for axis in (2, 1, 0) if labels.flags.f_contiguous else (0, 1, 2):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero(labels[tuple(box)].any(axis=others))
+        if not len(filled):
+            return slice(0, 0), slice(0, 0), slice(0, 0)
+        box[axis] = slice(int(filled[0]), int(filled[-1]) + 1)
+    return box[0], box[1], box[2]
+
+
 def find_components(labels: Labels, connectivity: Connectivity = COUNTING) -> Components:
     """Find the components of every label in one pass.
 
@@ -148,6 +178,11 @@ def find_components(labels: Labels, connectivity: Connectivity = COUNTING) -> Co
     ValueError
         If `labels` is not a three-dimensional array of uint8 or uint16.
     """
+    return _find(labels, connectivity)[0]
+
+
+def _find(labels: Labels, connectivity: Connectivity) -> tuple[Components, NDArray[np.unsignedinteger]]:
+    """Find the components; also gives the id of each voxel's component, in memory order."""
     if labels.ndim != 3 or labels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a label map is a 3D array of uint8 or uint16, not {labels.ndim}D {labels.dtype}")
     if not (labels.flags.c_contiguous or labels.flags.f_contiguous):
@@ -155,15 +190,75 @@ def find_components(labels: Labels, connectivity: Connectivity = COUNTING) -> Co
     order: Literal["C", "F"] = "C" if labels.flags.c_contiguous else "F"
     ids, count = cc3d.connected_components(labels, connectivity=connectivity, return_N=True)
     flat, flat_labels = ids.ravel(order=order), labels.ravel(order=order)
-    start = np.concatenate([[0], 1 + np.flatnonzero(flat[1:] != flat[:-1])])
-    length = np.diff(start, append=flat.size)
+    # Neighbours of one label in a row are of one component; the next row begins a new run.
+    begins = np.ones(flat.size, bool)
+    np.not_equal(flat_labels[1:], flat_labels[:-1], out=begins[1:])
+    begins[:: labels.shape[2] if order == "C" else labels.shape[0]] = True
+    bounds = np.append(np.flatnonzero(begins), flat.size)
+    inside = np.flatnonzero(flat_labels[bounds[:-1]])
+    start = bounds[inside]
+    length = bounds[inside + 1] - start
     component = flat[start]
-    inside = component > 0
     label = np.zeros(count + 1, np.intp)
     label[component] = flat_labels[start]  # all runs of a component have its label
     voxels = np.bincount(component, weights=length, minlength=count + 1).astype(np.intp)
+    voxels[0] = flat.size - voxels.sum()
     x, y, z = labels.shape
-    return Components((x, y, z), order, label, voxels, component[inside], start[inside], length[inside])
+    return Components((x, y, z), order, label, voxels, component, start, length), flat
+
+
+def _touching(components: Components, ids: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
+    """Join components (6 neighbours) to those with 26 neighbours.
+
+    Of two components of one label that touch, at least one is not the largest of the label. So it is enough to look
+    around the voxels of all but the largest, which are few in the label map of a network; a second pass over the
+    volume would look at all. Inside a run, what is diagonal to one voxel along the row lies straight across from its
+    neighbour: those steps are taken from the ends of runs only.
+
+    Parameters
+    ----------
+    components
+        Components with 6 neighbours.
+    ids
+        Component of each voxel, in memory order.
+
+    Returns
+    -------
+    numpy.ndarray
+        Id of the joined component of each component, shape (components + 1,), 0 for the background.
+    """
+    small = np.ones(len(components.label), bool)
+    largest_last = np.lexsort((components.voxels, components.label))
+    labels = components.label[largest_last]
+    small[largest_last[np.append(labels[1:] != labels[:-1], True)]] = False
+    shape = components.shape if components.order == "C" else components.shape[::-1]
+    runs = small[components.run_component]
+    first = components.run_start[runs]
+    places = {-1: first, 0: components.positions(small), 1: first + components.run_length[runs] - 1}
+    pairs = [np.empty((2, 0), np.intp)]
+    for along, positions in places.items():
+        steps = [step for step in _DIAGONALS if step[2] == along]
+        for position in _batches(positions):
+            own = ids[position]
+            label = components.label[own]
+            for step in steps:
+                offset = (step[0] * shape[1] + step[1]) * shape[2] + step[2]
+                met = ids.take(position + offset, mode="clip")
+                hits = np.flatnonzero((components.label[met] == label) & (met != own))
+                # what seems to touch across the end of a row or of the volume does not
+                place = np.stack(np.unravel_index(position[hits], shape), axis=1) + step
+                hits = hits[((place >= 0) & (place < shape)).all(axis=1)]
+                pairs.append(np.stack([own[hits], met[hits]]).astype(np.intp))
+    count = len(components.label)
+    one, other = np.concatenate(pairs, axis=1)
+    touching = coo_array((np.ones(len(one), bool), (one, other)), shape=(count, count))
+    joined: NDArray[np.int32] = connected_components(touching, directed=False)[1]
+    return joined.astype(np.intp)
+
+
+def _batches(positions: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    for start in range(0, len(positions), VOXELS_AT_ONCE):
+        yield positions[start : start + VOXELS_AT_ONCE]
 
 
 def keep_largest(labels: Labels, single_piece: Collection[int]) -> Labels:
@@ -173,10 +268,7 @@ def keep_largest(labels: Labels, single_piece: Collection[int]) -> Labels:
     """
     components = find_components(labels, LARGEST)
     keep = np.ones(len(components.label), bool)
-    for label in np.unique(components.label[1:]):
-        if int(label) in single_piece:
-            keep[components.of(label)] = False
-            keep[components.largest(label)] = True
+    _keep_largest(components, single_piece, keep)
     return _without(labels, components, keep)
 
 
@@ -193,7 +285,7 @@ def drop_surplus(
     labels
         Label map (x, y, z).
     limits
-        Limit of each label; labels without one are left alone.
+        Limit of each label.
     voxel_mm3
         Volume of a voxel.
     spare_largest
@@ -204,23 +296,68 @@ def drop_surplus(
     -------
     tuple
         A new label map, and what was dropped, by label.
+
+    Raises
+    ------
+    ValueError
+        If `labels` is not a three-dimensional array of uint8 or uint16, or holds a label without a limit.
     """
     components = find_components(labels, COUNTING)
+    keep, dropped = _surplus(components, limits, voxel_mm3, spare_largest=spare_largest)
+    return _without(labels, components, keep), dropped
+
+
+def drop_surplus_then_keep_largest(
+    labels: Labels,
+    limits: Mapping[int, ComponentLimit],
+    voxel_mm3: float,
+    single_piece: Collection[int],
+    *,
+    spare_largest: bool,
+) -> Labels:
+    """Do `drop_surplus`, then keep the largest component (6 neighbours) of each label in `single_piece`.
+
+    One pass over the volume finds the components of both neighbourhoods. Of equal components the one with the smallest
+    voxel index stays, see `Components.largest`. Returns a new label map; raises as `drop_surplus` does.
+    """
+    pieces, ids = _find(labels, LARGEST)
+    joined = _touching(pieces, ids)
+    keep = _surplus(pieces.joined(joined), limits, voxel_mm3, spare_largest=spare_largest)[0][joined]
+    _keep_largest(pieces, single_piece, keep)
+    return _without(labels, pieces, keep)
+
+
+def _surplus(
+    components: Components, limits: Mapping[int, ComponentLimit], voxel_mm3: float, *, spare_largest: bool
+) -> tuple[NDArray[np.bool_], list[Dropped]]:
+    """Which components stay, shape (components + 1,), and what is dropped."""
+    present = np.unique(components.label[1:]).tolist()
+    if not set(present) <= set(limits):
+        raise ValueError(f"the label map holds labels that have no limit: {sorted(set(present) - set(limits))}")
     keep = np.ones(len(components.label), bool)
     dropped = []
-    for label in np.unique(components.label[1:]).tolist():
-        limit = limits.get(label)
-        ids = components.of(label)
-        if limit is None or limit.minimum <= len(ids) <= limit.maximum:
+    for label in present:
+        limit, ids = limits[label], components.of(label)
+        if limit.minimum <= len(ids) <= limit.maximum:
             continue
         small = components.voxels[ids] <= limit.drop_mm3 / voxel_mm3 + SLACK_VOXELS
         if spare_largest and small.all():
-            small &= ids != components.largest(label)
+            small &= ids != components.largest(ids)
         gone = ids[small]
         if len(gone):
             keep[gone] = False
             dropped.append(Dropped(label, len(ids), len(gone), int(components.voxels[gone].sum())))
-    return _without(labels, components, keep), dropped
+    return keep, dropped
+
+
+def _keep_largest(components: Components, single_piece: Collection[int], keep: NDArray[np.bool_]) -> None:
+    """Of the components that are marked in `keep`, unmark all but the largest of each single piece."""
+    for label in single_piece:
+        candidates = components.of(label)
+        candidates = candidates[keep[candidates]]
+        if len(candidates):
+            keep[candidates] = False
+            keep[components.largest(candidates)] = True
 
 
 def _without(labels: Labels, components: Components, keep: NDArray[np.bool_]) -> Labels:

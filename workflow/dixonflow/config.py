@@ -67,6 +67,11 @@ class SegmentConfig(_Section):
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         default="auto", description="auto takes CUDA, then MPS, then the CPU."
     )
+    labels: Literal["scores", "probabilities", "nearest"] = Field(
+        default="probabilities",
+        description="How labels reach the image's voxels from the network's: scores (nnU-Net's way), probabilities "
+        "(the same, with less distorted volumes) or nearest (VIBESegmentator's way); compared in docs/merge.md.",
+    )
     threads: int = Field(default=4, ge=1, le=256, description="CPU threads of a segment job.")
     folds: tuple[str, ...] | None = Field(
         default=None, description="Folds to average; null for all the model has. Fewer are faster and less accurate."
@@ -77,24 +82,22 @@ class MergeConfig(_Section):
     """How the predictions of the contrasts become one label map."""
 
     strategy: MergeStrategy = Field(
-        default=MergeStrategy.PRIORITY,
+        default=MergeStrategy.MEAN_SCORES,
         description="priority (as published for VIBESegmentator), first, majority or mean_scores: what each "
         "costs in accuracy on phantoms is in docs/merge.md.",
     )
 
 
-class PostprocessConfig(_Section):
-    """What stays on disk."""
+class KeepConfig(_Section):
+    """What stays on disk of every scan beside its label map; sizes are in docs/storage.md."""
 
-    keep_temporary: bool = Field(
-        default=False, description="Keep label maps of single contrasts, to look into a scan by hand."
+    stitched: bool = Field(
+        default=True,
+        description="The four stitched images, most of what a scan takes. Without them a new model or setting stitches "
+        "again from the raw data.",
     )
-
-
-class ReportConfig(_Section):
-    """The HTML page."""
-
-    contact_sheets: bool = Field(default=True, description="One overview picture per scan, about 150 KB each.")
+    contact_sheets: bool = Field(default=True, description="One overview picture per scan for the report.")
+    temporary: bool = Field(default=False, description="Label maps of single contrasts, to look into a scan by hand.")
 
 
 class Config(_Section):
@@ -107,8 +110,7 @@ class Config(_Section):
     merge: MergeConfig = Field(
         default=MergeConfig(), description="How the predictions of the contrasts become one label map."
     )
-    postprocess: PostprocessConfig = Field(default=PostprocessConfig(), description="What stays on disk.")
-    report: ReportConfig = Field(default=ReportConfig(), description="The HTML page.")
+    keep: KeepConfig = Field(default=KeepConfig(), description="What stays on disk of every scan beside its label map.")
     max_attempts: int = Field(
         default=3, ge=1, le=20, description="How often a scan that failed is tried, over all runs of the same command."
     )

@@ -35,7 +35,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             chosen = {name: dump[name] for name in ("orientation", "tile_step", "input_contrasts")}
             ids = model.structures
             mean = config.merge.strategy is MergeStrategy.MEAN_SCORES
-            return {**chosen, "weights": model.weights_hash, "folds": config.segment.folds, "ids": ids, "mean": mean}
+            run = {"folds": config.segment.folds, "labels": config.segment.labels, "mean": mean}
+            return {**chosen, **run, "weights": model.weights_hash, "ids": ids}
         case Stage.MERGE | Stage.POSTPROCESS:
             rules = {name: dump[name] for name in ("group_order", "group_contrasts", "labels", "keep_largest")}
             return rules | config.merge.model_dump(mode="json") if stage is Stage.MERGE else rules

@@ -84,36 +84,29 @@ def measure(
         an image holds values that are not finite, or the label map a label that the model does not have.
     """
     counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
-    columns: dict[str, list[Any]] = {column: [] for column in MEASUREMENT_COLUMNS}
+    rows: list[tuple[Any, ...]] = []
     for structure in structures_of(model):
         values = dict(_values(structure, counts))
+        grade, grade_of_volumes = (grade.value for grade in _grades(structure, counts))
         for name, definition in MEASURES.items():
             value = values[name]
-            missing = isinstance(value, MissingReason)
-            row = (
-                structure.name,
-                name,
-                None if missing else value,
-                definition.unit,
-                definition.key,
-                None if missing else _grade(structure, name, counts).value,
-                str(value) if missing else None,
-                model.name,
-            )
-            for column, entry in zip(MEASUREMENT_COLUMNS, row, strict=True):
-                columns[column].append(entry)
+            head = (structure.name, name)
+            if isinstance(value, MissingReason):
+                rows.append((*head, None, definition.unit, definition.key, None, value.value, model.name))
+            else:
+                graded = grade_of_volumes if name in _VOLUMES else grade
+                rows.append((*head, value, definition.unit, definition.key, graded, None, model.name))
     scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual)
     quality = [(row.check, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
-    return Measured(
-        _frame(columns), _frame(dict(zip(QUALITY_COLUMNS, map(list, zip(*quality, strict=True)), strict=True)))
-    )
+    return Measured(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 
 
-def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFrame:
     """Make a table with types that tell null from NaN."""
     text, number = pd.StringDtype("pyarrow", na_value=pd.NA), pd.Float64Dtype()
     types = {name: number if name in ("value", "threshold") else text for name in columns}
-    return pd.DataFrame({name: pd.Series(values, dtype=types[name]) for name, values in columns.items()})
+    entries = dict(zip(columns, zip(*rows, strict=True), strict=True))
+    return pd.DataFrame({name: pd.Series(entries[name], dtype=types[name]) for name in columns})
 
 
 def _values(structure: Structure, counts: Tally) -> Iterator[tuple[str, float | MissingReason]]:
@@ -169,12 +162,11 @@ def _centre(name: str, fractions: Distribution, reason: MissingReason) -> Iterat
     yield f"{name}_median", fractions.quantile(0.5) if fractions.size else reason
 
 
-def _grade(structure: Structure, name: str, counts: Tally) -> Grade:
+def _grades(structure: Structure, counts: Tally) -> tuple[Grade, Grade]:
+    """Grade of a structure's measures, and of its volumes."""
     regions = list(structure.regions)
     voxels = counts.voxels[regions]
     if structure.lower_cutoff_ml is not None and voxels.sum() * counts.voxel_mm3 / 1000 < structure.lower_cutoff_ml:
-        return Grade.FAIL
+        return Grade.FAIL, Grade.FAIL
     cut = counts.surface.cut_mm2(regions) > 0 and not structure.cut_by_design
-    if name in _VOLUMES and (cut or not voxels.all()):
-        return Grade.REVIEW
-    return Grade.PASS
+    return Grade.PASS, Grade.REVIEW if cut or not voxels.all() else Grade.PASS

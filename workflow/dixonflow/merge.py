@@ -14,7 +14,7 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.components import ComponentLimit, Labels, drop_surplus, keep_largest
+from dixonflow.components import ComponentLimit, Labels, drop_surplus_then_keep_largest
 from dixonflow.model import Model
 from dixonflow.vocabulary import Contrast, MergeStrategy
 
@@ -76,17 +76,14 @@ def merge(
 
 
 def _by_priority(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float) -> Labels:
-    ranks, not_taken = _ranks(model)
-    first, *others = model.input_contrasts
-    merged = clean(label_maps[first], model, voxel_mm3)
-    best = ranks[first][merged]
-    merged[best == not_taken] = 0
-    for contrast in others:
+    places, label_of_place = _places(model)
+    best: NDArray[np.unsignedinteger] | None = None
+    for contrast in model.input_contrasts:
         cleaned = clean(label_maps[contrast], model, voxel_mm3)
-        rank = ranks[contrast][cleaned]
-        np.copyto(merged, cleaned, where=rank < best)
-        np.minimum(best, rank, out=best)
-    return merged
+        place = _looked_up(cleaned, places[contrast])
+        best = place if best is None else np.minimum(best, place, out=best)
+    assert best is not None  # a model has at least one contrast
+    return _looked_up(best, label_of_place).astype(label_maps[model.input_contrasts[0]].dtype, copy=False)
 
 
 def _majority(maps: Sequence[Labels]) -> Labels:
@@ -110,28 +107,50 @@ def _supporters(maps: Sequence[Labels], place: int) -> NDArray[np.uint8]:
 
 def clean(labels: Labels, model: Model, voxel_mm3: float) -> Labels:
     """Return one contrast's label map as it goes into the merge: surplus components dropped, single pieces made
-    single.
+    single. A label that the model does not have is a ValueError.
     """
     limits = {
         label: ComponentLimit(rule.min_components, rule.max_components, rule.drop_mm3_per_contrast)
         for label, rule in model.labels.items()
     }
-    labels, _ = drop_surplus(labels, limits, voxel_mm3, spare_largest=model.keep_largest)
-    return keep_largest(labels, {label for label, rule in model.labels.items() if rule.single_piece})
+    single_piece = {label for label, rule in model.labels.items() if rule.single_piece}
+    return drop_surplus_then_keep_largest(labels, limits, voxel_mm3, single_piece, spare_largest=model.keep_largest)
 
 
-def _ranks(model: Model) -> tuple[dict[Contrast, NDArray[np.unsignedinteger]], int]:
-    """Place of each (label, contrast) in the filling order, by contrast and label, and the value of labels that are not
-    taken.
+def _places(model: Model) -> tuple[dict[Contrast, NDArray[np.unsignedinteger]], NDArray[np.unsignedinteger]]:
+    """Place of each (label, contrast) in the filling order.
+
+    Labels of one group and contrast have places of their own, so that the label can be read off the place.
+
+    Returns
+    -------
+    tuple
+        By contrast, the place of each label; labels that are not taken from it, and background, have the last place.
+        And the label of each place, 0 for the last.
     """
-    step = len(model.input_contrasts)
-    places = len(model.group_order) * step
-    dtype = np.min_scalar_type(places)  # small, because there is one value per voxel
-    tables = {contrast: np.full(65536, places, dtype) for contrast in model.input_contrasts}
-    for label, rule in model.labels.items():
-        for place, contrast in enumerate(model.contrasts_of(label)):
-            tables[contrast][label] = model.group_order.index(rule.group) * step + place
-    return tables, places
+    order = [
+        (contrast, label)
+        for group in model.group_order
+        for contrast in model.group_contrasts[group]
+        for label in sorted(model.labels)
+        if model.labels[label].group == group
+    ]
+    dtype = np.min_scalar_type(max(len(order), *model.labels))  # small, because there is one value per voxel
+    last = len(order)
+    size = np.iinfo(dtype).max + 1
+    tables = {contrast: np.full(size, last, dtype) for contrast in model.input_contrasts}
+    label_of_place = np.zeros(size, dtype)
+    for place, (contrast, label) in enumerate(order):
+        tables[contrast][label] = place
+        label_of_place[place] = label
+    return tables, label_of_place
+
+
+def _looked_up(values: NDArray[np.unsignedinteger], table: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """Replace `values` by their entry in the table, in place where the types agree."""
+    values = values.astype(table.dtype, copy=False)
+    fastremap.remap_from_array(values.ravel(order="K"), table, in_place=True)
+    return values
 
 
 def _check(label_maps: Mapping[Contrast, Labels], model: Model) -> None:
@@ -141,16 +160,8 @@ def _check(label_maps: Mapping[Contrast, Labels], model: Model) -> None:
         wanted = ", ".join(model.input_contrasts)
         raise ValueError(f"model {model.name} merges {wanted}; missing: {missing}, not its own: {surplus}")
     first = label_maps[model.input_contrasts[0]]
-    known = np.zeros(65536, bool)
-    known[[0, *model.labels]] = True
     for contrast, labels in label_maps.items():
         if labels.shape != first.shape or labels.dtype != first.dtype:
             raise ValueError(
                 f"the label map of {contrast} is {labels.shape} {labels.dtype}, not {first.shape} {first.dtype}"
-            )
-        present = fastremap.unique(labels)
-        if not known[present].all():
-            unknown = present[~known[present]].tolist()
-            raise ValueError(
-                f"the label map of {contrast} holds labels that model {model.name} does not have: {unknown}"
             )

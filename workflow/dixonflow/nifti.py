@@ -34,6 +34,12 @@ MAX_VOXELS = 2**30
 MAX_TRAILING_BYTES = 2**16
 """Padding behind the pixel data that is accepted."""
 
+BYTES_AT_ONCE = 2**18
+"""Pixel data is inflated and deflated in pieces that stay in the processor's cache."""
+
+GZIP_WBITS = 31
+"""What zlib's interface calls the gzip format."""
+
 WRITTEN_DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "int16", "float32"))
 
 
@@ -114,17 +120,19 @@ def _affine(header: nib.Nifti1Header, path: Path) -> Affine:
     return affine
 
 
-def _read_pixels(stream: io.BufferedIOBase, size: int, path: Path) -> bytearray:
+def _read_pixels(stream: io.BufferedIOBase, size: int, path: Path) -> NDArray[np.uint8]:
     """Read exactly `size` bytes, then to the end, so that the checksum of the stream is verified."""
-    pixels = bytearray(size)
-    view, filled = memoryview(pixels), 0
+    pixels = np.empty(size, np.uint8)
+    filled = 0
     while filled < size:
-        count = stream.readinto(view[filled:])
-        if not count:
+        # not readinto: a gzip stream has it make a second copy of everything that is asked for
+        piece = stream.read1(min(size - filled, BYTES_AT_ONCE))
+        if not piece:
             raise ScanExcluded(
                 Reason.TRUNCATED_PIXELS, f"{path.name}: {filled} bytes of pixel data where its header says {size}"
             )
-        filled += count
+        pixels[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
     if len(stream.read(MAX_TRAILING_BYTES + 1)) > MAX_TRAILING_BYTES:
         raise _unreadable(path, "more pixel data than its header says")
     return pixels
@@ -143,7 +151,7 @@ def _read(
             f"{path.name}: its header says {size} bytes of pixel data at {offset}, the file cannot hold them",
         )
     stream.read(offset - taken)
-    data = np.frombuffer(_read_pixels(stream, size, path), dtype).reshape(shape, order="F")
+    data = _read_pixels(stream, size, path).view(dtype).reshape(shape, order="F")
     return header, data, affine
 
 
@@ -238,5 +246,10 @@ def write_nifti(path: Path, data: NDArray[np.generic], affine: ArrayLike) -> Non
     header.set_sform(affine, code="scanner")
     header["scl_slope"], header["scl_inter"], header["vox_offset"] = 1, 0, DATA_OFFSET
     head = header.binaryblock.ljust(DATA_OFFSET, b"\0")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(igzip.compress(head + data.tobytes(order="F"), compresslevel=1, mtime=0))
+    pixels = np.asfortranarray(data).T.reshape(-1).view(np.uint8)
+    deflate = isal_zlib.compressobj(level=1, wbits=GZIP_WBITS)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(deflate.compress(head))
+        for start in range(0, len(pixels), BYTES_AT_ONCE):
+            file.write(deflate.compress(pixels[start : start + BYTES_AT_ONCE]))
+        file.write(deflate.flush())

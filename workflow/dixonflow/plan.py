@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dixonflow.atomic import write_json
+from dixonflow.cohort.shards import read_shard
 from dixonflow.config import Config, check_folders, parse_config
 from dixonflow.keys import stage_key
 from dixonflow.layout import Results
@@ -78,9 +80,9 @@ class Plan:
         """Name of the conda environment of the segment stage: `cuda`, or `cpu` where the configuration says so."""
         return "cpu" if self.config.segment.device == "cpu" else "cuda"
 
-    def minutes(self, per_scan: float, start: float = 10.0) -> int:
-        """Time limit of a job in minutes: a start and a share for each scan of a full shard."""
-        return round(start + per_scan * self.config.cohort.scans_per_shard)
+    def minutes(self, shard: str, per_scan: float, start: float = 10.0) -> int:
+        """Time limit of a shard's job in minutes: a start, a share for each scan, and the longest that one may take."""
+        return round(start + per_scan * _n_scans(self.results.shard(shard)) + self.config.scan_minutes)
 
     def measured(self, shards: Path | str) -> list[str]:
         """Outcome files of the last stage, of all shards named in the file `shards`, one a line."""
@@ -94,3 +96,9 @@ class Plan:
             f"{counts}\nseconds   {seconds:.0f}\n"
             f"tables    {self.results.tables}/\nreport    {self.results.report / 'report.html'}"
         )
+
+
+@cache
+def _n_scans(path: Path) -> int:
+    # asked for once per stage
+    return len(read_shard(path).scans)

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from dixonflow.cohort.shards import ShardScan, read_shard
+from dixonflow.config import KeepConfig
 from dixonflow.layout import Results
 from dixonflow.outcome import read_outcomes
 from dixonflow.plan import Plan
@@ -14,12 +15,12 @@ from dixonflow.vocabulary import Contrast, Stage, Status
 log = logging.getLogger(__name__)
 
 
-def files_of(results: Results, entry: ShardScan, model: str, *, contact_sheets: bool) -> list[Path]:
+def files_of(results: Results, entry: ShardScan, model: str, keep: KeepConfig) -> list[Path]:
     """Every file that a scan with status ok has once its run has ended."""
     scan = entry.scan
-    files = [results.stitched(scan, contrast) for contrast in Contrast]
+    files = [results.stitched(scan, contrast) for contrast in Contrast] if keep.stitched else []
     files += [results.stitched_sidecar(scan), results.labels(scan, model), results.labels_sidecar(scan, model)]
-    if contact_sheets:
+    if keep.contact_sheets:
         files.append(results.contact_sheets / sheet_name(scan, entry.raw_key))
     return files
 
@@ -37,7 +38,7 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
             file
             for entry in read_shard(path).scans
             if entry.scan in done
-            for file in files_of(plan.results, entry, plan.model.name, contact_sheets=plan.config.report.contact_sheets)
+            for file in files_of(plan.results, entry, plan.model.name, plan.config.keep)
             if not file.exists()
         ]
         if missing:

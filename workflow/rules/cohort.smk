@@ -10,7 +10,7 @@ checkpoint cohort:
     threads: 4
     resources:
         mem_mb=4000,
-        runtime=PLAN.minutes(5),
+        runtime=720,
     params:
         config=CONFIG,
         raw=lambda wildcards: PLAN.raw_listing(),

@@ -13,7 +13,7 @@ rule measure:
     threads: 1
     resources:
         mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
-        runtime=PLAN.minutes(1),
+        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,
         settings=PLAN.settings("measure"),

@@ -11,7 +11,7 @@ rule postprocess:
     threads: 1
     resources:
         mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
-        runtime=PLAN.minutes(1),
+        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,
         settings=PLAN.settings("postprocess"),

@@ -11,10 +11,11 @@ rule resample:
     threads: 1
     resources:
         mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
-        runtime=PLAN.minutes(1),
+        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,
-        settings=PLAN.settings("resample"),
+        # its images are temporary: whatever changes on the way to the final label map needs them again
+        settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
         "python scripts/resample.py --config {params.config} --shard {wildcards.shard}"

@@ -11,11 +11,12 @@ rule segment:
     threads: PLAN.config.segment.threads
     resources:
         mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 8000),
-        runtime=PLAN.minutes(4),
+        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 4),
         gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:
         config=CONFIG,
-        settings=PLAN.settings("segment"),
+        # its images are temporary: whatever changes on the way to the final label map needs them again
+        settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
         "python scripts/segment.py --config {params.config} --shard {wildcards.shard}"

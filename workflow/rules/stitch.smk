@@ -11,10 +11,11 @@ rule stitch:
     threads: 1
     resources:
         mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
-        runtime=PLAN.minutes(1),
+        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,
-        settings=PLAN.settings("stitch"),
+        # images that are not kept are needed again by whatever changes later
+        settings=PLAN.settings("stitch" if PLAN.config.keep.stitched else "measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
         "python scripts/stitch.py --config {params.config} --shard {wildcards.shard}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.measures.definitions import FAT_FRACTION_STEPS
-from dixonflow.measures.histogram import Distribution
+from dixonflow.measures.histogram import Distribution, cell_counts
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _distribution(counts: NDArray[np.intp]) -> Distribution:
 
 
 def fat_fractions(
-    region: NDArray[np.intp],
+    region: NDArray[np.unsignedinteger],
     interior: NDArray[np.bool_],
     water: NDArray[np.integer | np.floating],
     fat: NDArray[np.integer | np.floating],
@@ -60,20 +60,24 @@ def fat_fractions(
     regions
         Number of regions.
     """
-    signal, fraction = _signal_and_fat(water, fat)
-    below = ~((signal >= noise_floor) & (signal > 0))
-    signal[below] = 1
-    fraction *= FAT_FRACTION_STEPS
-    fraction /= signal
-    np.clip(np.rint(fraction, out=fraction), 0, FAT_FRACTION_STEPS, out=fraction)
-    fraction[below] = FAT_FRACTION_STEPS + 1  # a column of its own, dropped below
-    width = FAT_FRACTION_STEPS + 2
-    cells = region * width
-    cells += fraction.astype(np.intp)
-    whole, eroded = (
-        np.bincount(chosen, minlength=regions * width).reshape(regions, width) for chosen in (cells, cells[interior])
-    )
-    return FatFractions(whole[:, :-1], eroded[:, :-1], eroded.sum(axis=1))
+    width = FAT_FRACTION_STEPS + 2  # the last column is that of voxels without signal, dropped below
+
+    def cells(part: slice) -> NDArray[np.intp]:
+        signal, fraction = _signal_and_fat(water[part], fat[part])
+        below = ~((signal >= noise_floor) & (signal > 0))
+        signal[below] = 1
+        fraction *= FAT_FRACTION_STEPS
+        fraction /= signal
+        np.clip(np.rint(fraction, out=fraction), 0, FAT_FRACTION_STEPS, out=fraction)
+        fraction[below] = FAT_FRACTION_STEPS + 1
+        result = (region[part] + np.uint32(regions) * interior[part]).astype(np.intp)
+        result *= width
+        result += fraction.astype(np.int32)
+        return result
+
+    table = cell_counts(cells, len(region), 2 * regions * width).reshape(2, regions, width)
+    border, eroded = table
+    return FatFractions((border + eroded)[:, :-1], eroded[:, :-1], eroded.sum(axis=1))
 
 
 def _signal_and_fat(

@@ -41,7 +41,7 @@ def noise_level(
     for x in (slice(None, nx), slice(-nx, None)):
         for y in (slice(None, ny), slice(-ny, None)):
             air = unlabelled[x, y] if inside is None else unlabelled[x, y] & inside[x, y]
-            samples.append(in_phase[x, y][air])
+            samples.append(in_phase[x, y].T[air.T])  # turned, because images mostly lie in Fortran order
     values = np.concatenate(samples)
     if len(values) < MIN_AIR_VOXELS:
         return None

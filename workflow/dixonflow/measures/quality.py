@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,8 @@ def _voxels(scan: CheckedScan, structure: str) -> int:
 
 
 def _mask(scan: CheckedScan, structure: str) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = scan.labels == scan.model.structures[structure]
+    """Where a structure is inside the bounding box of all labels."""
+    mask: NDArray[np.bool_] = scan.labels[scan.tally.box] == scan.model.structures[structure]
     return mask
 
 
@@ -88,8 +90,10 @@ def _rightward_mm(scan: CheckedScan, first: str, second: str) -> float:
     # the x axis of RAS+ grows to the right
     centroids = []
     for structure in (first, second):
-        voxels = np.count_nonzero(_mask(scan, structure), axis=(1, 2))
-        centroids.append(float(voxels @ np.arange(len(voxels)) / voxels.sum()))
+        mask = _mask(scan, structure)
+        order: Literal["C", "F"] = "F" if mask.flags.f_contiguous else "C"
+        x = np.unravel_index(np.flatnonzero(mask.ravel(order=order)), mask.shape, order=order)[0]
+        centroids.append(float(x.sum() + len(x) * scan.tally.box[0].start) / len(x))
     return (centroids[0] - centroids[1]) * float(scan.affine[0, 0])
 
 
@@ -99,14 +103,17 @@ def _kidney_volume_ratio(scan: CheckedScan) -> float:
 
 
 def _subcutaneous_fat_fraction(scan: CheckedScan) -> float | Grade:
-    mask = _mask(scan, "subcutaneous_fat")
-    sums = [
-        np.array([float(image[:, :, plane][mask[:, :, plane]].sum(dtype=np.float64)) for plane in range(mask.shape[2])])
-        for image in (scan.images[Contrast.FAT], scan.images[Contrast.WATER])
-    ]
+    mask, box = _mask(scan, "subcutaneous_fat"), scan.tally.box
+    sums = np.zeros((2, scan.labels.shape[2]))
+    for row, contrast in enumerate((Contrast.FAT, Contrast.WATER)):
+        image = scan.images[contrast][box]
+        for plane in range(mask.shape[2]):
+            # turned, because images mostly lie in Fortran order
+            values = image[:, :, plane].T[mask[:, :, plane].T]
+            sums[row, box[2].start + plane] = values.sum(dtype=np.float64)
     fractions = []
-    for box in scan.boxes:
-        planes = box.slices(mask.shape, scan.affine)[2]
+    for station in scan.boxes:
+        planes = station.slices(scan.labels.shape, scan.affine)[2]
         fat, water = (float(values[planes].sum()) for values in sums)
         if fat + water > 0:
             fractions.append(fat / (fat + water))

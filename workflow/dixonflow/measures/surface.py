@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+VOXELS_AT_ONCE = 1 << 18
+"""Voxels are compared with their neighbours this many at a time, so that what is compared stays in the cache."""
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -54,22 +57,33 @@ def surface(
         Area of a voxel face across each axis.
     """
     outside = regions
-    padded = np.full([size + 2 for size in region.shape], outside, np.uint8 if regions < 256 else np.uint16)
+    dtype: np.dtype[np.unsignedinteger] = np.dtype(np.uint8 if regions < 256 else np.uint16)
+    padded = np.full([size + 2 for size in region.shape], outside, dtype)
     centre = (slice(1, -1),) * 3
     padded[centre] = region
     if inside is not None:
         padded[centre][~inside] = outside
     side = regions + 1
+    # Neighbours across a face lie a fixed step apart in memory. Steps that run over the end of a row, too, begin and
+    # end in the padding, which is one region, so that no such pair differs.
+    flat = padded.reshape(-1)
+    steps = [stride // padded.itemsize for stride in padded.strides]
+    border = np.zeros(flat.shape, bool)
+    faces = np.zeros((3, side * side), np.intp)
+    for start in range(0, flat.size, VOXELS_AT_ONCE):
+        for axis, step in enumerate(steps):
+            second = flat[start + step : start + step + VOXELS_AT_ONCE]
+            first = flat[start : start + len(second)]
+            differ = first != second
+            border[start : start + len(second)] |= differ
+            border[start + step : start + step + len(second)] |= differ
+            places = np.flatnonzero(differ)
+            pairs = first[places].astype(np.intp)
+            pairs *= side
+            pairs += second[places]
+            np.add.at(faces[axis], pairs, 1)
     area = np.zeros((side, side))
-    border = np.zeros(padded.shape, bool)
-    for axis, face in enumerate(face_mm2):
-        first = tuple(slice(None, -1) if i == axis else slice(None) for i in range(3))
-        second = tuple(slice(1, None) if i == axis else slice(None) for i in range(3))
-        differ = padded[first] != padded[second]
-        border[first] |= differ
-        border[second] |= differ
-        pairs = padded[first][differ].astype(np.intp)
-        pairs *= side
-        pairs += padded[second][differ]
-        area += face * np.bincount(pairs, minlength=side * side).reshape(side, side)
-    return Surface(area + area.T, ~border[centre])
+    for face, count in zip(face_mm2, faces.reshape(3, side, side), strict=True):
+        area += face * count
+    interior = np.logical_not(border, out=border).reshape(padded.shape)[(slice(1, -1),) * 3]
+    return Surface(area + area.T, interior)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.components import Labels
+from dixonflow.components import Box, Labels, bounding_box
 from dixonflow.measures.definitions import NOISE_FLOOR_SIGMAS
 from dixonflow.measures.fat import FatFractions, fat_fractions
 from dixonflow.measures.field_of_view import StationBox, field_of_view
@@ -26,6 +27,8 @@ class Tally:
 
     Attributes
     ----------
+    box
+        Bounding box of the labels, also of those outside the field of view.
     voxel_mm3
         Volume of a voxel.
     labelled
@@ -44,6 +47,7 @@ class Tally:
         Voxels above the noise floor inside the field of view: all, and those with a label.
     """
 
+    box: Box
     voxel_mm3: float
     labelled: NDArray[np.intp]
     voxels: NDArray[np.intp]
@@ -78,37 +82,39 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     """
     spacing = _check(labels, images, affine)
     inside = field_of_view(labels.shape, affine, boxes)
-    region = _regions(labels, known)
     count = len(known) + 1
+    box = bounding_box(labels)
+    # A ring of background around the labels: only at the edge of the grid do they touch what is not there.
+    ring = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
     # Work in memory order: an axis permutation is free, walking an array against its layout is not.
     axes = (2, 1, 0) if labels.flags.f_contiguous else (0, 1, 2)
-    region = region.transpose(axes)
-    inside = None if inside is None else inside.transpose(axes)
-    volume = {contrast: images[contrast].transpose(axes) for contrast in Contrast}
+    region = _regions(labels[ring].transpose(axes), known)
+    seen = None if inside is None else inside[ring].transpose(axes)
     face_mm2 = [float(np.prod(spacing) / spacing[axis]) for axis in axes]
-    edges = surface(region, inside, count, (face_mm2[0], face_mm2[1], face_mm2[2]))
+    edges = surface(region, seen, count, (face_mm2[0], face_mm2[1], face_mm2[2]))
 
-    noise = noise_level(images[Contrast.IN_PHASE], labels == 0, None if inside is None else inside.transpose(axes))
+    noise = noise_level(images[Contrast.IN_PHASE], labels == 0, inside)
     floor = NOISE_FLOOR_SIGMAS * (noise or 0.0)
     measured = region > 0
-    labelled = None
-    if inside is not None:
-        labelled = np.bincount(region[measured], minlength=count)
-        measured &= inside
-    inner = region[measured].astype(np.intp)
-    voxels = np.bincount(inner, minlength=count)
-    values = {contrast: volume[contrast][measured] for contrast in Contrast}
+    hidden = np.zeros(count, np.intp)
+    if seen is not None:
+        hidden = np.bincount(region[measured & ~seen], minlength=count)
+        measured &= seen
+    inner = region[measured]
+    values = {contrast: images[contrast][ring].transpose(axes)[measured] for contrast in Contrast}
     signal = {contrast: joint_histogram(inner, values[contrast], count) for contrast in Contrast}
+    voxels = signal[Contrast.WATER].voxels
     fat = fat_fractions(inner, edges.interior[measured], values[Contrast.WATER], values[Contrast.FAT], floor, count)
     return Tally(
+        box=box,
         voxel_mm3=float(np.prod(spacing)),
-        labelled=voxels if labelled is None else labelled,
+        labelled=voxels + hidden,
         voxels=voxels,
         signal=signal,
         fat=fat,
         surface=edges,
         noise_level=noise,
-        signal_voxels=_signal_voxels(volume[Contrast.WATER], volume[Contrast.FAT], floor, inside),
+        signal_voxels=_signal_voxels(images[Contrast.WATER], images[Contrast.FAT], floor, inside, axes),
         labelled_signal_voxels=int(fat.whole.sum()),
     )
 
@@ -127,26 +133,33 @@ def _check(labels: Labels, images: Images, affine: Affine) -> tuple[float, float
     return x, y, z
 
 
-def _regions(labels: Labels, known: Sequence[int]) -> NDArray[np.unsignedinteger]:
+def _regions(labels: Labels, known: Sequence[int]) -> Labels:
+    """Region of each voxel, C order."""
     unknown = len(known) + 1
-    dtype: np.dtype[np.unsignedinteger] = np.dtype(np.uint8 if unknown < 256 else np.uint16)
-    table = np.full(np.iinfo(labels.dtype).max + 1, unknown, dtype)
+    dtype = labels.dtype if unknown < 256 else np.dtype(np.uint16)
+    table = np.full(np.iinfo(dtype).max + 1, unknown, dtype)
     table[0] = 0
     for place, label in enumerate(known, start=1):
         if label < len(table):
             table[label] = place
-    region: NDArray[np.unsignedinteger] = table[labels]
+    region = labels.astype(dtype, order="C")
+    fastremap.remap_from_array(region.reshape(-1), table, in_place=True)
     if int(region.max()) == unknown:
         raise ValueError("the label map holds labels that the model does not have")
     return region
 
 
 def _signal_voxels(
-    water: NDArray[np.generic], fat: NDArray[np.generic], floor: float, inside: NDArray[np.bool_] | None
+    water: NDArray[np.integer | np.floating],
+    fat: NDArray[np.integer | np.floating],
+    floor: float,
+    inside: NDArray[np.bool_] | None,
+    axes: tuple[int, int, int],
 ) -> int:
     count = 0
-    for plane in range(len(water)):  # plane by plane: the sum needs a wider type than the images
-        signal = np.add(water[plane], fat[plane], dtype=np.float32)
+    for plane in range(water.shape[axes[0]]):  # plane by plane: the sum needs a wider type than the images
+        w, f = (image.transpose(axes)[plane] for image in (water, fat))
+        signal = np.add(w, f, dtype=np.float32)
         above = (signal >= floor) & (signal > 0)
-        count += int(np.count_nonzero(above if inside is None else above & inside[plane]))
+        count += int(np.count_nonzero(above if inside is None else above & inside.transpose(axes)[plane]))
     return count

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from scipy import ndimage
 
 from dixonflow.phantom.body_plan import SIDES, BodyPlan
 from dixonflow.phantom.shapes import Canvas, Capsule, Ellipsoid, Floats, Mask, Region, tube
@@ -111,6 +112,24 @@ def paint_abdomen(canvas: Canvas, plan: BodyPlan) -> None:
         Structure.URINARY_BLADDER,
         [Ellipsoid(plan.organ("bladder", 0, 26, 10), size("bladder", 37, 30, 30))],
     )
+    _keep_one_piece(canvas, Structure.INTESTINE)
+
+
+_NECK_MM = 8.0
+"""Pieces of bowel that hang together by less are two: a scan could not show the bridge."""
+
+
+def _keep_one_piece(canvas: Canvas, structure: Structure) -> None:
+    """Turn what other organs cut off into inner fat: bowel is one piece, and rules for it count on that."""
+    box = ndimage.find_objects(canvas.labels)[structure - 1]
+    labels = canvas.labels[box]
+    mask = labels == structure
+    steps = round(_NECK_MM / 2 / canvas.spacing_mm)
+    core = ndimage.binary_erosion(mask, iterations=steps) if steps else mask
+    pieces, _ = ndimage.label(core)
+    largest = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    whole = ndimage.binary_dilation(largest, iterations=steps + 1, mask=mask)
+    labels[mask & ~whole] = Structure.INNER_FAT
 
 
 _YIELDING = (Structure.INTESTINE, Structure.LIVER, Structure.SPLEEN, Structure.STOMACH)

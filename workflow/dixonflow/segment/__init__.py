@@ -1,12 +1,21 @@
 """Segmentation with nnU-Net v2 networks: one label map for one image, equal to what nnU-Net itself would give.
 
 `network` reads a model folder, `preprocess` brings an image onto the network's grid and labels back, `sliding_window`
-runs the networks over the image in slabs, `scores` turns slabs of class scores into labels, `predictor` puts them
-together, `checkpoint` imports a trained checkpoint as a model folder.
+runs the networks over the image in slabs, `scores` turns slabs of class scores into labels, by way of the
+interpolation in `taps`; `transfer` copies between host and device meanwhile, `predictor` puts them together,
+`checkpoint` imports a trained checkpoint as a model folder.
 """
 
 from dixonflow.segment.checkpoint import export_checkpoint
 from dixonflow.segment.network import LoadedModel, load_model_folder
-from dixonflow.segment.predictor import Predictor, SegmentOptions
+from dixonflow.segment.predictor import Inferred, LabelsFrom, Predictor, SegmentOptions
 
-__all__ = ["LoadedModel", "Predictor", "SegmentOptions", "export_checkpoint", "load_model_folder"]
+__all__ = [
+    "Inferred",
+    "LabelsFrom",
+    "LoadedModel",
+    "Predictor",
+    "SegmentOptions",
+    "export_checkpoint",
+    "load_model_folder",
+]

@@ -1,21 +1,32 @@
 """One image to one label map. A predictor loads its networks once and serves any number of images."""
 
+import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from nnunetv2.utilities.helpers import empty_cache
 from numpy.typing import NDArray
 
 from dixonflow.errors import ConfigError
-from dixonflow.segment.architecture import Shape, Spacing
+from dixonflow.segment.architecture import Spacing
 from dixonflow.segment.network import load_model_folder
 from dixonflow.segment.preprocess import Prepared, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
+from dixonflow.segment.transfer import Copies, LabelRows
+
+log = logging.getLogger(__name__)
+
+LabelsFrom = Literal["scores", "probabilities", "nearest"]
+"""How labels reach the image's grid where it is not the network's: `scores` are resampled and then compared, as nnU-Net
+does; `probabilities` the same with the scores turned into probabilities of the classes first, contrast by contrast: raw
+scores draw an outline towards the class that the network is less sure of, so that thin structures shrink; `nearest`
+compares scores on the network's grid and gives each voxel the nearest label, as VIBESegmentator does."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,8 @@ class SegmentOptions:
         Names of the folds whose scores are averaged; all of the model where not given.
     mirroring
         Also average over mirror images, where the model was trained with mirroring; up to 8 times slower.
+    labels
+        See `LabelsFrom`. `nearest` is faster and gives coarser outlines.
     orientation
         What the model was trained on; images are RAS+ and are reversed to it, labels come back.
     device
@@ -41,6 +54,7 @@ class SegmentOptions:
     tile_step: float = 0.5
     folds: tuple[str, ...] | None = None
     mirroring: bool = False
+    labels: LabelsFrom = "scores"
     orientation: str = "RAS"
     device: str = "auto"
     threads: int = 1
@@ -50,15 +64,45 @@ class SegmentOptions:
             raise ConfigError(f"tile_step must be above 0 and at most 1, not {self.tile_step}")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, not {self.threads}")
+        if self.labels not in get_args(LabelsFrom):
+            raise ConfigError(f"labels must be one of {', '.join(get_args(LabelsFrom))}, not {self.labels!r}")
         if not re.fullmatch("[RL][AP][SI]", self.orientation):
             raise ConfigError(f"orientation must be like RAS or LPS, not {self.orientation!r}")
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the device gave for one image.
+
+    Attributes
+    ----------
+    labels
+        uint8 or uint16, on the network's axes: of the crop on its own grid, or on the network's with `nearest`.
+    scores_device
+        Where the scores were summed: `cuda` or `cpu`.
+    out_of_memory
+        Whether the device first ran out of memory with them.
+    """
+
+    labels: NDArray[np.uint8 | np.uint16]
+    scores_device: str
+    out_of_memory: bool
+
+    def provenance(self) -> dict[str, Any]:
+        """What was particular to this image, for the label map's sidecar."""
+        return {"scores_device": self.scores_device, "out_of_memory": self.out_of_memory}
 
 
 class Predictor:
     """A model in memory.
 
     The three steps are separate so that images can be prepared and labels restored in other threads while the device
-    computes: `prepare` and `restore` touch neither the device nor anything shared.
+    computes: `prepare` and `restore` touch neither the device nor anything shared. `infer` is for one thread at a time.
+
+    Memory: the networks, what `run_sliding_window` states, and the label map. To prepare an image takes three times 8
+    bytes for each of its voxels, and as much on the network's grid, where that is another one; once prepared it takes
+    4 bytes for each voxel on the network's grid (`Prepared.without_image` lets go of them). Scores of all classes for
+    a whole image, 4 GB and more for a body, are never in memory.
 
     Parameters
     ----------
@@ -84,6 +128,7 @@ class Predictor:
             # The same image must give the same labels, whatever was segmented before it.
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+        self._copies = Copies(self.device)
         self._networks = tuple(network.to(self.device) for network in self.model.networks)
         axes = self.model.metadata.inference_allowed_mirroring_axes
         architecture = self.model.architecture
@@ -93,6 +138,7 @@ class Predictor:
             tile_step=self.options.tile_step,
             mirror_axes=axes if axes and self.options.mirroring else (),
             device=self.device,
+            probabilities=self.options.labels == "probabilities",
         )
 
     def predict(self, image: NDArray[Any], spacing_mm: Spacing) -> NDArray[np.uint8 | np.uint16]:
@@ -129,19 +175,43 @@ class Predictor:
 
     def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[Prepared]:
         """First step: crop, normalise, resample to the network's grid."""
-        return preprocess(images, spacing_mm, self.model.architecture, self.options.orientation)
+        prepared = preprocess(images, spacing_mm, self.model.architecture, self.options.orientation)
+        # Host memory from which CUDA can copy while it computes; a copy that had better not be made by `infer`.
+        return [replace(one, image=self._copies.pinned(torch.from_numpy(one.image)).numpy()) for one in prepared]
 
-    def infer(self, prepared: Sequence[Prepared]) -> NDArray[np.uint8 | np.uint16]:
-        """Second step, on the device: labels of the crop on its own grid and the network's axes."""
-        a, b, c = prepared[0].image.shape[1:]
-        sink = self._labels_sink((a, b, c), prepared[0])
-        run_sliding_window(self._networks, [torch.from_numpy(one.image) for one in prepared], self._window, sink)
-        labels = sink.labels().cpu().numpy()
-        return labels if labels.dtype == np.uint8 else labels.astype(np.uint16)
+    def infer(self, prepared: Sequence[Prepared]) -> Inferred:
+        """Second step, on the device: labels of the crop.
 
-    def restore(self, prepared: Prepared, labels: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8 | np.uint16]:
+        Where the device runs out of memory, the scores are summed on the host, as nnU-Net does; that is slower and
+        gives the same labels.
+
+        Raises
+        ------
+        NonFiniteScoresError
+            If the network's scores are not finite.
+        MemoryError
+            If memory does not suffice for that either.
+        """
+        # Only CUDA sums scores where it computes, as nnU-Net's default does.
+        first = self.device if self.device.type == "cuda" else torch.device("cpu")
+        try:
+            return Inferred(self._labels(prepared, first), first.type, out_of_memory=False)
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
+            log.warning("memory ran out on %s, scores are now summed on the host: %s", self.device, error)
+        # Not before the error is gone, which holds on to all that was allocated.
+        empty_cache(self.device)
+        try:
+            return Inferred(self._labels(prepared, torch.device("cpu")), "cpu", out_of_memory=True)
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise MemoryError(f"memory ran out on {self.device} and again with scores on the host: {error}") from error
+
+    def restore(self, prepared: Prepared, inferred: Inferred) -> NDArray[np.uint8 | np.uint16]:
         """Last step: labels of the crop to labels of the image as it was given."""
-        return restore_labels(labels, prepared, self.model.architecture)
+        return restore_labels(inferred.labels, prepared, self.model.architecture)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the image, for the label map's sidecar."""
@@ -149,20 +219,33 @@ class Predictor:
             "weights_sha256": {fold: self.model.metadata.weights_sha256[fold] for fold in self.model.folds},
             "tile_step": self.options.tile_step,
             "mirror_axes": list(self._window.mirror_axes),
+            "labels": self.options.labels,
             "orientation": self.options.orientation,
             "device": self.device.type,
             "threads": self.options.threads,
             "torch": torch.__version__,
         }
 
-    def _labels_sink(self, grid: Shape, prepared: Prepared) -> SameGridLabels | ResampledLabels:
-        target = prepared.cropped_shape
+    def _labels(self, prepared: Sequence[Prepared], scores_device: torch.device) -> NDArray[np.uint8 | np.uint16]:
+        one, architecture = prepared[0], self.model.architecture
+        grid = one.network_shape
+        target = grid if self.options.labels == "nearest" else one.cropped_shape
+        labels = LabelRows(target, architecture.classes, self._copies)
+        sink: SameGridLabels | ResampledLabels
         if grid == target:
-            return SameGridLabels()
-        architecture = self.model.architecture
-        separate = architecture.separate_axis("probabilities", architecture.spacing_mm, prepared.spacing_mm)
-        orders = [0 if axis == separate else 1 for axis in range(3)]
-        return ResampledLabels(grid, target, orders, self._window.scores_device)
+            sink = SameGridLabels(labels)
+        else:
+            separate = architecture.separate_axis("probabilities", architecture.spacing_mm, one.spacing_mm)
+            sink = ResampledLabels(grid, target, [0 if axis == separate else 1 for axis in range(3)], labels)
+        images = [torch.from_numpy(each.image) for each in prepared]
+        run_sliding_window(self._networks, images, self._window, sink, scores_device, self._copies)
+        return labels.collected()
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether torch raised this because memory ran out: it has one error for CUDA and texts for all else."""
+    texts = ("out of memory", "ALLOC_FAILED", "can't allocate memory")  # MPS and CUDA's libraries, cuDNN, the CPU
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 def choose_device(name: str) -> torch.device:

@@ -5,7 +5,7 @@ are (x, y, z). All that is done in between happens on the network's axes: (z, y,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.resample import resample_image
+from dixonflow.resampling.axes import nearest_samples
 from dixonflow.segment.architecture import Architecture, Shape, Spacing, normalization_class
 from dixonflow.vocabulary import Reason
 
@@ -47,6 +48,16 @@ class Prepared:
     full_shape: Shape
     box: tuple[slice, slice, slice]
     flips: tuple[int, ...]
+
+    def without_image(self) -> "Prepared":
+        """What bringing labels back needs: the same, and no voxels."""
+        return replace(self, image=self.image[:0].copy())
+
+    @property
+    def network_shape(self) -> Shape:
+        """Matrix of the crop on the network's grid."""
+        a, b, c = self.image.shape[1:]
+        return a, b, c
 
     @property
     def cropped_shape(self) -> Shape:
@@ -144,9 +155,12 @@ def _on_network_grid(
             Reason.UNEXPECTED_GEOMETRY, f"{data.shape[1:]} voxels of {spacing} mm are no voxel of the network"
         )
     separate = architecture.separate_axis("data", spacing, architecture.spacing_mm)
-    # In single precision the network's scores, and one label in a million, would differ from nnU-Net's.
-    resampled = [resample_image(channel, new_shape, separate=separate, dtype=np.float64) for channel in data]
-    return Prepared(np.stack(resampled).astype(np.float32, order="C"), spacing, full_shape, box, flips)
+    image = np.empty((len(data), *new_shape), np.float32)
+    for channel, resampled in zip(data, image, strict=True):
+        # In single precision the network's scores, and one label in a million, would differ from nnU-Net's.
+        same = channel.shape == resampled.shape
+        resampled[:] = channel if same else resample_image(channel, new_shape, separate=separate, dtype=np.float64)
+    return Prepared(image, spacing, full_shape, box, flips)
 
 
 def restore_labels(labels: NDArray[Label], prepared: Prepared, architecture: Architecture) -> NDArray[Label]:
@@ -155,13 +169,17 @@ def restore_labels(labels: NDArray[Label], prepared: Prepared, architecture: Arc
     Parameters
     ----------
     labels
-        Shape `prepared.cropped_shape`, on the network's axes.
+        Labels of the crop on the network's axes: of shape `prepared.cropped_shape`, or on the network's grid, from
+        where they are taken to the crop by nearest neighbour.
 
     Returns
     -------
     ndarray
         (x, y, z), RAS+, same type, 0 outside the crop.
     """
+    for axis, (size, wanted) in enumerate(zip(labels.shape, prepared.cropped_shape, strict=True)):
+        if size != wanted:
+            labels = labels.take(nearest_samples(size, wanted), axis=axis)
     full = np.zeros(prepared.full_shape, labels.dtype)
     full[prepared.box] = labels
     xyz = full.transpose(architecture.plans.transpose_backward).transpose(2, 1, 0)

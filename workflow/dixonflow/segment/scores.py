@@ -5,45 +5,95 @@ resampled scores to half precision and of equal scores takes the lower label.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dixonflow.segment.architecture import Shape
+from dixonflow.segment.taps import AxisTaps, axis_taps
+from dixonflow.segment.transfer import LabelRows
 
 # Two scores can change their order, or become equal, by nnU-Net's rounding to half precision (11 bits) only if they
 # are nearer than one unit in the last place, 2**-10 of the larger; single precision adds far less than the second
 # number, as a part of the largest score around.
 _HALF_ULP = 2.0**-10
 _SINGLE_ERROR = 2.0**-20
-_CHUNK = 2**16
+
+CPU_BLOCK: Shape = (16, 64, 128)
+"""Target rows, lines and voxels of a line that are worked on at a time: their numbers stay in a processor's cache, and
+so few source voxels are in reach that interpolation multiplies little with 0 and most classes can be left out."""
+GPU_BLOCK: Shape = (64, 512, 512)
+"""The same for a GPU, which wants few large operations."""
+EXACT_VOXELS = 2**14
+"""Voxels whose scores are computed again at a time."""
 
 
-def labels_dtype(classes: int) -> torch.dtype:
-    """Type of label maps in torch (which lacks arithmetic for uint16)."""
-    return torch.uint8 if classes <= 256 else torch.int32
+def block_of(device: torch.device) -> Shape:
+    """How much of an image is worked on at a time."""
+    return CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
+
+
+def _blocks(start: int, stop: int, size: int) -> Iterator[slice]:
+    return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+class _Best:
+    """Running comparison of the scores of a block of voxels, one class after the other.
+
+    Winners are kept as floating-point numbers, which on a CPU are much faster to choose than by masks.
+    """
+
+    def __init__(self, scores: torch.Tensor) -> None:
+        self.scores = scores.clone()
+        self.winners = torch.zeros_like(scores)
+        self._scratch = torch.empty_like(scores)
+
+    def add(self, number: int, scores: torch.Tensor) -> None:
+        """Compare with the next class, which has a larger number; it must have a larger score to win."""
+        torch.gt(scores, self.scores, out=self._scratch)
+        torch.maximum(self.winners, self._scratch.mul_(number), out=self.winners)
+        torch.maximum(self.scores, scores, out=self.scores)
+
+
+class _BestTwo(_Best):
+    """The same, with the second best score."""
+
+    def __init__(self, scores: torch.Tensor) -> None:
+        super().__init__(scores)
+        self.second = torch.full_like(scores, -torch.inf)
+
+    def add(self, number: int, scores: torch.Tensor) -> None:
+        """Compare with the next class."""
+        torch.minimum(scores, self.scores, out=self._scratch)
+        torch.maximum(self.second, self._scratch, out=self.second)
+        super().add(number, scores)
 
 
 class SameGridLabels:
-    """Labels where the network's grid is the image's."""
+    """Labels where the network's grid is the image's.
 
-    def __init__(self) -> None:
-        self._parts: list[torch.Tensor] = []
+    Parameters
+    ----------
+    labels
+        Takes the labels.
+    """
+
+    def __init__(self, labels: LabelRows) -> None:
+        self._labels = labels
 
     def add(self, scores: torch.Tensor) -> None:
         """Take the scores (class, rows, b, c) of the next rows."""
-        best = scores[0]
-        labels = torch.zeros(best.shape, dtype=labels_dtype(len(scores)), device=scores.device)
-        for label in range(1, len(scores)):
-            labels.masked_fill_(scores[label] > best, label)
-            best = torch.maximum(best, scores[label])
-        self._parts.append(labels)
-
-    def labels(self) -> torch.Tensor:
-        """Labels (a, b, c) of all rows so far."""
-        return torch.cat(self._parts)
+        _, rows, lines, length = scores.shape
+        size_a, size_b, _ = block_of(scores.device)
+        labels = self._labels.empty((rows, lines, length), scores.device)
+        for a, b in itertools.product(_blocks(0, rows, size_a), _blocks(0, lines, size_b)):
+            best = _Best(scores[0, a, b].float())
+            for label in range(1, len(scores)):
+                best.add(label, scores[label, a, b].float())
+            labels[a, b] = best.winners.to(labels.dtype)
+        self._labels.append(labels)
 
 
 class ResampledLabels:
@@ -51,7 +101,10 @@ class ResampledLabels:
 
     The running comparison is in single precision. Where the two best scores of a voxel are too near to each other for
     it, the voxel's scores are computed again as nnU-Net does: in double precision, summed in scipy's order, rounded to
-    half precision.
+    half precision. Labels therefore do not depend on how the image is cut into blocks.
+
+    In each block the classes come in the order of their largest source score. An interpolated score is never above it,
+    so that the rest cannot win once it is below the best score of every voxel.
 
     Parameters
     ----------
@@ -59,145 +112,163 @@ class ResampledLabels:
         Matrix of the network's grid and of the wanted one, over the same field of view.
     orders
         Interpolation along each axis: 1 linear, 0 nearest (the thick axis of anisotropic images in nnU-Net).
-    device
-        Where the scores are.
+    labels
+        Takes the labels.
     """
 
-    def __init__(self, source: Shape, target: Shape, orders: Sequence[int], device: torch.device) -> None:
+    def __init__(self, source: Shape, target: Shape, orders: Sequence[int], labels: LabelRows) -> None:
         self._taps = [axis_taps(n, m, order) for n, m, order in zip(source, target, orders, strict=True)]
-        self._last_needed = self._taps[0].last_needed()
-        matrices = [taps.matrix(n) for taps, n in zip(self._taps, source, strict=True)]
-        self._matrices = [torch.from_numpy(matrix).to(device, torch.float32) for matrix in matrices]
-        self._rows_first = target[0] < source[0]
+        self._target = target
+        self._labels = labels
         self._halo: torch.Tensor | None = None  # last row of the slab before, (class, 1, b, c)
         self._seen = 0
-        self._parts: list[torch.Tensor] = []
         self._done = 0
 
     def add(self, scores: torch.Tensor) -> None:
         """Take the scores (class, rows, b, c) of the next rows."""
         slab = _Slab(self._halo, scores, self._seen)
         self._seen += scores.shape[1]
-        ready = self._done
-        while ready < len(self._last_needed) and self._last_needed[ready] < self._seen:
-            ready += 1
+        ready = self._taps[0].ready(self._seen)
         if ready > self._done:
-            self._parts.append(self._resampled_labels(slab, slice(self._done, ready)))
+            self._labels.append(self._resampled(slab, slice(self._done, ready)))
             self._done = ready
         # A target row lies between two neighbouring source rows, so the next one needs at most this row again.
         self._halo = scores[:, -1:].clone()
 
-    def labels(self) -> torch.Tensor:
-        """Labels (a, b, c) of all target rows whose source rows have been taken."""
-        return torch.cat(self._parts)
-
-    def _resampled_labels(self, slab: "_Slab", rows: slice) -> torch.Tensor:
-        along_rows = self._matrices[0][rows, slab.first : self._seen]
-        best = self._resample(slab, 0, along_rows)
-        second = torch.full_like(best, -torch.inf)
-        labels = torch.zeros(best.shape, dtype=labels_dtype(slab.classes), device=best.device)
-        for label in range(1, slab.classes):
-            scores = self._resample(slab, label, along_rows)
-            labels.masked_fill_(scores > best, label)
-            second = torch.maximum(second, torch.minimum(best, scores))
-            best = torch.maximum(best, scores)
-        margin = torch.maximum(best.abs(), second.abs()) * _HALF_ULP + slab.largest() * _SINGLE_ERROR
-        for voxels in torch.split(torch.nonzero(best - second <= margin), _CHUNK):
-            a, b, c = voxels.unbind(1)
-            labels[a, b, c] = self._exact_labels(slab, (a + rows.start, b, c)).to(labels)
+    def _resampled(self, slab: "_Slab", rows: slice) -> torch.Tensor:
+        labels = self._labels.empty((rows.stop - rows.start, *self._target[1:]), slab.device)
+        size_a, size_b, size_c = block_of(slab.device)
+        largest = slab.largest()
+        plane = [
+            [_Tile.of(taps, part, slab.device) for part in _blocks(0, target, size)]
+            for taps, target, size in zip(self._taps[1:], self._target[1:], (size_b, size_c), strict=True)
+        ]
+        for a in _blocks(rows.start, rows.stop, size_a):
+            along_rows = _Tile.of(self._taps[0], a, slab.device)
+            for b, c in itertools.product(*plane):
+                block = self._block_labels(slab, (along_rows, b, c), largest)
+                labels[a.start - rows.start : a.stop - rows.start, b.target, c.target] = block.to(labels.dtype)
         return labels
 
-    def _resample(self, slab: "_Slab", label: int, along_rows: torch.Tensor) -> torch.Tensor:
-        scores = slab.of_class(label)
-        if self._rows_first:  # fewer rows go through the two other axes
-            scores = torch.tensordot(along_rows, scores, dims=1)
-        scores = self._matrices[1] @ (scores @ self._matrices[2].T)
-        return scores if self._rows_first else torch.tensordot(along_rows, scores, dims=1)
+    def _block_labels(self, slab: "_Slab", tiles: "_Tiles", largest: float) -> torch.Tensor:
+        block = _Block(slab, tiles)
+        bounds, classes = block.largest_scores().sort(descending=True)
+        out_of_reach = (bounds + largest * (_HALF_ULP + _SINGLE_ERROR)).tolist()
+        order = classes.tolist()
+        best = _BestTwo(block.scores(order[0]))
+        compared = 1
+        for label, bound in zip(order[1:], out_of_reach[1:], strict=True):
+            # To look is a small cost on a CPU; on a GPU it would stop everything, and its blocks hold most classes.
+            if slab.device.type == "cpu" and compared % 4 == 0 and bound < best.scores.min().item():
+                break
+            best.add(compared, block.scores(label))
+            compared += 1
+        labels = classes[best.winners.long()]
+        margin = torch.maximum(best.scores.abs(), best.second.abs()) * _HALF_ULP + largest * _SINGLE_ERROR
+        candidates = classes[:compared].sort().values
+        corner = [tile.target.start for tile in tiles]
+        for near in torch.split(torch.nonzero(best.scores - best.second <= margin), EXACT_VOXELS):
+            voxels = [index + start for index, start in zip(near.unbind(1), corner, strict=True)]
+            labels[near.unbind(1)] = self._exact_labels(slab, voxels, candidates)
+        return labels
 
-    def _exact_labels(self, slab: "_Slab", voxels: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    def _exact_labels(self, slab: "_Slab", voxels: Sequence[torch.Tensor], candidates: torch.Tensor) -> torch.Tensor:
         taps = [axis.at(index) for axis, index in zip(self._taps, voxels, strict=True)]
-        total = torch.zeros(slab.classes, len(voxels[0]), dtype=torch.float64, device=voxels[0].device)
+        total = torch.zeros(len(candidates), len(voxels[0]), dtype=torch.float64, device=slab.device)
         for (a, weight_a), (b, weight_b), (c, weight_c) in itertools.product(*taps):
-            total += slab.at(a, b, c).double() * weight_a * weight_b * weight_c
+            total += slab.at(candidates, a, b, c).double() * weight_a * weight_b * weight_c
         # numpy rounds doubles to half precision in one step, torch by way of single precision.
         half = total.cpu().numpy().astype(np.float16)
-        return torch.from_numpy(half.argmax(0)).to(total.device)
+        return candidates[torch.from_numpy(half.argmax(0)).to(slab.device)]
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Interpolation of some target voxels of one axis, from the source voxels that they hang on."""
+
+    target: slice
+    source: slice
+    matrix: torch.Tensor  # (target, source), float32
+
+    @classmethod
+    def of(cls, taps: AxisTaps, target: slice, device: torch.device) -> "_Tile":
+        source, matrix = taps.tile(target)
+        return cls(target, source, torch.from_numpy(matrix).to(device, torch.float32))
+
+
+_Tiles = tuple[_Tile, _Tile, _Tile]
+
+
+class _Block:
+    """A block of target voxels. Every class is interpolated in the same memory."""
+
+    def __init__(self, slab: "_Slab", tiles: _Tiles) -> None:
+        along_a, along_b, along_c = (tile.matrix for tile in tiles)
+        (a, source_a), (b, source_b), (c, source_c) = along_a.shape, along_b.shape, along_c.shape
+
+        def memory(*shape: int) -> torch.Tensor:
+            return torch.empty(shape, device=slab.device)
+
+        source, in_rows = memory(source_a, source_b, source_c), memory(a, source_b, source_c)
+        stretched, self._target = memory(a, source_b, c), memory(a, b, c)
+        self._parts = slab.parts([tile.source for tile in tiles])
+        self._source = torch.split(source, [part.shape[1] for part in self._parts])
+        # Views are made once: for some thousand voxels, making them takes as long as the arithmetic.
+        self._products = (
+            (along_a, source.flatten(1), in_rows.flatten(1)),
+            (in_rows.flatten(0, 1), along_c.T, stretched.flatten(0, 1)),
+        )
+        self._last = along_b.expand(a, -1, -1), stretched
+
+    def largest_scores(self) -> torch.Tensor:
+        """Largest source score of each class that a voxel of the block hangs on, float32."""
+        return torch.stack([part.amax((1, 2, 3)) for part in self._parts]).amax(0).float()
+
+    def scores(self, label: int) -> torch.Tensor:
+        """Scores (a, b, c) of a class, float32, valid until the next call."""
+        for part, source in zip(self._parts, self._source, strict=True):
+            source.copy_(part[label])
+        for first, second, product in self._products:
+            torch.mm(first, second, out=product)
+        return torch.bmm(*self._last, out=self._target)
 
 
 class _Slab:
-    """Scores of some rows and of the one before them, without a copy that joins them."""
+    """Scores of some rows and of the one before them, without a copy that joins them.
 
-    def __init__(self, halo: torch.Tensor | None, scores: torch.Tensor, seen: int) -> None:
-        self._halo, self._scores, self._start = halo, scores, seen
-        self.first = seen if halo is None else seen - 1
-        self.classes = len(scores)
+    Rows count from the first of the image.
+    """
 
-    def of_class(self, label: int) -> torch.Tensor:
-        """Scores (rows, b, c) of one class, float32, rows from `first` on."""
-        scores = self._scores[label].float()
-        return scores if self._halo is None else torch.cat([self._halo[label].float(), scores])
+    def __init__(self, halo: torch.Tensor | None, scores: torch.Tensor, start: int) -> None:
+        self._halo, self._scores, self._start = halo, scores, start
+        self.device = scores.device
 
-    def at(self, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        """Scores (class, n) of n voxels; `a` counts from the first row of the image."""
-        values = self._scores[:, (a - self._start).clamp(min=0), b, c]
-        return values if self._halo is None else torch.where(a < self._start, self._halo[:, 0, b, c], values)
+    def parts(self, place: Sequence[slice]) -> list[torch.Tensor]:
+        """Scores (class, rows, b, c) of some source voxels, in one or two parts."""
+        rows, b, c = place
+        first, last = rows.start - self._start, rows.stop - self._start
+        parts = [self._scores[:, max(first, 0) : last, b, c]]
+        return parts if first >= 0 or self._halo is None else [self._halo[:, :, b, c], *parts]
 
-    def largest(self) -> torch.Tensor:
+    def at(self, classes: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        """Scores (class, n) of n voxels."""
+        before = a < self._start
+        values = _gather(self._scores, classes, (a - self._start).clamp(min=0), b, c)
+        if self._halo is None or not bool(before.any()):
+            return values
+        return torch.where(before, _gather(self._halo, classes, torch.zeros_like(a), b, c), values)
+
+    def largest(self) -> float:
         """Largest absolute score."""
         parts = [self._scores] if self._halo is None else [self._scores, self._halo]
         bounds = [torch.stack(torch.aminmax(part)) for tensor in parts for part in tensor]
-        return torch.stack(bounds).abs().max().float()
+        return float(torch.stack(bounds).abs().max())
 
 
-class AxisTaps:
-    """Interpolation along one axis: each target voxel is a mean of two neighbouring source voxels.
-
-    Attributes
-    ----------
-    rows
-        Lower and upper source voxel of each target voxel.
-    part
-        Weight of the upper one.
-    """
-
-    def __init__(self, lower: NDArray[np.int64], upper: NDArray[np.int64], part: NDArray[np.float64]) -> None:
-        self.rows, self.part = (lower, upper), part
-
-    def last_needed(self) -> list[int]:
-        """Last source voxel that each target voxel hangs on."""
-        return [int(row) for row in self.rows[1]]
-
-    def matrix(self, source: int) -> NDArray[np.float64]:
-        """The same as a matrix (target, source)."""
-        result = np.zeros((len(self.part), source))
-        for rows, weights in zip(self.rows, (1 - self.part, self.part), strict=True):
-            result[np.arange(len(self.part)), rows] += weights
-        return result
-
-    def at(self, index: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Source voxel and weight of the taps of some target voxels."""
-        device = index.device
-        weights = (1 - self.part, self.part) if self.part.any() else (1 - self.part,)
-        return [
-            (torch.from_numpy(rows).to(device)[index], torch.from_numpy(weight).to(device)[index])
-            for rows, weight in zip(self.rows, weights, strict=False)
-        ]
-
-
-def axis_taps(source: int, target: int, order: int) -> AxisTaps:
-    """Interpolation from `source` to `target` voxels, as skimage's resize and scipy's map_coordinates do.
-
-    Both grids cover the same field of view; outside the outermost voxel centres the edge value holds.
-
-    Parameters
-    ----------
-    source, target
-        Number of voxels.
-    order
-        1 linear, 0 nearest.
-    """
-    centre = np.clip(source / target * (np.arange(target) + 0.5) - 0.5, 0, source - 1)
-    lower = np.floor(centre + 0.5 if order == 0 else centre).astype(np.int64)
-    part = np.zeros(target) if order == 0 else centre - lower
-    # A target voxel on a source voxel hangs on that one alone: the next may lie in a slab that is not there yet.
-    return AxisTaps(lower, np.where(part > 0, np.minimum(lower + 1, source - 1), lower), part)
+def _gather(scores: torch.Tensor, classes: torch.Tensor, *voxel: torch.Tensor) -> torch.Tensor:
+    """Scores (class, n) of n voxels, by way of their place in memory: one index is much faster than three."""
+    strides = scores.stride()
+    place = sum(index * stride for index, stride in zip(voxel, strides[1:], strict=True))
+    span = 1 + sum((size - 1) * stride for size, stride in zip(scores.shape[1:], strides[1:], strict=True))
+    lines = scores.as_strided((len(scores), span), (strides[0], 1), scores.storage_offset())
+    return lines[classes[:, None], place]

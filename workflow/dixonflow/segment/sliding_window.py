@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from dixonflow.errors import DixonflowError
 from dixonflow.segment.architecture import Shape
+from dixonflow.segment.transfer import Copies, ImageRows
 
 # nnU-Net's values: width of the Gaussian as a part of the patch, and its height, which keeps small weights above the
 # smallest half-precision number and scores up to several hundred below the largest.
@@ -50,7 +51,9 @@ class SlidingWindow:
     mirror_axes
         Axes along which patches are also mirrored, in all combinations; each doubles the time. Empty: none.
     device
-        Where the networks are. Scores are kept there on CUDA and on the CPU otherwise, as nnU-Net keeps them.
+        Where the networks are.
+    probabilities
+        Turn the mean scores of every image's networks into probabilities of the classes, and average and hand on these.
     """
 
     patch_size: Shape
@@ -58,31 +61,39 @@ class SlidingWindow:
     tile_step: float
     mirror_axes: tuple[int, ...]
     device: torch.device
-
-    @property
-    def scores_device(self) -> torch.device:
-        """Where scores are summed."""
-        return self.device if self.device.type == "cuda" else torch.device("cpu")
+    probabilities: bool = False
 
 
 @torch.inference_mode()
 def run_sliding_window(
-    networks: Sequence[nn.Module], images: Sequence[torch.Tensor], window: SlidingWindow, sink: SlabSink
+    networks: Sequence[nn.Module],
+    images: Sequence[torch.Tensor],
+    window: SlidingWindow,
+    sink: SlabSink,
+    scores_device: torch.device,
+    copies: Copies,
 ) -> None:
     """Run networks over an image and hand their mean scores on, slab by slab.
 
     Several images of one grid, the contrasts of a scan, are averaged like several networks.
 
-    Memory: for each network and image one half-precision array of classes x patch rows x padded plane.
+    Memory where scores are summed: 2 bytes x networks x images x classes x patch rows x padded plane, however many
+    rows the image has; the scores of one patch (4 bytes x classes x voxels), and 4 bytes for each voxel of the images.
+    With one network of 73 classes and patches of 128 x 128 x 128 on a plane of 320 x 260 these are 1.6, 0.6 and
+    0.1 GB. What the network itself needs comes on top.
 
     Parameters
     ----------
     networks
         One for each fold, on `window.device`.
     images
-        At least one; float32, (channel, a, b, c), all of one shape.
+        At least one; float32, (channel, a, b, c), all of one shape, in host memory.
     sink
-        Gets half-precision scores on `window.scores_device`, without the padding of small images.
+        Gets half-precision scores on `scores_device`, without the padding of small images.
+    scores_device
+        Where scores are summed: the networks' device or the CPU.
+    copies
+        Copies of `window.device`.
 
     Raises
     ------
@@ -93,34 +104,39 @@ def run_sliding_window(
     below = [max(size - length, 0) // 2 for size, length in zip(patch, shape, strict=True)]
     above = [max(size - length, 0) - low for size, length, low in zip(patch, shape, below, strict=True)]
     padding = [n for pair in zip(below[::-1], above[::-1], strict=True) for n in pair]
-    padded = [functional.pad(image, padding).to(window.scores_device) for image in images]
-    depth, *plane = padded[0].shape[1:]
+    whole = [functional.pad(image, padding) if any(padding) else image for image in images]
+    padded = [ImageRows(image, scores_device, copies) for image in whole]
+    depth, *plane = padded[0].data.shape[1:]
     planes = tuple(slice(low, low + length) for low, length in zip(below[1:], shape[1:], strict=True))
     starts = compute_steps_for_sliding_window((depth, *plane), patch, window.tile_step)
     gaussian = compute_gaussian(
-        patch, sigma_scale=_SIGMA_SCALE, value_scaling_factor=_GAUSSIAN_HEIGHT, device=window.scores_device
+        patch, sigma_scale=_SIGMA_SCALE, value_scaling_factor=_GAUSSIAN_HEIGHT, device=scores_device
     )
 
     def zeros(*size: int) -> torch.Tensor:
-        return torch.zeros(size, dtype=torch.half, device=window.scores_device)
+        return torch.zeros(size, dtype=torch.half, device=scores_device)
 
     sources = list(itertools.product(padded, networks))
     sums = [zeros(window.classes, patch[0], *plane) for _ in sources]
     weights = zeros(patch[0], *plane)
+    for image in padded:
+        image.fetch(patch[0])
     for start, following in itertools.pairwise([*starts[0], depth]):
+        copies.device_waits()
+        for image in padded:
+            image.fetch(min(following + patch[0], depth))
         for b, c in itertools.product(starts[1], starts[2]):
             place = (slice(b, b + patch[1]), slice(c, c + patch[2]))
             tile_place = (slice(None), slice(start, start + patch[0]), *place)
-            for (data, network), total in zip(sources, sums, strict=True):
-                tile = data[tile_place][None].contiguous().to(window.device)
-                scores = _scores(network, tile, window).to(window.scores_device)
-                scores *= gaussian
-                total[(slice(None), slice(None), *place)] += scores
+            for (image, network), total in zip(sources, sums, strict=True):
+                tile = image.data[tile_place][None].contiguous().to(window.device)
+                scores = _scores(network, tile, window).to(scores_device)
+                _add_weighted(total[(slice(None), slice(None), *place)], scores, gaussian)
             weights[(slice(None), *place)] += gaussian
         rows = following - start
         first, last = max(start, below[0]) - start, min(following, below[0] + shape[0]) - start
         if last > first:
-            mean = _mean_over_sources([total[:, :rows] for total in sums], weights[:rows])
+            mean = _mean([total[:, :rows] for total in sums], weights[:rows], len(networks), window)
             sink.add(mean[(slice(None), slice(first, last), *planes)])
         for total in (*(part for source in sums for part in source), weights):  # class by class: a small temporary copy
             total[: patch[0] - rows] = total[rows:].clone()
@@ -140,17 +156,41 @@ def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> to
     return scores[0]
 
 
-def _mean_over_sources(sums: Sequence[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
-    """Divide in place, check, and give the mean of all networks and images in the first one's place."""
+def _add_weighted(total: torch.Tensor, scores: torch.Tensor, gaussian: torch.Tensor) -> None:
+    """Add weighted scores, which are changed, to half-precision sums, all (class, a, b, c)."""
+    # Class by class on a CPU: what is changed is then still in its cache when it is added. Same numbers.
+    parts = zip(total, scores, strict=True) if total.device.type == "cpu" else [(total, scores)]
+    for part, more in parts:
+        part.add_(more.mul_(gaussian))
+
+
+def _mean(sums: Sequence[torch.Tensor], weights: torch.Tensor, networks: int, window: SlidingWindow) -> torch.Tensor:
+    """Divide in place, check, and give the mean over networks and images in the first one's place.
+
+    Parameters
+    ----------
+    sums
+        Weighted scores (class, rows, b, c) of each image's networks, image by image.
+    """
     for total in sums:
         total.div_(weights)
-        # A sum in float32 cannot overflow by itself here and needs no copy, unlike isfinite of the whole slab.
-        finite = torch.stack([part.sum(dtype=torch.float32) for part in total]).isfinite().all()
-        if not bool(finite):
+        # The bounds need no copy and little time, unlike isfinite of the whole slab, and show every inf and nan.
+        bounds = torch.stack([torch.stack(torch.aminmax(part)) for part in total])
+        if not bool(bounds.isfinite().all()):
             raise NonFiniteScoresError("the network gave scores that are infinite, not a number, or too large")
-    mean = sums[0]
-    for total in sums[1:]:
-        mean += total
-    if len(sums) > 1:
-        mean /= len(sums)
+    if not window.probabilities:
+        return _averaged(sums)
+    images = [_averaged(sums[first : first + networks]) for first in range(0, len(sums), networks)]
+    for image in images:
+        for row in range(image.shape[1]):  # a small temporary copy
+            image[:, row] = torch.softmax(image[:, row].float(), dim=0)
+    return _averaged(images)
+
+
+def _averaged(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    mean = parts[0]
+    for part in parts[1:]:
+        mean += part
+    if len(parts) > 1:
+        mean /= len(parts)
     return mean

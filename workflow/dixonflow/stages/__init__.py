@@ -38,19 +38,19 @@ def stage_work(stage: Stage, context: StageContext) -> StageWork:
 
 
 class Superseded:
-    """Whether the final label map of a scan is there and valid, so that temporary images need not be made."""
+    """Whether a later stage holds a valid result of a scan, so that what it was made from need not be there."""
 
-    def __init__(self, context: StageContext) -> None:
-        self._context = context
-        self._records = Records(context.results.records(Stage.POSTPROCESS, context.shard)).load()
+    def __init__(self, context: StageContext, stage: Stage = Stage.POSTPROCESS) -> None:
+        self._context, self._stage = context, stage
+        self._outputs = stage_work(stage, context).outputs
+        self._records = Records(context.results.records(stage, context.shard)).load()
 
     def __call__(self, scan: ShardScan) -> bool:
-        """Compare the key of the recorded label map with the one that the settings in force give."""
+        """Compare the key of the recorded result with the one that the settings in force give."""
         record = self._records.get(scan.scan)
         return (
             record is not None
             and record.outcome.status is Status.OK
-            and record.outcome.content_key == self._context.key(Stage.POSTPROCESS, scan)
-            and self._context.results.labels(scan.scan, self._context.model.name).exists()
-            and self._context.results.labels_sidecar(scan.scan, self._context.model.name).exists()
+            and record.outcome.content_key == self._context.key(self._stage, scan)
+            and all(path.exists() for path in self._outputs(scan))
         )

@@ -28,7 +28,7 @@ from dixonflow.work import Done, StageWork
 def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     results, model, shard = context.results, context.model, context.shard
-    sheets = context.config.report.contact_sheets
+    keep = context.config.keep
 
     def sheet(scan: ShardScan) -> Path:
         return results.contact_sheets / sheet_name(scan.scan, scan.raw_key)
@@ -46,16 +46,21 @@ def work(context: StageContext) -> StageWork:
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
-        if sheets:
+        if keep.contact_sheets:
             write_bytes(sheet(scan), contact_sheet(images, labels, affine))
         return Done({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
 
     def outputs(scan: ShardScan) -> list[Path]:
-        return [sheet(scan)] if sheets else []
+        return [sheet(scan)] if keep.contact_sheets else []
 
     def write_rows(records: Sequence[Record]) -> None:
         write_table(results.measurements(shard), MEASUREMENTS, _table(records, "measurements", MEASUREMENTS.names))
         write_table(results.quality(shard), QUALITY, _table(records, "quality", QUALITY.names))
+        if not keep.stitched:  # only now: the records that say so are on disk
+            for record in records:
+                if record.outcome.status is Status.OK:
+                    for contrast in Contrast:
+                        results.stitched(record.outcome.scan, contrast).unlink(missing_ok=True)
 
     return StageWork(
         stage=Stage.MEASURE,

@@ -35,7 +35,7 @@ def work(context: StageContext) -> StageWork:
         }
         write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
         write_json(results.labels_sidecar(scan.scan, model.name), sidecar)
-        if not context.config.postprocess.keep_temporary:
+        if not context.config.keep.temporary:
             shutil.rmtree(results.temporary(context.shard, scan.scan))
         return Done()
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.model import label_lookup
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
 from dixonflow.resample import labels_to_grid
-from dixonflow.segment import Predictor, SegmentOptions
+from dixonflow.segment import Inferred, Predictor, SegmentOptions
 from dixonflow.segment.preprocess import Prepared
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.station import Affine
@@ -36,11 +36,11 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Scan:
-    """A scan on its way through the stage; `labels` are those of the targets, on the network's grid."""
+    """A scan on its way through the stage, with what the network gave for each target."""
 
     scan: ScanId
     targets: Sequence[_Target]
-    labels: Sequence[NDArray[Any]] = ()
+    inferred: Sequence[Inferred] = ()
     gpu_seconds: float = 0.0
 
 
@@ -58,6 +58,7 @@ class _Segmenter:
         options = SegmentOptions(
             tile_step=model.tile_step,
             folds=segment.folds,
+            labels=segment.labels,
             device=segment.device,
             threads=segment.threads,
             orientation=model.orientation,
@@ -89,19 +90,22 @@ class _Segmenter:
     def process(self, scan: _Scan) -> _Scan:
         """Run the network."""
         started = time.perf_counter()
-        labels = [self.predictor.infer(target.prepared) for target in scan.targets]
+        inferred = [self.predictor.infer(target.prepared) for target in scan.targets]
         on_device = self.predictor.device.type != "cpu"
-        return _Scan(scan.scan, scan.targets, labels, time.perf_counter() - started if on_device else 0.0)
+        # the images are not needed any more: only so many of them may be in memory as are ahead of the device
+        targets = [replace(target, prepared=[target.prepared[0].without_image()]) for target in scan.targets]
+        return _Scan(scan.scan, targets, inferred, time.perf_counter() - started if on_device else 0.0)
 
     def finish(self, scan: _Scan) -> Done:
         """Bring the labels back onto the stitched grid and write them."""
-        for target, classes in zip(scan.targets, scan.labels, strict=True):
-            labels: NDArray[Any] = self.lookup[self.predictor.restore(target.prepared[0], classes)]
+        for target, inferred in zip(scan.targets, scan.inferred, strict=True):
+            labels: NDArray[Any] = self.lookup[self.predictor.restore(target.prepared[0], inferred)]
             if self._resampled_first:
                 labels = labels_to_grid(labels, target.image_affine, target.shape, target.affine)
             write_nifti(target.path, labels, target.affine)
+        images = {target.path.name: one.provenance() for target, one in zip(scan.targets, scan.inferred, strict=True)}
         provenance = self._context.results.segment_provenance(self._context.shard, scan.scan)
-        write_json(provenance, self.predictor.provenance())
+        write_json(provenance, {**self.predictor.provenance(), "images": images})
         return Done(gpu_seconds=scan.gpu_seconds)
 
     @property

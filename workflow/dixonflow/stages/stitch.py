@@ -1,10 +1,13 @@
 """Stitch stage: raw stations in, four stitched contrasts and their sidecar out."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from dixonflow.atomic import write_json
 from dixonflow.cohort.reader import read_stations
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.provenance import versions
-from dixonflow.stages import StageContext
+from dixonflow.stages import StageContext, Superseded
 from dixonflow.stitch import StitchOptions, stitch, write_stitched
 from dixonflow.vocabulary import Contrast, Stage
 from dixonflow.work import Done, StageWork
@@ -28,12 +31,21 @@ def work(context: StageContext) -> StageWork:
         write_json(results.stitched_sidecar(scan.scan), sidecar)
         return Done()
 
+    def outputs(scan: ShardScan) -> list[Path]:
+        images = [results.stitched(scan.scan, contrast) for contrast in Contrast]
+        return [*images, results.stitched_sidecar(scan.scan)]
+
     return StageWork(
         stage=Stage.STITCH,
         key=lambda scan: context.key(Stage.STITCH, scan),
         process=process,
-        outputs=lambda scan: [
-            *(results.stitched(scan.scan, contrast) for contrast in Contrast),
-            results.stitched_sidecar(scan.scan),
-        ],
+        outputs=outputs,
+        superseded=(lambda scan: False) if context.config.keep.stitched else _measured(context),
     )
+
+
+def _measured(context: StageContext) -> Callable[[ShardScan], bool]:
+    """Where images are not kept: whether the scan is measured, and all that is kept of it is there."""
+    labelled, measured = Superseded(context), Superseded(context, Stage.MEASURE)
+    sidecar = context.results.stitched_sidecar
+    return lambda scan: measured(scan) and labelled(scan) and sidecar(scan.scan).exists()
