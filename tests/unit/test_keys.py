@@ -44,8 +44,7 @@ def test_keys_are_stable_and_differ_between_stages_and_scans(model):
         ({"segment": demo_config().segment.model_copy(update={"labels": "nearest"})}, Stage.SEGMENT),
         ({"segment": demo_config().segment.model_copy(update={"threads": 7})}, None),
         ({"segment": demo_config().segment.model_copy(update={"device": "cpu"})}, None),
-        ({"merge": MergeConfig(strategy=MergeStrategy.PRIORITY)}, Stage.MERGE),
-        ({"merge": MergeConfig(strategy=MergeStrategy.MEAN_SCORES)}, Stage.SEGMENT),
+        ({"merge": MergeConfig(strategy=MergeStrategy.PRIORITY)}, Stage.SEGMENT),
         ({"max_attempts": 9}, None),
         ({"results": "elsewhere"}, None),
         ({"verify": True}, None),
@@ -55,6 +54,14 @@ def test_a_setting_touches_its_stage_and_what_follows(model, change, stage):
     config = demo_config()
     changed = Config.model_validate(config.model_copy(update=change).model_dump())
     assert first_difference(keys(config, model), keys(changed, model)) is stage
+
+
+def test_strategies_that_merge_the_same_maps_differ_from_merge_on(model):
+    one, other = (
+        demo_config().model_copy(update={"merge": MergeConfig(strategy=strategy)})
+        for strategy in (MergeStrategy.PRIORITY, MergeStrategy.MAJORITY)
+    )
+    assert first_difference(keys(one, model), keys(other, model)) is Stage.MERGE
 
 
 def test_model_settings_touch_their_stage(model):
