@@ -1,5 +1,5 @@
 # The commands of this project. Each does its own set-up.
-.PHONY: install demo run status test slurm check bench lock clean
+.PHONY: install demo run status test slurm-test check bench lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 install: ## set up .venv (a few minutes the first time)
 	@scripts/install.sh
@@ -20,13 +20,14 @@ demo: install ## run the whole pipeline on the demo cohort
 run: install ## run the experiment in config.yaml on this machine
 	@snakemake --cores $(CORES)
 
-status: ## how far the run in config.yaml is
+status: install ## how far the run in config.yaml is
 	@python scripts/status.py
 
-slurm: ## install Slurm from Debian's packages, for tests/slurm only (as root)
+slurm-test: install ## install Slurm from Debian's packages (as root) and run the tests that need it
 	@scripts/install_slurm.sh
+	@python -m pytest tests/slurm
 
-test: install ## run all tests
+test: install ## run the tests
 	@python -m pytest
 
 # Lint opens no raw data: any folder and file stand in for the demo cohort, which need not be there.
@@ -46,4 +47,4 @@ lock: install ## resolve envs/requirements.in anew into the lock file and the co
 	@scripts/lock.sh
 
 clean: ## remove the virtual environment and caches; results and demo stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,7 +35,7 @@ ScanOption = Annotated[
 ]
 MemoryOption = Annotated[
     float | None,
-    typer.Option("--memory-mb", help="With --shard: a scan for which the process takes more fails: out_of_memory."),
+    typer.Option("--memory-mb", help="With --shard: a scan for which its process takes more fails: out_of_memory."),
 ]
 
 CONFIG = Path("config.yaml")

@@ -90,7 +90,12 @@ class Plan:
         return [str(self.results.outcomes(Stage.MEASURE, name)) for name in names]
 
     def closing_lines(self, seconds: float) -> str:
-        """What a run says at its end: the counts, its seconds, and where tables and report are."""
+        """What a run says at its end: the counts, its seconds, and where tables and report are.
+
+        Where only some target was asked for, there may be none of these yet.
+        """
+        if not self.results.summary.exists():
+            return f"seconds   {seconds:.0f}"
         counts = self.results.summary.read_text(encoding="utf-8").rstrip()
         return (
             f"{counts}\nseconds   {seconds:.0f}\n"

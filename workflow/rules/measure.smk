@@ -18,6 +18,7 @@ rule measure:
         config=CONFIG,
         settings=PLAN.settings("measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    # 600 MB of the job are for Snakemake and for the process that watches the one that works.
     shell:
         "python scripts/measure.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb {resources.mem_mb} 2> {log}"
+        " --memory-mb $(({resources.mem_mb} - 600)) 2> {log}"

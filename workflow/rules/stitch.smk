@@ -17,6 +17,7 @@ rule stitch:
         # images that are not kept are needed again by whatever changes later
         settings=PLAN.settings("stitch" if PLAN.config.keep.stitched else "measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
+    # 600 MB of the job are for Snakemake and for the process that watches the one that works.
     shell:
         "python scripts/stitch.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb {resources.mem_mb} 2> {log}"
+        " --memory-mb $(({resources.mem_mb} - 600)) 2> {log}"

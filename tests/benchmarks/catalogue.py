@@ -1,0 +1,25 @@
+"""The benchmarks, in the order in which they are run and listed."""
+
+from collections.abc import Sequence
+
+from benchmarks.harness import Benchmark, FunctionBenchmark
+from benchmarks.segment_memory import SegmentMemory
+from benchmarks.segment_stage import SegmentBenchmark
+
+BENCHMARKS: Sequence[Benchmark] = (
+    FunctionBenchmark("components", "TotalSegmentator", "components", "ours", "totalsegmentator"),
+    FunctionBenchmark("largest-components", "SimpleITK", "components", "ours_largest", "simpleitk"),
+    FunctionBenchmark("volumes-and-means", "TotalSegmentator", "contrast_statistics", "ours", "totalsegmentator"),
+    FunctionBenchmark("stitch-nako", "TPTBox", "stitching", "ours", "tptbox", "prepare_nako"),
+    FunctionBenchmark("stitch-ukb", "TPTBox", "stitching", "ours", "tptbox", "prepare_ukb"),
+    FunctionBenchmark("cubic-float32", "nnunetv2", "cubic", "ours_single", "nnunet"),
+    FunctionBenchmark("cubic-float64", "nnunetv2", "cubic", "ours_double", "nnunet"),
+    FunctionBenchmark("cubic-float64-scipy", "scipy", "cubic", "ours_double", "scipy"),
+    FunctionBenchmark("cubic-float64-skimage", "scikit-image", "cubic", "ours_double", "skimage"),
+    FunctionBenchmark("linear-float32", "SimpleITK", "cubic", "ours_linear", "simpleitk_linear"),
+    FunctionBenchmark("scores-to-labels", "nnunetv2", "scores", "ours", "nnunet"),
+    SegmentBenchmark("segment-outside-network", per_scan=False, repeats=3),
+    SegmentBenchmark("segment-one-process-per-scan", per_scan=True, repeats=1),
+    FunctionBenchmark("tail", None, "tail", "ours", clock="cpu"),
+    SegmentMemory("segment-memory"),
+)

@@ -1,0 +1,112 @@
+"""`snakemake --profile slurm` at the repository root, and what stops it before a job is submitted."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
+    status, output = demo.slurm(results="slurm").wait()
+    assert status == 0, output
+    demo.local("local")
+    assert demo.tables("slurm") == demo.tables("local")
+    jobs = [(state, comment) for _, state, comment in cluster.jobs()]
+    shards = demo.results("slurm").shards.with_suffix(".txt").read_text().split()
+    for stage in ("stitch", "resample", "segment", "merge", "postprocess", "measure"):
+        for shard in shards:
+            assert jobs.count(("COMPLETED", f"rule_{stage}_wildcards_{shard}")) == 1  # none lost, none twice
+    segment = cluster.ask("squeue", "-h", "--states=all", "-o", "%k|%P|%b").splitlines()
+    asked = {row.split("|", 1)[1] for row in segment if row.startswith("rule_segment")}
+    others = {row.split("|", 1)[1] for row in segment if not row.startswith("rule_segment")}
+    assert asked == {"gpu|gres:gpu:1"}
+    assert others == {"cpu|N/A"}
+
+
+def test_the_second_call_submits_nothing(cluster, demo):
+    before = len(cluster.jobs())
+    status, output = demo.slurm(results="slurm").wait()
+    assert status == 0, output
+    assert "Nothing to be done" in output
+    assert len(cluster.jobs()) == before
+
+
+def test_snakemake_keeps_one_metadata_file(cluster, demo):
+    folder = demo.folder / ".snakemake"
+    assert (folder / "metadata.db").stat().st_size > 0
+    assert not list(folder.glob("metadata/*"))
+
+
+def test_a_second_person_gets_one_clear_line_and_nothing_is_damaged(cluster, project, undisturbed):
+    first = project.slurm(results="small_two")
+    first.until(project.results("small_two").run.exists)
+    config = project.results("small_two").config
+    first.until(config.exists)
+    content = config.read_bytes()
+    jobs = cluster.jobs()
+    status, output = project.slurm("--forceall", results="small_two", config=["max_attempts=7"]).wait()
+    assert status == 1
+    lines = [line for line in output.splitlines() if line.startswith("dixonflow: ")]
+    assert len(lines) == 1
+    assert re.search(r"a run into \S+ goes on, started \S+ by \w+ on \S+ \(process \d+\)", lines[0])
+    assert config.read_bytes() == content
+    assert {number for number, *_ in jobs} <= {number for number, *_ in cluster.jobs()}
+    status, output = first.wait()
+    assert status == 0, output
+    assert project.tables("small_two") == undisturbed
+
+
+def refused(project, *options: str, config: Sequence[str] = ()) -> str:
+    status, output = project.slurm(*options, results="small_refused", config=config).wait()
+    assert status == 1
+    assert "submitted with SLURM jobid" not in output
+    return output
+
+
+def test_a_wrong_partition_is_named_before_a_job_is_submitted(cluster, project):
+    output = refused(project, "--default-resources", "slurm_partition=long")
+    assert "dixonflow: profiles/slurm/config.yaml: slurm_partition: there is no partition 'long' here" in output
+    assert "there are: cpu, gpu" in output
+
+
+def test_a_gpu_that_the_partition_does_not_have_is_named(cluster, project):
+    output = refused(project, "--set-resources", "segment:slurm_partition=gpu", "segment:gres=gpu:a100:1")
+    assert "gres: partition 'gpu' has no 'gpu:a100:1' for rule segment; it has: gpu" in output
+
+
+def test_a_missing_model_and_an_unreadable_raw_folder_are_named(cluster, project):
+    output = refused(project, config=["segment={model: nowhere}"])
+    assert "segment.model: there is no model 'nowhere'" in output
+    output = refused(project, config=["cohort={sources: [{layout: ukb, folder: nowhere}]}"])
+    assert "cohort.sources.0.folder: there is no folder nowhere" in output
+
+
+def test_the_profiles_do_not_set_the_same_key_twice():
+    slurm, default = (
+        yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text()) for name in ("slurm", "default")
+    )
+    assert not slurm.keys() & default.keys()  # the default profile would win in silence
+
+
+def test_every_entry_of_the_profiles_says_why():
+    for name in ("slurm", "default"):
+        lines = (ROOT / f"profiles/{name}/config.yaml").read_text().splitlines()
+        entries = [line for line in lines if re.match(r"[a-z]", line)]
+        bare = [line for line in entries if "#" not in line and not line.endswith(":") and line != "executor: slurm"]
+        assert not bare
+
+
+def test_a_bare_profile_name_is_found_at_the_root():
+    run = subprocess.run(
+        [sys.executable, "-c", "from snakemake.cli import get_profile_dir; print(get_profile_dir('slurm')[1])"],
+        cwd=ROOT,
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    assert (ROOT / run.stdout.strip()).resolve() == ROOT / "profiles/slurm/config.yaml"

@@ -1,0 +1,55 @@
+"""Many shards through the real Slurm: none lost, none run twice. The work is pretended, a second each."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cluster import CPU_SLOTS
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARDS = int(os.environ.get("DIXONFLOW_SHARDS", "200"))
+"""2,000 in the long run: DIXONFLOW_SHARDS=2000 python -m pytest -s tests/slurm/test_scale.py"""
+
+SNAKEFILE = """
+rule all:
+    input:
+        expand("done/{shard}", shard=range(config["shards"])),
+
+
+rule segment:
+    output:
+        "done/{shard}",
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "echo $SLURM_JOB_ID >> begun/{wildcards.shard}; sleep 1; echo $SLURM_JOB_ID > {output}"
+"""
+
+
+def test_no_shard_is_lost_and_none_runs_twice(cluster, tmp_path):
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    shutil.copy(ROOT / "slurm", tmp_path / "slurm", follow_symlinks=False)
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "begun").mkdir()
+    partition = ("--set-resources", "segment:slurm_partition=cpu")
+    command = ["snakemake", "--profile", "slurm", *partition, "--config", f"shards={SHARDS}"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    before = {number for number, *_ in cluster.jobs()}
+    started = time.monotonic()
+    run = subprocess.run(command, cwd=tmp_path, env=environment, text=True, check=False, capture_output=True)
+    wall = time.monotonic() - started
+    assert run.returncode == 0, run.stderr
+    begun = {path.name: path.read_text().split() for path in (tmp_path / "begun").iterdir()}
+    assert begun.keys() == {str(shard) for shard in range(SHARDS)}
+    assert all(len(jobs) == 1 for jobs in begun.values())
+    for shard, jobs in begun.items():
+        assert (tmp_path / "done" / shard).read_text().split() == jobs
+    assert len([number for number, *_ in cluster.jobs() if number not in before]) == SHARDS
+    work = SHARDS / CPU_SLOTS
+    print(
+        f"{SHARDS} shards in {wall:.0f} s, {work:.0f} s of work on {CPU_SLOTS} CPUs: {1 - work / wall:.1%} is not work"
+    )
