@@ -35,7 +35,7 @@ def run(tmp_path, model, make_shard_scan):
     """Segment a shard of scans in a results folder of its own; gives the records and the bytes of every label map."""
 
     def segment(folder: str, participants: list[str], damage=lambda path: None, **changes):
-        config = demo_config().model_copy(update=changes)
+        config = demo_config().model_copy(update={"merge": MergeConfig(strategy=MergeStrategy.PRIORITY)} | changes)
         results = Results(tmp_path / folder)
         entries = [make_shard_scan(ScanId(participant, "2")) for participant in participants]
         for entry in entries:
