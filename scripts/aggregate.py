@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Bring the rows of all shards together into the tables, and check that no scan was lost."""
 
+import logging
 import sys
+
+import pandas as pd
 
 from dixonflow.aggregate import aggregate, format_summary, read_scans
 from dixonflow.atomic import write_bytes
@@ -14,6 +17,9 @@ from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
 from dixonflow.model import load_model
 from dixonflow.plan import MODELS
+from dixonflow.tables.schema import TableError
+
+log = logging.getLogger(__name__)
 
 
 def main(config: ConfigOption = CONFIG) -> None:
@@ -22,7 +28,7 @@ def main(config: ConfigOption = CONFIG) -> None:
     try:
         settings = read_config(config)
         results = Results(settings.results)
-        before = read_scans(results) if results.scan_table.exists() else None
+        before = _earlier(results)
         summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"))
         sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
         scans = read_scans(results)
@@ -32,6 +38,17 @@ def main(config: ConfigOption = CONFIG) -> None:
     except DixonflowError as error:
         sys.exit(f"aggregate: {error}")
     write_bytes(results.summary, (format_summary(summary) + "\n").encode())
+
+
+def _earlier(results: Results) -> pd.DataFrame | None:
+    """Read the table of the run before. A damaged one is about to be replaced and must not keep the run from that."""
+    if not results.scan_table.exists():
+        return None
+    try:
+        return read_scans(results)
+    except TableError as error:
+        log.warning("what left the tables since the last run cannot be told: %s", error)
+        return None
 
 
 if __name__ == "__main__":

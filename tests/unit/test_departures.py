@@ -1,4 +1,6 @@
 import csv
+import runpy
+from pathlib import Path
 
 import pandas as pd
 
@@ -31,3 +33,15 @@ def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):
 def test_nothing_is_written_where_nothing_left(tmp_path):
     write_departures(Results(tmp_path), departures(scans(("1", "2", "ok")), scans(("1", "2", "failed"))))
     assert not Results(tmp_path).departures.exists()
+
+
+def test_a_damaged_earlier_table_does_not_keep_a_run_from_replacing_it(tmp_path, caplog):
+    script = Path(__file__).parents[2] / "scripts" / "aggregate.py"
+    earlier = runpy.run_path(str(script))["_earlier"]
+    results = Results(tmp_path)
+    assert earlier(results) is None
+    assert not caplog.text
+    results.scan_table.parent.mkdir()
+    results.scan_table.write_bytes(b"PAR1 half written by another program")
+    assert earlier(results) is None
+    assert "what left the tables" in caplog.text
