@@ -1,4 +1,4 @@
-"""Largest component, and surplus components, of 72 labels."""
+"""Surplus components, and the largest component of what is left, of 72 labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,24 +25,28 @@ def prepare(inputs: Path, small: bool) -> Path:
 
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """One pass over the label map for all labels."""
-    from dixonflow.components import ComponentLimit, drop_surplus, keep_largest
+    from dixonflow.component_rules import ComponentLimit, drop_surplus, drop_surplus_then_keep_largest
 
-    labels = np.load(prepared / "labels.npy")
-    always = ComponentLimit(minimum=labels.size, maximum=labels.size, drop_mm3=SURPLUS_VOXELS)
+    labels, every = np.load(prepared / "labels.npy"), range(1, LABELS + 1)
+    always = dict.fromkeys(every, ComponentLimit(minimum=labels.size, maximum=labels.size, drop_mm3=SURPLUS_VOXELS))
 
     def call() -> Arrays:
-        surplus, _ = drop_surplus(labels, dict.fromkeys(range(1, LABELS + 1), always), 1.0, spare_largest=False)
-        return {"largest": keep_largest(labels, range(1, LABELS + 1)), "surplus": surplus}
+        surplus, _ = drop_surplus(labels, always, 1.0, spare_largest=False)
+        return {
+            "surplus": surplus,
+            "largest": drop_surplus_then_keep_largest(labels, always, 1.0, every, spare_largest=False),
+        }
 
     return call
 
 
 def ours_largest(prepared: Path) -> Callable[[], Arrays]:
     """The largest components alone."""
-    from dixonflow.components import keep_largest
+    from dixonflow.component_rules import ComponentLimit, drop_surplus_then_keep_largest
 
-    labels = np.load(prepared / "labels.npy")
-    return lambda: {"largest": keep_largest(labels, range(1, LABELS + 1))}
+    labels, every = np.load(prepared / "labels.npy"), range(1, LABELS + 1)
+    never = dict.fromkeys(every, ComponentLimit(minimum=0, maximum=labels.size, drop_mm3=0.0))
+    return lambda: {"largest": drop_surplus_then_keep_largest(labels, never, 1.0, every, spare_largest=True)}
 
 
 def totalsegmentator(prepared: Path) -> Callable[[], Arrays]:
@@ -54,10 +58,9 @@ def totalsegmentator(prepared: Path) -> Callable[[], Arrays]:
 
     def call() -> Arrays:
         interval = [SURPLUS_VOXELS, 1e10]
-        return {
-            "largest": keep_largest_blob_multilabel(labels.copy(order="K"), table, names, quiet=True),
-            "surplus": remove_small_blobs_multilabel(labels.copy(order="K"), table, names, interval, quiet=True),
-        }
+        surplus = remove_small_blobs_multilabel(labels.copy(order="K"), table, names, interval, quiet=True)
+        largest = keep_largest_blob_multilabel(surplus.copy(order="K"), table, names, quiet=True)
+        return {"surplus": surplus, "largest": largest}
 
     return call
 

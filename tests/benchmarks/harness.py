@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -62,6 +62,10 @@ class Measured:
     peak_mb: float
 
 
+Run = Callable[[Path, Path, Setting], Measured]
+"""One run of one side: the prepared folder, a new folder for its output, the setting."""
+
+
 class Benchmark(Protocol):
     """What `measure` needs of a benchmark. Outputs are left in the folder `output`, which is new."""
 
@@ -83,8 +87,9 @@ class Benchmark(Protocol):
     def ours(self, prepared: Path, output: Path, setting: Setting) -> Measured:
         """Run us once."""
 
-    def theirs(self, prepared: Path, output: Path, setting: Setting) -> Measured:
-        """Run the peer once."""
+    @property
+    def theirs(self) -> Run | None:
+        """Runs the peer once; None where there is none."""
 
     def compare(self, prepared: Path, ours: Path, theirs: Path | None) -> Verdict:
         """Compare the outputs, or check ours alone."""
@@ -124,8 +129,12 @@ class FunctionBenchmark:
         """Time our function."""
         return self._run(setting.ours, self.ours_function, prepared, output, setting)
 
-    def theirs(self, prepared: Path, output: Path, setting: Setting) -> Measured:
-        """Time the peer's."""
+    @property
+    def theirs(self) -> Run | None:
+        """Times the peer's, if there is one."""
+        return self._theirs if self.peer else None
+
+    def _theirs(self, prepared: Path, output: Path, setting: Setting) -> Measured:
         return self._run(setting.peers, self.peer_function, prepared, output, setting)
 
     def compare(self, prepared: Path, ours: Path, theirs: Path | None) -> Verdict:
@@ -186,7 +195,7 @@ def measure(benchmark: Benchmark, inputs: Path, setting: Setting, versions: Mapp
             outputs: dict[str, Path] = {}
             with tempfile.TemporaryDirectory(dir=inputs, prefix="output-") as folder:
                 for side, run in (("ours", benchmark.ours), ("theirs", benchmark.theirs)):
-                    if side == "ours" or version is not None:
+                    if run and (side == "ours" or version is not None):
                         outputs[side] = Path(folder) / side
                         outputs[side].mkdir()
                         runs[side].append(run(prepared, outputs[side], setting))

@@ -20,7 +20,8 @@ class SegmentMemory:
     """One scan, one contrast."""
 
     name: str
-    peer: str | None = None
+    peer: None = None
+    theirs: None = None
     repeats: int = 1
 
     def prepare(self, inputs: Path, setting: Setting) -> Path:
@@ -56,10 +57,6 @@ class SegmentMemory:
         labels, _ = read_labels(results.contrast_labels(shard, scans[0].scan, Contrast.WATER))
         np.save(output / "labels.npy", labels)
         return measured
-
-    def theirs(self, prepared: Path, output: Path, setting: Setting) -> Measured:
-        """There is no peer."""
-        raise NotImplementedError(self.name)
 
     def compare(self, prepared: Path, ours: Path, theirs: Path | None) -> Verdict:
         """Check that there are labels."""

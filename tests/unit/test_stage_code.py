@@ -23,7 +23,7 @@ def test_a_stage_whose_code_changed_was_looked_at(stage):
 
 def test_the_code_of_a_stage_is_what_computes_its_results():
     merge = RECORDER["modules_of"](Stage.MERGE)
-    assert {"merge", "components", "model", "nifti", "stages.merge"} <= set(merge)
+    assert {"merge", "component_rules", "components", "model", "nifti", "stages.merge"} <= set(merge)
     assert not {"shard", "supervisor", "config", "segment.predictor", "measure"} & set(merge)
     assert "segment.sliding_window" in RECORDER["modules_of"](Stage.SEGMENT)
     assert "measures.fat" in RECORDER["modules_of"](Stage.MEASURE)

@@ -14,10 +14,15 @@ from dixonflow.phantom.structures import Structure
 from dixonflow.plan import MODELS
 from dixonflow.training.cases import Case, load_case
 from dixonflow.training.convolution import use_fast_convolutions
-from dixonflow.training.loss import SMOOTH, deeply_supervised, dice_and_cross_entropy
+from dixonflow.training.loss import SMOOTH, Target, deeply_supervised, dice_and_cross_entropy
 from dixonflow.training.plan import dataset_json
 from dixonflow.training.sampling import CasePool, place, predict_classes
 from dixonflow.training.scans import CLASS_OF_LABEL
+
+
+def target_of(classes: torch.Tensor) -> Target:
+    """Voxels of one class each."""
+    return Target(classes, torch.zeros_like(classes), torch.ones(classes.shape))
 
 
 def test_loss_equals_its_one_hot_definition() -> None:
@@ -28,19 +33,36 @@ def test_loss_equals_its_one_hot_definition() -> None:
     axes = (1, 2, 3)
     dice = (2 * (probability * one_hot).sum(axes) + SMOOTH) / (probability.sum(axes) + one_hot.sum(axes) + SMOOTH)
     expected = functional.cross_entropy(logits, target[None]) - dice[1:5].mean()
-    loss = dice_and_cross_entropy(logits, target)
+    loss = dice_and_cross_entropy(logits, target_of(target))
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
     (expected_gradient,) = torch.autograd.grad(expected, logits)
     assert torch.allclose(gradient, expected_gradient, atol=1e-6)
 
 
+def test_loss_of_divided_voxels_is_least_where_probabilities_are_the_shares() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randint(0, 4, (4, 5, 6), generator=generator)
+    second = torch.randint(0, 4, (4, 5, 6), generator=generator)
+    target = Target(first, second, 0.5 + 0.5 * torch.rand((4, 5, 6), generator=generator))
+    shares = torch.zeros(4, 4, 5, 6)
+    shares.scatter_add_(0, first[None], target.share[None])
+    shares.scatter_add_(0, second[None], 1 - target.share[None])
+    entropy = -torch.special.xlogy(shares, shares).sum(dim=0).mean()
+    best = dice_and_cross_entropy(shares.clamp(min=1e-9).log()[None], target)
+    assert best.item() == pytest.approx(entropy.item() - 1, abs=1e-4)
+    for power in (0.7, 1.5, 20.0):
+        blurred = (shares.clamp(min=1e-9) ** power).log()[None]
+        assert dice_and_cross_entropy(blurred, target) > best + 0.01
+
+
 def test_deep_supervision_weights_resolutions_by_halves() -> None:
     torch.manual_seed(0)
-    target = torch.randint(0, 3, (4, 4, 4))
+    target = target_of(torch.randint(0, 3, (4, 4, 4)))
     fine, coarse = torch.randn(1, 3, 4, 4, 4), torch.randn(1, 3, 2, 2, 2)
     expected = (
-        dice_and_cross_entropy(fine, target) + 0.5 * dice_and_cross_entropy(coarse, target[::2, ::2, ::2])
+        dice_and_cross_entropy(fine, target)
+        + 0.5 * dice_and_cross_entropy(coarse, target_of(target.first[::2, ::2, ::2]))
     ) / 1.5
     assert float(deeply_supervised([fine, coarse], target)) == pytest.approx(float(expected), abs=1e-6)
 
@@ -92,7 +114,8 @@ def test_pool_draws_patches_of_new_cases(tmp_path: Path) -> None:
     classes = np.zeros((30, 9, 12), np.uint8)
     classes[20:, 3:6, 4:8] = 5
     images = np.repeat(classes[None].astype(np.float16), 3, axis=0)
-    np.savez(tmp_path / "100000.npz", images=images, classes=classes)
+    share = np.full(classes.shape, 255, np.uint8)
+    np.savez(tmp_path / "100000.npz", images=images, classes=np.stack([classes, 0 * classes]), share=share)
     assert pool.refresh() == 1
     case: Case = load_case(tmp_path / "100000.npz")
     assert np.array_equal(case.slices[5], np.arange(20, 30))
@@ -100,8 +123,9 @@ def test_pool_draws_patches_of_new_cases(tmp_path: Path) -> None:
     for _ in range(20):
         image, target = pool.draw(rng, (8, 12, 10))
         assert image.shape == (1, 1, 8, 12, 10)
-        assert target.shape == (8, 12, 10)
-        inside = target == 5
+        assert {part.shape for part in target} == {(8, 12, 10)}
+        inside = target.first == 5
+        assert (target.share[inside] == 1).all()
         seen += int(inside.any())
         if inside.any():
             assert image[0, 0][inside].mean() > image[0, 0][~inside].mean() + 1

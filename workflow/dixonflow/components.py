@@ -1,13 +1,11 @@
 """Connected components of all labels of a label map at once.
 
-One pass labels every component of every structure; rules then work on the short table of components instead of on the
-volume. Voxels are connected only to voxels of the same label. Two neighbourhoods are in use, as in VIBESegmentator's
-published chain (TotalVibeSegmentator run_TotalVibeSegmentator_multi.py at 19101c62 calling TPTBox, whose defaults these
-are): components are counted and dropped with 26 neighbours, the largest component is chosen with 6.
+One pass labels every component of every structure; rules (`component_rules`) then work on the short table of components
+instead of on the volume. Voxels are connected only to voxels of the same label.
 """
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,17 +22,12 @@ Box = tuple[slice, slice, slice]
 """Index ranges (x, y, z), each with a start and a stop."""
 
 Connectivity = Literal[6, 26]
-COUNTING: Connectivity = 26
-LARGEST: Connectivity = 6
+"""Neighbours of a voxel: faces; faces, edges and corners."""
 
 VOXELS_AT_ONCE = 1 << 20
 """Neighbours are looked at for this many voxels at a time, which bounds the memory."""
 
 _DIAGONALS = [step for step in itertools.product((-1, 0, 1), repeat=3) if np.count_nonzero(step) > 1]
-
-SLACK_VOXELS = 0.1
-"""Slack of `at most this volume`: thresholds are voxel counts that were written as mm3, rounded. Less than a voxel
-changes no count."""
 
 
 @dataclass(frozen=True)
@@ -111,45 +104,6 @@ class Components:
         return int(np.ravel_multi_index(indices, self.shape, order="C").min())
 
 
-@dataclass(frozen=True)
-class ComponentLimit:
-    """How many components a structure may have, and which are dropped when it has more or fewer.
-
-    Attributes
-    ----------
-    minimum, maximum
-        Allowed number of components.
-    drop_mm3
-        Components of at most this volume are dropped when the number is outside these bounds.
-    """
-
-    minimum: int
-    maximum: int
-    drop_mm3: float
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """Components of one structure that were removed.
-
-    Attributes
-    ----------
-    label
-        The structure.
-    found
-        Components it had before.
-    components
-        How many were removed.
-    voxels
-        How many voxels they had.
-    """
-
-    label: int
-    found: int
-    components: int
-    voxels: int
-
-
 def bounding_box(labels: Labels) -> Box:
     """Smallest box around everything but background; empty, at the origin, where there is nothing."""
     box = [slice(0, size) for size in labels.shape]
@@ -163,26 +117,24 @@ def bounding_box(labels: Labels) -> Box:
     return box[0], box[1], box[2]
 
 
-def find_components(labels: Labels, connectivity: Connectivity = COUNTING) -> Components:
+def find_components(labels: Labels, connectivity: Connectivity) -> Components:
     """Find the components of every label in one pass.
 
     Parameters
     ----------
     labels
         Label map (x, y, z).
-    connectivity
-        6 (faces) or 26 (faces, edges and corners).
 
     Raises
     ------
     ValueError
         If `labels` is not a three-dimensional array of uint8 or uint16.
     """
-    return _find(labels, connectivity)[0]
+    return find_with_ids(labels, connectivity)[0]
 
 
-def _find(labels: Labels, connectivity: Connectivity) -> tuple[Components, NDArray[np.unsignedinteger]]:
-    """Find the components; also gives the id of each voxel's component, in memory order."""
+def find_with_ids(labels: Labels, connectivity: Connectivity) -> tuple[Components, NDArray[np.unsignedinteger]]:
+    """Like `find_components`; also gives the id of each voxel's component, in memory order."""
     if labels.ndim != 3 or labels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a label map is a 3D array of uint8 or uint16, not {labels.ndim}D {labels.dtype}")
     if not (labels.flags.c_contiguous or labels.flags.f_contiguous):
@@ -207,7 +159,7 @@ def _find(labels: Labels, connectivity: Connectivity) -> tuple[Components, NDArr
     return Components((x, y, z), order, label, voxels, component, start, length), flat
 
 
-def _touching(components: Components, ids: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
+def joined_by_edges(components: Components, ids: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
     """Join components (6 neighbours) to those with 26 neighbours.
 
     Of two components of one label that touch, at least one is not the largest of the label. So it is enough to look
@@ -259,110 +211,3 @@ def _touching(components: Components, ids: NDArray[np.unsignedinteger]) -> NDArr
 def _batches(positions: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     for start in range(0, len(positions), VOXELS_AT_ONCE):
         yield positions[start : start + VOXELS_AT_ONCE]
-
-
-def keep_largest(labels: Labels, single_piece: Collection[int]) -> Labels:
-    """Keep the largest component (6 neighbours) of each label in `single_piece`; other labels stay as they are.
-
-    Returns a new array. Of equal components the one with the smallest voxel index stays, see `Components.largest`.
-    """
-    components = find_components(labels, LARGEST)
-    keep = np.ones(len(components.label), bool)
-    _keep_largest(components, single_piece, keep)
-    return _without(labels, components, keep)
-
-
-def drop_surplus(
-    labels: Labels, limits: Mapping[int, ComponentLimit], voxel_mm3: float, *, spare_largest: bool
-) -> tuple[Labels, list[Dropped]]:
-    """Drop small components of the structures whose number of components (26 neighbours) is not allowed.
-
-    As published: all components of at most `drop_mm3` go, be there one too many or ten, and also where there are too
-    few.
-
-    Parameters
-    ----------
-    labels
-        Label map (x, y, z).
-    limits
-        Limit of each label.
-    voxel_mm3
-        Volume of a voxel.
-    spare_largest
-        Never drop a structure's largest component. The published rule does, which can delete a small structure
-        altogether.
-
-    Returns
-    -------
-    tuple
-        A new label map, and what was dropped, by label.
-
-    Raises
-    ------
-    ValueError
-        If `labels` is not a three-dimensional array of uint8 or uint16, or holds a label without a limit.
-    """
-    components = find_components(labels, COUNTING)
-    keep, dropped = _surplus(components, limits, voxel_mm3, spare_largest=spare_largest)
-    return _without(labels, components, keep), dropped
-
-
-def drop_surplus_then_keep_largest(
-    labels: Labels,
-    limits: Mapping[int, ComponentLimit],
-    voxel_mm3: float,
-    single_piece: Collection[int],
-    *,
-    spare_largest: bool,
-) -> Labels:
-    """Do `drop_surplus`, then keep the largest component (6 neighbours) of each label in `single_piece`.
-
-    One pass over the volume finds the components of both neighbourhoods. Of equal components the one with the smallest
-    voxel index stays, see `Components.largest`. Returns a new label map; raises as `drop_surplus` does.
-    """
-    pieces, ids = _find(labels, LARGEST)
-    joined = _touching(pieces, ids)
-    keep = _surplus(pieces.joined(joined), limits, voxel_mm3, spare_largest=spare_largest)[0][joined]
-    _keep_largest(pieces, single_piece, keep)
-    return _without(labels, pieces, keep)
-
-
-def _surplus(
-    components: Components, limits: Mapping[int, ComponentLimit], voxel_mm3: float, *, spare_largest: bool
-) -> tuple[NDArray[np.bool_], list[Dropped]]:
-    """Which components stay, shape (components + 1,), and what is dropped."""
-    present = np.unique(components.label[1:]).tolist()
-    if not set(present) <= set(limits):
-        raise ValueError(f"the label map holds labels that have no limit: {sorted(set(present) - set(limits))}")
-    keep = np.ones(len(components.label), bool)
-    dropped = []
-    for label in present:
-        limit, ids = limits[label], components.of(label)
-        if limit.minimum <= len(ids) <= limit.maximum:
-            continue
-        small = components.voxels[ids] <= limit.drop_mm3 / voxel_mm3 + SLACK_VOXELS
-        if spare_largest and small.all():
-            small &= ids != components.largest(ids)
-        gone = ids[small]
-        if len(gone):
-            keep[gone] = False
-            dropped.append(Dropped(label, len(ids), len(gone), int(components.voxels[gone].sum())))
-    return keep, dropped
-
-
-def _keep_largest(components: Components, single_piece: Collection[int], keep: NDArray[np.bool_]) -> None:
-    """Of the components that are marked in `keep`, unmark all but the largest of each single piece."""
-    for label in single_piece:
-        candidates = components.of(label)
-        candidates = candidates[keep[candidates]]
-        if len(candidates):
-            keep[candidates] = False
-            keep[components.largest(candidates)] = True
-
-
-def _without(labels: Labels, components: Components, keep: NDArray[np.bool_]) -> Labels:
-    result = labels.copy(order=components.order)
-    if not keep.all():
-        # ravel gives a view: the copy is contiguous in this order
-        result.ravel(order=components.order)[components.positions(~keep)] = 0
-    return result

@@ -14,7 +14,8 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.components import ComponentLimit, Labels, drop_surplus_then_keep_largest
+from dixonflow.component_rules import ComponentLimit, drop_surplus_then_keep_largest
+from dixonflow.components import Labels
 from dixonflow.model import Model
 from dixonflow.vocabulary import Contrast, MergeStrategy
 

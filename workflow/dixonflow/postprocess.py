@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dixonflow.components import ComponentLimit, Labels, drop_surplus
+from dixonflow.component_rules import ComponentLimit, drop_surplus
+from dixonflow.components import Labels
 from dixonflow.model import Model
 
 

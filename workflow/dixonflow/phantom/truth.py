@@ -1,11 +1,14 @@
 """What a perfect measurement of a phantom scan would give."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from dixonflow.phantom.acquisition import Protocol, axis_weights, station_affine
+from dixonflow.phantom.acquisition import Floats, Protocol, axis_weights, station_affine
 from dixonflow.phantom.anatomy import Anatomy
 from dixonflow.phantom.participant import Participant
 from dixonflow.phantom.structures import Structure
@@ -49,6 +52,23 @@ def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) 
     return pd.DataFrame(rows, columns=["id", "name", "volume_in_fov_ml", "fat_fraction"])
 
 
+@dataclass(frozen=True)
+class LabelShares:
+    """The two labels with the largest shares of each voxel, uint8; ties go to the lower id, with background last.
+
+    Attributes
+    ----------
+    first, second
+        Their ids.
+    share
+        Of `first` in what the two take of the voxel, float32, 0.5 to 1.
+    """
+
+    first: NDArray[np.uint8]
+    second: NDArray[np.uint8]
+    share: Floats
+
+
 def truth_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Label with the largest share of each voxel of another axis-aligned RAS+ grid; ties go to the lower id.
 
@@ -64,12 +84,51 @@ def truth_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray
     numpy.ndarray
         uint8 labels of the given shape.
     """
-    matrices = axis_weights(anatomy.labels.shape, anatomy.affine, shape, affine)
     best = np.zeros(shape, np.float32)
-    covered = np.zeros(shape, np.float32)
+    background = np.ones(shape, np.float32)
     result = np.zeros(shape, np.uint8)
+    for label, out, share in _shares(anatomy, shape, affine):
+        background[out] -= share
+        better = share > best[out] + _TIE
+        best[out][better] = share[better]
+        result[out][better] = label
+    result[background > best + _TIE] = 0
+    return result
+
+
+def shares_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> LabelShares:
+    """Like `truth_on_grid`, with the runner-up and how the two divide the voxel."""
+    shares = np.zeros((2, *shape), np.float32)
+    labels = np.zeros((2, *shape), np.uint8)
+    background = np.ones(shape, np.float32)
+
+    def enter(label: int, out: tuple[slice, ...], share: Floats) -> None:
+        (best, next_best), (first, second) = shares[:, *out], labels[:, *out]
+        better = share > best + _TIE
+        for old, new in ((next_best, best), (second, first)):
+            old[better] = new[better]
+        best[better], first[better] = share[better], label
+        between = ~better & (share > next_best + _TIE)
+        next_best[between], second[between] = share[between], label
+
+    for label, out, share in _shares(anatomy, shape, affine):
+        background[out] -= share
+        enter(label, out, share)
+    enter(0, (slice(None),) * 3, background)
+    return LabelShares(labels[0], labels[1], shares[0] / shares.sum(axis=0))
+
+
+_TIE = 1e-6
+"""Shares that differ by less are equal."""
+
+
+def _shares(
+    anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray[np.float64]
+) -> Iterator[tuple[int, tuple[slice, ...], Floats]]:
+    """Share of every structure in the voxels of a window of another grid, outside which it has none; ids ascending."""
+    matrices = axis_weights(anatomy.labels.shape, anatomy.affine, shape, affine)
     windows = find_objects(anatomy.labels)
-    for label in Structure:
+    for label in sorted(Structure):
         window = windows[label - 1] if label <= len(windows) else None
         if window is None:
             continue
@@ -80,11 +139,4 @@ def truth_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray
         out = tuple(slice(t[0], t[-1] + 1) for t in target)
         mx, my, mz = (m[o] for m, o in zip(cut, out, strict=True))
         share = np.matmul((anatomy.labels[window] == label).astype(np.float32), mz.T)
-        share = np.matmul(my, share)
-        share = np.tensordot(mx, share, axes=(1, 0))
-        covered[out] += share
-        better = share > best[out] + 1e-6
-        best[out][better] = share[better]
-        result[out][better] = label
-    result[1 - covered > best + 1e-6] = 0
-    return result
+        yield int(label), out, np.tensordot(mx, np.matmul(my, share), axes=(1, 0))

@@ -13,7 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
 from dixonflow.atomic import atomic_path
-from dixonflow.phantom.truth import truth_on_grid
+from dixonflow.phantom.truth import shares_on_grid
 from dixonflow.training.plan import CONFIGURATION, Workspace
 from dixonflow.training.scans import CLASS_OF_LABEL, CONTRASTS, simulate_scan
 from dixonflow.vocabulary import Layout
@@ -31,13 +31,16 @@ class Case:
     images
         float16 (contrast, z, y, x), normalised, contrasts in the order of `CONTRASTS`.
     classes
-        uint8 (z, y, x).
+        uint8 (2, z, y, x), the two classes with the largest shares of each voxel.
+    share
+        uint8 (z, y, x), of the first class in what the two take of the voxel, in 255ths.
     slices
-        For every class the z indices where it occurs.
+        For every class the z indices where it takes the largest share of a voxel.
     """
 
     images: NDArray[np.float16]
     classes: NDArray[np.uint8]
+    share: NDArray[np.uint8]
     slices: dict[int, NDArray[np.intp]]
 
 
@@ -74,19 +77,21 @@ def make_case(workspace: Workspace, folder: Path, seed: int) -> Path:
     affine = np.diag([*step, 1.0])
     affine[:3, 3] = low + step / 2
     x, y, z = (int(n) for n in shape_zyx[::-1])
-    classes = CLASS_OF_LABEL[truth_on_grid(scan.anatomy, (x, y, z), affine)].transpose(2, 1, 0)
+    shares = shares_on_grid(scan.anatomy, (x, y, z), affine)
+    classes = [CLASS_OF_LABEL[labels].transpose(2, 1, 0) for labels in (shares.first, shares.second)]
+    share = np.rint(255 * shares.share).astype(np.uint8).transpose(2, 1, 0)
     with atomic_path(path) as temporary:
-        np.savez(temporary, images=np.stack(images), classes=np.ascontiguousarray(classes))
+        np.savez(temporary, images=np.stack(images), classes=np.stack(classes), share=np.ascontiguousarray(share))
     return path
 
 
 def load_case(path: Path) -> Case:
     """Read a case made by `make_case`."""
     with np.load(path) as file:
-        images, classes = file["images"], file["classes"]
-    present = [np.unique(plane) for plane in classes]
+        images, classes, share = file["images"], file["classes"], file["share"]
+    present = [np.unique(plane) for plane in classes[0]]
     slices: dict[int, list[int]] = {}
     for index, found in enumerate(present):
         for c in found[found > 0].tolist():
             slices.setdefault(c, []).append(index)
-    return Case(images, classes, {c: np.array(s) for c, s in slices.items()})
+    return Case(images, classes, share, {c: np.array(s) for c, s in slices.items()})

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dixonflow.training.cases import Case, load_case
+from dixonflow.training.loss import Target
 
 BALANCED_SHARE = 0.75
 """Share of patches centred on a slice of a randomly chosen structure; the rest lie anywhere along the body."""
@@ -28,25 +29,28 @@ class CasePool:
                 self.cases[path.name] = load_case(path)
         return len(self.cases)
 
-    def draw(self, rng: np.random.Generator, patch_zyx: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        """One patch, float32 (1, 1, z, y, x), and its classes, int64 (z, y, x)."""
+    def draw(self, rng: np.random.Generator, patch_zyx: tuple[int, int, int]) -> tuple[Tensor, Target]:
+        """One patch, float32 (1, 1, z, y, x), and what it should become."""
         names = list(self.cases)
         case = self.cases[names[rng.integers(len(names))]]
         contrast = rng.integers(len(case.images))
-        depth = case.classes.shape[0]
+        depth = case.share.shape[0]
         if rng.random() < BALANCED_SHARE:
             choices = list(case.slices)
             centre = int(rng.choice(case.slices[choices[rng.integers(len(choices))]])) + int(rng.integers(-8, 9))
         else:
             centre = int(rng.integers(depth))
         start = int(np.clip(centre - patch_zyx[0] // 2, 0, max(depth - patch_zyx[0], 0)))
-        image, classes = case.images[contrast][start : start + patch_zyx[0]], case.classes[start : start + patch_zyx[0]]
+        end = start + patch_zyx[0]
+        image = case.images[contrast][start:end]
         offsets = [
             int(rng.integers(min(0, p - n), max(0, p - n) + 1)) for p, n in zip(patch_zyx, image.shape, strict=True)
         ]
-        image, classes = place(image.astype(np.float32), patch_zyx, offsets), place(classes, patch_zyx, offsets)
-        image = _change_intensity(rng, image)
-        return torch.from_numpy(image)[None, None], torch.from_numpy(classes.astype(np.int64))
+        image = _change_intensity(rng, place(image.astype(np.float32), patch_zyx, offsets))
+        first, second, share = (
+            torch.from_numpy(place(volume[start:end], patch_zyx, offsets)) for volume in (*case.classes, case.share)
+        )
+        return torch.from_numpy(image)[None, None], Target(first.long(), second.long(), share / 255)
 
 
 def place(volume: NDArray[Any], shape: tuple[int, ...], offsets: list[int]) -> NDArray[Any]:

@@ -16,7 +16,8 @@ from dixonflow.vocabulary import Contrast, Layout
 
 CONTRASTS = (Contrast.WATER, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE)
 """What the network is trained on: VIBESegmentator's inputs."""
-FINE_SPACING_MM = 2.5
+FINE_SPACING_MM = DemoOptions.fine_spacing_mm
+"""As the demo cohort: thin structures are drawn a little differently on other grids."""
 
 CLASS_OF_LABEL = np.zeros(256, np.uint8)
 CLASS_OF_LABEL[[int(s) for s in Structure]] = np.arange(1, len(Structure) + 1)

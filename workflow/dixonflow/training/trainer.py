@@ -198,8 +198,9 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
         dice, error = np.full((2, len(held_out.cases), len(structures)), np.nan)
         for row, case in enumerate(held_out.cases.values()):
             predicted = predict_classes(self.average, case.images[row % len(case.images)], PATCH_ZYX)
-            both = np.bincount(predicted[predicted == case.classes], minlength=len(structures) + 1)[1:]
-            found, true = (np.bincount(v.ravel(), minlength=len(structures) + 1)[1:] for v in (predicted, case.classes))
+            labels = case.classes[0]
+            both = np.bincount(predicted[predicted == labels], minlength=len(structures) + 1)[1:]
+            found, true = (np.bincount(v.ravel(), minlength=len(structures) + 1)[1:] for v in (predicted, labels))
             with np.errstate(invalid="ignore", divide="ignore"):
                 dice[row] = 2 * both / (found + true)
                 error[row] = found / true - 1
