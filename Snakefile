@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -24,9 +25,11 @@ configfile: "config.yaml"
 try:
     PLAN = Plan.from_config(config)
     LOCK = RunLock(PLAN.results)
-    if workflow.is_main_process and PLAN.config.verify:
-        LOCK.take()
-        ask_for_lost_files(PLAN)
+    if workflow.is_main_process:
+        PLAN.look_again_where_unknown(Path(".snakemake"))
+        if PLAN.config.verify:
+            LOCK.take()
+            ask_for_lost_files(PLAN)
 except DixonflowError as error:
     raise WorkflowError(str(error)) from None
 

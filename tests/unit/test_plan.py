@@ -1,6 +1,7 @@
 """The plan of a run: configuration in force, calls for another look, lost files."""
 
 import json
+import shutil
 
 import pytest
 
@@ -29,6 +30,23 @@ def test_the_configuration_in_force_is_written_once(plan):
     plan.write()
     assert path.stat().st_mtime_ns == date
     assert json.loads(path.read_text())["verify"] is False  # a switch of one run, not of its jobs
+
+
+def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_path):
+    records, mark = tmp_path / ".snakemake", plan.results.look_again
+
+    def looked_again():
+        before = mark.stat().st_mtime_ns if mark.exists() else None
+        plan.look_again_where_unknown(records)
+        return mark.stat().st_mtime_ns != before
+
+    assert looked_again()
+    assert not looked_again()
+    shutil.rmtree(records)
+    assert looked_again()
+    mark.unlink()
+    assert looked_again()
+    assert not looked_again()
 
 
 def test_another_look_is_asked_for_and_counted(plan):

@@ -139,6 +139,11 @@ def test_a_changed_setting_redoes_what_it_touches_in_one_run(project, kept):
     assert (project.folder / results.labels(scan, "demo")).read_bytes() != labels
     assert not kept or stitched.stat().st_mtime_ns == date
     assert "Nothing to be done" in run("first")
+    if kept:  # without Snakemake's records a change must not pass unseen
+        shutil.rmtree(project.folder / ".snakemake")
+        assert re.search(r"ok +1\n", run("priority"))
+        assert (project.folder / results.labels(scan, "demo")).read_bytes() == labels
+        assert "Nothing to be done" in run("priority")
 
 
 def test_a_stage_runs_by_hand_on_one_scan(project):

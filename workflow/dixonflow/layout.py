@@ -28,6 +28,11 @@ class Results:
         return self.root / "run.json"
 
     @property
+    def look_again(self) -> Path:
+        """Input of the first jobs: they run again where it is newer than what they wrote."""
+        return self.root / "cohort" / "look_again"
+
+    @property
     def scans(self) -> Path:
         """The list of all scans that were found, as a table."""
         return self.root / "cohort" / "scans.parquet"

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dixonflow.atomic import write_json
+from dixonflow.atomic import write_bytes, write_json
 from dixonflow.cohort.shards import read_shard
 from dixonflow.config import Config, check_folders, parse_config
 from dixonflow.keys import stage_key
@@ -48,6 +48,18 @@ class Plan:
         content = json.loads(self.config.model_copy(update={"verify": False}).model_dump_json())
         if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != content:
             write_json(path, content)
+
+    def look_again_where_unknown(self, snakemake_folder: Path) -> None:
+        """Have every shard looked at again if Snakemake has no records of these results.
+
+        It tells by its records what changed. Where they are gone (`.snakemake` removed, results moved), it would take
+        results for new that were made from other raw data or settings.
+        """
+        place = hashlib.sha256(str(self.results.root.resolve()).encode()).hexdigest()[:16]
+        known = snakemake_folder / "dixonflow" / place
+        if not (known.exists() and self.results.look_again.exists()):
+            write_bytes(self.results.look_again, b"")
+            write_bytes(known, b"")
 
     def settings(self, stage: str) -> str:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""

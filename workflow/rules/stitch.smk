@@ -2,6 +2,7 @@
 rule stitch:
     input:
         f"{RESULTS}/cohort/shards/{{shard}}.json",
+        str(PLAN.results.look_again),
     output:
         f"{RESULTS}/stitch/{{shard}}.parquet",
     log:
