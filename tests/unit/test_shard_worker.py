@@ -1,0 +1,136 @@
+"""The worker of a shard dies, hangs or is killed: the scan at fault pays for it alone."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import psutil
+import pytest
+from counting_shard import statuses
+
+from dixonflow.shard import MAX_INTERRUPTIONS
+from dixonflow.supervisor import Limits
+from dixonflow.vocabulary import Reason, Status
+
+
+def die():
+    os._exit(7)
+
+
+def kill_oneself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def take_memory():
+    taken = []
+    while True:
+        taken.append(np.ones(2**22))  # 32 MB
+        time.sleep(0.02)
+
+
+def sleep():
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "reason"),
+    [
+        (die, None, Reason.WORKER_DIED),
+        (kill_oneself, None, Reason.WORKER_DIED),
+        (take_memory, Limits(memory_mb=1500), Reason.OUT_OF_MEMORY),
+        (sleep, Limits(seconds=1), Reason.TIMEOUT),
+    ],
+)
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_worker_that_dies_costs_the_scan_at_fault_alone(shard, what, limits, reason, overlap):
+    shard.errors["001"] = what
+    steps = {"prepare": lambda scan: scan} if overlap else {}
+    records = shard.run(limits=limits, **steps)
+    assert statuses(records) == [Status.OK, Status.FAILED, Status.OK]
+    assert records[1].outcome.reason is reason
+    assert records[1].outcome.attempt == 1
+    assert records[1].outcome.message
+    assert set(shard.worked) == {"000", "001", "002"}
+    assert not shard.records.begun()
+    shard.errors = {}
+    assert statuses(shard.run(**steps)) == [Status.OK] * 3
+    assert shard.worked == ["001"]
+
+
+def test_a_job_that_is_killed_costs_no_attempt_until_it_happens_too_often(shard):
+    scan = shard.scans[1].scan
+    shard.records.begin(scan, shard.key, 3)
+    records = shard.run()
+    assert statuses(records) == [Status.OK] * 3
+    assert records[1].outcome.attempt == 1
+    shard.key = "other"
+    shard.records.begin(scan, shard.key, MAX_INTERRUPTIONS)
+    records = shard.run()
+    assert statuses(records) == [Status.OK, Status.FAILED, Status.OK]
+    assert records[1].outcome.reason is Reason.WORKER_DIED
+    assert "001" not in shard.worked
+    assert statuses(shard.run()) == [Status.OK, Status.FAILED, Status.OK]
+    assert shard.worked == []
+
+
+def test_what_a_killed_worker_left_half_written_is_removed(shard):
+    leftover = shard.folder / f".0a1b2c.{shard.scans[1].scan.name}"
+
+    def die_while_writing():
+        leftover.write_text("half")
+        os._exit(1)
+
+    shard.errors["001"] = die_while_writing
+    shard.run()
+    assert leftover.exists()
+    shard.errors = {}
+    shard.run()
+    assert not leftover.exists()
+    assert shard.output(shard.scans[1].scan).exists()
+
+
+def test_the_network_is_loaded_once_and_only_where_there_is_work(shard):
+    loads = shard.folder / "loads.txt"
+
+    def start():
+        with loads.open("a") as file:
+            file.write("x")
+
+    shard.run(start=start)
+    assert loads.read_text() == "x"
+    shard.run(start=start)
+    assert loads.read_text() == "x"
+
+
+def test_a_worker_that_cannot_start_is_an_error(shard):
+    with pytest.raises(RuntimeError, match="ended before it began"):
+        shard.run(start=die)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        shard.run(start=lambda: 1 / 0)
+    assert statuses(shard.run()) == [Status.OK] * 3
+
+
+def test_the_worker_ends_with_the_job_that_watches_it(shard):
+    pid_file = shard.folder / "pid"
+
+    def report_and_sleep():
+        pid_file.write_text(str(os.getpid()))
+        time.sleep(60)
+
+    shard.errors["000"] = report_and_sleep
+    job = multiprocessing.get_context("fork").Process(target=shard.run)
+    job.start()
+    while not (pid_file.exists() and pid_file.read_text()):
+        time.sleep(0.05)
+    os.kill(job.pid, signal.SIGKILL)
+    job.join()
+    worker = int(pid_file.read_text())
+    for _ in range(200):
+        if not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the worker goes on without the job")
+    assert shard.records.begun() == {shard.scans[0].scan: ("key", 1)}
