@@ -25,13 +25,14 @@ def prepare(inputs: Path, small: bool) -> Path:
 
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """One pass over the label map for all labels."""
-    from dixonflow.component_rules import ComponentLimit, drop_surplus, drop_surplus_then_keep_largest
+    from dixonflow.component_rules import COUNTING, ComponentLimit, drop_surplus, drop_surplus_then_keep_largest
+    from dixonflow.components import find_components
 
     labels, every = np.load(prepared / "labels.npy"), range(1, LABELS + 1)
     always = dict.fromkeys(every, ComponentLimit(minimum=labels.size, maximum=labels.size, drop_mm3=SURPLUS_VOXELS))
 
     def call() -> Arrays:
-        surplus, _ = drop_surplus(labels, always, 1.0, spare_largest=False)
+        surplus, _ = drop_surplus(labels, find_components(labels, COUNTING), always, 1.0, spare_largest=False)
         return {
             "surplus": surplus,
             "largest": drop_surplus_then_keep_largest(labels, always, 1.0, every, spare_largest=False),

@@ -80,7 +80,8 @@ class SegmentBenchmark:
 
     def compare(self, prepared: Path, ours: Path, theirs: Path | None) -> Verdict:
         """Every label map; at most one voxel in `ONE_IN` may differ, over all."""
-        from dixonflow.model import label_lookup, load_model
+        from dixonflow.label_lookup import label_lookup
+        from dixonflow.model import load_model
         from dixonflow.nifti import read_labels
         from dixonflow.plan import MODELS
 

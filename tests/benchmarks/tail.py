@@ -51,10 +51,11 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
     contrasts = {Contrast(name): image for name, image in images.items()}
     report = json.loads((scan / "stitched.json").read_text(encoding="utf-8"))
     boxes = [StationBox.from_record(station) for station in report["stations"]]
-    voxel_mm3 = float(np.prod(np.diag(affine)[:3]))
+    spacing_mm = np.diag(affine)[:3].tolist()
+    voxel_mm3 = float(np.prod(spacing_mm))
 
     def call() -> Arrays:
-        final = postprocess(merge(maps, model, voxel_mm3), model, voxel_mm3).labels
+        final = postprocess(merge(maps, model, voxel_mm3), model, spacing_mm).labels
         measured = measure(final, contrasts, affine, boxes, model)
         with tempfile.TemporaryDirectory() as folder:
             write_nifti(Path(folder) / "labels.nii.gz", final, affine)

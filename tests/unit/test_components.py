@@ -19,6 +19,10 @@ def line(*runs: tuple[int, int]) -> np.ndarray:
     return np.repeat([label for label, _ in runs], [length for _, length in runs]).astype(np.uint8)[:, None, None]
 
 
+def surplus_dropped(volume, limits, voxel_mm3, *, spare_largest):
+    return drop_surplus(volume, find_components(volume, 26), limits, voxel_mm3, spare_largest=spare_largest)
+
+
 @settings(max_examples=60, deadline=None)
 @given(VOLUMES, st.sampled_from([6, 26]), st.sampled_from("CF"))
 def test_components_are_those_of_scipy(volume, connectivity, order):
@@ -77,7 +81,7 @@ def test_bounding_box_is_that_of_scipy(volume, order):
 
 def test_labels_without_a_limit_are_refused():
     with pytest.raises(ValueError, match=r"no limit: \[5, 9\]"):
-        drop_surplus(line((4, 1), (5, 2), (9, 1)), {4: ComponentLimit(1, 1, 1.0)}, 1.0, spare_largest=True)
+        surplus_dropped(line((4, 1), (5, 2), (9, 1)), {4: ComponentLimit(1, 1, 1.0)}, 1.0, spare_largest=True)
 
 
 def test_components_touching_by_an_edge_are_one_for_counting_and_two_for_the_largest():
@@ -97,19 +101,19 @@ def test_neighbouring_labels_are_not_connected():
 def test_surplus_is_dropped_at_the_threshold_and_not_above():
     volume = line((1, 5), (0, 1), (1, 2), (0, 1), (1, 3))
     limits = {1: ComponentLimit(1, 1, 4.0)}
-    result, dropped = drop_surplus(volume, limits, 2.0, spare_largest=True)
+    result, dropped = surplus_dropped(volume, limits, 2.0, spare_largest=True)
     assert np.array_equal(result, line((1, 5), (0, 4), (1, 3)))
     assert dropped == [Dropped(1, found=3, components=1, voxels=2)]
-    result, _ = drop_surplus(volume, {1: ComponentLimit(1, 1, 3.9999)}, 2.0, spare_largest=True)
+    result, _ = surplus_dropped(volume, {1: ComponentLimit(1, 1, 3.9999)}, 2.0, spare_largest=True)
     assert np.array_equal(result, line((1, 5), (0, 4), (1, 3))), "a threshold rounded to 0.0001 mm3 counts the same"
-    result, dropped = drop_surplus(volume, {1: ComponentLimit(1, 1, 3.0)}, 2.0, spare_largest=True)
+    result, dropped = surplus_dropped(volume, {1: ComponentLimit(1, 1, 3.0)}, 2.0, spare_largest=True)
     assert np.array_equal(result, volume)
     assert dropped == []
 
 
 def test_allowed_counts_are_left_alone():
     volume = line((1, 5), (0, 1), (1, 2))
-    result, dropped = drop_surplus(volume, {1: ComponentLimit(1, 2, 1e9)}, 1.0, spare_largest=False)
+    result, dropped = surplus_dropped(volume, {1: ComponentLimit(1, 2, 1e9)}, 1.0, spare_largest=False)
     assert np.array_equal(result, volume)
     assert dropped == []
     assert result is not volume
@@ -118,10 +122,10 @@ def test_allowed_counts_are_left_alone():
 def test_too_few_components_are_dropped_as_published_or_spared():
     volume = line((4, 3), (0, 2), (5, 2))
     limits = {4: ComponentLimit(2, 2, 10.0), 5: ComponentLimit(1, 1, 10.0)}
-    published, dropped = drop_surplus(volume, limits, 1.0, spare_largest=False)
+    published, dropped = surplus_dropped(volume, limits, 1.0, spare_largest=False)
     assert not (published == 4).any()
     assert dropped == [Dropped(4, found=1, components=1, voxels=3)]
-    spared, dropped = drop_surplus(volume, limits, 1.0, spare_largest=True)
+    spared, dropped = surplus_dropped(volume, limits, 1.0, spare_largest=True)
     assert np.array_equal(spared, volume)
     assert dropped == []
 
@@ -129,8 +133,8 @@ def test_too_few_components_are_dropped_as_published_or_spared():
 def test_the_published_rule_deletes_every_component_under_the_threshold():
     volume = line((1, 2), (0, 1), (1, 4))
     limits = {1: ComponentLimit(1, 1, 4.0)}
-    assert not drop_surplus(volume, limits, 1.0, spare_largest=False)[0].any()
-    assert np.array_equal(drop_surplus(volume, limits, 1.0, spare_largest=True)[0], line((0, 3), (1, 4)))
+    assert not surplus_dropped(volume, limits, 1.0, spare_largest=False)[0].any()
+    assert np.array_equal(surplus_dropped(volume, limits, 1.0, spare_largest=True)[0], line((0, 3), (1, 4)))
 
 
 def test_uint16_labels_above_255():

@@ -66,12 +66,19 @@ def test_strategies_that_merge_the_same_maps_differ_from_merge_on(model):
 
 def test_model_settings_touch_their_stage(model):
     config = demo_config()
-    liver = model.labels[5].model_copy(update={"drop_mm3": 1.0})
+    liver, cutoff, accuracy = (
+        model.labels[5].model_copy(update=update)
+        for update in ({"drop_mm3": 1.0}, {"lower_cutoff_ml": 1.0}, {"published_dice": 0.5})
+    )
     for update, stage in [
         ({"tile_step": 0.8}, Stage.SEGMENT),
         ({"orientation": "LPS"}, Stage.SEGMENT),
+        ({"mirroring": True}, Stage.SEGMENT),
+        ({"pad_voxels": 5}, Stage.SEGMENT),
         ({"keep_largest": False}, Stage.MERGE),
         ({"labels": model.labels | {5: liver}}, Stage.MERGE),
+        ({"labels": model.labels | {5: cutoff}}, Stage.MEASURE),
+        ({"labels": model.labels | {5: accuracy}}, None),
         ({"composites": {}}, Stage.MEASURE),
         ({"title": "another title"}, None),
     ]:

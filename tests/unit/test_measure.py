@@ -13,12 +13,12 @@ from dixonflow.measure import MEASUREMENT_COLUMNS, QUALITY_COLUMNS, measure
 from dixonflow.measures.checks import CHECKS
 from dixonflow.measures.definitions import MEASURES, MissingReason
 from dixonflow.measures.field_of_view import StationBox
-from dixonflow.measures.structures import cut_by_design, lower_cutoffs_ml
+from dixonflow.measures.structures import cut_by_design
 from dixonflow.vocabulary import Contrast, Grade
 
 LABELS = {
     1: rule("spleen", "organ"),
-    2: rule("kidney_right", "organ"),
+    2: rule("kidney_right", "organ", lower_cutoff_ml=50),
     3: rule("kidney_left", "organ"),
     5: rule("liver", "organ"),
     65: rule("subcutaneous_fat", "rest"),
@@ -80,7 +80,7 @@ def row(rows: pd.DataFrame, structure: str, name: str) -> pd.Series:
 @pytest.fixture(scope="module")
 def measured():
     labels, contrasts = body()
-    return measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, overlap_residual=0.1)
+    return measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, overlap_residual=0.1, wrong_side_ml=0.5)
 
 
 def test_every_structure_has_every_measure_once(measured):
@@ -315,8 +315,7 @@ def test_wrong_inputs_are_refused():
         measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL)
 
 
-def test_the_data_files_are_read():
-    assert lower_cutoffs_ml()["liver"] == 100
+def test_the_data_file_is_read():
     assert {"subcutaneous_fat", "muscle", "humerus_left"} <= cut_by_design()
     assert "liver" not in cut_by_design()
 

@@ -15,7 +15,6 @@ from dixonflow.components import (
     Components,
     Connectivity,
     Labels,
-    find_components,
     find_with_ids,
     joined_by_edges,
 )
@@ -68,7 +67,12 @@ class Dropped:
 
 
 def drop_surplus(
-    labels: Labels, limits: Mapping[int, ComponentLimit], voxel_mm3: float, *, spare_largest: bool
+    labels: Labels,
+    components: Components,
+    limits: Mapping[int, ComponentLimit],
+    voxel_mm3: float,
+    *,
+    spare_largest: bool,
 ) -> tuple[Labels, list[Dropped]]:
     """Drop small components of the structures whose number of components (26 neighbours) is not allowed.
 
@@ -79,6 +83,8 @@ def drop_surplus(
     ----------
     labels
         Label map (x, y, z).
+    components
+        Its components (26 neighbours).
     limits
         Limit of each label.
     voxel_mm3
@@ -95,9 +101,8 @@ def drop_surplus(
     Raises
     ------
     ValueError
-        If `labels` is not a three-dimensional array of uint8 or uint16, or holds a label without a limit.
+        If `labels` holds a label without a limit.
     """
-    components = find_components(labels, COUNTING)
     keep, dropped = _surplus(components, limits, voxel_mm3, spare_largest=spare_largest)
     return _without(labels, components, keep), dropped
 
@@ -113,7 +118,8 @@ def drop_surplus_then_keep_largest(
     """Do `drop_surplus`, then keep the largest component (6 neighbours) of each label in `single_piece`.
 
     One pass over the volume finds the components of both neighbourhoods. Of equal components the one with the smallest
-    voxel index stays, see `Components.largest`. Returns a new label map; raises as `drop_surplus` does.
+    voxel index stays, see `Components.largest`. Returns a new label map; raises as `find_components` and `drop_surplus`
+    do.
     """
     pieces, ids = find_with_ids(labels, LARGEST)
     joined = joined_by_edges(pieces, ids)

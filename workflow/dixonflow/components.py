@@ -138,8 +138,8 @@ def find_with_ids(labels: Labels, connectivity: Connectivity) -> tuple[Component
     if labels.ndim != 3 or labels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a label map is a 3D array of uint8 or uint16, not {labels.ndim}D {labels.dtype}")
     if not (labels.flags.c_contiguous or labels.flags.f_contiguous):
-        labels = np.ascontiguousarray(labels)
-    order: Literal["C", "F"] = "C" if labels.flags.c_contiguous else "F"
+        labels = np.asfortranarray(labels)
+    order: Literal["C", "F"] = "F" if labels.flags.f_contiguous else "C"
     ids, count = cc3d.connected_components(labels, connectivity=connectivity, return_N=True)
     flat, flat_labels = ids.ravel(order=order), labels.ravel(order=order)
     # Neighbours of one label in a row are of one component; the next row begins a new run.

@@ -64,6 +64,11 @@ class SegmentConfig(_Section):
     model: str = Field(
         default="demo", pattern=r"^[a-z0-9]+$", description="Model: the name of a file in workflow/models/."
     )
+    consent: tuple[str, ...] = Field(
+        default=(),
+        description="Names of models whose licence forbids free use and to whose terms you agree; what they ask for is "
+        "in workflow/models/<name>.yaml.",
+    )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         default="auto", description="auto takes CUDA, then MPS, then the CPU."
     )
@@ -88,6 +93,16 @@ class MergeConfig(_Section):
     )
 
 
+class PostprocessConfig(_Section):
+    """What is changed in the merged label map beside the model's rules for components."""
+
+    repair_sides: bool = Field(
+        default=True,
+        description="Give muscles, bones and organs that lie on the other side of the body's midline to their partner. "
+        "Either way the label map's sidecar and the quality table say what was found.",
+    )
+
+
 class KeepConfig(_Section):
     """What stays on disk of every scan beside its label map; sizes are in docs/storage.md."""
 
@@ -109,6 +124,9 @@ class Config(_Section):
     segment: SegmentConfig = Field(default=SegmentConfig(), description="Which model runs, and how.")
     merge: MergeConfig = Field(
         default=MergeConfig(), description="How the predictions of the contrasts become one label map."
+    )
+    postprocess: PostprocessConfig = Field(
+        default=PostprocessConfig(), description="What is changed in the merged label map."
     )
     keep: KeepConfig = Field(default=KeepConfig(), description="What stays on disk of every scan beside its label map.")
     max_attempts: int = Field(

@@ -10,6 +10,7 @@ from typing import Any
 
 from dixonflow.config import Config
 from dixonflow.model import Model
+from dixonflow.structures import is_muscle
 from dixonflow.vocabulary import MergeStrategy, Stage
 
 STAGE_VERSIONS: dict[Stage, int] = {
@@ -22,6 +23,11 @@ STAGE_VERSIONS: dict[Stage, int] = {
 }
 """Raise a number when a change of the code changes what the stage computes."""
 
+_PREDICTION = ("orientation", "tile_step", "mirroring", "pad_voxels", "input_contrasts", "channels", "modality", "crop")
+_COMPONENT_RULES = {
+    *("name", "group", "min_components", "max_components", "single_piece", "drop_mm3_per_contrast", "drop_mm3"),
+}
+
 
 def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
     """Everything in the configuration and the model file that the results of `stage` depend on."""
@@ -32,16 +38,21 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
         case Stage.RESAMPLE:
             return {name: dump[name] for name in ("resampling", "spacing_mm", "input_contrasts")}
         case Stage.SEGMENT:
-            chosen = {name: dump[name] for name in ("orientation", "tile_step", "input_contrasts")}
+            chosen = {name: dump[name] for name in _PREDICTION}
             ids = model.structures
             mean = config.merge.strategy is MergeStrategy.MEAN_SCORES
             run = {"folds": config.segment.folds, "labels": config.segment.labels, "mean": mean}
-            return {**chosen, **run, "weights": model.weights_hash, "ids": ids}
+            parts = [[part.name, model.classes_of(part)] for part in model.parts]
+            return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
         case Stage.MERGE | Stage.POSTPROCESS:
-            rules = {name: dump[name] for name in ("group_order", "group_contrasts", "labels", "keep_largest")}
-            return rules | config.merge.model_dump(mode="json") if stage is Stage.MERGE else rules
+            rules = {name: dump[name] for name in ("group_order", "group_contrasts", "keep_largest")}
+            rules["labels"] = {label: rule.model_dump(include=_COMPONENT_RULES) for label, rule in model.labels.items()}
+            section = config.merge if stage is Stage.MERGE else config.postprocess
+            return rules | section.model_dump(mode="json")
         case Stage.MEASURE:
-            return {name: dump[name] for name in ("name", "labels", "composites")}
+            chosen = {"name": model.name, "ids": model.structures, "composites": dump["composites"]}
+            cutoffs = {rule.name: rule.lower_cutoff_ml for rule in model.labels.values()}
+            return {**chosen, "cutoffs": cutoffs, "muscles": [name for name in model.structures if is_muscle(name)]}
         case Stage.COHORT:
             return {}
 

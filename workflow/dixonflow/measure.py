@@ -53,6 +53,7 @@ def measure(
     model: Model,
     *,
     overlap_residual: float | None = None,
+    wrong_side_ml: float | None = None,
 ) -> Measured:
     """Measure every structure of a model in one scan and run the quality checks.
 
@@ -76,6 +77,8 @@ def measure(
     overlap_residual
         Largest relative difference between overlapping stations as the stitch report has it; None where no stations
         overlap.
+    wrong_side_ml
+        Volume that had been labelled as the wrong side, as the label map's sidecar has it; None where it is not known.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def measure(
             else:
                 graded = grade_of_volumes if name in _VOLUMES else grade
                 rows.append((*head, value, definition.unit, definition.key, graded, None, model.name))
-    scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual)
+    scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual, wrong_side_ml)
     quality = [(row.check, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
     return Measured(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from dixonflow.components import Labels
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.evaluate import evaluate, fat_fraction, interior, regions_of
+from dixonflow.label_lookup import label_lookup
 from dixonflow.layout import Results
 from dixonflow.merge import clean, merge
-from dixonflow.model import Model, label_lookup
+from dixonflow.model import Model
 from dixonflow.nifti import read_nifti
 from dixonflow.phantom.acquisition import acquire
 from dixonflow.phantom.anatomy import Anatomy, render_anatomy
@@ -161,7 +162,7 @@ def evaluate_held_out(
             merged = clean(segment(model.input_contrasts), model, voxel_mm3)
         else:
             merged = merge(maps, model, voxel_mm3, strategy)
-        final = postprocess(merged, model, voxel_mm3).labels
+        final = postprocess(merged, model, (sx, sy, sz)).labels
         rows[strategy] = compare(known, final, stitched.images, stitched.affine, model)
     return rows
 

@@ -15,6 +15,7 @@ from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.retry import read_retry
+from dixonflow.runnable import check_runnable
 from dixonflow.vocabulary import Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -40,7 +41,9 @@ class Plan:
         """
         config = parse_config(content)
         check_folders(config, MODELS)
-        return cls(config, load_model(MODELS / f"{config.segment.model}.yaml"), Results(config.results))
+        model = load_model(MODELS / f"{config.segment.model}.yaml")
+        check_runnable(model, config)
+        return cls(config, model, Results(config.results))
 
     def write(self) -> None:
         """Write the configuration in force where the jobs read it, unless it is there already."""

@@ -18,6 +18,7 @@ from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.plan import MODELS
 from dixonflow.records import Record, Records
 from dixonflow.retry import ask_for_look
+from dixonflow.runnable import check_runnable
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
 from dixonflow.supervisor import Limits
@@ -69,6 +70,7 @@ def _run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, 
         settings = read_config(config)
         results = Results(settings.results)
         model = load_model(MODELS / f"{settings.segment.model}.yaml")
+        check_runnable(model, settings)
         if scan is not None:
             _run_scan(stage, scan, StageContext(settings, model, results, ""))
         elif shard is not None:
@@ -87,11 +89,11 @@ def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: flo
     if work.write_rows is not None:
         work.write_rows(done)
     write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
-    if stage is list(Stage)[-1]:
-        again = [record.outcome for record in done if _worth_another_try(record, context)]
-        if again:
-            hungry = any(outcome.reason is Reason.OUT_OF_MEMORY for outcome in again)
-            ask_for_look(context.results, context.shard, more_memory=hungry)
+    # here and not at the last stage, which this run may not reach
+    again = [record.outcome for record in done if _worth_another_try(record, stage, context)]
+    if again:
+        hungry = any(outcome.reason is Reason.OUT_OF_MEMORY for outcome in again)
+        ask_for_look(context.results, context.shard, more_memory=hungry)
 
 
 def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
@@ -113,8 +115,9 @@ def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outc
     return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
 
 
-def _worth_another_try(record: Record, context: StageContext) -> bool:
-    return record.outcome.status is Status.FAILED and record.outcome.attempt < context.config.max_attempts
+def _worth_another_try(record: Record, stage: Stage, context: StageContext) -> bool:
+    outcome = record.outcome
+    return outcome.stage is stage and outcome.status is Status.FAILED and outcome.attempt < context.config.max_attempts
 
 
 def _run_scan(stage: Stage, name: str, context: StageContext) -> None:

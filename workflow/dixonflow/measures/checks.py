@@ -74,6 +74,14 @@ _CHECKS = (
         ("kidney_right", "kidney_left"),
     ),
     CheckDefinition(
+        "wrong_side",
+        "mL",
+        "Volume of muscles, bones and organs of one side that were labelled beyond the body's midline, which follows "
+        "the spine. The label map's sidecar says what, and whether it was given to its partner.",
+        "at_most",
+        1.0,
+    ),
+    CheckDefinition(
         "kidney_volume_ratio",
         "1",
         "Volume of the smaller kidney over that of the larger.",

@@ -93,7 +93,7 @@ _ERODED = (
     "the structure without its outermost voxels, those with a face next to anything else, to be free of partial "
     "volume; for a composite, its parts are eroded one by one"
 )
-_MUSCLE = "of muscles: the parts of total_muscle, total_muscle itself, and composites of such parts"
+_MUSCLE = "of muscles (group muscle in workflow/structures.csv) and composites of muscles"
 _AMRA = (
     "limit between muscle tissue and fat: adipose tissue concentration of 50 % (West et al. 2018, PLoS ONE "
     "13:e0192495, doi 10.1371/journal.pone.0192495), here applied to the signal fat fraction"

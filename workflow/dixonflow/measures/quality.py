@@ -12,6 +12,7 @@ from dixonflow.measures.checks import CHECKS
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.tally import Images, Tally
 from dixonflow.model import Model
+from dixonflow.sides import landmarks_of
 from dixonflow.station import Affine
 from dixonflow.vocabulary import Contrast, Grade
 
@@ -28,6 +29,8 @@ class CheckedScan:
         As `measure` takes them.
     overlap_residual
         Largest relative difference between overlapping stations; None where none overlap.
+    wrong_side_ml
+        Volume that had been labelled as the wrong side; None where that is not known.
     """
 
     tally: Tally
@@ -37,6 +40,7 @@ class CheckedScan:
     boxes: Sequence[StationBox]
     model: Model
     overlap_residual: float | None
+    wrong_side_ml: float | None
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,12 @@ def _signal_to_noise(scan: CheckedScan) -> float | Grade:
     return signal.quantile(0.5) / noise if noise else Grade.PASS
 
 
+def _wrong_side(scan: CheckedScan) -> float | Grade:
+    if scan.wrong_side_ml is not None:
+        return scan.wrong_side_ml
+    return Grade.REVIEW if landmarks_of(scan.model).midline else Grade.PASS
+
+
 def _overlap_residual(scan: CheckedScan) -> float | Grade:
     return Grade.PASS if scan.overlap_residual is None else scan.overlap_residual
 
@@ -153,6 +163,7 @@ def _overlap_residual(scan: CheckedScan) -> float | Grade:
 _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
     "liver_right_of_spleen": lambda scan: _rightward_mm(scan, "liver", "spleen"),
     "kidney_sides": lambda scan: _rightward_mm(scan, "kidney_right", "kidney_left"),
+    "wrong_side": _wrong_side,
     "kidney_volume_ratio": _kidney_volume_ratio,
     "subcutaneous_fat_fraction": _subcutaneous_fat_fraction,
     "structures_found": _structures_found,

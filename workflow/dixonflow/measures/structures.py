@@ -6,8 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from dixonflow.model import Model
-
-ALL_MUSCLE = "total_muscle"
+from dixonflow.structures import is_muscle
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Structure:
     regions
         Its labels, as places (from 1) in the ascending list of the model's labels.
     is_muscle
-        Whether all its labels are parts of `total_muscle`.
+        Whether all its labels are muscles.
     cut_by_design
         Whether the field of view of a whole-body scan always cuts it.
     lower_cutoff_ml
@@ -38,24 +37,18 @@ class Structure:
 def structures_of(model: Model) -> list[Structure]:
     """List the structures of a model: its labels in ascending order, then its composites as the model has them."""
     place = {model.labels[label].name: number for number, label in enumerate(sorted(model.labels), start=1)}
-    muscles = set(model.composites.get(ALL_MUSCLE, ()))
+    cutoffs = {rule.name: rule.lower_cutoff_ml for rule in model.labels.values()}
     parts = {name: (name,) for name in place} | dict(model.composites)
     return [
         Structure(
             name,
             tuple(place[part] for part in members),
-            set(members) <= muscles,
+            all(map(is_muscle, members)),
             name in cut_by_design(),
-            lower_cutoffs_ml().get(name),
+            cutoffs.get(name),
         )
         for name, members in parts.items()
     ]
-
-
-@cache
-def lower_cutoffs_ml() -> dict[str, float]:
-    """Volume of each structure under which its segmentation counts as failed (source in the file)."""
-    return {row["structure"]: float(row["lower_cutoff_ml"]) for row in _rows("cutoffs.csv")}
 
 
 @cache

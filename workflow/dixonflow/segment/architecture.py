@@ -4,6 +4,7 @@ nnU-Net's own classes read both files and build the network; here stands what is
 before a tensor is allocated.
 """
 
+import pydoc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +24,7 @@ Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 """mm."""
 
+_UNETS = "dynamic_network_architectures.architectures.unet"
 _RESAMPLING = "resample_data_or_seg_to_shape"
 _RESAMPLING_KEYWORDS = {"is_seg", "order", "order_z", "force_separate_z", "separate_z_anisotropy_threshold"}
 _MAX_CLASSES = 65536
@@ -57,7 +59,7 @@ class Architecture:
         """Build the network without deep supervision, in evaluation mode, weights not yet set."""
         configuration = self.configuration
         network: nn.Module = get_network_from_plans(
-            configuration.network_arch_class_name,
+            _network_class_name(configuration.network_arch_class_name),
             configuration.network_arch_init_kwargs,
             configuration.network_arch_init_kwargs_req_import,
             self.channels,
@@ -99,7 +101,7 @@ def read_architecture(plans: dict[str, Any], dataset: dict[str, Any], configurat
     ------
     ModelError
         If something is missing or contradictory, or asks for what is not supported: 2D and cascaded networks,
-        region-based labels, an ignore label, other preprocessors and resampling functions than nnU-Net's default.
+        region-based labels, other preprocessors and resampling functions than nnU-Net's default.
     """
     try:
         plans_manager = PlansManager(plans)
@@ -144,13 +146,22 @@ def _check_images(plans: PlansManager, configuration: ConfigurationManager) -> N
 
 def _check_architecture_names(configuration: ConfigurationManager) -> None:
     # nnU-Net imports and calls whatever these strings name, so a foreign plans.json could run any code.
-    if not configuration.network_arch_class_name.startswith("dynamic_network_architectures."):
-        raise ModelError(f"network class {configuration.network_arch_class_name!r} is not supported")
+    class_name = configuration.network_arch_class_name
+    if not class_name.startswith("dynamic_network_architectures.") or not _network_class_name(class_name):
+        raise ModelError(f"network class {class_name!r} is not supported")
     keywords: Mapping[str, Any] = configuration.network_arch_init_kwargs
     for key in configuration.network_arch_init_kwargs_req_import:
         name = keywords[key]
         if name is not None and not str(name).startswith(("torch.nn.", "dynamic_network_architectures.")):
             raise ModelError(f"plans.json: {key} {name!r} is neither of torch.nn nor dynamic_network_architectures")
+
+
+def _network_class_name(name: str) -> str | None:
+    """Where a network's class is today: plans of older nnU-Nets name modules that have been joined since.
+
+    nnU-Net itself would search all modules of the package, of which one needs torchvision.
+    """
+    return next((known for known in (name, f"{_UNETS}.{name.rpartition('.')[2]}") if pydoc.locate(known)), None)
 
 
 def _count_classes(plans: PlansManager, dataset: dict[str, Any]) -> int:
@@ -159,10 +170,9 @@ def _count_classes(plans: PlansManager, dataset: dict[str, Any]) -> int:
     labels = plans.get_label_manager(dataset)
     if labels.has_regions:
         raise ModelError("region-based labels (several ids for one name in dataset.json) are not supported")
-    if labels.has_ignore_label:
-        raise ModelError("networks trained with an ignore label are not supported")
+    # voxels of the ignore label were left out of training: the network has no class for them (VIBESegmentator's)
     ids = [int(label) for label in labels.all_labels]
-    if ids != list(range(len(ids))) or len(dataset["labels"]) != len(ids):
+    if ids != list(range(len(ids))) or len(dataset["labels"]) - int(labels.has_ignore_label) != len(ids):
         raise ModelError("labels of dataset.json must be 0, 1, 2 ... without gaps, each once")
     if not 2 <= len(ids) <= _MAX_CLASSES:
         raise ModelError(f"dataset.json has {len(ids)} labels, not between 2 and {_MAX_CLASSES}")

@@ -28,11 +28,17 @@ _ALLOWED: list[Any] = [
 
 
 def export_checkpoint(
-    checkpoint: Path, plans: Path, dataset: Path, target: Path, *, half_precision: bool = False
+    checkpoint: Path,
+    plans: Path,
+    dataset: Path,
+    target: Path,
+    *,
+    fold: str | None = None,
+    half_precision: bool = False,
 ) -> Path:
     """Add a checkpoint of nnU-Net's trainer as one fold to a model folder.
 
-    The fold is the one that the checkpoint says. Optimizer state and logs are left out, and each parameter is kept
+    Optimizer state and logs are left out, and each parameter is kept
     once, whatever number of names the network has for it. Files appear atomically, metadata.json last: a folder
     without it, or whose metadata.json lacks the fold, is not finished.
 
@@ -44,6 +50,8 @@ def export_checkpoint(
         `plans.json` and `dataset.json` of the same training; copied as they are.
     target
         The model folder, new, or with other folds of the same training.
+    fold
+        Name of the fold; the one that the checkpoint says where none is given. nnU-Net's inference goes by the folder.
     half_precision
         Store float16, half the size; the network computes with the rounded weights.
 
@@ -61,7 +69,8 @@ def export_checkpoint(
     content = _unpickle(checkpoint)
     try:
         arguments, trainer = content["init_args"], content["trainer_name"]
-        configuration, fold, weights = arguments["configuration"], str(arguments["fold"]), content["network_weights"]
+        configuration, weights = arguments["configuration"], content["network_weights"]
+        fold = str(arguments["fold"]) if fold is None else fold
         axes = content.get("inference_allowed_mirroring_axes")
     except (KeyError, TypeError) as error:
         raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: no entry {error}") from error

@@ -42,7 +42,16 @@ def work(context: StageContext) -> StageWork:
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
-        measured = measure(labels, images, affine, boxes, model, overlap_residual=max(residuals) if residuals else None)
+        sides = json.loads(results.labels_sidecar(scan.scan, model.name).read_text(encoding="utf-8"))["sides"]
+        measured = measure(
+            labels,
+            images,
+            affine,
+            boxes,
+            model,
+            overlap_residual=max(residuals) if residuals else None,
+            wrong_side_ml=sides["wrong_side_ml"],
+        )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)

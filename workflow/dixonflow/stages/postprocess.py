@@ -22,15 +22,17 @@ def work(context: StageContext) -> StageWork:
 
     def process(scan: ShardScan) -> Done:
         merged, affine = read_labels(results.merged(context.shard, scan.scan))
-        voxel_mm3 = float(np.prod(np.diag(affine)[:3]))
-        final = postprocess(merged, model, voxel_mm3)
+        spacing_mm = np.diag(affine)[:3].tolist()
+        final = postprocess(merged, model, spacing_mm, repair_sides=context.config.postprocess.repair_sides)
         sidecar = {
             "content_key": context.key(Stage.POSTPROCESS, scan),
             "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.input_contrasts],
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
             "segment": json.loads(results.segment_provenance(context.shard, scan.scan).read_text(encoding="utf-8")),
             "merge": context.config.merge.model_dump(mode="json"),
-            "removed_components": [asdict(removal) for removal in final.report],
+            "sides": asdict(final.sides)
+            | {"wrong_side_ml": final.sides.wrong_side_ml, "repaired": context.config.postprocess.repair_sides},
+            "removed_components": [asdict(removal) for removal in final.removed],
             "versions": versions(),
         }
         write_nifti(results.labels(scan.scan, model.name), final.labels, affine)

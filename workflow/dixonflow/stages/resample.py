@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dixonflow.cohort.shards import ShardScan
+from dixonflow.errors import ModelError
 from dixonflow.nifti import read_nifti, write_nifti
 from dixonflow.resample import resample_to_spacing
 from dixonflow.stages import StageContext, Superseded
@@ -20,10 +21,13 @@ def work(context: StageContext) -> StageWork:
         return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.input_contrasts]
 
     def process(scan: ShardScan) -> Done:
-        if model.spacing_mm is not None:
+        spacing_mm = model.spacing_mm
+        if spacing_mm == "plans":
+            raise ModelError(f"model {model.name} is not imported: its spacing is not known")
+        if spacing_mm is not None:
             for contrast in model.input_contrasts:
                 image = read_nifti(context.results.stitched(scan.scan, contrast))
-                data, affine = resample_to_spacing(image.data, image.affine, model.spacing_mm)
+                data, affine = resample_to_spacing(image.data, image.affine, spacing_mm)
                 write_nifti(context.results.resampled(context.shard, scan.scan, contrast), data, affine)
         return Done()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.model import label_lookup
+from dixonflow.label_lookup import label_lookup
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
 from dixonflow.resample import labels_to_grid
 from dixonflow.segment import Inferred, Predictor, SegmentOptions
@@ -62,6 +62,7 @@ class _Segmenter:
             device=segment.device,
             threads=segment.threads,
             orientation=model.orientation,
+            mirroring=model.mirroring,
         )
         return Predictor(model.weights, options)
 

@@ -1,0 +1,106 @@
+"""A model that cannot run is one line before any job, never a wrong result."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dixonflow.config import config_yaml, demo_config
+from dixonflow.errors import ConfigError, ModelError
+from dixonflow.model import load_model
+from dixonflow.plan import MODELS, Plan
+from dixonflow.published import Crop
+from dixonflow.runnable import check_runnable, lacks
+from dixonflow.vocabulary import Contrast
+
+ROOT = Path(__file__).parents[2]
+
+
+def model_of(name, tmp_path=None, **changes):
+    """A model, as if imported where a folder is given."""
+    model = load_model(MODELS / f"{name}.yaml").model_copy(update=changes)
+    if tmp_path is None:
+        return model
+    model = model.model_copy(update={"weights": tmp_path})
+    for folder in model.folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metadata.json").touch()
+    return model
+
+
+def config_with(model, *consent):
+    config = demo_config()
+    return config.model_copy(update={"segment": config.segment.model_copy(update={"model": model, "consent": consent})})
+
+
+def test_what_this_version_can_run_passes(tmp_path):
+    check_runnable(model_of("demo"), demo_config())
+    check_runnable(model_of("mrsegmentator", tmp_path), config_with("mrsegmentator"))
+
+
+def test_a_model_without_weights_names_the_remedy(tmp_path):
+    absent = model_of("mrsegmentator", weights=tmp_path / "mrsegmentator")
+    with pytest.raises(ModelError, match=r"not imported: run scripts/import_model\.py mrsegmentator$"):
+        check_runnable(absent, config_with("mrsegmentator"))
+    with pytest.raises(ModelError, match="nothing is in"):
+        check_runnable(model_of("demo", weights=tmp_path / "demo"), demo_config())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "need"),
+    [
+        ("totalsegmentatormr", {}, "several networks in one label map"),
+        ("totalsegmentatorct3mm", {}, "CT instead of Dixon contrasts"),
+        ("totalsegmentatorbodymr", {}, "resampling as scipy.ndimage.zoom does"),
+        ("vibesegmentator100", {}, "reflected voxels around the image"),
+        ("demo", {"channels": (Contrast.WATER, Contrast.FAT)}, "several contrasts in one network"),
+        (
+            "demo",
+            {"crop": Crop(model="totalsegmentatormr6mm", structures=("spine",), margin_mm=20)},
+            "cropping to structures of another model",
+        ),
+    ],
+)
+def test_what_this_version_cannot_do_is_said_even_if_imported(tmp_path, name, changes, need):
+    model = model_of(name, tmp_path, **changes)
+    assert need in lacks(model)
+    with pytest.raises(ModelError, match=f"model {name} needs what this version cannot do yet: .*{need}"):
+        check_runnable(model, config_with(name))
+
+
+def test_terms_come_first(tmp_path):
+    model = model_of("totalsegmentatortissuemr", tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"config: segment\.consent: .* licence .*add totalsegmentatortissuemr$"
+    ) as error:
+        check_runnable(model, config_with(model.name, "another"))
+    assert "\n" not in str(error.value)
+    with pytest.raises(ModelError, match="cannot do yet"):
+        check_runnable(model, config_with(model.name, model.name))
+
+
+def test_a_run_says_it_before_its_first_job(tmp_path):
+    content = {
+        "cohort": {"sources": [{"layout": "bids", "folder": str(tmp_path)}]},
+        "segment": {"model": "totalsegmentatortissuemr"},
+        "results": str(tmp_path / "results"),
+    }
+    with pytest.raises(ConfigError, match=r"segment\.consent"):
+        Plan.from_config(content)
+    content["segment"]["consent"] = ["totalsegmentatortissuemr"]
+    with pytest.raises(ModelError, match="cannot do yet"):
+        Plan.from_config(content)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_stage_by_hand_says_it_in_one_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(config_yaml(config_with("totalsegmentatorct")), encoding="utf-8")
+    script = [sys.executable, ROOT / "scripts/segment.py", "--config", path, "--scan", "sub-1_ses-2"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "segment: model totalsegmentatorct needs what this version cannot do yet: several networks in one label map, "
+        "CT instead of Dixon contrasts, resampling as scipy.ndimage.zoom does"
+    ]

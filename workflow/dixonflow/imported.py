@@ -1,0 +1,80 @@
+"""What is known of a model only when its weights are here: whether they are, and what their own files say."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from dixonflow.errors import ModelError
+
+Spacing = tuple[float, float, float]
+
+
+def is_imported(folder: Path) -> bool:
+    """Whether a network folder is complete: its metadata.json is written last."""
+    return (folder / "metadata.json").is_file()
+
+
+def trained_orientation(folder: Path) -> str:
+    """Orientation that a VIBESegmentator network was trained on, like `LPS`.
+
+    Its dataset.json names it, and inference_config.json, where there is one, overrules that (TPTBox
+    segmentation/VibeSeg/inference_nnunet.py, 11e4e8a6).
+
+    Raises
+    ------
+    ModelError
+        If neither does, or it is no order of right-left, front-back and up-down: other orders of axes are not
+        supported.
+    """
+    dataset = folder / "dataset.json"
+    codes = _read(dataset).get("orientation")
+    override = folder / "inference_config.json"
+    if override.is_file():
+        codes = _read(override).get("model_expected_orientation", codes)
+    try:
+        orientation = "".join(codes or "")
+    except TypeError:
+        orientation = repr(codes)
+    if not re.fullmatch("[RL][AP][SI]", orientation):
+        raise ModelError(f"{dataset}: 'orientation' must be like RAS or LPS, not {codes!r}: not supported")
+    return orientation
+
+
+def trained_spacing_mm(folder: Path) -> Spacing:
+    """Spacing (x, y, z) of the image that gets a network's own spacing, from its plans.json.
+
+    plans.json lists the network's axes, which are those of the image in reverse, transposed.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or says no spacing.
+    """
+    plans = _read(folder / "plans.json")
+    configuration = str(_read(folder / "metadata.json").get("configuration"))
+    try:
+        spacing = _inherited(plans["configurations"], configuration, "spacing")
+        z, y, x = (float(spacing[axis]) for axis in plans["transpose_backward"])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / 'plans.json'}: cannot read the spacing of {configuration}: {error!r}") from error
+    return x, y, z
+
+
+def _inherited(configurations: dict[str, Any], name: str, key: str) -> Any:
+    """Entry of a configuration, or of the one that it inherits from."""
+    while key not in configurations[name]:
+        name = configurations[name]["inherits_from"]
+    return configurations[name][key]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} must hold a JSON object")
+    return content

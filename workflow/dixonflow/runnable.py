@@ -1,0 +1,37 @@
+"""Whether a model can be run: its terms are agreed to, this version knows how, its weights are here."""
+
+from dixonflow.config import Config
+from dixonflow.errors import ConfigError, ModelError
+from dixonflow.model import Model
+
+
+def check_runnable(model: Model, config: Config) -> None:
+    """Refuse a model that would give no result, or a wrong one, before any job starts.
+
+    Raises
+    ------
+    ConfigError
+        If its licence asks for consent and `segment.consent` does not name it.
+    ModelError
+        If it needs what this version cannot do, or its weights are not imported.
+    """
+    if model.consent is not None and model.name not in config.segment.consent:
+        raise ConfigError(f"config: segment.consent: {model.consent}. If you have agreed, add {model.name}")
+    if lacking := lacks(model):
+        raise ModelError(f"model {model.name} needs what this version cannot do yet: {', '.join(lacking)}")
+    if not model.is_imported:
+        remedy = f"run scripts/import_model.py {model.name}" if model.source else f"nothing is in {model.weights}"
+        raise ModelError(f"model {model.name} is not imported: {remedy}")
+
+
+def lacks(model: Model) -> list[str]:
+    """What a model needs that this version cannot do, in words; empty for a model that it can run."""
+    wanted = {
+        "several networks in one label map": len(model.parts) > 1,
+        "CT instead of Dixon contrasts": model.modality == "ct",
+        "several contrasts in one network": bool(model.channels),
+        "cropping to structures of another model": model.crop is not None,
+        "resampling as scipy.ndimage.zoom does": model.resampling == "first_zoom",
+        "reflected voxels around the image": model.pad_voxels > 0,
+    }
+    return [need for need, is_wanted in wanted.items() if is_wanted]
