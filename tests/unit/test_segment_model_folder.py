@@ -138,7 +138,6 @@ def test_a_file_that_is_no_safetensors_is_refused(model: TinyModel) -> None:
     ("labels", "message"),
     [
         ({"background": 0, "whole": [1, 2], "part": 2}, "region-based|regions"),
-        ({"background": 0, "liver": 1, "ignore": 2}, "ignore label"),
         ({"background": 0, "liver": 2}, "without gaps"),
         ({"liver": 1}, "[Bb]ackground"),
     ],
@@ -147,6 +146,20 @@ def test_unsupported_labels_are_refused(labels: dict[str, Any], message: str) ->
     dataset = tiny_dataset() | {"labels": labels, "regions_class_order": [1, 2]}
     with pytest.raises(ModelError, match=message):
         read_architecture(tiny_plans(), dataset, CONFIGURATION)
+
+
+def test_voxels_left_out_of_training_are_no_class() -> None:
+    dataset = tiny_dataset() | {"labels": {"background": 0, "liver": 1, "spleen": 2, "ignore": 3}}
+    assert read_architecture(tiny_plans(), dataset, CONFIGURATION).classes == 3
+
+
+def test_a_network_class_that_has_moved_is_found() -> None:
+    plans = tiny_plans()
+    architecture = plans["configurations"][CONFIGURATION]["architecture"]
+    architecture["network_class_name"] = "dynamic_network_architectures.architectures.residual_unet.ResidualEncoderUNet"
+    architecture["arch_kwargs"]["n_blocks_per_stage"] = architecture["arch_kwargs"].pop("n_conv_per_stage")
+    network = read_architecture(plans, tiny_dataset(), CONFIGURATION).build()
+    assert type(network).__name__ == "ResidualEncoderUNet"
 
 
 @pytest.mark.parametrize(
@@ -160,6 +173,7 @@ def test_unsupported_labels_are_refused(labels: dict[str, Any], message: str) ->
         ({"normalization_schemes": ["Unheard"]}, "Unheard"),
         ({"use_mask_for_norm": [False, False]}, "1 channels"),
         ({"architecture": {"network_class_name": "os.system"}}, r"os\.system"),
+        ({"architecture": {"network_class_name": "dynamic_network_architectures.no.Net"}}, r"no\.Net"),
     ],
 )
 def test_unsupported_plans_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -1,0 +1,62 @@
+"""One import of a model at a time: a lock that ends with its process, however that ends."""
+
+import errno
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dixonflow.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_PAUSE_S = 0.5
+
+
+@contextmanager
+def import_lock(path: Path) -> Iterator[None]:
+    """Hold a lock file; wait, and say so, while another process holds it.
+
+    A POSIX lock: it works over NFS, and the system frees it when the process ends. The file stays.
+
+    Parameters
+    ----------
+    path
+        The lock file; made where it does not exist.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ModelError(f"{error.filename} cannot be written ({error.strerror}): import as a user who may") from error
+    try:
+        _wait(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait(descriptor: int, path: Path) -> None:
+    said = False
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                log.warning("the file system of %s has no locks: see to it that nobody else imports this model", path)
+                return
+            if not said:
+                log.info("another process imports this model (%s): waiting for its end", path)
+                said = True
+            time.sleep(_PAUSE_S)
+        else:
+            return
