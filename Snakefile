@@ -15,8 +15,9 @@ from dixonflow.slurm import Request
 from dixonflow.verify import ask_for_lost_files
 
 min_version("9.0")
-# Jobs in a conda environment find the package too.
-shell.prefix(f"export PYTHONPATH='{workflow.basedir}/workflow'; ")
+# Jobs in a conda environment find the package too. A script takes the place of its shell, so that it ends with the
+# Snakemake that runs it (workflow/dixonflow/lifetime.py).
+shell.prefix(f"export PYTHONPATH='{workflow.basedir}/workflow' DIXONFLOW_PARENT=$PPID; exec ")
 
 
 configfile: "config.yaml"

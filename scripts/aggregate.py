@@ -31,21 +31,27 @@ def main(config: ConfigOption = CONFIG) -> None:
         before = _earlier(results)
         summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"))
         sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
-        scans = read_scans(results)
+        scans = read_scans(results.scan_table)
         check_conservation(sources, scans)
         if before is not None:
             write_departures(results, departures(before, scans))
+        results.scans_before.unlink(missing_ok=True)
     except DixonflowError as error:
         sys.exit(f"aggregate: {error}")
     write_bytes(results.summary, (format_summary(summary) + "\n").encode())
 
 
 def _earlier(results: Results) -> pd.DataFrame | None:
-    """Read the table of the run before. A damaged one is about to be replaced and must not keep the run from that."""
-    if not results.scan_table.exists():
-        return None
+    """Read the table of the run before. A damaged one is about to be replaced and must not keep the run from that.
+
+    A copy stays until what left is written down: if this process dies before, the next one finds the table replaced.
+    """
+    if not results.scans_before.exists():
+        if not results.scan_table.exists():
+            return None
+        write_bytes(results.scans_before, results.scan_table.read_bytes())
     try:
-        return read_scans(results)
+        return read_scans(results.scans_before)
     except TableError as error:
         log.warning("what left the tables since the last run cannot be told: %s", error)
         return None

@@ -4,67 +4,57 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import yaml
-
-ROOT = Path(__file__).resolve().parents[2]
+from project import ROOT, STAGES
 
 
 def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
-    status, output = demo.slurm(results="slurm").wait()
-    assert status == 0, output
-    demo.local("local")
-    assert demo.tables("slurm") == demo.tables("local")
+    run, here = demo.slurm("results/slurm"), demo.local("results/local")
+    run.to_the_end()
+    here.to_the_end()
+    assert run.tables() == here.tables()
     jobs = [(state, comment) for _, state, comment in cluster.jobs()]
-    shards = demo.results("slurm").shards.with_suffix(".txt").read_text().split()
-    for stage in ("stitch", "resample", "segment", "merge", "postprocess", "measure"):
-        for shard in shards:
+    for stage in STAGES:
+        for shard in run.shards():
             assert jobs.count(("COMPLETED", f"rule_{stage}_wildcards_{shard}")) == 1  # none lost, none twice
     segment = cluster.ask("squeue", "-h", "--states=all", "-o", "%k|%P|%b").splitlines()
     asked = {row.split("|", 1)[1] for row in segment if row.startswith("rule_segment")}
     others = {row.split("|", 1)[1] for row in segment if not row.startswith("rule_segment")}
     assert asked == {"gpu|gres:gpu:1"}
     assert others == {"cpu|N/A"}
-
-
-def test_the_second_call_submits_nothing(cluster, demo):
     before = len(cluster.jobs())
-    status, output = demo.slurm(results="slurm").wait()
-    assert status == 0, output
-    assert "Nothing to be done" in output
+    assert "Nothing to be done" in run.to_the_end()
     assert len(cluster.jobs()) == before
-
-
-def test_snakemake_keeps_one_metadata_file(cluster, demo):
-    folder = demo.folder / ".snakemake"
-    assert (folder / "metadata.db").stat().st_size > 0
-    assert not list(folder.glob("metadata/*"))
+    records = demo.folder / ".snakemake"
+    assert (records / "metadata.db").stat().st_size > 0  # one file, not one per output
+    assert not list(records.glob("metadata/*"))
 
 
 def test_a_second_person_gets_one_clear_line_and_nothing_is_damaged(cluster, project, undisturbed):
-    first = project.slurm(results="small_two")
-    first.until(project.results("small_two").run.exists)
-    config = project.results("small_two").config
-    first.until(config.exists)
-    content = config.read_bytes()
+    run = project.slurm("results/two")
+    first = run.start()
+    first.until(run.results.config.exists)
+    content = run.results.config.read_bytes()
     jobs = cluster.jobs()
-    status, output = project.slurm("--forceall", results="small_two", config=["max_attempts=7"]).wait()
+    status, output = run.start("max_attempts=7", "--forceall").wait()
     assert status == 1
     lines = [line for line in output.splitlines() if line.startswith("dixonflow: ")]
     assert len(lines) == 1
     assert re.search(r"a run into \S+ goes on, started \S+ by \w+ on \S+ \(process \d+\)", lines[0])
-    assert config.read_bytes() == content
+    assert run.results.config.read_bytes() == content
     assert {number for number, *_ in jobs} <= {number for number, *_ in cluster.jobs()}
     status, output = first.wait()
     assert status == 0, output
-    assert project.tables("small_two") == undisturbed
+    assert run.tables() == undisturbed.tables
 
 
 def refused(project, *options: str, config: Sequence[str] = ()) -> str:
-    status, output = project.slurm(*options, results="small_refused", config=config).wait()
+    """Output of a call that ends before a job is submitted."""
+    status, output = project.slurm("results/refused", *options, config=config).start().wait()
     assert status == 1
     assert "submitted with SLURM jobid" not in output
+    assert "Traceback" not in output
     return output
 
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from cluster import CPU_SLOTS
+from project import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARDS = int(os.environ.get("DIXONFLOW_SHARDS", "200"))
 """2,000 in the long run: DIXONFLOW_SHARDS=2000 python -m pytest -s tests/slurm/test_scale.py"""
 

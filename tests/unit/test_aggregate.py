@@ -174,7 +174,7 @@ def test_every_entry_has_a_row_and_the_counts_add_up(finished: tuple[Run, Summar
     assert sorted(nameless["source"]) == ["raw/and_this.zip", "raw/what_is_this.zip"]
     assert set(nameless["reason"]) == {"unparsable_name"}
     assert list(scans["participant_id"].dropna()) == sorted(scans["participant_id"].dropna())
-    assert read_scans(run.results)["n_stations"].dtype == "Int64"
+    assert read_scans(run.results.scan_table)["n_stations"].dtype == "Int64"
 
 
 def test_the_first_stage_that_is_not_ok_decides_and_later_ones_repeat_it(finished: tuple[Run, Summary]) -> None:

@@ -35,6 +35,17 @@ def test_nothing_is_written_where_nothing_left(tmp_path):
     assert not Results(tmp_path).departures.exists()
 
 
+def test_what_left_is_not_forgotten_where_a_run_dies_before_it_wrote_it_down(tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "aggregate.py"
+    earlier = runpy.run_path(str(script))["_earlier"]
+    results = Results(tmp_path)
+    results.scan_table.parent.mkdir()
+    for content in (b"of the run before", b"of the run that dies"):
+        results.scan_table.write_bytes(content)
+        earlier(results)
+        assert results.scans_before.read_bytes() == b"of the run before"
+
+
 def test_a_damaged_earlier_table_does_not_keep_a_run_from_replacing_it(tmp_path, caplog):
     script = Path(__file__).parents[2] / "scripts" / "aggregate.py"
     earlier = runpy.run_path(str(script))["_earlier"]

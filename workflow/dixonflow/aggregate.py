@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -104,9 +105,9 @@ def aggregate(results: Results, model: Model) -> Summary:
     return summarise(scans)
 
 
-def read_scans(results: Results) -> pd.DataFrame:
+def read_scans(path: Path) -> pd.DataFrame:
     """Read the table `scans` that `aggregate` wrote. Raises TableError."""
-    return to_pandas(read_table(results.scan_table, SCANS))
+    return to_pandas(read_table(path, SCANS))
 
 
 def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from dixonflow.lifetime import end_with_snakemake
+
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="Configuration: config.yaml, or results/config.json of a run.")
 ]
@@ -20,6 +22,7 @@ def run(main: Callable[..., None]) -> None:
 
     Unexpected errors come as plain tracebacks: typer's own show the values of variables, participant ids among them.
     """
+    end_with_snakemake()
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     app.command()(main)
     app()

@@ -131,6 +131,11 @@ class Results:
         return self.root / "summary.txt"
 
     @property
+    def scans_before(self) -> Path:
+        """That table as the run before left it, until what left since then is written down."""
+        return self.root / "scans_before.parquet"
+
+    @property
     def departures(self) -> Path:
         """Scans that left the tables, with the reason: rows are only ever added."""
         return self.root / "departures.csv"

@@ -1,6 +1,5 @@
 """Keeps a worker process going: a scan that crashes it, exhausts its memory or never ends costs that scan alone."""
 
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -17,6 +16,7 @@ import psutil
 
 from dixonflow.attempt import Task
 from dixonflow.errors import ModelError
+from dixonflow.lifetime import end_with
 from dixonflow.records import Record, Records
 from dixonflow.vocabulary import Reason
 from dixonflow.work import StageWork
@@ -25,7 +25,6 @@ from dixonflow.worker import Begun, Finished, Message, work_through
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,9 @@ def _enforce(watched: psutil.Process, life: _Life, limits: Limits) -> None:
 def _worker(
     work: StageWork, tasks: Sequence[Task], records: Records, overlap: bool, pipe: Connection, parent: int
 ) -> None:
-    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that watches
+    end_with(parent)
+    _offer_to_the_kernel()
     lock = threading.Lock()
 
     def tell(message: Message | Exception) -> None:
@@ -187,12 +188,7 @@ def _worker(
         tell(RuntimeError(f"the worker process failed: {type(error).__name__}: {error}"))
 
 
-def _die_with(parent: int) -> None:
-    """End this process when the one that watches it ends, and let the kernel take it first where memory runs out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that watches
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    Path("/proc/self/oom_score_adj").write_text("1000")
+def _offer_to_the_kernel() -> None:
+    """Let the kernel take this process first where memory runs out."""
+    if sys.platform.startswith("linux"):
+        Path("/proc/self/oom_score_adj").write_text("1000")

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from dixonflow.cohort.raw import RawScan
 from dixonflow.cohort.reader import InspectOptions, inspect
 from dixonflow.errors import ScanExcluded
+from dixonflow.lifetime import end_with
 from dixonflow.vocabulary import Reason
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,8 @@ def open_pool(workers: int) -> ProcessPoolExecutor:
     # fork, and nothing else: with the other methods the executor starts processes one by one, and in Python 3.11 it can
     # then overlook one that dies, or wait for ever for one that was started while it cleared up after another. What
     # runs in the children touches none of the threads and locks of this process.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+    context = multiprocessing.get_context("fork")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),))
 
 
 def look_into(
