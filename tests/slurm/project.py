@@ -165,8 +165,11 @@ class Project:
         return self._run(["--cores", "2", *options], root, config)
 
     def slurm(self, root: str, *options: str, config: Sequence[str] = ()) -> Run:
-        """A run on Slurm: the command of the docs, with status checks at the pace of a test."""
-        pace = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"]
+        """A run on Slurm: the command of the docs, with status checks at the pace of a test.
+
+        A check that finds no job ended puts the next one off by 10 s more: 8 s is when most jobs here have ended.
+        """
+        pace = ["--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "10"]
         return self._run(["--profile", "slurm", *pace, *options], root, config)
 
     def _run(self, options: Sequence[str], root: str, config: Sequence[str]) -> Run:
