@@ -19,7 +19,8 @@ from dixonflow.records import Record, Records
 from dixonflow.requests import propose
 from dixonflow.run_lock import Run, RunLock
 from dixonflow.slurm import Job
-from dixonflow.status import STAGES, StatusError, run_status
+from dixonflow.stage_files import STAGES
+from dixonflow.status import StatusError, run_status
 from dixonflow.vocabulary import Layout, Reason, ScanId, Stage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dixonflow.layout import Results
-from dixonflow.status import STAGES, StageFiles, StatusError, read_rows
+from dixonflow.stage_files import STAGES, StageFiles, read_rows
+from dixonflow.status import StatusError
 from dixonflow.tables.definitions import TIMINGS
 from dixonflow.vocabulary import Stage, Status
 
