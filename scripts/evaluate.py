@@ -76,6 +76,7 @@ def held_out(
         options = SegmentOptions(
             tile_step=chosen.tile_step,
             orientation=chosen.orientation,
+            mirroring=chosen.mirroring,
             labels=SegmentConfig.model_validate({"labels": labels}).labels,
             threads=threads,
             device=device,

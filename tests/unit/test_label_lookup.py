@@ -69,10 +69,10 @@ def test_any_name_that_the_authors_use_is_accepted(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"right_kidney": 3, "left_kidney": 2}, "class 2 is 'left_kidney', not 'right_kidney'; class 3"),
-        ({"right_kidney": None, "kidney_right": 2}, "class 2 is 'kidney_right', not 'right_kidney'"),
-        ({"rib": 41}, "class 41 is 'rib', not nothing"),
-        ({"right_gluteus_minimus": None}, "class 40 is nothing, not 'right_gluteus_minimus'"),
+        ({"right_kidney": 3, "left_kidney": 2}, "class 2 is 'left_kidney', in the model file 'right_kidney'; class 3"),
+        ({"right_kidney": None, "kidney_right": 2}, "class 2 is 'kidney_right', in the model file 'right_kidney'"),
+        ({"rib": 41}, "class 41 is 'rib', in the model file nothing"),
+        ({"right_gluteus_minimus": None}, "class 40 is nothing, in the model file 'right_gluteus_minimus'"),
         ({"spleen": None}, "not numbered 1, 2, ... 39"),
         ({"spleen": [1, 2]}, "cannot read the labels"),
     ],

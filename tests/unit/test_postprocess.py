@@ -76,3 +76,9 @@ def test_sides_are_put_right_before_components_are_counted_and_reported():
     assert (left_alone.labels[38:42, 4:7, 20:30] == 0).all(), "a surplus component as any other"
     without_spine = postprocess(np.where(mixed == 69, 0, mixed).astype(np.uint8), model, VOXEL)
     assert without_spine.sides.wrong_side_ml is None
+    mirrored_model = small_model({**model.labels, 5: rule("liver", "organ"), 1: rule("spleen", "organ")})
+    mirrored = right.copy()
+    mirrored[6:10, 1:3, 10:30], mirrored[40:44, 1:3, 10:30] = 5, 1
+    sides = postprocess(mirrored, mirrored_model, VOXEL).sides
+    assert sides.mirrored
+    assert sides.wrong_side_ml is None, "nothing is known to be right"

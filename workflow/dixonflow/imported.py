@@ -28,10 +28,10 @@ def trained_orientation(folder: Path) -> str:
         supported.
     """
     dataset = folder / "dataset.json"
-    codes = _read(dataset).get("orientation")
+    codes = read_json(dataset).get("orientation")
     override = folder / "inference_config.json"
     if override.is_file():
-        codes = _read(override).get("model_expected_orientation", codes)
+        codes = read_json(override).get("model_expected_orientation", codes)
     try:
         orientation = "".join(codes or "")
     except TypeError:
@@ -51,8 +51,8 @@ def trained_spacing_mm(folder: Path) -> Spacing:
     ModelError
         If a file is missing or says no spacing.
     """
-    plans = _read(folder / "plans.json")
-    configuration = str(_read(folder / "metadata.json").get("configuration"))
+    plans = read_json(folder / "plans.json")
+    configuration = str(read_json(folder / "metadata.json").get("configuration"))
     try:
         spacing = _inherited(plans["configurations"], configuration, "spacing")
         z, y, x = (float(spacing[axis]) for axis in plans["transpose_backward"])
@@ -68,7 +68,14 @@ def _inherited(configurations: dict[str, Any], name: str, key: str) -> Any:
     return configurations[name][key]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of a model folder's JSON files.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or is no JSON object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -55,6 +55,23 @@ def label_lookup(model: Model, part: Part | None = None) -> NDArray[np.uint16]:
     return lookup
 
 
+def class_differences(found: Mapping[int, str], published: Mapping[int, tuple[str, ...]]) -> list[str]:
+    """Say where the classes of a network differ from those of the model file, in the order of their numbers.
+
+    Parameters
+    ----------
+    found
+        Name of each class.
+    published
+        Names that each may have.
+    """
+    return [
+        f"class {number} is {_names(found.get(number))}, in the model file {_names(*published.get(number, (None,)))}"
+        for number in sorted({*found, *published})
+        if found.get(number) not in published.get(number, ())
+    ]
+
+
 def _check_classes(model: Model, part: Part, classes: Mapping[str, int], where: Path) -> None:
     """Compare the classes of a network with the model file.
 
@@ -72,13 +89,7 @@ def _check_classes(model: Model, part: Part, classes: Mapping[str, int], where: 
     ModelError
         Naming the classes that differ.
     """
-    wanted = model.published_names_of(part)
-    found = {number: name for name, number in classes.items()}
-    differences = [
-        f"class {number} is {_names(found.get(number))}, not {_names(*wanted.get(number, (None,)))}"
-        for number in sorted(set(wanted) | set(found))
-        if found.get(number) not in wanted.get(number, ())
-    ]
+    differences = class_differences({number: name for name, number in classes.items()}, model.published_names_of(part))
     if differences:
         more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise ModelError(

@@ -76,8 +76,10 @@ class SideReport:
 
     @property
     def wrong_side_ml(self) -> float | None:
-        """Volume on the wrong side, whatever became of it; None where the midline was not found."""
-        return self.unclear_ml + sum(change.volume_ml for change in self.changes) if self.known else None
+        """Volume on the wrong side, whatever became of it; None where that is not known: no midline, or mirrored."""
+        if self.mirrored or not self.known:
+            return None
+        return self.unclear_ml + sum(change.volume_ml for change in self.changes)
 
 
 @dataclass(frozen=True)

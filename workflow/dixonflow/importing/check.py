@@ -5,6 +5,7 @@ from typing import Any
 
 from dixonflow.errors import ModelError
 from dixonflow.importing.training import Training, builds_upon
+from dixonflow.label_lookup import class_differences
 from dixonflow.model import Model
 from dixonflow.published import Part
 
@@ -70,18 +71,10 @@ def _classes(dataset: Mapping[str, Any], where: str) -> dict[int, str]:
 
 
 def _check_labels(found: Mapping[int, str], expected: Mapping[int, tuple[str, ...]], where: str) -> None:
-    differences = [
-        f"class {number} is {_quoted(found.get(number))}, in the model file {_quoted(*expected.get(number, (None,)))}"
-        for number in sorted({*found, *expected})
-        if found.get(number) not in expected.get(number, ())
-    ]
+    differences = class_differences(found, expected)
     if differences:
         more = f", and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         raise ModelError(f"{where}: {'; '.join(differences[:_SHOWN])}{more}. {_REMEDY}")
-
-
-def _quoted(*names: str | None) -> str:
-    return " or ".join("nothing" if name is None else repr(name) for name in names)
 
 
 def _check_orientation(found: Any, model: Model, where: str) -> None:

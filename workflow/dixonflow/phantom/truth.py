@@ -84,16 +84,7 @@ def truth_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray
     numpy.ndarray
         uint8 labels of the given shape.
     """
-    best = np.zeros(shape, np.float32)
-    background = np.ones(shape, np.float32)
-    result = np.zeros(shape, np.uint8)
-    for label, out, share in _shares(anatomy, shape, affine):
-        background[out] -= share
-        better = share > best[out] + _TIE
-        best[out][better] = share[better]
-        result[out][better] = label
-    result[background > best + _TIE] = 0
-    return result
+    return shares_on_grid(anatomy, shape, affine).first
 
 
 def shares_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> LabelShares:

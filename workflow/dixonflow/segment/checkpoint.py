@@ -14,8 +14,9 @@ from safetensors.torch import save as save_tensors
 
 from dixonflow.atomic import write_bytes, write_json
 from dixonflow.errors import ModelError
+from dixonflow.imported import read_json
 from dixonflow.segment.architecture import one_tensor_per_parameter, read_architecture
-from dixonflow.segment.network import ModelMetadata, read_json, read_metadata, weights_path
+from dixonflow.segment.network import ModelMetadata, read_metadata, weights_path
 
 # nnU-Net's trainer keeps its best score and its log as numpy scalars. numpy 2 renamed the module that older
 # checkpoints name.

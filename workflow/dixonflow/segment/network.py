@@ -1,11 +1,10 @@
 """A model folder: plans.json, dataset.json, metadata.json and fold_<k>/weights.safetensors for each fold."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from safetensors import SafetensorError
@@ -13,6 +12,7 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from dixonflow.errors import ModelError
+from dixonflow.imported import read_json
 from dixonflow.segment.architecture import Architecture, read_architecture, set_weights
 
 FoldName = Annotated[str, StringConstraints(pattern=r"^([0-9]+|all)$")]
@@ -69,25 +69,6 @@ class LoadedModel:
 def weights_path(folder: Path, fold: str) -> Path:
     """Where a model folder keeps the weights of a fold."""
     return folder / f"fold_{fold}" / "weights.safetensors"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read one of a model folder's JSON files.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing or is no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} must hold a JSON object")
-    return content
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
