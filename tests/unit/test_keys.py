@@ -1,11 +1,14 @@
 """A content key changes with what the stage depends on, for that stage and all after it, and with nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
-from dixonflow.config import Config, MergeConfig, StitchConfig, demo_config
+from dixonflow.config import Config, MergeConfig, PostprocessConfig, StitchConfig, demo_config
 from dixonflow.keys import STAGE_VERSIONS, stage_key
 from dixonflow.model import load_model
 from dixonflow.plan import MODELS
+from dixonflow.structures import structures
 from dixonflow.vocabulary import MergeStrategy, Stage
 
 STAGES = list(STAGE_VERSIONS)
@@ -45,6 +48,7 @@ def test_keys_are_stable_and_differ_between_stages_and_scans(model):
         ({"segment": demo_config().segment.model_copy(update={"threads": 7})}, None),
         ({"segment": demo_config().segment.model_copy(update={"device": "cpu"})}, None),
         ({"merge": MergeConfig(strategy=MergeStrategy.PRIORITY)}, Stage.SEGMENT),
+        ({"postprocess": PostprocessConfig(repair_sides=False)}, Stage.POSTPROCESS),
         ({"max_attempts": 9}, None),
         ({"results": "elsewhere"}, None),
         ({"verify": True}, None),
@@ -84,6 +88,13 @@ def test_model_settings_touch_their_stage(model):
     ]:
         changed = model.model_copy(update=update)
         assert first_difference(keys(config, model), keys(config, changed)) is stage, update
+
+
+def test_the_vocabulary_touches_the_check_of_sides(model, monkeypatch):
+    before = keys(demo_config(), model)
+    vessel = replace(structures()["kidney_left"], group="vessel")
+    monkeypatch.setattr("dixonflow.keys.structures", lambda: structures() | {"kidney_left": vessel})
+    assert first_difference(before, keys(demo_config(), model)) is Stage.POSTPROCESS
 
 
 def test_the_cohort_has_no_key_of_its_own(model):

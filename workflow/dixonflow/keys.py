@@ -10,7 +10,7 @@ from typing import Any
 
 from dixonflow.config import Config
 from dixonflow.model import Model
-from dixonflow.structures import is_muscle
+from dixonflow.structures import is_muscle, structures
 from dixonflow.vocabulary import MergeStrategy, Stage
 
 STAGE_VERSIONS: dict[Stage, int] = {
@@ -48,6 +48,10 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             rules = {name: dump[name] for name in ("group_order", "group_contrasts", "keep_largest")}
             rules["labels"] = {label: rule.model_dump(include=_COMPONENT_RULES) for label, rule in model.labels.items()}
             section = config.merge if stage is Stage.MERGE else config.postprocess
+            if stage is Stage.POSTPROCESS:  # its check of the sides goes by the vocabulary
+                rules["anatomy"] = [
+                    (name, structures()[name].side, structures()[name].group) for name in model.structures
+                ]
             return rules | section.model_dump(mode="json")
         case Stage.MEASURE:
             chosen = {"name": model.name, "ids": model.structures, "composites": dump["composites"]}

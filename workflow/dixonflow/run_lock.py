@@ -4,7 +4,6 @@ Snakemake's own lock is a list of files in .snakemake: it stays behind when Snak
 a second copy of the project that writes to the same results.
 """
 
-import errno
 import fcntl
 import getpass
 import json
@@ -18,11 +17,11 @@ from pathlib import Path
 
 from dixonflow.atomic import write_json
 from dixonflow.errors import ConfigError, DixonflowError
+from dixonflow.file_lock import try_lock
 from dixonflow.layout import Results
 
 log = logging.getLogger(__name__)
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _TRIES = 5  # a reader that asks whether a run goes on holds the lock for a moment
 
 
@@ -129,16 +128,9 @@ def is_running(results: Results) -> bool:
 
 
 def _locked(descriptor: int, kind: int, tries: int = _TRIES) -> bool:
-    """Take a POSIX lock without waiting: it works over NFS, and the system frees it when the process ends."""
     for left in reversed(range(tries)):
-        try:
-            fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                log.warning("this file system has no locks: see to it that nobody else runs into the same results")
-                return True
-            if left:
-                time.sleep(0.1)
-        else:
+        if try_lock(descriptor, kind, "runs into the same results"):
             return True
+        if left:
+            time.sleep(0.1)
     return False

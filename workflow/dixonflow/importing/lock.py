@@ -1,6 +1,5 @@
 """One import of a model at a time: a lock that ends with its process, however that ends."""
 
-import errno
 import fcntl
 import logging
 import os
@@ -10,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dixonflow.errors import ModelError
+from dixonflow.file_lock import try_lock
 
 log = logging.getLogger(__name__)
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _PAUSE_S = 0.5
 
 
@@ -21,7 +20,7 @@ _PAUSE_S = 0.5
 def import_lock(path: Path) -> Iterator[None]:
     """Hold a lock file; wait, and say so, while another process holds it.
 
-    A POSIX lock: it works over NFS, and the system frees it when the process ends. The file stays.
+    The file stays.
 
     Parameters
     ----------
@@ -47,16 +46,8 @@ def import_lock(path: Path) -> Iterator[None]:
 
 def _wait(descriptor: int, path: Path) -> None:
     said = False
-    while True:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                log.warning("the file system of %s has no locks: see to it that nobody else imports this model", path)
-                return
-            if not said:
-                log.info("another process imports this model (%s): waiting for its end", path)
-                said = True
-            time.sleep(_PAUSE_S)
-        else:
-            return
+    while not try_lock(descriptor, fcntl.LOCK_EX, "imports this model"):
+        if not said:
+            log.info("another process imports this model (%s): waiting for its end", path)
+            said = True
+        time.sleep(_PAUSE_S)

@@ -1,0 +1,35 @@
+"""Locks on files that end with their process, however that ends."""
+
+import errno
+import fcntl
+import logging
+
+log = logging.getLogger(__name__)
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+def try_lock(descriptor: int, kind: int, danger: str) -> bool:
+    """Take a POSIX lock without waiting: it works over NFS, and the system frees it when the process ends.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file; the lock goes when any descriptor of the file is closed in this process.
+    kind
+        `fcntl.LOCK_EX` or `fcntl.LOCK_SH`.
+    danger
+        What must not happen meanwhile, for the warning where the file system has no locks.
+
+    Returns
+    -------
+    bool
+        False where another process holds it; True where the file system has no locks.
+    """
+    try:
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            return False
+        log.warning("this file system has no locks: see to it that nobody else %s", danger)
+    return True
