@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -21,11 +22,23 @@ def work(context: StageContext) -> StageWork:
     results, model = context.results, context.model
 
     def process(scan: ShardScan) -> Done:
+        key = context.key(Stage.POSTPROCESS, scan)
+        sidecar = results.labels_sidecar(scan.scan, model.name)
+        temporary = results.temporary(context.shard, scan.scan)
+        # The sidecar is written last. Where it is of this key, a job was killed between here and its record, and what
+        # the label map was made from may be gone already.
+        if not (_key_of(sidecar) == key and results.labels(scan.scan, model.name).exists()):
+            write_label_map(scan, key, sidecar)
+        if not context.config.keep.temporary and temporary.exists():
+            shutil.rmtree(temporary)
+        return Done()
+
+    def write_label_map(scan: ShardScan, key: str, sidecar: Path) -> None:
         merged, affine = read_labels(results.merged(context.shard, scan.scan))
         spacing_mm = np.diag(affine)[:3].tolist()
         final = postprocess(merged, model, spacing_mm, repair_sides=context.config.postprocess.repair_sides)
-        sidecar = {
-            "content_key": context.key(Stage.POSTPROCESS, scan),
+        content = {
+            "content_key": key,
             "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.input_contrasts],
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
             "segment": json.loads(results.segment_provenance(context.shard, scan.scan).read_text(encoding="utf-8")),
@@ -36,10 +49,7 @@ def work(context: StageContext) -> StageWork:
             "versions": versions(),
         }
         write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
-        write_json(results.labels_sidecar(scan.scan, model.name), sidecar)
-        if not context.config.keep.temporary:
-            shutil.rmtree(results.temporary(context.shard, scan.scan))
-        return Done()
+        write_json(sidecar, content)
 
     return StageWork(
         stage=Stage.POSTPROCESS,
@@ -47,3 +57,11 @@ def work(context: StageContext) -> StageWork:
         process=process,
         outputs=lambda scan: [results.labels(scan.scan, model.name), results.labels_sidecar(scan.scan, model.name)],
     )
+
+
+def _key_of(sidecar: Path) -> str | None:
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("content_key") if isinstance(content, dict) else None
