@@ -1,0 +1,203 @@
+"""`python -m benchmarks.scale`: what the machinery costs for a cohort of 100,000 scans whose images do not exist.
+
+The raw zips are empty files, the outcome and measurement rows invented. All else is the project's own: a copy of it in
+a new folder, its commands as its users type them, each in a new process.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+import yaml
+
+from dixonflow.cohort.shards import Shard, ShardScan, shard_of, write_shards
+from dixonflow.cohort.table import CohortScan, write_scans
+from dixonflow.layout import Results
+from dixonflow.measures.checks import CHECKS
+from dixonflow.measures.definitions import MEASURES
+from dixonflow.measures.structures import structures_of
+from dixonflow.model import Model, load_model
+from dixonflow.outcome import Outcome, write_outcomes
+from dixonflow.structures import structures
+from dixonflow.tables.definitions import QUALITY
+from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.schema import arrow_schema
+from dixonflow.vocabulary import Grade, Layout, Reason, ScanId, Stage, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "slurm", "envs")
+SCANS_PER_SHARD = 64
+STRUCTURES = 63
+"""Times the 30 measures of each: as many rows as 75 structures with 25."""
+
+
+def main(
+    scans: Annotated[int, typer.Option(min=1, help="Scans of the invented cohort.")] = 100_000,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where it is made, in a folder of its own; some 5 GB. Default: the system's.")
+    ] = None,
+) -> None:
+    """Time dry run, second run, the start of a job, status, aggregation and a question to the tables."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="scale-") as name:
+        _measure(Path(name), scans)
+
+
+def _measure(project: Path, n_scans: int) -> None:
+    model = _copy_project(project)
+    results, snakemake = Results(project / "results"), [sys.executable, "-m", "snakemake", "--cores", "2"]
+    shards = _cohort(project, results, n_scans)
+    _run(project, [*snakemake, "--touch", "results/cohort/shards.txt"])
+    _say(f"dry run, {len(shards)} shards to do", *_run(project, [*snakemake[:3], "--profile", "slurm", "--dry-run"]))
+
+    stitch = ["scripts/stitch.py", "--config", "results/config.json", "--shard", shards[0].name]
+    _say("a job of stitch, all its zips empty", *_run(project, [sys.executable, *stitch]))
+
+    rng = np.random.default_rng(1)
+    for shard in shards:
+        _rows(results, shard, model, rng)
+    _run(project, [*snakemake, "--touch", "--until", "measure"])
+    _say("aggregate", *_run(project, [sys.executable, "scripts/aggregate.py", "--config", "results/config.json"]))
+    table = results.tables / "measurements.parquet"
+    print(f"    {pq.ParquetFile(table).metadata.num_rows:,} measurements, {table.stat().st_size / 1e6:.0f} MB")
+    _ask(table, n_scans)
+    _say("status", *_run(project, [sys.executable, "scripts/status.py", "--json"]))
+    results.report.mkdir()
+    (results.report / "report.html").touch()  # its pictures are of images
+    _run(project, [*snakemake, "--touch"])
+    seconds, peak_mb = _run(project, snakemake, "Nothing to be done")
+    _say("second run, nothing to do", seconds, peak_mb)
+    records = [path for path in (project / ".snakemake" / "metadata").rglob("*") if path.is_file()]
+    print(f"files that hold Snakemake's records: {len(records) or 1}")
+
+
+def _copy_project(project: Path) -> Model:
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, project / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, project / part, follow_symlinks=False)
+    path = project / "workflow" / "models" / "demo.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    taken = {structure.name for structure in structures_of(load_model(path))}
+    parts = content["composites"]["kidneys"]
+    free = sorted(set(structures()) - taken)[: STRUCTURES - len(taken)]
+    content["composites"] |= dict.fromkeys(free, parts)
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    config = project / "config.yaml"
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings["cohort"] = {"sources": [{"layout": "ukb", "folder": "raw"}], "scans_per_shard": SCANS_PER_SHARD}
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return load_model(path)
+
+
+def _cohort(project: Path, results: Results, n_scans: int) -> list[Shard]:
+    raw = project / "raw"
+    raw.mkdir()
+    entries = []
+    for number in range(n_scans):
+        path = raw / f"{1_000_000 + number}_20201_2_0.zip"
+        path.touch()
+        entries.append(ShardScan(ScanId(str(1_000_000 + number), "2"), Layout.UKB, path.relative_to(project), "0" * 64))
+    shards = [shard_of(entries[start : start + SCANS_PER_SHARD]) for start in range(0, n_scans, SCANS_PER_SHARD)]
+    write_shards(results.shards, shards)
+    rows = (
+        CohortScan(
+            scan=entry.scan, layout=entry.layout, source=entry.path, raw_key=entry.raw_key, content_key="0" * 64,
+            reason=Reason.NONE, message="", note="", shard=shard.name, n_stations=6, n_slices=264, attempt=1,
+        )
+        for shard in shards
+        for entry in shard.scans
+    )  # fmt: skip
+    write_scans(results.scans, rows)
+    return shards
+
+
+def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator) -> None:
+    """Write what the stages and `measure` say of a shard."""
+    for stage in list(Stage)[1:]:
+        outcomes = [
+            Outcome(entry.scan, stage, Status.OK, Reason.NONE, "", float(rng.uniform(1, 9)), 900.0, 0.0, 1, "0" * 64)
+            for entry in shard.scans
+        ]
+        write_outcomes(results.outcomes(stage, shard.name), outcomes)
+    kinds = sorted((structure.name, measure) for structure in structures_of(model) for measure in MEASURES)
+    names, measures = (np.array(column) for column in zip(*kinds, strict=True))
+    n_values = len(shard.scans) * len(kinds)
+    measurements = {
+        **_scan_columns(shard, len(kinds)),
+        "structure": np.tile(names, len(shard.scans)),
+        "measure": np.tile(measures, len(shard.scans)),
+        "value": rng.uniform(0, 1, n_values),
+        "unit": np.tile([MEASURES[name].unit for name in measures], len(shard.scans)),
+        "definition": np.tile([MEASURES[name].key for name in measures], len(shard.scans)),
+        "grade": np.full(n_values, Grade.PASS.value),
+        "missing_reason": pa.nulls(n_values, pa.string()),
+        "model": np.full(n_values, model.name),
+    }
+    checks = sorted(CHECKS)
+    quality = {
+        **_scan_columns(shard, len(checks)),
+        "check": np.tile(checks, len(shard.scans)),
+        "value": rng.uniform(0, 1, len(shard.scans) * len(checks)),
+        "threshold": pa.nulls(len(shard.scans) * len(checks), pa.float64()),
+        "grade": np.full(len(shard.scans) * len(checks), Grade.PASS.value),
+    }
+    for path, table, columns in (
+        (results.measurements(shard.name), MEASUREMENTS, measurements),
+        (results.quality(shard.name), QUALITY, quality),
+    ):
+        # not by write_table, whose checks would take longer than all that is timed; aggregate makes them
+        pq.write_table(pa.table(columns, arrow_schema(table)), path, compression="zstd")
+
+
+def _scan_columns(shard: Shard, repeats: int) -> dict[str, np.ndarray]:
+    ids = np.repeat([entry.scan.participant for entry in shard.scans], repeats)
+    return {"participant_id": ids, "session_id": np.full(len(ids), "2")}
+
+
+def _ask(table: Path, n_scans: int) -> None:
+    question = f"""
+        SELECT participant_id, value FROM '{table}' WHERE structure = 'liver' AND measure = 'volume'
+    """
+    started = time.perf_counter()
+    found = duckdb.sql(question).fetchnumpy()
+    seconds = time.perf_counter() - started
+    if len(found["value"]) != n_scans:
+        sys.exit(f"{n_scans} scans have a liver, DuckDB found {len(found['value'])}")
+    print(f"{'the liver volume of all scans by DuckDB':45s} {seconds:8.2f} s")
+
+
+def _run(project: Path, command: Sequence[str], expected: str = "") -> tuple[float, float]:
+    """Run a command; seconds, and the largest resident memory (MB) of its largest process."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project / "workflow")}
+    with tempfile.TemporaryFile() as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    if process.returncode or expected not in said:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{said[-3000:]}")
+    return seconds, usage.ru_maxrss * 1024 / 1e6
+
+
+def _say(what: str, seconds: float, peak_mb: float) -> None:
+    print(f"{what:45s} {seconds:8.1f} s {peak_mb:8.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
