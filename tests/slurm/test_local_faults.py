@@ -56,7 +56,7 @@ def test_a_worker_killed_in_the_middle_of_a_scan(project, undisturbed):
 
 
 def test_a_scan_that_takes_all_memory(tmp_path):
-    """A scan of 216 times as many voxels, and a stitch job that has 200 MB for its worker; the next call gives twice."""
+    """216 times the voxels, and a stitch job that has 200 MB for its worker; the next call gives twice as much."""
     copy_project(tmp_path)
     make_small_cohort(tmp_path / "raw", {SCANS[0]: 6.0, SCANS[1]: 1.0})
     (tmp_path / "withdrawn.txt").touch()

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from statistics import median
 
 import yaml
 from project import ROOT, STAGES
@@ -29,6 +31,24 @@ def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
     records = demo.folder / ".snakemake"
     assert (records / "metadata.db").stat().st_size > 0  # one file, not one per output
     assert not list(records.glob("metadata/*"))
+
+
+def test_jobs_that_find_all_done_do_nothing(cluster, demo):
+    run = demo.slurm("results/slurm")
+    run.to_the_end()
+    done, tables = run.done(), run.tables()
+    before = {number for number, *_ in cluster.jobs()}
+    run.results.look_again.touch()
+    run.to_the_end()
+    assert (run.done(), run.tables()) == (done, tables)
+    rows = [row.split("|") for row in cluster.ask("squeue", "-h", "--states=all", "-o", "%A|%k|%S|%e").splitlines()]
+    seconds = [
+        (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+        for number, comment, start, end in rows
+        if int(number) not in before and "_wildcards_" in comment
+    ]
+    assert len(seconds) == len(STAGES) * len(run.shards())
+    print(f"start-up of a job: median {median(seconds):.0f} s, longest {max(seconds):.0f} s")
 
 
 def test_a_second_person_gets_one_clear_line_and_nothing_is_damaged(cluster, project, undisturbed):

@@ -21,7 +21,10 @@ SPACING_MM = 5.0
 PATCH_ZYX = (40, 80, 104)
 """200 mm of the body's length, and its whole cross-section: left and right, front and back are always in sight."""
 FEATURES = (16, 32, 64, 128)
-CONVOLUTIONS = (1, 1, 2, 2)
+CONVOLUTIONS = (2, 1, 2, 2)
+DECODER_CONVOLUTIONS = (1, 1, 2)
+"""From coarse to fine. Two at full resolution on either side: where an outline runs through a voxel is decided there,
+from how bright the voxel is between its neighbours, and one convolution cannot divide."""
 FINGERPRINT_SEEDS = (100000, 100001, 100002, 100003)
 
 
@@ -120,7 +123,7 @@ def make_plan(workspace: Workspace) -> None:
         n_stages=stages,
         features_per_stage=list(FEATURES),
         n_conv_per_stage=list(CONVOLUTIONS),
-        n_conv_per_stage_decoder=[1] * (stages - 1),
+        n_conv_per_stage_decoder=list(DECODER_CONVOLUTIONS),
         kernel_sizes=[[3, 3, 3]] * stages,
         strides=[[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
     )

@@ -65,11 +65,21 @@ def place(volume: NDArray[Any], shape: tuple[int, ...], offsets: list[int]) -> N
 
 
 def _change_intensity(rng: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Small changes of scale, level, gamma and noise: scans differ in what else is in the field of view."""
-    image = image * np.float32(rng.uniform(0.9, 1.12)) + np.float32(rng.uniform(-0.08, 0.08))
+    """Change scale, level, gamma, shading and noise: an outline lies where two tissues meet, however bright they are.
+
+    A whole-body image is normalised by its own mean and deviation, which hang on how lean the body is.
+    """
+    image = image * np.float32(rng.uniform(0.8, 1.25)) + np.float32(rng.uniform(-0.15, 0.15))
     if rng.random() < 0.3:
         low, high = image.min(), image.max()
-        image = ((image - low) / (high - low)) ** np.float32(rng.uniform(0.85, 1.2)) * (high - low) + low
+        image = ((image - low) / (high - low)) ** np.float32(rng.uniform(0.8, 1.25)) * (high - low) + low
+    if rng.random() < 0.3:
+        level = image.min()
+        waves = [
+            np.cos(2 * np.pi * (rng.uniform(0.2, 1.2) * np.linspace(0, 1, n) + rng.uniform())) for n in image.shape
+        ]
+        field = 1 + rng.uniform(0.05, 0.2) * waves[0][:, None, None] * waves[1][:, None] * waves[2]
+        image = (image - level) * field.astype(np.float32) + level
     if rng.random() < 0.3:
         image = image + np.float32(rng.uniform(0, 0.06)) * rng.standard_normal(image.shape, np.float32)
     return image
