@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from dixonflow.begin import begin_run
 from dixonflow.errors import DixonflowError
+from dixonflow.job_errors import JobErrors
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
 from dixonflow.slurm import Request
@@ -27,6 +29,7 @@ try:
     PLAN = Plan.from_config(config)
     LOCK = RunLock(PLAN.results)
     if workflow.is_main_process:
+        logger.addHandler(JobErrors())
         PLAN.look_again_where_unknown(Path(".snakemake"))
         if PLAN.config.verify:
             LOCK.take()
