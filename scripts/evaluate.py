@@ -54,9 +54,9 @@ def held_out(
     first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first participant.")] = 300000,
     participants: Annotated[int, typer.Option(min=1, help="How many, each with the next seed.")] = 20,
     model: ModelOption = "demo",
-    labels: Annotated[str, typer.Option(help="scores, probabilities or nearest, as in segment.labels.")] = (
-        SegmentConfig().labels
-    ),
+    interpolate: Annotated[
+        str | None, typer.Option(help="scores, probabilities or nearest, as in segment.interpolate.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     strategy: Annotated[
@@ -77,7 +77,7 @@ def held_out(
             tile_step=chosen.tile_step,
             orientation=chosen.orientation,
             mirroring=chosen.mirroring,
-            labels=SegmentConfig.model_validate({"labels": labels}).labels,
+            interpolate=SegmentConfig.model_validate({"interpolate": interpolate}).interpolate or chosen.interpolate,
             threads=threads,
             device=device,
         )

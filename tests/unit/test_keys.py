@@ -44,7 +44,7 @@ def test_keys_are_stable_and_differ_between_stages_and_scans(model):
     [
         ({"stitch": StitchConfig(match_intensities=False)}, Stage.STITCH),
         ({"segment": demo_config().segment.model_copy(update={"folds": ("0",)})}, Stage.SEGMENT),
-        ({"segment": demo_config().segment.model_copy(update={"labels": "nearest"})}, Stage.SEGMENT),
+        ({"segment": demo_config().segment.model_copy(update={"interpolate": "nearest"})}, Stage.SEGMENT),
         ({"segment": demo_config().segment.model_copy(update={"threads": 7})}, None),
         ({"segment": demo_config().segment.model_copy(update={"device": "cpu"})}, None),
         ({"merge": MergeConfig(strategy=MergeStrategy.PRIORITY)}, Stage.SEGMENT),

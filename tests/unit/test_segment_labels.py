@@ -64,7 +64,7 @@ def test_probabilities_are_resampled_and_averaged_by_image(folds: int, build_mod
     model = build_model(folds=folds)
     spacing = (2.2, 2.2, 3.5)
     images = [body((34, 27, 40), seed) for seed in range(2)]
-    predictor = Predictor(model.folder, SegmentOptions(labels="probabilities"))
+    predictor = Predictor(model.folder, SegmentOptions(interpolate="probabilities"))
     prepared = predictor.prepare(images, spacing)
     theirs = nnunet_predictor(model)
     mean = torch.stack(
@@ -103,7 +103,7 @@ def test_images_averaged_share_one_box(build_model: Callable[..., TinyModel]) ->
 
 def test_labels_by_nearest_neighbour_are_those_of_the_networks_grid(build_model: Callable[..., TinyModel]) -> None:
     model, image, spacing = build_model(), body((39, 35, 43)), (2.1, 2.3, 3.9)
-    predictor = Predictor(model.folder, SegmentOptions(labels="nearest"))
+    predictor = Predictor(model.folder, SegmentOptions(interpolate="nearest"))
     scores, properties = nnunet_scores(model, image, spacing)
     on_grid = scores.numpy().argmax(0)
     (a, a_stop), (b, b_stop), (c, c_stop) = properties["bbox_used_for_cropping"]

@@ -53,7 +53,13 @@ def test_wrong_calls_are_errors(build_model: Callable[..., TinyModel]) -> None:
     image[5, 5, 5] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         predictor.predict(image, (3.0, 3.0, 3.0))
-    for wrong in ({"labels": "argmax"}, {"tile_step": 0.0}, {"tile_step": 1.5}, {"threads": 0}, {"orientation": "SPL"}):
+    for wrong in (
+        {"interpolate": "argmax"},
+        {"tile_step": 0.0},
+        {"tile_step": 1.5},
+        {"threads": 0},
+        {"orientation": "SPL"},
+    ):
         with pytest.raises(ConfigError):
             SegmentOptions(**wrong)
     with pytest.raises(ConfigError, match="unknown"):

@@ -72,10 +72,11 @@ class SegmentConfig(_Section):
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         default="auto", description="auto takes CUDA, then MPS, then the CPU."
     )
-    labels: Literal["scores", "probabilities", "nearest"] = Field(
-        default="probabilities",
-        description="How labels reach the image's voxels from the network's: scores (nnU-Net's way), probabilities "
-        "(the same, with less distorted volumes) or nearest (VIBESegmentator's way); compared in docs/merge.md.",
+    interpolate: Literal["scores", "probabilities", "nearest"] | None = Field(
+        default=None,
+        description="What is interpolated from the network's voxels to the image's: scores (nnU-Net's way), "
+        "probabilities (the same, with less distorted volumes) or nearest (labels), compared in docs/merge.md; null "
+        "for what the model file says.",
     )
     threads: int = Field(default=4, ge=1, le=256, description="CPU threads of a segment job.")
     folds: tuple[str, ...] | None = Field(

@@ -41,7 +41,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             chosen = {name: dump[name] for name in _PREDICTION}
             ids = model.structures
             mean = config.merge.strategy is MergeStrategy.MEAN_SCORES
-            run = {"folds": config.segment.folds, "labels": config.segment.labels, "mean": mean}
+            interpolate = config.segment.interpolate or model.interpolate
+            run = {"folds": config.segment.folds, "interpolate": interpolate, "mean": mean}
             parts = [[part.name, model.classes_of(part)] for part in model.parts]
             return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
         case Stage.MERGE | Stage.POSTPROCESS:

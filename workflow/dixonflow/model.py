@@ -105,6 +105,9 @@ class Model(Record):
         Voxels added on every side, by reflection, after resampling and taken off the labels.
     tile_step, mirroring
         Step between patches as a part of the patch, and whether the authors also average over mirror images.
+    interpolate
+        What is interpolated from the network's voxels to the image's where the two differ: `scores`, as nnU-Net does,
+        `probabilities`, or `nearest` for labels.
     crop
         Structures that are found first, and the box around them.
     """
@@ -127,6 +130,7 @@ class Model(Record):
     pad_voxels: int = Field(default=0, ge=0)
     tile_step: float = Field(default=0.5, gt=0, le=1)
     mirroring: bool = False
+    interpolate: Literal["scores", "probabilities", "nearest"] = "scores"
     crop: Crop | None = None
     keep_largest: bool = True
     group_order: tuple[str, ...]

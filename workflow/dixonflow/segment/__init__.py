@@ -8,11 +8,11 @@ interpolation in `taps`; `transfer` copies between host and device meanwhile, `p
 
 from dixonflow.segment.checkpoint import export_checkpoint
 from dixonflow.segment.network import LoadedModel, load_model_folder
-from dixonflow.segment.predictor import Inferred, LabelsFrom, Predictor, SegmentOptions
+from dixonflow.segment.predictor import Inferred, Interpolate, Predictor, SegmentOptions
 
 __all__ = [
     "Inferred",
-    "LabelsFrom",
+    "Interpolate",
     "LoadedModel",
     "Predictor",
     "SegmentOptions",

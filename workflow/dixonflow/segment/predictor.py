@@ -22,7 +22,7 @@ from dixonflow.segment.transfer import Copies, LabelRows
 
 log = logging.getLogger(__name__)
 
-LabelsFrom = Literal["scores", "probabilities", "nearest"]
+Interpolate = Literal["scores", "probabilities", "nearest"]
 """How labels reach the image's grid where it is not the network's: `scores` are resampled and then compared, as nnU-Net
 does; `probabilities` the same with the scores turned into probabilities of the classes first, contrast by contrast: raw
 scores draw an outline towards the class that the network is less sure of, so that thin structures shrink; `nearest`
@@ -41,8 +41,8 @@ class SegmentOptions:
         Names of the folds whose scores are averaged; all of the model where not given.
     mirroring
         Also average over mirror images, where the model was trained with mirroring; up to 8 times slower.
-    labels
-        See `LabelsFrom`. `nearest` is faster and gives coarser outlines.
+    interpolate
+        See `Interpolate`. `nearest` is faster and gives coarser outlines.
     orientation
         What the model was trained on; images are RAS+ and are reversed to it, labels come back.
     device
@@ -54,7 +54,7 @@ class SegmentOptions:
     tile_step: float = 0.5
     folds: tuple[str, ...] | None = None
     mirroring: bool = False
-    labels: LabelsFrom = "scores"
+    interpolate: Interpolate = "scores"
     orientation: str = "RAS"
     device: str = "auto"
     threads: int = 1
@@ -64,8 +64,10 @@ class SegmentOptions:
             raise ConfigError(f"tile_step must be above 0 and at most 1, not {self.tile_step}")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, not {self.threads}")
-        if self.labels not in get_args(LabelsFrom):
-            raise ConfigError(f"labels must be one of {', '.join(get_args(LabelsFrom))}, not {self.labels!r}")
+        if self.interpolate not in get_args(Interpolate):
+            raise ConfigError(
+                f"interpolate must be one of {', '.join(get_args(Interpolate))}, not {self.interpolate!r}"
+            )
         if not re.fullmatch("[RL][AP][SI]", self.orientation):
             raise ConfigError(f"orientation must be like RAS or LPS, not {self.orientation!r}")
 
@@ -138,7 +140,7 @@ class Predictor:
             tile_step=self.options.tile_step,
             mirror_axes=axes if axes and self.options.mirroring else (),
             device=self.device,
-            probabilities=self.options.labels == "probabilities",
+            probabilities=self.options.interpolate == "probabilities",
         )
 
     def predict(self, image: NDArray[Any], spacing_mm: Spacing) -> NDArray[np.uint8 | np.uint16]:
@@ -219,7 +221,7 @@ class Predictor:
             "weights_sha256": {fold: self.model.metadata.weights_sha256[fold] for fold in self.model.folds},
             "tile_step": self.options.tile_step,
             "mirror_axes": list(self._window.mirror_axes),
-            "labels": self.options.labels,
+            "interpolate": self.options.interpolate,
             "orientation": self.options.orientation,
             "device": self.device.type,
             "threads": self.options.threads,
@@ -229,7 +231,7 @@ class Predictor:
     def _labels(self, prepared: Sequence[Prepared], scores_device: torch.device) -> NDArray[np.uint8 | np.uint16]:
         one, architecture = prepared[0], self.model.architecture
         grid = one.network_shape
-        target = grid if self.options.labels == "nearest" else one.cropped_shape
+        target = grid if self.options.interpolate == "nearest" else one.cropped_shape
         labels = LabelRows(target, architecture.classes, self._copies)
         sink: SameGridLabels | ResampledLabels
         if grid == target:

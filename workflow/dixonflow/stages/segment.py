@@ -58,7 +58,7 @@ class _Segmenter:
         options = SegmentOptions(
             tile_step=model.tile_step,
             folds=segment.folds,
-            labels=segment.labels,
+            interpolate=segment.interpolate or model.interpolate,
             device=segment.device,
             threads=segment.threads,
             orientation=model.orientation,
