@@ -60,3 +60,19 @@ def test_a_label_map_of_other_settings_is_made_again(postprocess, sidecar):
     assert np.count_nonzero(read_labels(results.labels(scan, model))[0]) == 12**3
     assert json.loads(results.labels_sidecar(scan, model).read_text())["content_key"]
     assert not merged.exists()
+
+
+def test_a_job_of_other_settings_that_was_killed_in_the_middle_leaves_no_sidecar(postprocess, monkeypatch):
+    run, results, scan, model = postprocess
+    shutil.copytree(results.temporary("shard", scan), results.root / "kept")
+    assert run().status is Status.OK
+
+    def killed(path, content):
+        raise KeyboardInterrupt
+
+    sidecar = results.labels_sidecar(scan, model)
+    sidecar.write_text(sidecar.read_text().replace('"content_key": "', '"content_key": "0'))
+    shutil.copytree(results.root / "kept", results.temporary("shard", scan))
+    monkeypatch.setattr("dixonflow.stages.postprocess.write_json", killed)
+    run("none.jsonl.gz")
+    assert not sidecar.exists()

@@ -95,12 +95,41 @@ def test_rows_that_are_not_ok_are_carried_on_unchanged_and_missing_ones_are_fail
     assert records[2].outcome.status is Status.FAILED
 
 
-def test_unreadable_records_count_as_not_done(shard):
+def cut(content):
+    return content[:50]
+
+
+def change(content):
+    return content[:14] + bytes(byte ^ 0xFF for byte in content[14:16]) + content[16:]
+
+
+@pytest.mark.parametrize("damage", [cut, change, lambda content: b""])
+def test_unreadable_records_count_as_not_done(shard, damage):
     shard.run()
     packed = shard.folder / "records.jsonl.gz"
-    packed.write_bytes(packed.read_bytes()[:50])
+    packed.write_bytes(damage(packed.read_bytes()))
     assert statuses(shard.run()) == [Status.OK] * 3
     assert len(shard.worked) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"key", b"key two", b"\xff\xfe 1"])
+def test_a_mark_that_cannot_be_read_has_its_scan_made_again(shard, content):
+    shard.run()
+    scan = shard.scans[1].scan
+    shard.records.begin(scan, shard.key, 0)
+    (shard.folder / "records" / f"{scan.name}.begun").write_bytes(content)
+    assert statuses(shard.run()) == [Status.OK] * 3
+    assert shard.worked == ["001"]
+
+
+def test_what_a_killed_job_of_other_settings_left_is_not_taken_for_ours(shard):
+    shard.run()
+    scan = shard.scans[1].scan
+    shard.records.begin(scan, "other", 0)
+    shard.output(scan).write_text("made with other settings")
+    assert statuses(shard.run()) == [Status.OK] * 3
+    assert shard.worked == ["001"]
+    assert shard.output(scan).read_text() == "result"
 
 
 def test_no_participant_id_in_the_log(shard):

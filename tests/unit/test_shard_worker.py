@@ -3,16 +3,20 @@
 import multiprocessing
 import os
 import signal
+import struct
 import time
+from multiprocessing.connection import Connection
 
 import numpy as np
 import psutil
 import pytest
 from counting_shard import statuses
 
+from dixonflow import worker
 from dixonflow.shard import MAX_INTERRUPTIONS
-from dixonflow.supervisor import Limits
+from dixonflow.supervisor import Limits, StartDiedError
 from dixonflow.vocabulary import Reason, Status
+from dixonflow.worker import Finished
 
 
 def die():
@@ -91,6 +95,42 @@ def test_what_a_killed_worker_left_half_written_is_removed(shard):
     assert shard.output(shard.scans[1].scan).exists()
 
 
+def test_killed_by_the_kernel_with_most_of_its_memory_in_use(shard):
+    held_mb = psutil.Process().memory_info().rss / 2**20
+
+    def fill_and_be_killed():
+        taken = np.ones(400 * 2**17)  # 400 MB
+        time.sleep(1)
+        kill_oneself()
+        del taken
+
+    shard.errors["001"] = fill_and_be_killed
+    records = shard.run(limits=Limits(memory_mb=held_mb + 450))
+    assert records[1].outcome.reason is Reason.OUT_OF_MEMORY
+
+
+def test_a_worker_that_dies_before_it_says_that_a_scan_is_done(shard, monkeypatch):
+    monkeypatch.setattr(worker, "Finished", lambda place, record: kill_oneself())
+    records = shard.run()
+    assert statuses(records) == [Status.OK] * 3
+    assert shard.worked == ["000", "001", "002"]
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_word(shard, monkeypatch):
+    usual = Connection.send
+
+    def send_half(self, message):
+        if isinstance(message, Finished):
+            os.write(self.fileno(), struct.pack("!i", 1000) + b"x" * 10)
+            kill_oneself()
+        usual(self, message)
+
+    monkeypatch.setattr(Connection, "send", send_half)
+    records = shard.run()
+    assert statuses(records) == [Status.OK] * 3
+    assert shard.worked == ["000", "001", "002"]
+
+
 def test_the_network_is_loaded_once_and_only_where_there_is_work(shard):
     loads = shard.folder / "loads.txt"
 
@@ -105,8 +145,9 @@ def test_the_network_is_loaded_once_and_only_where_there_is_work(shard):
 
 
 def test_a_worker_that_cannot_start_is_an_error(shard):
-    with pytest.raises(RuntimeError, match="ended before it began"):
+    with pytest.raises(StartDiedError, match="ended before it began") as died:
         shard.run(start=die)
+    assert died.value.reason is Reason.WORKER_DIED
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         shard.run(start=lambda: 1 / 0)
     assert statuses(shard.run()) == [Status.OK] * 3

@@ -7,6 +7,7 @@ rename. A mark left behind by a scan that was begun and never finished tells tha
 import gzip
 import json
 import logging
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,19 @@ class Records:
         self._loose = packed.with_name(packed.name.removesuffix(".jsonl.gz"))
 
     def load(self) -> dict[ScanId, Record]:
-        """Read all records, loose ones before packed ones; what cannot be read counts as not done."""
+        """Read all records, loose ones over packed ones; what cannot be read counts as not done.
+
+        Nor does a scan that was begun with another key since and not finished: its files may be of either.
+        """
         lines: list[bytes] = []
         if self._packed.exists():
             try:
                 lines += gzip.decompress(self._packed.read_bytes()).splitlines()
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 log.warning("records %s are unreadable and count as not done: %s", self._packed, error)
         if self._loose.is_dir():
-            lines += [path.read_bytes() for path in sorted(self._loose.glob("sub-*.json"))]
+            lines += [_content(path) for path in sorted(self._loose.glob("sub-*.json"))]
+        begun = self.begun()
         records: dict[ScanId, Record] = {}
         for line in lines:
             try:
@@ -67,16 +72,24 @@ class Records:
             except (ValueError, KeyError, TypeError):
                 log.warning("a record of %s is unreadable and counts as not done", self._packed)
                 continue
-            records[record.outcome.scan] = record
+            scan = record.outcome.scan
+            if scan not in begun or begun[scan][0] == record.outcome.content_key:
+                records[scan] = record
         return records
 
     def begun(self) -> dict[ScanId, tuple[str, int]]:
-        """Content key of the scans that were begun and never finished, and how often that has happened."""
+        """Content key of the scans that were begun and never finished, and how often that has happened.
+
+        A mark that cannot be read is one of an unknown key, "".
+        """
         marks: dict[ScanId, tuple[str, int]] = {}
         if self._loose.is_dir():
             for path in self._loose.glob("sub-*.begun"):
-                key, interruptions = path.read_text().split()
-                marks[ScanId.parse(path.stem)] = (key, int(interruptions) + 1)
+                words = _content(path).split()
+                known = len(words) == 2 and words[1].isdigit()
+                marks[ScanId.parse(path.stem)] = (
+                    (words[0].decode(errors="replace"), int(words[1]) + 1) if known else ("", 1)
+                )
         return marks
 
     def begin(self, scan: ScanId, content_key: str, interruptions: int) -> None:
@@ -97,3 +110,11 @@ class Records:
             for path in self._loose.iterdir():
                 path.unlink()
             self._loose.rmdir()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        log.warning("a file of %s cannot be read and counts as empty: %s", path.parent, error.strerror)
+        return b""

@@ -97,7 +97,7 @@ def _decide(
         return previous
     if work.superseded(scan):
         return Record(task.outcome(work.stage, Reason.NONE))
-    if task.attempt > 1 or task.interruptions:
+    if task.attempt > 1 or scan.scan in begun:
         for path in work.outputs(scan):
             remove_leftovers(path)
     return task

@@ -25,6 +25,16 @@ from dixonflow.worker import Begun, Finished, Message, work_through
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
+_NEARLY = 0.8
+"""A worker that is killed with more than this share of its memory in use has run out of it."""
+
+
+class StartDiedError(RuntimeError):
+    """The worker process died before it began a scan: what it loads first is at fault, and no scan."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,8 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
     ------
     ModelError
         It concerns every scan alike.
-    RuntimeError
-        If the worker fails outside any scan: where records cannot be written, for instance.
+    StartDiedError
+        If the worker dies before it began a scan.
     """
     rest, overlap = list(tasks), work.overlaps
     suspects: list[Task] = []
@@ -92,6 +102,12 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
         alone = bool(suspects)
         life = _Life(suspects if alone else rest)
         yield from _watch(work, life, records, limits, overlap=overlap and not alone)
+        known = records.load() if life.in_flight else {}
+        for place in sorted(life.in_flight):
+            record = known.get(life.tasks[place].scan.scan)
+            if record is not None and _is_of(record, life.tasks[place]):  # it died before it could say so
+                life.hear(Finished(place, record))
+                yield record
         held = [life.tasks[place] for place in sorted(life.in_flight)]
         left = [
             task for place, task in enumerate(life.tasks) if place not in life.finished and place not in life.in_flight
@@ -99,13 +115,16 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
         if len(held) == 1:
             yield _blame(work, held[0], life, records, limits)
         elif not held and not life.finished:
-            raise RuntimeError(
-                f"the worker process of stage {work.stage} ended before it began ({life.ended_by}): see the log above"
-            )
+            message = f"the worker process of stage {work.stage} ended before it began ({life.ended_by})"
+            raise StartDiedError(f"{message}: see the log above", life.ended_by)
         if alone:
             suspects = left
         else:
             suspects, rest = (held if len(held) > 1 else []), left
+
+
+def _is_of(record: Record, task: Task) -> bool:
+    return record.outcome.content_key == task.key and record.outcome.attempt == task.attempt
 
 
 def _blame(work: StageWork, task: Task, life: _Life, records: Records, limits: Limits) -> Record:
@@ -139,7 +158,7 @@ def _watch(work: StageWork, life: _Life, records: Records, limits: Limits, *, ov
             if wait([ours], timeout=_LOOK_SECONDS):
                 try:
                     record = life.hear(ours.recv())
-                except EOFError:
+                except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
                     break
                 if record is not None:
                     yield record
@@ -148,6 +167,9 @@ def _watch(work: StageWork, life: _Life, records: Records, limits: Limits, *, ov
         process.kill()  # it has ended, unless this one is given up
         process.join()
         ours.close()
+    nearly_full = limits.memory_mb is not None and life.peak_mb > _NEARLY * limits.memory_mb
+    if life.ended_by is Reason.WORKER_DIED and process.exitcode == -signal.SIGKILL and nearly_full:
+        life.ended_by = Reason.OUT_OF_MEMORY  # the kernel was faster than the look at the memory
     if life.error is not None:
         raise life.error
 

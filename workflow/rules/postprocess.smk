@@ -10,7 +10,7 @@ rule postprocess:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 4000),
+        mem_mb=lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.shard, 4000),
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,

@@ -10,7 +10,7 @@ rule segment:
         f"../../envs/{PLAN.environment}.yaml"
     threads: PLAN.config.segment.threads
     resources:
-        mem_mb=lambda wildcards: PLAN.memory_mb(wildcards.shard, 8000),
+        mem_mb=lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.shard, 8000),
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 4),
         gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:

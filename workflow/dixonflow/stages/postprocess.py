@@ -25,8 +25,8 @@ def work(context: StageContext) -> StageWork:
         key = context.key(Stage.POSTPROCESS, scan)
         sidecar = results.labels_sidecar(scan.scan, model.name)
         temporary = results.temporary(context.shard, scan.scan)
-        # The sidecar is written last. Where it is of this key, a job was killed between here and its record, and what
-        # the label map was made from may be gone already.
+        # The sidecar is written last, and taken away before the label map is replaced. Where it is of this key, a job
+        # was killed between here and its record, and what the label map was made from may be gone already.
         if not (_key_of(sidecar) == key and results.labels(scan.scan, model.name).exists()):
             write_label_map(scan, key, sidecar)
         if not context.config.keep.temporary and temporary.exists():
@@ -48,6 +48,7 @@ def work(context: StageContext) -> StageWork:
             "removed_components": [asdict(removal) for removal in final.removed],
             "versions": versions(),
         }
+        sidecar.unlink(missing_ok=True)
         write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
         write_json(sidecar, content)
 

@@ -20,6 +20,8 @@ def work(context: StageContext) -> StageWork:
 
     def process(scan: ShardScan) -> Done:
         stitched = stitch(read_stations(scan), options)
+        # written last: while it is there, the images beside it are those that it tells of
+        results.stitched_sidecar(scan.scan).unlink(missing_ok=True)
         write_stitched(stitched, {contrast: results.stitched(scan.scan, contrast) for contrast in Contrast})
         sidecar = {
             **stitched.report.as_dict(),
