@@ -75,4 +75,5 @@ onstart:
 
 
 onsuccess:
+    LOCK.end()
     print(PLAN.closing_lines(time.monotonic() - STARTED))

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,13 +85,34 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         RunLock(Results(tmp_path / "file" / "results")).take()
 
 
-def test_a_file_system_without_locks_is_warned_of(results, monkeypatch, caplog):
-    def no_locks(*_):
+@pytest.fixture
+def no_locks(monkeypatch):
+    def refuse(*_):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("fcntl.lockf", no_locks)
+    monkeypatch.setattr("fcntl.lockf", refuse)
+
+
+def test_a_file_system_without_locks_is_warned_of(results, no_locks, caplog):
     assert RunLock(results).take() is None
     assert "no locks" in caplog.text
+    assert not is_running(results)
+
+
+@pytest.mark.parametrize(("host", "alive"), [("", True), ("", False), ("login2", True)])
+def test_without_locks_a_run_that_may_go_on_is_left_alone(results, no_locks, other, host, alive):
+    """Its Slurm jobs would be cancelled."""
+    run = read_run(results)
+    RunLock(results).announce(replace(run, host=host or run.host))
+    if not alive:
+        other.kill()
+        other.wait()
+        assert RunLock(results).take() == run
+        return
+    with pytest.raises(RunInProgressError, match=r"goes on, started .* if it has ended, remove \S+run\.json"):
+        RunLock(results).take()
+    RunLock(results).end()
+    assert RunLock(results).take().ended
 
 
 @pytest.fixture
@@ -126,3 +148,15 @@ def test_a_run_begins_with_its_name_and_its_configuration(plan, results, monkeyp
     assert read_run(results).slurm_name == "dixonflow_2"
     assert results.config.exists()
     assert Path(read_run(results).folder) == Path.cwd()
+
+
+def test_a_run_that_ended_well_is_not_asked_of_slurm_again(plan, results, monkeypatch):
+    """Slurm may not even be there: the results were copied to another machine."""
+    monkeypatch.setenv("PATH", "")
+    before = RunLock(results)
+    before.announce(Run("anna", "login1", 1, "/home/anna", "2026-01-01T00:00:00+00:00", "dixonflow_1"))
+    with pytest.raises(SlurmError):
+        begin_run(plan, RunLock(results))
+    before.end()
+    begin_run(plan, before)
+    assert read_run(results).slurm_name == ""

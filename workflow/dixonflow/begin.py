@@ -23,7 +23,7 @@ def begin_run(plan: Plan, lock: RunLock, slurm_name: str = "", requests: Iterabl
         With what to do; no job has been started.
     """
     before = lock.take()
-    if before is not None and before.slurm_name:
+    if before is not None and before.slurm_name and not before.ended:
         left = cancel_leftovers(before.slurm_name)
         if left:
             print(f"{left} jobs of an earlier run that was killed are cancelled: their scans go on where they stopped")

@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
-def try_lock(descriptor: int, kind: int, danger: str) -> bool:
+def try_lock(descriptor: int, kind: int, danger: str) -> bool | None:
     """Take a POSIX lock without waiting: it works over NFS, and the system frees it when the process ends.
 
     Parameters
@@ -23,8 +23,8 @@ def try_lock(descriptor: int, kind: int, danger: str) -> bool:
 
     Returns
     -------
-    bool
-        False where another process holds it; True where the file system has no locks.
+    bool or None
+        False where another process holds it; None where the file system has no locks.
     """
     try:
         fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
@@ -32,4 +32,5 @@ def try_lock(descriptor: int, kind: int, danger: str) -> bool:
         if error.errno not in _NO_LOCKS:
             return False
         log.warning("this file system has no locks: see to it that nobody else %s", danger)
+        return None
     return True

@@ -11,9 +11,11 @@ import logging
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import psutil
 
 from dixonflow.atomic import write_json
 from dixonflow.errors import ConfigError, DixonflowError
@@ -41,6 +43,8 @@ class Run:
         Time in ISO 8601, UTC.
     slurm_name
         Name that all its Slurm jobs carry; empty on one machine.
+    ended
+        It came to a good end: nothing of it is left anywhere.
     """
 
     user: str
@@ -49,6 +53,7 @@ class Run:
     folder: str
     started: str
     slurm_name: str = ""
+    ended: bool = False
 
     @classmethod
     def here(cls, slurm_name: str = "") -> "Run":
@@ -89,12 +94,18 @@ class RunLock:
                 descriptor = os.open(self._results.run_lock, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
                 raise ConfigError(f"config: results: {error.filename} cannot be written: {error.strerror}") from error
-            if not _locked(descriptor, fcntl.LOCK_EX):
+            locked = _locked(descriptor, fcntl.LOCK_EX)
+            run = read_run(self._results)
+            if locked is False or (locked is None and run is not None and _may_go_on(run)):
                 os.close(descriptor)
-                run = read_run(self._results)
+                how = (
+                    "after its end the same command goes on from there"
+                    if locked is False
+                    else f"if it has ended, remove {self._results.run}: this file system has no locks to tell by"
+                )
                 raise RunInProgressError(
                     f"a run into {self._results.root} goes on, {run or 'by somebody else'}. "
-                    "`python scripts/status.py` shows how far it is; after its end the same command goes on from there"
+                    f"`python scripts/status.py` shows how far it is; {how}"
                 )
             self._descriptor = descriptor
         return read_run(self._results)
@@ -102,6 +113,12 @@ class RunLock:
     def announce(self, run: Run) -> None:
         """Say whose the lock is."""
         write_json(self._results.run, asdict(run))
+
+    def end(self) -> None:
+        """Say that the run came to a good end."""
+        run = read_run(self._results)
+        if run is not None:
+            self.announce(replace(run, ended=True))
 
 
 def read_run(results: Results) -> Run | None:
@@ -122,15 +139,21 @@ def is_running(results: Results) -> bool:
     except OSError:
         return False
     try:
-        return not _locked(descriptor, fcntl.LOCK_SH, tries=1)
+        return _locked(descriptor, fcntl.LOCK_SH, tries=1) is False
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int, kind: int, tries: int = _TRIES) -> bool:
+def _may_go_on(run: Run) -> bool:
+    """Where there is no lock to ask: a process of this machine can be looked for, one of another cannot."""
+    return not run.ended and (run.host != socket.gethostname() or psutil.pid_exists(run.process))
+
+
+def _locked(descriptor: int, kind: int, tries: int = _TRIES) -> bool | None:
     for left in reversed(range(tries)):
-        if try_lock(descriptor, kind, "runs into the same results"):
-            return True
+        locked = try_lock(descriptor, kind, "runs into the same results")
+        if locked is not False:
+            return locked
         if left:
             time.sleep(0.1)
     return False

@@ -46,7 +46,7 @@ def import_lock(path: Path) -> Iterator[None]:
 
 def _wait(descriptor: int, path: Path) -> None:
     said = False
-    while not try_lock(descriptor, fcntl.LOCK_EX, "imports this model"):
+    while try_lock(descriptor, fcntl.LOCK_EX, "imports this model") is False:
         if not said:
             log.info("another process imports this model (%s): waiting for its end", path)
             said = True
