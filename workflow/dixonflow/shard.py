@@ -15,9 +15,10 @@ from dixonflow.supervisor import Limits, supervise
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 from dixonflow.work import StageWork
 
-MAX_INTERRUPTIONS = 50
+MAX_INTERRUPTIONS = 10
 """Jobs that may be killed while they work on a scan before the scan is blamed: a scan that takes its whole node down
-must come to an end, a cluster that kills jobs for reasons of its own must not cost scans."""
+must come to an end, because there are no tables before; a cluster that kills jobs for reasons of its own must not cost
+scans, and hardly hits the same minute of work so often."""
 
 
 def run_shard(
