@@ -134,9 +134,7 @@ def alone(model, folder, participant: str, contrasts, box_of):
 
 @pytest.mark.parametrize("labels", ["scores", "probabilities", "nearest"])
 @pytest.mark.parametrize("strategy", [MergeStrategy.PRIORITY, MergeStrategy.MEAN_SCORES])
-def test_agreement_is_that_of_the_label_maps_of_each_contrast_alone(
-    strategy, labels, run, agreement, tmp_path, model
-):
+def test_agreement_is_that_of_the_label_maps_of_each_contrast_alone(strategy, labels, run, agreement, tmp_path, model):
     segment = demo_config().segment.model_copy(update={"labels": labels})
     records, _ = run("here", ["001"], set_aside, merge=MergeConfig(strategy=strategy), segment=segment)
     assert [record.outcome.status for record in records] == [Status.OK]

@@ -44,16 +44,18 @@ def pairwise_dice(maps: Sequence[Labels], labels: Collection[int]) -> dict[int, 
         differs = np.logical_or.reduce([planes[0] != plane for plane in planes[1:]])
         apart = [plane[differs] for plane in planes]
         alike = _counts(planes[0].ravel(), size) - _counts(apart[0], size)
-        for counts, values in zip(found, apart, strict=True):
-            counts += alike + _counts(values, size)
-        for counts, (one, other) in zip(shared, pairs, strict=True):
-            counts += alike + _counts(apart[one][apart[one] == apart[other]], size)
+        for place, values in enumerate(apart):
+            found[place] += alike + _counts(values, size)
+        for row, (one, other) in enumerate(pairs):
+            shared[row] += alike + _counts(apart[one][apart[one] == apart[other]], size)
     unknown = sorted(set(np.flatnonzero(found.sum(0)).tolist()) - {0, *labels})
     if unknown:
         raise ValueError(f"label maps hold labels that are not asked for: {unknown[:5]}")
     result: dict[int, float | None] = {}
     for label in sorted(labels):
-        totals = [(shared[row, label], found[one, label] + found[other, label]) for row, (one, other) in enumerate(pairs)]
+        totals = [
+            (shared[row, label], found[one, label] + found[other, label]) for row, (one, other) in enumerate(pairs)
+        ]
         dice = [2 * int(both) / int(total) for both, total in totals if total]
         result[label] = sum(dice) / len(dice) if dice else None
     return result

@@ -139,14 +139,24 @@ TIMINGS = Table(
 )
 
 
+def _structure_fits_check(rows: pd.DataFrame) -> "pd.Series[bool]":
+    of_structures = rows["check"].isin([check.name for check in CHECKS.values() if check.each_structure])
+    return of_structures.eq(rows["structure"].ne("")).astype(bool)
+
+
 QUALITY = Table(
     "quality",
-    "One row per scan and check.",
-    ("participant_id", "session_id", "check"),
+    "One row per scan and check; of checks of single structures, one per scan, check and structure.",
+    ("participant_id", "session_id", "check", "structure"),
     (
         PARTICIPANT,
         SESSION,
         text("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
+        text(
+            "structure",
+            "Structure of the model that was checked; an empty text where it was the scan as a whole",
+            "never empty for " + ", ".join(check.name for check in CHECKS.values() if check.each_structure),
+        ),
         Column(
             "value",
             ColumnType.DOUBLE,
@@ -157,10 +167,13 @@ QUALITY = Table(
             "threshold",
             ColumnType.DOUBLE,
             "Bound that the value is held against; null for a value that is reported without a verdict",
+            definition=f"follows from all scans of the run for {', '.join(c.name for c in CHECKS.values() if c.of_cohort)}: it "
+            "changes, and verdicts with it, when scans come or go",
             nullable=True,
         ),
         text("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
     ),
+    (Rule("a structure is named exactly where the check is of single structures", _structure_fits_check),),
 )
 
 DICTIONARY = Table(
