@@ -21,7 +21,7 @@ def cohort_thresholds(
 ) -> dict[tuple[str, str], float | None]:
     """Threshold of every check and structure whose threshold follows from the cohort.
 
-    Ten bytes of each value are held, 75 MB for 100,000 scans and 75 structures.
+    Takes 20 bytes for each value, 150 MB for 100,000 scans and 75 structures.
 
     Parameters
     ----------
@@ -44,9 +44,7 @@ def cohort_thresholds(
         numbers.append(known["number"].to_numpy().astype(np.uint16))
         values.append(known["value"].to_numpy())
     number, value = np.concatenate(numbers), np.concatenate(values)
-    ends = np.cumsum(np.bincount(number, minlength=len(keys)))[:-1]
-    by_key = np.split(value[np.argsort(number, kind="stable")], ends)
-    return {key: cohort_threshold(found.tolist()) for key, found in zip(keys, by_key, strict=True)}
+    return {key: cohort_threshold(value[number == place].tolist()) for place, key in enumerate(keys)}
 
 
 def with_verdicts(rows: pa.Table, thresholds: Mapping[tuple[str, str], float | None]) -> pa.Table:

@@ -18,6 +18,8 @@ CHECK_DEFINITION = " | ".join(
     f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
     for check in CHECKS.values()
 )
+OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort)
+OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_structure)
 GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: not to be used"
 
 
@@ -155,7 +157,7 @@ QUALITY = Table(
         text(
             "structure",
             "Structure of the model that was checked; an empty text where it was the scan as a whole",
-            "never empty for " + ", ".join(check.name for check in CHECKS.values() if check.each_structure),
+            f"given for {OF_STRUCTURES}, empty for all others",
         ),
         Column(
             "value",
@@ -167,8 +169,8 @@ QUALITY = Table(
             "threshold",
             ColumnType.DOUBLE,
             "Bound that the value is held against; null for a value that is reported without a verdict",
-            definition=f"follows from all scans of the run for {', '.join(c.name for c in CHECKS.values() if c.of_cohort)}: it "
-            "changes, and verdicts with it, when scans come or go",
+            definition=f"follows from all scans of the run for {OF_COHORT}: it changes, and verdicts with it, when "
+            "scans come or go",
             nullable=True,
         ),
         text("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
