@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_model import TinyModel, tiny_dataset, tiny_plans
 
+from dixonflow.atomic import write_json
 from dixonflow.attempt import Task
 from dixonflow.config import Config, MergeConfig, demo_config
 from dixonflow.label_lookup import label_lookup
@@ -178,3 +179,28 @@ def test_one_contrast_has_nothing_to_agree_with(run, agreement, model):
     assert [record.outcome.status for record in records] == [Status.OK]
     assert len(maps) == 1
     assert agreement("single", "001") == dict.fromkeys(model.structures)
+
+
+def test_the_agreement_reaches_the_rows_of_the_scan(tmp_path, model, make_shard_scan):
+    config = demo_config()
+    config = config.model_copy(update={"keep": config.keep.model_copy(update={"contact_sheets": False})})
+    results, entry = Results(tmp_path), make_shard_scan(ScanId("001", "2"))
+    rng = np.random.default_rng(0)
+    for contrast in Contrast:
+        data = rng.integers(1, 900, SCANS["001"]).astype(np.int16)
+        write_nifti(results.stitched(entry.scan, contrast), data, np.diag([2.5, 2.5, 3.0, 1.0]))
+    station = {"index": 0, "low_mm": [-2.0, -2.0, -2.0], "high_mm": [80.0, 70.0, 130.0]}
+    write_json(results.stitched_sidecar(entry.scan), {"stations": [station], "pairs": []})
+    context = StageContext(config, model, results, "shard")
+    for stage in (Stage.SEGMENT, Stage.MERGE, Stage.POSTPROCESS, Stage.MEASURE):
+        done = stage_work(stage, context).by_hand(entry)
+    sidecar = json.loads(results.labels_sidecar(entry.scan, model.name).read_text())
+    rows = done.payload["quality"]
+    found = {
+        structure: value
+        for check, structure, value in zip(rows["check"], rows["structure"], rows["value"], strict=True)
+        if check == "contrast_agreement"
+    }
+    assert found == sidecar["segment"]["contrast_agreement"]
+    assert set(found) == set(model.structures)
+    assert len({value for value in found.values() if value is not None}) > 3
