@@ -24,7 +24,7 @@ import yaml
 from dixonflow.cohort.shards import Shard, ShardScan, shard_of, write_shards
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.layout import Results
-from dixonflow.measures.checks import CHECKS
+from dixonflow.measures.checks import expected_checks
 from dixonflow.measures.definitions import MEASURES
 from dixonflow.measures.structures import structures_of
 from dixonflow.model import Model, load_model
@@ -146,10 +146,12 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
         "missing_reason": pa.nulls(n_values, pa.string()),
         "model": np.full(n_values, model.name),
     }
-    checks = sorted(CHECKS)
+    checks = sorted(expected_checks(model.structures))
+    names, of = (np.array(column) for column in zip(*checks, strict=True))
     quality = {
         **_scan_columns(shard, len(checks)),
-        "check": np.tile(checks, len(shard.scans)),
+        "check": np.tile(names, len(shard.scans)),
+        "structure": np.tile(of, len(shard.scans)),
         "value": rng.uniform(0, 1, len(shard.scans) * len(checks)),
         "threshold": pa.nulls(len(shard.scans) * len(checks), pa.float64()),
         "grade": np.full(len(shard.scans) * len(checks), Grade.PASS.value),

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from small_models import rule, small_model
 
 from dixonflow.measure import MEASUREMENT_COLUMNS, QUALITY_COLUMNS, measure
-from dixonflow.measures.checks import CHECKS
+from dixonflow.measures.checks import CHECKS, expected_checks
 from dixonflow.measures.definitions import MEASURES, MissingReason
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.structures import cut_by_design
@@ -246,7 +246,9 @@ def test_signal_statistics_are_those_of_numpy(labels, stack):
 def test_quality_of_a_good_scan(measured):
     assert tuple(measured.quality.columns) == QUALITY_COLUMNS
     checks = measured.quality.set_index("check")
-    assert list(checks.index) == list(CHECKS)
+    rows = zip(measured.quality["check"], measured.quality["structure"], strict=True)
+    assert sorted(rows) == sorted(expected_checks(MODEL.structures))
+    assert list(dict.fromkeys(checks.index)) == list(CHECKS)
     assert checks.at["liver_right_of_spleen", "value"] == pytest.approx((28.5 - 11) * 5)
     assert checks.at["kidney_sides", "value"] == pytest.approx(12 * 5)
     assert checks.at["kidney_volume_ratio", "value"] == 1
@@ -256,6 +258,21 @@ def test_quality_of_a_good_scan(measured):
     assert pd.isna(checks.at["signal_to_noise", "value"]), "there is no noise"
     assert checks.at["overlap_residual", "value"] == pytest.approx(0.1)
     assert (checks["grade"] == Grade.PASS).all()
+
+
+def test_agreement_of_contrasts_is_reported_by_structure_and_judged_later():
+    labels, contrasts = body()
+    found = {name: 0.1 * label for name, label in MODEL.structures.items() if label < 10} | {"muscle": None}
+    quality = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, contrast_agreement=found).quality
+    rows = quality[quality["check"].eq("contrast_agreement")].set_index("structure")
+    assert list(rows.index) == list(MODEL.structures)
+    for structure in MODEL.structures:
+        value = rows.at[structure, "value"]
+        assert (value == found[structure]) if found.get(structure) is not None else pd.isna(value)
+    assert rows["threshold"].isna().all()
+    assert (rows["grade"] == Grade.PASS).all()
+    with pytest.raises(ValueError, match=r"does not have: \['kidney'\]"):
+        measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, contrast_agreement={"kidney": 0.9})
 
 
 def test_mirrored_exchanged_and_lopsided_scans_fail_their_checks():

@@ -24,6 +24,8 @@ from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
 from dixonflow.vocabulary import REASON_DESCRIPTIONS, Contrast, Reason, ScanId, Stage, Status
 
 MODEL = load_model(Path(__file__).parents[2] / "workflow" / "models" / "demo.yaml")
+LOW_AGREEMENT = {"kidney_left": {5, 7}, "liver": {7}, "spleen": set()}
+"""Structures, and the places of the scans whose contrasts disagree about them."""
 BROKEN = [
     (Status.EXCLUDED, Reason.UNREADABLE_FILE, Stage.COHORT, "central directory of the zip is missing"),
     (Status.EXCLUDED, Reason.MISSING_STATION, Stage.COHORT, "5 stations, the protocol has 6"),
@@ -104,11 +106,21 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN)):
     ]
     write_table(folder / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     checks = [
-        (p, "2", check, float(value), threshold, grade)
+        (p, "2", check, structure, float(value), threshold, grade)
         for n, p in enumerate(participants)
-        for check, value, threshold, grade in (
-            ("kidney_volume_ratio", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),
-            ("signal_to_noise", rng.random() / 10, 0.5, "fail" if n == 5 else "pass"),
+        for check, structure, value, threshold, grade in (
+            ("kidney_volume_ratio", "", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),
+            ("signal_to_noise", "", rng.random() / 10, 0.5, "fail" if n == 5 else "pass"),
+            *(
+                (
+                    "contrast_agreement",
+                    name,
+                    0.2 if n in low else 0.9,
+                    0.5 + place / 100,
+                    "review" if n in low else "pass",
+                )
+                for place, (name, low) in enumerate(LOW_AGREEMENT.items())
+            ),
         )
     ]
     quality = pd.DataFrame(checks, columns=list(QUALITY.names)).astype({"value": float, "threshold": float})
@@ -222,8 +234,21 @@ def test_checks_and_scans_to_review(page):
     words = page.text
     assert re.search(r"signal to noise 11 0 1 ", words)
     assert re.search(r"kidney volume ratio 11 1 0 ", words)
-    fail, review = (words.index(f"{p}, session 2 {g}") for p, g in (("1000005", "fail"), ("1000003", "review")))
-    assert fail < review
+    listed = words.split("Scans to review")[1].split("Volumes")[0]
+    scans = (("1000005", "fail"), ("1000007", "review"), ("1000003", "review"))
+    places = [listed.index(f"{participant}, session 2 {grade}") for participant, grade in scans]
+    assert places == sorted(places)  # failed before review, and of these the one with two objections first
+
+
+def test_disagreement_of_contrasts_is_named_with_its_structures(page):
+    words = page.text
+    assert re.search(r"contrast agreement 33 3 0 ", words)
+    by_structure = words.split("Contrast agreement by structure")[1].split("Scans to review")[0]
+    assert re.search(r"kidney left 10 2 0 .* liver 11 1 0 .* spleen 12 0 0 ", by_structure)
+    assert "0.5 to 0.52" in words  # the threshold is another one for each structure
+    listed = words.split("Scans to review")[1]
+    assert "1000007, session 2 review contrast agreement (kidney left, liver) " in listed
+    assert "1000005, session 2 fail signal to noise, contrast agreement (kidney left) " in listed
 
 
 def test_distributions_say_what_is_missing_and_cut(page):
@@ -242,7 +267,7 @@ def test_pictures_are_lazy_and_hide_the_id(page):
         assert "100000" not in image["src"]
     assert "1 of 12 ok scans have no picture" in page.text
     assert "1000005" in page.images[0]["alt"]  # failed a check
-    assert "1000003" in page.images[1]["alt"]  # to review
+    assert {"1000003", "1000007"} == {page.images[n]["alt"].split(",")[0][-7:] for n in (1, 2)}  # to review
 
 
 def test_number_of_pictures_and_rows_is_bounded(results):
@@ -250,7 +275,7 @@ def test_number_of_pictures_and_rows_is_bounded(results):
     assert len(page.images) == 3
     assert "3 of 11 pictures are shown" in page.text
     assert "1 of 4 shown; all of them are in scans.parquet" in page.text
-    assert "1 of 2 shown" in page.text
+    assert "1 of 3 shown" in page.text
 
 
 def test_equal_tables_give_equal_pages(results, text):

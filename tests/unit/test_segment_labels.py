@@ -10,7 +10,7 @@ from nnunet_reference import Image, body, nnunet_predictor
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from tiny_model import TinyModel
 
-from dixonflow.segment import Predictor, SegmentOptions
+from dixonflow.segment import Interpolate, Predictor, SegmentOptions
 from dixonflow.segment.preprocess import preprocess
 
 
@@ -85,7 +85,31 @@ def test_probabilities_are_resampled_and_averaged_by_image(folds: int, build_mod
     np.testing.assert_array_equal(ours[clear], expected[clear])
     by_scores = Predictor(model.folder).infer(prepared).labels
     assert (by_scores != ours).any()
-    assert predictor.provenance()["labels"] == "probabilities"
+    assert predictor.provenance()["interpolate"] == "probabilities"
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+@pytest.mark.parametrize("interpolate", ["scores", "nearest"])
+def test_labels_of_each_image_are_those_that_it_gives_alone(
+    interpolate: Interpolate, folds: int, build_model: Callable[..., TinyModel]
+) -> None:
+    model, spacing = build_model(folds=folds), (2.2, 2.2, 3.5)
+    images = [body((34, 27, 40), seed) for seed in range(3)]
+    predictor = Predictor(model.folder, SegmentOptions(interpolate=interpolate))
+    prepared = predictor.prepare(images, spacing)
+    together = predictor.infer(prepared, each=True)
+    np.testing.assert_array_equal(together.labels, predictor.infer(prepared).labels)
+    nearest = Predictor(model.folder, SegmentOptions(interpolate="nearest"))
+    on_grid = [nearest.infer([one]).labels for one in prepared]
+    on_images = [nearest.restore(one, nearest.infer([one])) for one in prepared]
+    for found, back, grid, image in zip(
+        together.each, predictor.labels_of_each(prepared[0], together), on_grid, on_images, strict=True
+    ):
+        np.testing.assert_array_equal(found, grid)
+        np.testing.assert_array_equal(back.transpose(2, 1, 0), image)
+    (alone,) = predictor.infer(prepared[1:2], each=True).each
+    np.testing.assert_array_equal(alone, on_grid[1])
+    assert predictor.infer(prepared).each == ()
 
 
 def test_images_averaged_share_one_box(build_model: Callable[..., TinyModel]) -> None:
@@ -117,5 +141,5 @@ def test_labels_by_nearest_neighbour_are_those_of_the_networks_grid(build_model:
     ours = predictor.predict(image, spacing)
     np.testing.assert_array_equal(ours, expected.transpose(2, 1, 0))
     assert (ours != Predictor(model.folder).predict(image, spacing)).any()
-    assert predictor.provenance()["labels"] == "nearest"
-    assert Predictor(model.folder).provenance()["labels"] == "scores"
+    assert predictor.provenance()["interpolate"] == "nearest"
+    assert Predictor(model.folder).provenance()["interpolate"] == "scores"

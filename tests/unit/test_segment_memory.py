@@ -45,12 +45,13 @@ def test_an_image_for_which_memory_ran_out_is_segmented_with_scores_on_the_host(
     predictor, image, spacing = Predictor(build_model().folder), body((24, 22, 30)), (2.4, 3.0, 3.0)
     network = predictor.model.networks[0]
     prepared = predictor.prepare([image], spacing)
-    undisturbed = predictor.infer(prepared)
+    undisturbed = predictor.infer(prepared, each=True)
     assert undisturbed.provenance() == {"scores_device": predictor.device.type, "out_of_memory": False}
     predictor._networks = (RunsOutOfMemory(network, error, {2}),)
-    inferred = predictor.infer(prepared)
+    inferred = predictor.infer(prepared, each=True)
     assert inferred.provenance() == {"scores_device": "cpu", "out_of_memory": True}
     np.testing.assert_array_equal(inferred.labels, undisturbed.labels)
+    np.testing.assert_array_equal(inferred.each, undisturbed.each)
     assert not predictor.infer(prepared).out_of_memory
     predictor._networks = (RunsOutOfMemory(network, error, {2, 4}),)
     with pytest.raises(MemoryError, match="again"):

@@ -100,7 +100,7 @@ def test_tables_have_the_columns_of_the_design() -> None:
     assert set(TIMINGS.names) == {
         "participant_id", "session_id", "stage", "seconds", "peak_memory_mb", "gpu_seconds", "attempt",
     }  # fmt: skip
-    assert QUALITY.names == ("participant_id", "session_id", "check", "value", "threshold", "grade")
+    assert QUALITY.names == ("participant_id", "session_id", "check", "structure", "value", "threshold", "grade")
     for stage in Stage:
         assert {f"{stage.value}_status", f"{stage.value}_reason"} <= set(SCANS.names)
     assert {"status", "reason", "message", "shard", "content_key", "source"} <= set(SCANS.names)
@@ -202,7 +202,14 @@ def test_wrong_columns_and_types_are_refused(tmp_path: Path) -> None:
 
 def test_nan_and_infinity_are_refused_where_null_is_meant() -> None:
     check = QUALITY["check"].allowed[0]
-    row = {"participant_id": "1", "session_id": "2", "check": check, "threshold": None, "grade": "pass"}
+    row = {
+        "participant_id": "1",
+        "session_id": "2",
+        "check": check,
+        "structure": "",
+        "threshold": None,
+        "grade": "pass",
+    }
     plain = pa.schema(list(arrow_schema(QUALITY)))
     for value in (math.nan, math.inf):
         rows = pa.Table.from_pylist([row | {"value": value}], schema=plain)
@@ -253,6 +260,19 @@ def test_measurements_that_contradict_themselves_are_refused(change: dict[str, o
         frame[name] = pd.Series([value], dtype=frame[name].dtype if name == "value" else object)
     with pytest.raises(TableError, match=words):
         check_rows(to_arrow(frame, MEASUREMENTS), MEASUREMENTS)
+
+
+@pytest.mark.parametrize(("check", "structure"), [("contrast_agreement", ""), ("kidney_sides", "liver")])
+def test_a_check_of_structures_names_one_and_no_other_check_does(check: str, structure: str) -> None:
+    rows = [
+        {"participant_id": "1", "session_id": "2", "check": name, "structure": of, "grade": "pass"}
+        for name, of in (("contrast_agreement", "liver"), ("contrast_agreement", "spleen"), ("kidney_sides", ""))
+    ]
+    frame = pd.DataFrame(rows).assign(value=0.5, threshold=None)
+    check_rows(to_arrow(frame, QUALITY), QUALITY)
+    frame.loc[frame["check"].eq(check), "structure"] = structure
+    with pytest.raises(TableError, match="structure is named exactly where"):
+        check_rows(to_arrow(frame, QUALITY), QUALITY)
 
 
 def test_a_fraction_above_one_is_refused() -> None:

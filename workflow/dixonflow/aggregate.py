@@ -11,9 +11,10 @@ import pandas as pd
 from dixonflow.atomic import write_json
 from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.layout import Results
-from dixonflow.measures.checks import CHECKS
+from dixonflow.measures.checks import expected_checks
 from dixonflow.model import Model
 from dixonflow.outcome import OUTCOMES
+from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
@@ -65,6 +66,8 @@ class StageRows:
 def aggregate(results: Results, model: Model) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
+    Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
+
     Parameters
     ----------
     results
@@ -94,9 +97,11 @@ def aggregate(results: Results, model: Model) -> Summary:
             long.write(rows)
             for each, writer in zip(wide, writers, strict=True):
                 writer.write(widen(rows, each))
+    quality_files = {shard: results.quality(shard) for shard in shards}
+    thresholds = cohort_thresholds(quality_files, ok, model.structures)
     with table_writer(tables / "quality.parquet", QUALITY) as quality:
-        for rows in in_scan_order({shard: results.quality(shard) for shard in shards}, ok, QUALITY):
-            quality.write(rows)
+        for rows in in_scan_order(quality_files, ok, QUALITY):
+            quality.write(with_verdicts(rows, thresholds))
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, scans)
     all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
@@ -191,7 +196,7 @@ def _fail(scans: pd.DataFrame, messages: Mapping[Hashable, str], reason: Reason)
 def _checked(scans: pd.DataFrame, results: Results, model: Model) -> pd.DataFrame:
     """Fail the scans that are ok by their outcome and whose rows of measurements or quality are not all there."""
     scans = scans.copy()
-    checks = frozenset((check,) for check in CHECKS)
+    checks = expected_checks(model.structures)
     wanted = {MEASUREMENTS: (results.measurements, expected_rows(model)), QUALITY: (results.quality, checks)}
     for shard, members in scans[scans["status"].eq(Status.OK.value)].groupby("shard", sort=True):
         for table, (path, rows) in wanted.items():

@@ -16,10 +16,10 @@ from dixonflow.vocabulary import MergeStrategy, Stage
 STAGE_VERSIONS: dict[Stage, int] = {
     Stage.STITCH: 1,
     Stage.RESAMPLE: 1,
-    Stage.SEGMENT: 1,
+    Stage.SEGMENT: 2,
     Stage.MERGE: 1,
     Stage.POSTPROCESS: 1,
-    Stage.MEASURE: 1,
+    Stage.MEASURE: 2,
 }
 """Raise a number when a change of the code changes what the stage computes."""
 

@@ -1,6 +1,6 @@
 """Volumes, fat and quality of one scan, as rows of the tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from dixonflow.station import Affine
 from dixonflow.vocabulary import Contrast, Grade
 
 MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "grade", "missing_reason", "model")
-QUALITY_COLUMNS = ("check", "value", "threshold", "grade")
+QUALITY_COLUMNS = ("check", "structure", "value", "threshold", "grade")
 
 _VOLUMES = ("volume", "lean_volume", "intramuscular_fat_volume")
 
@@ -38,7 +38,7 @@ class Measured:
         One row per structure and measure of the registry, columns `MEASUREMENT_COLUMNS`. `value` is null exactly where
         `missing_reason` is given, and then `grade` is null too.
     quality
-        One row per check, columns `QUALITY_COLUMNS`.
+        One row per check, or per check and structure, columns `QUALITY_COLUMNS`.
     """
 
     measurements: pd.DataFrame
@@ -54,6 +54,7 @@ def measure(
     *,
     overlap_residual: float | None = None,
     wrong_side_ml: float | None = None,
+    contrast_agreement: Mapping[str, float | None] | None = None,
 ) -> Measured:
     """Measure every structure of a model in one scan and run the quality checks.
 
@@ -79,13 +80,20 @@ def measure(
         overlap.
     wrong_side_ml
         Volume that had been labelled as the wrong side, as the label map's sidecar has it; None where it is not known.
+    contrast_agreement
+        Mean Dice of each structure between contrasts, as the label map's sidecar has it; structures without one have
+        no value.
 
     Raises
     ------
     ValueError
         If shapes differ, a contrast is missing, the affine is not diagonal and positive, no station box meets the grid,
-        an image holds values that are not finite, or the label map a label that the model does not have.
+        an image holds values that are not finite, the label map a label that the model does not have, or
+        `contrast_agreement` a structure that it does not have.
     """
+    agreement = contrast_agreement or {}
+    if foreign := sorted(set(agreement) - set(model.structures)):
+        raise ValueError(f"contrasts were compared for structures that the model does not have: {foreign[:5]}")
     counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
     rows: list[tuple[Any, ...]] = []
     for structure in structures_of(model):
@@ -99,8 +107,8 @@ def measure(
             else:
                 graded = grade_of_volumes if name in _VOLUMES else grade
                 rows.append((*head, value, definition.unit, definition.key, graded, None, model.name))
-    scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual, wrong_side_ml)
-    quality = [(row.check, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
+    scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual, wrong_side_ml, agreement)
+    quality = [(row.check, row.structure, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
     return Measured(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 
 

@@ -1,5 +1,6 @@
 """The quality checks: what each one means, its threshold, and its verdict."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,11 @@ class CheckDefinition:
         Structures it looks at.
     source
         Where the threshold comes from.
+    each_structure
+        Whether it is made for each structure of the model; else once, of the scan as a whole.
+    of_cohort
+        Whether its threshold follows from all scans: aggregation sets it and gives the verdict, as
+        `dixonflow.measures.cohort_threshold` says.
     """
 
     name: str
@@ -39,6 +45,8 @@ class CheckDefinition:
     otherwise: Grade = Grade.REVIEW
     needs: tuple[str, ...] = ()
     source: str = "DixonFlow"
+    each_structure: bool = False
+    of_cohort: bool = False
 
     def grade(self, value: float) -> Grade:
         """Verdict on a value."""
@@ -139,7 +147,34 @@ _CHECKS = (
         "at_most",
         0.3,
     ),
+    CheckDefinition(
+        "contrast_agreement",
+        "1",
+        "Mean Dice of the structure over all pairs of contrasts, each segmented by itself, before they are merged; "
+        "pairs of which neither has the structure are left out. Null: no contrast has it, or the model takes one. "
+        "Threshold: mean minus two standard deviations (divided by n - 1) of all scans with a value, in the tables of "
+        "the run; null under 10 of them. Below it the contrasts disagree unusually much: one of them, or all, may have "
+        "failed.",
+        source="two standard deviations: VIBESegmentator (Graf et al. 2025, Eur Radiol, doi "
+        "10.1007/s00330-025-12035-9); 10 scans: DixonFlow",
+        each_structure=True,
+        of_cohort=True,
+    ),
 )
 
 CHECKS: dict[str, CheckDefinition] = {check.name: check for check in _CHECKS}
-"""All checks by name, in the order of the tables."""
+"""All checks by name."""
+
+
+def expected_checks(structures: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Check and structure of the rows that every scan has; the structure of a check of the whole scan is empty.
+
+    Parameters
+    ----------
+    structures
+        Those of the model, composites left out.
+    """
+    names = tuple(structures)
+    return frozenset(
+        (check.name, structure) for check in CHECKS.values() for structure in (names if check.each_structure else ("",))
+    )

@@ -1,6 +1,6 @@
 """The quality checks of one scan."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.components import Labels
-from dixonflow.measures.checks import CHECKS
+from dixonflow.measures.checks import CHECKS, CheckDefinition
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.tally import Images, Tally
 from dixonflow.model import Model
@@ -31,6 +31,8 @@ class CheckedScan:
         Largest relative difference between overlapping stations; None where none overlap.
     wrong_side_ml
         Volume that had been labelled as the wrong side; None where that is not known.
+    contrast_agreement
+        Mean Dice between contrasts by structure; a structure without one is None or not there.
     """
 
     tally: Tally
@@ -41,6 +43,7 @@ class CheckedScan:
     model: Model
     overlap_residual: float | None
     wrong_side_ml: float | None
+    contrast_agreement: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -48,20 +51,24 @@ class QualityRow:
     """Outcome of one check; columns of the table `quality` without the ids."""
 
     check: str
+    structure: str
     value: float | None
     threshold: float | None
     grade: Grade
 
 
 def quality_rows(scan: CheckedScan) -> list[QualityRow]:
-    """Run all checks, in the order of `CHECKS`.
+    """Run all checks, in the order of `CHECKS`, those of single structures in the order of the labels.
 
     A check has no value, and passes, where it does not apply: the model does not have its structures, no stations
     overlap, there is no noise. It has no value, and asks for a review, where its structures were not found or there is
-    too little to look at.
+    too little to look at. One whose threshold follows from the cohort has none here, and passes.
     """
     rows = []
     for name, check in CHECKS.items():
+        if check.each_structure:
+            rows += [_of_structure(check, structure, scan) for structure in scan.model.structures]
+            continue
         result: float | Grade
         if not set(check.needs) <= set(scan.model.structures):
             result = Grade.PASS
@@ -70,10 +77,16 @@ def quality_rows(scan: CheckedScan) -> list[QualityRow]:
         else:
             result = _RUN[name](scan)
         if isinstance(result, Grade):
-            rows.append(QualityRow(name, None, check.threshold, result))
+            rows.append(QualityRow(name, "", None, check.threshold, result))
         else:
-            rows.append(QualityRow(name, result, check.threshold, check.grade(result)))
+            rows.append(QualityRow(name, "", result, check.threshold, check.grade(result)))
     return rows
+
+
+def _of_structure(check: CheckDefinition, structure: str, scan: CheckedScan) -> QualityRow:
+    value = _RUN_EACH[check.name](scan).get(structure)
+    grade = Grade.PASS if value is None else check.grade(value)
+    return QualityRow(check.name, structure, value, check.threshold, grade)
 
 
 def _region(scan: CheckedScan, structure: str) -> int:
@@ -172,4 +185,8 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
     "noise_level": _noise_level,
     "signal_to_noise": _signal_to_noise,
     "overlap_residual": _overlap_residual,
+}
+
+_RUN_EACH: dict[str, Callable[[CheckedScan], Mapping[str, float | None]]] = {
+    "contrast_agreement": lambda scan: scan.contrast_agreement,
 }

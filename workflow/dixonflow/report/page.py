@@ -93,19 +93,19 @@ def _environment() -> jinja2.Environment:
 def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOptions) -> dict[str, Any]:
     """Everything the template names."""
     files = contents.table_files(tables)
-    quality = contents.read_wide(tables / "quality.parquet")
-    unknown = sorted(set(quality["grade"]) - set(Grade))
-    if unknown:
-        raise ValueError(f"table quality holds unknown grades: {', '.join(unknown)}")
+    quality = contents.read_verdicts(tables / "quality.parquet")
+    objections = contents.read_objections(tables / "quality.parquet")
     names = {entry.name for entry in os.scandir(pictures)} if pictures.is_dir() else set()
-    scans = contents.add_pictures(contents.read_wide(tables / "scans.parquet"), names, quality)
+    scans = contents.add_pictures(contents.read_wide(tables / "scans.parquet"), names, objections)
     counts = scans["status"].map(Status).value_counts()
     links = {name: f"{_link(pictures, output)}/{quote(name)}" for name in scans["sheet"] if name}
     scans["link"] = [links.get(name, "") for name in scans["sheet"]]
     statuses = [(status.value, int(counts.get(status, 0))) for status in Status]
     ok = scans[scans["status"] == Status.OK.value]
     not_ok = scans[scans["status"] != Status.OK.value].sort_values(["status", "reason", *contents.KEYS])
-    to_review = ok[ok["grade"] != Grade.PASS.value].sort_values(["grade", *contents.KEYS])  # fail before review
+    to_review = ok[ok["grade"] != Grade.PASS.value].sort_values(  # fail before review
+        ["grade", "objections", *contents.KEYS], ascending=[True, False, True, True]
+    )
     noted = scans[scans["note"].fillna("") != ""].sort_values(contents.KEYS)
     shown = _chosen_pictures(ok, pictures, options.largest_pictures)
     models = contents.models_of(tables / "measurements.parquet")
@@ -132,6 +132,10 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
         "notes": _records(noted, options.largest_rows),
         "notes_total": len(noted),
         "checks": contents.check_counts(quality),
+        "structure_checks": {
+            str(check).replace("_", " "): contents.check_counts(rows, "structure")
+            for check, rows in quality[quality["structure"] != ""].groupby("check", observed=True)
+        },
         "to_review": _records(to_review, options.largest_rows),
         "to_review_total": len(to_review),
         "volumes": contents.panels(tables / "volumes.parquet", scans, links),

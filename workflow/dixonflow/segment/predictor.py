@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dixonflow.errors import ConfigError
 from dixonflow.segment.architecture import Spacing
 from dixonflow.segment.network import load_model_folder
-from dixonflow.segment.preprocess import Prepared, preprocess, restore_labels
+from dixonflow.segment.preprocess import Prepared, labels_of_image, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
 from dixonflow.segment.transfer import Copies, LabelRows
@@ -84,11 +84,14 @@ class Inferred:
         Where the scores were summed: `cuda` or `cpu`.
     out_of_memory
         Whether the device first ran out of memory with them.
+    each
+        Labels of each image by its own scores, all on the network's grid, of the same type; empty where not asked for.
     """
 
     labels: NDArray[np.uint8 | np.uint16]
     scores_device: str
     out_of_memory: bool
+    each: tuple[NDArray[np.uint8 | np.uint16], ...] = ()
 
     def provenance(self) -> dict[str, Any]:
         """What was particular to this image, for the label map's sidecar."""
@@ -181,11 +184,20 @@ class Predictor:
         # Host memory from which CUDA can copy while it computes; a copy that had better not be made by `infer`.
         return [replace(one, image=self._copies.pinned(torch.from_numpy(one.image)).numpy()) for one in prepared]
 
-    def infer(self, prepared: Sequence[Prepared]) -> Inferred:
+    def infer(self, prepared: Sequence[Prepared], *, each: bool = False) -> Inferred:
         """Second step, on the device: labels of the crop.
 
         Where the device runs out of memory, the scores are summed on the host, as nnU-Net does; that is slower and
         gives the same labels.
+
+        Parameters
+        ----------
+        prepared
+            Images to be averaged.
+        each
+            Also give the labels of each image by its own scores, on the network's grid: to compare images, which needs
+            no scores of the finer grid. That takes a comparison of all classes for each image, and a byte or two for
+            each of its voxels.
 
         Raises
         ------
@@ -197,7 +209,7 @@ class Predictor:
         # Only CUDA sums scores where it computes, as nnU-Net's default does.
         first = self.device if self.device.type == "cuda" else torch.device("cpu")
         try:
-            return Inferred(self._labels(prepared, first), first.type, out_of_memory=False)
+            return self._inferred(prepared, first, each=each, out_of_memory=False)
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
@@ -205,7 +217,7 @@ class Predictor:
         # Not before the error is gone, which holds on to all that was allocated.
         empty_cache(self.device)
         try:
-            return Inferred(self._labels(prepared, torch.device("cpu")), "cpu", out_of_memory=True)
+            return self._inferred(prepared, torch.device("cpu"), each=each, out_of_memory=True)
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
@@ -214,6 +226,13 @@ class Predictor:
     def restore(self, prepared: Prepared, inferred: Inferred) -> NDArray[np.uint8 | np.uint16]:
         """Last step: labels of the crop to labels of the image as it was given."""
         return restore_labels(inferred.labels, prepared, self.model.architecture)
+
+    def labels_of_each(self, prepared: Prepared, inferred: Inferred) -> list[NDArray[np.uint8 | np.uint16]]:
+        """Labels of each image by its own scores, by nearest neighbour on the voxels of the image as it was given.
+
+        They lie on the network's axes, where the images of a scan can be compared as well as on their own.
+        """
+        return [labels_of_image(labels, prepared) for labels in inferred.each]
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the image, for the label map's sidecar."""
@@ -228,7 +247,9 @@ class Predictor:
             "torch": torch.__version__,
         }
 
-    def _labels(self, prepared: Sequence[Prepared], scores_device: torch.device) -> NDArray[np.uint8 | np.uint16]:
+    def _inferred(
+        self, prepared: Sequence[Prepared], scores_device: torch.device, *, each: bool, out_of_memory: bool
+    ) -> Inferred:
         one, architecture = prepared[0], self.model.architecture
         grid = one.network_shape
         target = grid if self.options.interpolate == "nearest" else one.cropped_shape
@@ -239,9 +260,20 @@ class Predictor:
         else:
             separate = architecture.separate_axis("probabilities", architecture.spacing_mm, one.spacing_mm)
             sink = ResampledLabels(grid, target, [0 if axis == separate else 1 for axis in range(3)], labels)
-        images = [torch.from_numpy(each.image) for each in prepared]
-        run_sliding_window(self._networks, images, self._window, sink, scores_device, self._copies)
-        return labels.collected()
+        alone = len(prepared) == 1 and grid == target  # its own labels are the labels
+        own = [LabelRows(grid, architecture.classes, self._copies) for _ in prepared if each and not alone]
+        run_sliding_window(
+            self._networks,
+            [torch.from_numpy(image.image) for image in prepared],
+            self._window,
+            sink,
+            scores_device,
+            self._copies,
+            [SameGridLabels(rows) for rows in own],
+        )
+        found = labels.collected()
+        of_each = (found,) if each and alone else tuple(rows.collected() for rows in own)
+        return Inferred(found, scores_device.type, out_of_memory, of_each)
 
 
 def ran_out_of_memory(error: RuntimeError) -> bool:

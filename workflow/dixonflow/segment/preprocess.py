@@ -164,7 +164,24 @@ def _on_network_grid(
 
 
 def restore_labels(labels: NDArray[Label], prepared: Prepared, architecture: Architecture) -> NDArray[Label]:
-    """Put labels of the crop back into the image as it was given.
+    """Put labels of the crop back into the image as it was given, on its axes.
+
+    Parameters
+    ----------
+    labels
+        As `labels_of_image` takes them.
+
+    Returns
+    -------
+    ndarray
+        (x, y, z), RAS+, same type, 0 outside the crop.
+    """
+    xyz = labels_of_image(labels, prepared).transpose(architecture.plans.transpose_backward).transpose(2, 1, 0)
+    return np.ascontiguousarray(np.flip(xyz, prepared.flips))
+
+
+def labels_of_image(labels: NDArray[Label], prepared: Prepared) -> NDArray[Label]:
+    """Put labels of the crop back into the image as it was given, on the network's axes.
 
     Parameters
     ----------
@@ -175,15 +192,14 @@ def restore_labels(labels: NDArray[Label], prepared: Prepared, architecture: Arc
     Returns
     -------
     ndarray
-        (x, y, z), RAS+, same type, 0 outside the crop.
+        Of shape `prepared.full_shape`, same type, 0 outside the crop.
     """
     for axis, (size, wanted) in enumerate(zip(labels.shape, prepared.cropped_shape, strict=True)):
         if size != wanted:
             labels = labels.take(nearest_samples(size, wanted), axis=axis)
     full = np.zeros(prepared.full_shape, labels.dtype)
     full[prepared.box] = labels
-    xyz = full.transpose(architecture.plans.transpose_backward).transpose(2, 1, 0)
-    return np.ascontiguousarray(np.flip(xyz, prepared.flips))
+    return full
 
 
 def _check_values(channels: NDArray[np.float32]) -> None:

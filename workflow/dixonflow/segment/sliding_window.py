@@ -72,10 +72,11 @@ def run_sliding_window(
     sink: SlabSink,
     scores_device: torch.device,
     copies: Copies,
+    each: Sequence[SlabSink] = (),
 ) -> None:
     """Run networks over an image and hand their mean scores on, slab by slab.
 
-    Several images of one grid, the contrasts of a scan, are averaged like several networks.
+    Scores of several images of one grid, the contrasts of a scan, are averaged over the networks, then over the images.
 
     Memory where scores are summed: 2 bytes x networks x images x classes x patch rows x padded plane, however many
     rows the image has; the scores of one patch (4 bytes x classes x voxels), and 4 bytes for each voxel of the images.
@@ -94,12 +95,18 @@ def run_sliding_window(
         Where scores are summed: the networks' device or the CPU.
     copies
         Copies of `window.device`.
+    each
+        One for each image, which gets the scores of that image alone in the same way; or none.
 
     Raises
     ------
+    ValueError
+        If `each` is neither empty nor one for each image.
     NonFiniteScoresError
         If a score is infinite or not a number.
     """
+    if each and len(each) != len(images):
+        raise ValueError(f"{len(images)} images need as many sinks of their own, not {len(each)}")
     shape, patch = images[0].shape[1:], window.patch_size
     below = [max(size - length, 0) // 2 for size, length in zip(patch, shape, strict=True)]
     above = [max(size - length, 0) - low for size, length, low in zip(patch, shape, below, strict=True)]
@@ -136,8 +143,12 @@ def run_sliding_window(
         rows = following - start
         first, last = max(start, below[0]) - start, min(following, below[0] + shape[0]) - start
         if last > first:
-            mean = _mean([total[:, :rows] for total in sums], weights[:rows], len(networks), window)
-            sink.add(mean[(slice(None), slice(first, last), *planes)])
+            part = (slice(None), slice(first, last), *planes)
+            scores_of = _image_scores([total[:, :rows] for total in sums], weights[:rows], len(networks), window)
+            if each:
+                for own, image_scores in zip(each, scores_of, strict=True):
+                    own.add(image_scores[part])
+            sink.add(_averaged(scores_of)[part])
         for total in (*(part for source in sums for part in source), weights):  # class by class: a small temporary copy
             total[: patch[0] - rows] = total[rows:].clone()
             total[patch[0] - rows :] = 0
@@ -164,8 +175,10 @@ def _add_weighted(total: torch.Tensor, scores: torch.Tensor, gaussian: torch.Ten
         part.add_(more.mul_(gaussian))
 
 
-def _mean(sums: Sequence[torch.Tensor], weights: torch.Tensor, networks: int, window: SlidingWindow) -> torch.Tensor:
-    """Divide in place, check, and give the mean over networks and images in the first one's place.
+def _image_scores(
+    sums: Sequence[torch.Tensor], weights: torch.Tensor, networks: int, window: SlidingWindow
+) -> list[torch.Tensor]:
+    """Divide in place, check, and give the scores of each image in the place of its first network's.
 
     Parameters
     ----------
@@ -178,13 +191,12 @@ def _mean(sums: Sequence[torch.Tensor], weights: torch.Tensor, networks: int, wi
         bounds = torch.stack([torch.stack(torch.aminmax(part)) for part in total])
         if not bool(bounds.isfinite().all()):
             raise NonFiniteScoresError("the network gave scores that are infinite, not a number, or too large")
-    if not window.probabilities:
-        return _averaged(sums)
     images = [_averaged(sums[first : first + networks]) for first in range(0, len(sums), networks)]
-    for image in images:
-        for row in range(image.shape[1]):  # a small temporary copy
-            image[:, row] = torch.softmax(image[:, row].float(), dim=0)
-    return _averaged(images)
+    if window.probabilities:
+        for image in images:
+            for row in range(image.shape[1]):  # a small temporary copy
+                image[:, row] = torch.softmax(image[:, row].float(), dim=0)
+    return images
 
 
 def _averaged(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -38,11 +38,11 @@ def work(context: StageContext) -> StageWork:
         images, affine = read_stitched({contrast: results.stitched(scan.scan, contrast) for contrast in Contrast})
         if images[Contrast.WATER].shape != labels.shape:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
-        sidecar = json.loads(results.stitched_sidecar(scan.scan).read_text(encoding="utf-8"))
+        sidecar = _content(results.stitched_sidecar(scan.scan))
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
-        sides = json.loads(results.labels_sidecar(scan.scan, model.name).read_text(encoding="utf-8"))["sides"]
+        of_labels = _content(results.labels_sidecar(scan.scan, model.name))
         measured = measure(
             labels,
             images,
@@ -50,7 +50,8 @@ def work(context: StageContext) -> StageWork:
             boxes,
             model,
             overlap_residual=max(residuals) if residuals else None,
-            wrong_side_ml=sides["wrong_side_ml"],
+            wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
+            contrast_agreement=of_labels["segment"]["contrast_agreement"],
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
@@ -78,6 +79,11 @@ def work(context: StageContext) -> StageWork:
         outputs=outputs,
         write_rows=write_rows,
     )
+
+
+def _content(sidecar: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
+    return content
 
 
 def _ids(scan: ScanId) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dixonflow.agreement import pairwise_dice
 from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.label_lookup import label_lookup
@@ -91,7 +92,8 @@ class _Segmenter:
     def process(self, scan: _Scan) -> _Scan:
         """Run the network."""
         started = time.perf_counter()
-        inferred = [self.predictor.infer(target.prepared) for target in scan.targets]
+        several = len(self._context.model.input_contrasts) > 1
+        inferred = [self.predictor.infer(target.prepared, each=several) for target in scan.targets]
         on_device = self.predictor.device.type != "cpu"
         # the images are not needed any more: only so many of them may be in memory as are ahead of the device
         targets = [replace(target, prepared=[target.prepared[0].without_image()]) for target in scan.targets]
@@ -106,8 +108,24 @@ class _Segmenter:
             write_nifti(target.path, labels, target.affine)
         images = {target.path.name: one.provenance() for target, one in zip(scan.targets, scan.inferred, strict=True)}
         provenance = self._context.results.segment_provenance(self._context.shard, scan.scan)
-        write_json(provenance, {**self.predictor.provenance(), "images": images})
+        agreement = self._contrast_agreement(scan)
+        write_json(provenance, {**self.predictor.provenance(), "images": images, "contrast_agreement": agreement})
         return Done(gpu_seconds=scan.gpu_seconds)
+
+    def _contrast_agreement(self, scan: _Scan) -> dict[str, float | None]:
+        """Mean Dice of each structure between what each contrast gives by itself.
+
+        It is the same whatever strategy merges the contrasts afterwards: that of the labels on the network's grid, on
+        the voxels of the images.
+        """
+        maps = [
+            labels
+            for target, inferred in zip(scan.targets, scan.inferred, strict=True)
+            for labels in self.predictor.labels_of_each(target.prepared[0], inferred)
+        ]
+        structures = self._context.model.structures
+        dice = pairwise_dice([self.lookup[labels] for labels in maps], structures.values())
+        return {name: dice[label] for name, label in structures.items()}
 
     @property
     def _resampled_first(self) -> bool:

@@ -18,6 +18,8 @@ CHECK_DEFINITION = " | ".join(
     f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
     for check in CHECKS.values()
 )
+OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort)
+OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_structure)
 GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: not to be used"
 
 
@@ -139,14 +141,24 @@ TIMINGS = Table(
 )
 
 
+def _structure_fits_check(rows: pd.DataFrame) -> "pd.Series[bool]":
+    of_structures = rows["check"].isin([check.name for check in CHECKS.values() if check.each_structure])
+    return of_structures.eq(rows["structure"].ne("")).astype(bool)
+
+
 QUALITY = Table(
     "quality",
-    "One row per scan and check.",
-    ("participant_id", "session_id", "check"),
+    "One row per scan and check; of checks of single structures, one per scan, check and structure.",
+    ("participant_id", "session_id", "check", "structure"),
     (
         PARTICIPANT,
         SESSION,
         text("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
+        text(
+            "structure",
+            "Structure of the model that was checked; an empty text where it was the scan as a whole",
+            f"given for {OF_STRUCTURES}, empty for all others",
+        ),
         Column(
             "value",
             ColumnType.DOUBLE,
@@ -157,10 +169,13 @@ QUALITY = Table(
             "threshold",
             ColumnType.DOUBLE,
             "Bound that the value is held against; null for a value that is reported without a verdict",
+            definition=f"follows from all scans of the run for {OF_COHORT}: it changes, and verdicts with it, when "
+            "scans come or go",
             nullable=True,
         ),
         text("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
     ),
+    (Rule("a structure is named exactly where the check is of single structures", _structure_fits_check),),
 )
 
 DICTIONARY = Table(

@@ -42,10 +42,28 @@ def in_scan_order(files: Mapping[str, Path], scans: pd.DataFrame, table: Table) 
         for shard, members in wanted.groupby("shard", sort=True):
             participants = members["participant_id"].unique().tolist()
             rows = pq.read_table(files[str(shard)], filters=pc.field("participant_id").isin(participants))
-            names = (members["participant_id"] + _SEPARATOR + members["session_id"]).tolist()
-            parts.append(rows.filter(pc.is_in(_joined(rows, SCAN_KEYS), value_set=pa.array(names, pa.string()))))
+            parts.append(_of_scans(rows, members))
         log.info("%s: %d of %d scans", table.name, start + len(wanted), len(scans))
         yield pa.concat_tables(parts).sort_by([(key, "ascending") for key in table.keys])
+
+
+def shard_by_shard(
+    files: Mapping[str, Path], scans: pd.DataFrame, columns: Sequence[str], wanted: pc.Expression
+) -> Iterator[pa.Table]:
+    """Some columns of some rows of all shards' files: each file is read once, and one at a time is held.
+
+    Parameters
+    ----------
+    files, scans
+        As `in_scan_order` takes them.
+    columns
+        Names of the columns.
+    wanted
+        Which rows.
+    """
+    for shard, members in scans.groupby("shard", sort=True):
+        rows = pq.read_table(files[str(shard)], columns=[*SCAN_KEYS, *columns], filters=wanted)
+        yield _of_scans(rows, members).select(list(columns))
 
 
 def scan_problems(
@@ -70,7 +88,7 @@ def scan_problems(
         rows = read_table(path, table)
     except TableError as error:
         return dict.fromkeys(scans.index, str(error))
-    known = pc.is_in(_joined(rows, table.keys[2:]), value_set=pa.array(map(_SEPARATOR.join, wanted), pa.string()))
+    known = pc.is_in(joined(rows, table.keys[2:]), value_set=pa.array(map(_SEPARATOR.join, wanted), pa.string()))
     keyed = rows.select(SCAN_KEYS).append_column("known", pc.cast(known, pa.int64()))
     counts = keyed.group_by(SCAN_KEYS).aggregate([("known", "sum"), ("known", "count")])
     found = {
@@ -85,5 +103,11 @@ def scan_problems(
     return problems
 
 
-def _joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
+def _of_scans(rows: pa.Table, scans: pd.DataFrame) -> pa.Table:
+    names = (scans["participant_id"] + _SEPARATOR + scans["session_id"]).tolist()
+    return rows.filter(pc.is_in(joined(rows, SCAN_KEYS), value_set=pa.array(names, pa.string())))
+
+
+def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
+    """One text of several columns of text, equal where all of them are."""
     return pc.binary_join_element_wise(*(rows[column] for column in columns), _SEPARATOR)
