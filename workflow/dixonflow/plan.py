@@ -68,13 +68,16 @@ class Plan:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
         return stage_key(Stage(stage), "", self.config, self.model)[:16]
 
-    def retry(self, shard: str) -> int:
-        """How often earlier runs have asked for another look at `shard`."""
-        return read_retry(self.results, shard).looks
+    def retry(self, name: str) -> int:
+        """Give a number that changes when earlier runs have asked for another look at a shard, or at the raw data.
 
-    def memory_mb(self, shard: str, usual: int) -> int:
-        """Memory of a shard's job: the usual one, and more after a scan ran out of it."""
-        return usual * read_retry(self.results, shard).memory
+        It also changes where `max_attempts` was raised above the attempts of a failed scan.
+        """
+        return read_retry(self.results, name).number(self.config.max_attempts)
+
+    def memory_mb(self, name: str, usual: int) -> int:
+        """Memory of a job: the usual one, and more after a scan ran out of it."""
+        return usual * read_retry(self.results, name).memory
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.

@@ -16,8 +16,8 @@ from dixonflow.layout import Results
 from dixonflow.model import load_model
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.plan import MODELS
-from dixonflow.records import Record, Records
-from dixonflow.retry import ask_for_look
+from dixonflow.records import Records
+from dixonflow.retry import Failure, note_failures
 from dixonflow.runnable import check_runnable
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
@@ -90,10 +90,12 @@ def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: flo
         work.write_rows(done)
     write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
     # here and not at the last stage, which this run may not reach
-    again = [record.outcome for record in done if _worth_another_try(record, stage, context)]
-    if again:
-        hungry = any(outcome.reason is Reason.OUT_OF_MEMORY for outcome in again)
-        ask_for_look(context.results, context.shard, more_memory=hungry)
+    failures = [
+        Failure(record.outcome.reason, record.outcome.attempt)
+        for record in done
+        if record.outcome.stage is stage and record.outcome.status is Status.FAILED
+    ]
+    note_failures(context.results, context.shard, stage.value, failures, context.config.max_attempts)
 
 
 def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
@@ -113,11 +115,6 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
 
 def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outcome:
     return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
-
-
-def _worth_another_try(record: Record, stage: Stage, context: StageContext) -> bool:
-    outcome = record.outcome
-    return outcome.stage is stage and outcome.status is Status.FAILED and outcome.attempt < context.config.max_attempts
 
 
 def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
