@@ -55,3 +55,13 @@ def test_a_shard_whose_scans_have_no_attempts_left_is_looked_at_again_when_these
     assert one_shard.number(3) == 2
     one_shard.run(Stage.MERGE, max_attempts=3)
     assert (one_shard.attempts(Stage.MERGE), one_shard.number(3)) == ([3, 3], 2)
+
+
+def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_them_again(one_shard):
+    before = one_shard.results.outcomes(Stage.SEGMENT, one_shard.name)
+    before.write_bytes(before.read_bytes()[:-20])
+    with pytest.raises(SystemExit, match=r"^merge: the rows of stage segment are damaged and now removed") as ended:
+        one_shard.run(Stage.MERGE)
+    assert "\n" not in str(ended.value)
+    assert not before.exists()
+    assert not one_shard.results.outcomes(Stage.MERGE, one_shard.name).exists()

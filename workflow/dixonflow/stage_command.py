@@ -22,6 +22,7 @@ from dixonflow.runnable import check_runnable
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
 from dixonflow.supervisor import Limits
+from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 ShardOption = Annotated[str | None, typer.Option("--shard", help="Name of the shard, as in results/cohort/shards/.")]
@@ -104,13 +105,23 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
     if before is Stage.COHORT:
         upstream = {entry.scan: _cohort_outcome(entry, Reason.NONE) for entry in shard.scans}
     else:
-        upstream = {row.scan: row for row in read_outcomes(context.results.outcomes(before, context.shard))}
+        upstream = {row.scan: row for row in _rows(context.results.outcomes(before, context.shard), before)}
     path = context.config.cohort.withdrawn
     withdrawn = read_withdrawn(path) if path else frozenset()
     for entry in shard.scans:
         if entry.scan.participant in withdrawn:
             upstream[entry.scan] = _cohort_outcome(entry, Reason.CONSENT_WITHDRAWN, WITHDRAWN_MESSAGE)
     return upstream
+
+
+def _rows(path: Path, stage: Stage) -> list[Outcome]:
+    try:
+        return read_outcomes(path)
+    except TableError as error:
+        # Snakemake takes any file for a good one. It runs the stage before again where the file is not there; that
+        # writes the same rows, from its records.
+        path.unlink(missing_ok=True)
+        raise TableError(f"the rows of stage {stage} are damaged and now removed, call again: {error}") from error
 
 
 def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outcome:
