@@ -1,7 +1,10 @@
 """The script of a stage on a shard: what it leaves for the next call of the same command."""
 
 import json
+import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from dixonflow.cohort.shards import shard_of, write_shards
@@ -10,6 +13,7 @@ from dixonflow.layout import Results
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.retry import read_retry
 from dixonflow.stage_command import _run_stage
+from dixonflow.stages import merge
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
@@ -65,3 +69,18 @@ def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_th
     assert "\n" not in str(ended.value)
     assert not before.exists()
     assert not one_shard.results.outcomes(Stage.MERGE, one_shard.name).exists()
+
+
+def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, monkeypatch):
+    def load_much():
+        held = np.ones(300 * 2**17)
+        time.sleep(60)
+        del held
+
+    usual = merge.work
+    monkeypatch.setattr(merge, "work", lambda context: replace(usual(context), start=load_much))
+    with pytest.raises(SystemExit, match=r"^merge: .*ended before it began \(out_of_memory\)") as ended:
+        one_shard.run(Stage.MERGE, memory_mb=350)
+    assert "\n" not in str(ended.value)
+    assert read_retry(one_shard.results, one_shard.name).memory == 2
+    assert one_shard.number(2) == 1

@@ -17,11 +17,11 @@ from dixonflow.model import load_model
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.plan import MODELS
 from dixonflow.records import Records
-from dixonflow.retry import Failure, note_failures
+from dixonflow.retry import Failure, ask_for_look, note_failures
 from dixonflow.runnable import check_runnable
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
-from dixonflow.supervisor import Limits
+from dixonflow.supervisor import Limits, StartDiedError
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
@@ -86,7 +86,12 @@ def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: flo
     upstream = _upstream(stage, context, shard)
     work = stage_work(stage, context)
     records = Records(context.results.records(stage, context.shard))
-    done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
+    try:
+        done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
+    except StartDiedError as error:
+        if error.reason is Reason.OUT_OF_MEMORY:
+            ask_for_look(context.results, context.shard, more_memory=True)
+        sys.exit(f"{stage}: {error}")
     if work.write_rows is not None:
         work.write_rows(done)
     write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
