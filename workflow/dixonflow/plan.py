@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,13 +11,14 @@ from typing import Any
 
 from dixonflow.atomic import write_bytes, write_json
 from dixonflow.cohort.shards import read_shard
+from dixonflow.cohort.walk import BIDS_FOLDERS, walk
 from dixonflow.config import Config, check_folders, parse_config
 from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.retry import read_retry
 from dixonflow.runnable import check_runnable
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import Layout, Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 """Folder of the model files."""
@@ -82,13 +84,30 @@ class Plan:
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
 
-        It only triggers; what is made anew is decided by content, scan by scan.
+        It only triggers; what is made anew is decided by content, scan by scan. Nothing in a raw folder ends it: what
+        cannot be looked at counts as that, and `cohort` says what it is.
         """
         digest = hashlib.sha256(self.config.cohort.model_dump_json().encode())
+
+        def add(path: str, state: str) -> None:
+            digest.update(os.fsencode(f"{path}\0{state}\n"))
+
+        def add_error(path: str, error: OSError) -> None:
+            add(path, type(error).__name__)
+
         for source in self.config.cohort.sources:
-            for path in sorted(source.folder.rglob("*")):
-                state = path.stat()
-                digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            passed_over = BIDS_FOLDERS if source.layout is Layout.BIDS else ()
+            for entry, is_folder in walk(source.folder, add_error, passed_over):
+                if is_folder:
+                    add(entry.path, "folder")
+                    continue
+                try:
+                    state = entry.stat()
+                except OSError as error:
+                    add_error(entry.path, error)
+                else:
+                    # with its mode: a file that could not be opened may be open now
+                    add(entry.path, f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_mode}")
         if self.config.cohort.withdrawn is not None:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]
