@@ -7,6 +7,7 @@ from pathlib import Path
 from dixonflow.errors import ConfigError
 from dixonflow.layout import Results
 from dixonflow.stage_files import STAGES, StageFiles, read_rows
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import ScanId, Status
 
 WITHDRAWN_MESSAGE = "the participant is on the list of withdrawn participants"
@@ -72,8 +73,8 @@ def shards_of_returned(results: Results, shard_of: Mapping[ScanId, str]) -> froz
     returned = set()
     for stage in STAGES:
         paths = files.paths(stage, (shard for shard, last in files.last.items() if last is stage))
-        rows = read_rows(paths, ["participant_id", "session_id", "status"])
+        rows = read_rows(paths, [*SCAN_KEYS, "status"])
         passed_over = rows[rows["status"].eq(Status.WITHDRAWN.value)]
-        for participant, session in zip(passed_over["participant_id"], passed_over["session_id"], strict=True):
+        for participant, session in passed_over[SCAN_KEYS].itertuples(index=False):
             returned.add(shard_of.get(ScanId(participant, session), ""))
     return frozenset(returned - {""})
