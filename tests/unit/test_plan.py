@@ -28,6 +28,9 @@ def test_the_configuration_in_force_is_written_once(plan):
     plan.write()
     assert path.stat().st_mtime_ns == date
     assert json.loads(path.read_text())["verify"] is False  # a switch of one run, not of its jobs
+    path.write_bytes(path.read_bytes()[:50])
+    plan.write()
+    assert json.loads(path.read_text())["verify"] is False
 
 
 def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_path):

@@ -51,7 +51,11 @@ class Plan:
         """Write the configuration in force where the jobs read it, unless it is there already."""
         path = self.results.config
         content = json.loads(self.config.model_copy(update={"verify": False}).model_dump_json())
-        if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != content:
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # none yet, or a damaged one
+            there = None
+        if there != content:
             write_json(path, content)
 
     def look_again_where_unknown(self, snakemake_folder: Path) -> None:
