@@ -29,7 +29,7 @@ def main(config: ConfigOption = CONFIG) -> None:
         settings = read_config(config)
         results = Results(settings.results)
         before = _earlier(results)
-        summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"))
+        summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"), settings.max_attempts)
         sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
         scans = read_scans(results.scan_table)
         check_conservation(sources, scans)

@@ -1,4 +1,5 @@
 import csv
+import os
 import runpy
 from pathlib import Path
 
@@ -12,13 +13,20 @@ def scans(*rows):
     return pd.DataFrame(rows, columns=["participant_id", "session_id", "status"]).astype("string")
 
 
+def write(results, before, now, date):
+    """Write down what left, between setting the earlier table aside and removing it, as the script does."""
+    results.scans_before.touch()
+    os.utime(results.scans_before, (date, date))
+    write_departures(results, departures(before, now))
+
+
 def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):
     results = Results(tmp_path)
     first = scans(("001", "2", "ok"), ("001", "3", "ok"), ("002", "2", "excluded"), ("003", "2", "withdrawn"))
     second = scans(("001", "2", "withdrawn"), ("001", "3", "withdrawn"), ("003", "2", "withdrawn"), ("004", "2", "ok"))
-    write_departures(results, departures(first, second))
-    write_departures(results, departures(second, second))
-    write_departures(results, departures(second, scans(("001", "2", "withdrawn"))))
+    write(results, first, second, 1_000)
+    write(results, second, second, 2_000)
+    write(results, second, scans(("001", "2", "withdrawn")), 3_000)
     with results.departures.open() as file:
         head, *rows = csv.reader(file)
     assert tuple(head) == COLUMNS
@@ -27,6 +35,21 @@ def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):
         ["001", "3", "ok", "consent_withdrawn"],
         ["002", "2", "excluded", "raw_data_vanished"],
         ["004", "2", "ok", "raw_data_vanished"],
+    ]
+
+
+def test_a_run_that_died_after_it_wrote_down_what_left_does_not_have_it_written_twice(tmp_path):
+    results = Results(tmp_path)
+    before, now, later = scans(("001", "2", "ok"), ("002", "2", "ok")), scans(("002", "2", "ok")), scans()
+    write(results, before, now, 1_000)
+    write(results, before, now, 1_000)
+    write(results, before, later, 1_000)  # another one left before the next run
+    write(results, before, now, 2_000)  # it came back and left once more
+    rows = results.departures.read_text().splitlines()
+    assert rows[1:] == [
+        "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished",
+        "1970-01-01T00:16:40+00:00,002,2,ok,raw_data_vanished",
+        "1970-01-01T00:33:20+00:00,001,2,ok,raw_data_vanished",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The plan of a run: configuration in force, calls for another look, lost files."""
+"""The plan of a run: configuration in force, calls for another look."""
 
 import json
 import shutil
@@ -7,11 +7,9 @@ import pytest
 
 from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
-from dixonflow.outcome import Outcome, write_outcomes
 from dixonflow.plan import Plan
 from dixonflow.retry import MOST_MEMORY, ask_for_look
-from dixonflow.verify import ask_for_lost_files, files_of, lost_files
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import ScanId
 
 
 @pytest.fixture
@@ -30,6 +28,9 @@ def test_the_configuration_in_force_is_written_once(plan):
     plan.write()
     assert path.stat().st_mtime_ns == date
     assert json.loads(path.read_text())["verify"] is False  # a switch of one run, not of its jobs
+    path.write_bytes(path.read_bytes()[:50])
+    plan.write()
+    assert json.loads(path.read_text())["verify"] is False
 
 
 def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_path):
@@ -78,30 +79,6 @@ def test_the_listing_changes_with_the_raw_folder_and_only_then(plan):
     assert after != before
     (folder / "1000001_20201_2_0.zip").write_bytes(b"newer")
     assert plan.raw_listing() != after
-
-
-def outcome(scan, status):
-    reason = Reason.NONE if status is Status.OK else Reason.EMPTY_IMAGE
-    return Outcome(scan, Stage.MEASURE, status, reason, "", 1.0, 1.0, 0.0, 1, "key")
-
-
-def test_lost_files_of_ok_scans_are_found_and_asked_for(plan, make_shard_scan):
-    scans = [make_shard_scan(ScanId(f"00{number}", "2")) for number in range(3)]
-    shard = shard_of(scans)
-    write_shards(plan.results.shards, [shard])
-    assert lost_files(plan) == {}  # nothing has run yet, nothing can be lost
-    rows = [outcome(scan.scan, Status.EXCLUDED if scan is scans[2] else Status.OK) for scan in scans]
-    write_outcomes(plan.results.outcomes(Stage.MEASURE, shard.name), rows)
-    expected = [files_of(plan.results, scan, plan.model.name, plan.config.keep) for scan in scans]
-    assert len(expected[0]) == 8
-    for path in expected[0] + expected[1]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    assert lost_files(plan) == {}
-    expected[1][5].unlink()
-    assert lost_files(plan) == {shard.name: [expected[1][5]]}
-    ask_for_lost_files(plan)
-    assert plan.retry(shard.name) == 1
 
 
 def test_the_time_of_a_job_is_in_proportion_to_its_scans(plan, make_shard_scan):

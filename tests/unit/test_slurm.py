@@ -43,11 +43,21 @@ def test_what_the_cluster_has_passes(monkeypatch, gres):
     check_requests([Request("stitch", "cpu"), Request("segment", "gpu", "", gres), Request("all")])
 
 
+def test_several_partitions_pass_where_one_of_them_has_the_gpu(monkeypatch):
+    FakeSlurm(monkeypatch)
+    check_requests([Request("stitch", "cpu,gpu"), Request("segment", "cpu, gpu", "", "gpu:a100:1")])
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
         (Request("merge", "long"), "slurm_partition: there is no partition 'long' here; there are: cpu, gpu, old"),
         (Request("segment", "cpu", "", "gpu:1"), "partition 'cpu' has no 'gpu:1' for rule segment; it has: none"),
+        (Request("merge", "cpu,long"), "slurm_partition: there is no partition 'long' here; there are: cpu, gpu, old"),
+        (
+            Request("segment", "cpu,old", "", "gpu:a100:1"),
+            "partition 'cpu,old' has no 'gpu:a100:1' for rule segment; it has: gpu",
+        ),
         (
             Request("segment", "old", "", "gpu:a100:1"),
             "partition 'old' has no 'gpu:a100:1' for rule segment; it has: gpu",

@@ -14,6 +14,7 @@ from dixonflow.layout import Results
 from dixonflow.measures.checks import expected_checks
 from dixonflow.model import Model
 from dixonflow.outcome import OUTCOMES
+from dixonflow.retry import COHORT, Failure, ask_for_look, note_failures, read_retry
 from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
@@ -23,6 +24,9 @@ from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
 from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
 from dixonflow.vocabulary import Reason, Stage, Status
+
+_AGGREGATE = "aggregate"
+"""Name, in the mark of a shard, of what was found lost here."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class StageRows:
     lost: Mapping[str, str]
 
 
-def aggregate(results: Results, model: Model) -> Summary:
+def aggregate(results: Results, model: Model, max_attempts: int = 3) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
     Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
@@ -74,16 +78,26 @@ def aggregate(results: Results, model: Model) -> Summary:
         Holds the list of scans and the rows of every shard that the list names; `tables` is written below it.
     model
         The model in force: it names the columns of the wide tables and the rows that every ok scan must have.
+    max_attempts
+        How often a shard whose rows are not all there is looked at again, by as many calls.
 
     Raises
     ------
     TableError
-        If the list of scans is unreadable. Whatever is wrong with the rows of a shard makes its scans failed instead.
+        If the list of scans is unreadable; the next call makes it again. Whatever is wrong with the rows of a shard
+        makes its scans failed instead.
     """
-    cohort = to_pandas(read_table(results.scans, COHORT_SCANS))
+    try:
+        cohort = to_pandas(read_table(results.scans, COHORT_SCANS))
+    except TableError:
+        ask_for_look(results, COHORT)
+        raise
     shards = sorted(cohort["shard"].dropna().unique())
     stages = {stage: _stage_rows(results, stage, shards) for stage in list(Stage)[1:]}
     scans = _checked(scan_rows(cohort, stages), results, model)
+    broken = _broken(scans, stages)
+    for shard in shards:
+        _note_loss(results, shard, max_attempts, lost=shard in broken)
     ok = scans.loc[scans["status"].eq(Status.OK.value), [*SCAN_KEYS, "shard"]]
 
     tables = results.tables
@@ -191,6 +205,20 @@ def _fail(scans: pd.DataFrame, messages: Mapping[Hashable, str], reason: Reason)
     scans.loc[rows, ["status", "reason"]] = [Status.FAILED.value, reason.value]
     scans.loc[rows, "message"] = list(messages.values())
     scans.loc[rows, "content_key"] = pd.NA
+
+
+def _broken(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> frozenset[str]:
+    """Shards of which rows are lost, be they of a scan that another stage had ended before."""
+    lost = {shard for each in stages.values() for shard in each.lost}
+    failed_here = scans["status"].eq(Status.FAILED.value) & scans["content_key"].isna() & scans["shard"].notna()
+    return frozenset(lost | set(scans.loc[failed_here, "shard"]))
+
+
+def _note_loss(results: Results, shard: str, max_attempts: int, *, lost: bool) -> None:
+    """Have the next call make lost rows again, from the records of the stages; not for ever, where that is in vain."""
+    attempt = min(read_retry(results, shard).failed.get(_AGGREGATE, 0) + 1, max_attempts)
+    failures = [Failure(Reason.INTERNAL_ERROR, attempt)] if lost else []
+    note_failures(results, shard, _AGGREGATE, failures, max_attempts)
 
 
 def _checked(scans: pd.DataFrame, results: Results, model: Model) -> pd.DataFrame:

@@ -112,7 +112,12 @@ def _list_raw(sources: Sequence[Source]) -> set[_Key]:
             else:
                 named.add(path)
                 scans.add(key)
-    return scans | {(None, None, str(path)) for path in nameless - named}
+    return scans | {(None, None, _as_text(path)) for path in nameless - named}
+
+
+def _as_text(path: Path) -> str:
+    """Give it as the table does: what is not UTF-8 in a name stands there in hexadecimal."""
+    return bytes(path).decode("utf-8", "backslashreplace")
 
 
 def _is_other(name: str) -> bool:

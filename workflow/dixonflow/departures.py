@@ -37,15 +37,26 @@ def departures(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_departures(results: Results, left: pd.DataFrame) -> None:
-    """Add rows to `departures.csv` below the results; it is never shortened."""
+    """Add rows to `departures.csv` below the results; it is never shortened.
+
+    They bear the date at which the earlier table was set aside to compare with (`results.scans_before`): where this was
+    done before, and the process died before it could remove that table, they are there already and are not added again.
+
+    Parameters
+    ----------
+    left
+        As `departures` gives it.
+    """
     if left.empty:
         return
     path = results.departures
+    date = datetime.fromtimestamp(int(results.scans_before.stat().st_mtime), UTC).isoformat()
+    rows = [[date, *map(str, row)] for row in left[list(COLUMNS[1:])].itertuples(index=False)]
+    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    known = {tuple(row) for row in csv.reader(io.StringIO(earlier, newline=""))}
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    if not path.exists():
+    if not earlier:
         writer.writerow(COLUMNS)
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    writer.writerows([date, *row] for row in left[list(COLUMNS[1:])].itertuples(index=False))
-    earlier = path.read_bytes() if path.exists() else b""
-    write_bytes(path, earlier + text.getvalue().encode())
+    writer.writerows(row for row in rows if tuple(row) not in known)
+    write_bytes(path, (earlier + text.getvalue()).encode())

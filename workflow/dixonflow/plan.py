@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,13 +11,14 @@ from typing import Any
 
 from dixonflow.atomic import write_bytes, write_json
 from dixonflow.cohort.shards import read_shard
+from dixonflow.cohort.walk import BIDS_FOLDERS, walk
 from dixonflow.config import Config, check_folders, parse_config
 from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.retry import read_retry
 from dixonflow.runnable import check_runnable
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import Layout, Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 """Folder of the model files."""
@@ -49,7 +51,11 @@ class Plan:
         """Write the configuration in force where the jobs read it, unless it is there already."""
         path = self.results.config
         content = json.loads(self.config.model_copy(update={"verify": False}).model_dump_json())
-        if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != content:
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # none yet, or a damaged one
+            there = None
+        if there != content:
             write_json(path, content)
 
     def look_again_where_unknown(self, snakemake_folder: Path) -> None:
@@ -68,24 +74,44 @@ class Plan:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
         return stage_key(Stage(stage), "", self.config, self.model)[:16]
 
-    def retry(self, shard: str) -> int:
-        """How often earlier runs have asked for another look at `shard`."""
-        return read_retry(self.results, shard).looks
+    def retry(self, name: str) -> int:
+        """Give a number that changes when earlier runs have asked for another look at a shard, or at the raw data.
 
-    def memory_mb(self, shard: str, usual: int) -> int:
-        """Memory of a shard's job: the usual one, and more after a scan ran out of it."""
-        return usual * read_retry(self.results, shard).memory
+        It also changes where `max_attempts` was raised above the attempts of a failed scan.
+        """
+        return read_retry(self.results, name).number(self.config.max_attempts)
+
+    def memory_mb(self, name: str, usual: int) -> int:
+        """Memory of a job: the usual one, and more after a scan ran out of it."""
+        return usual * read_retry(self.results, name).memory
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
 
-        It only triggers; what is made anew is decided by content, scan by scan.
+        It only triggers; what is made anew is decided by content, scan by scan. Nothing in a raw folder ends it: what
+        cannot be looked at counts as that, and `cohort` says what it is.
         """
         digest = hashlib.sha256(self.config.cohort.model_dump_json().encode())
+
+        def add(path: str, state: str) -> None:
+            digest.update(os.fsencode(f"{path}\0{state}\n"))
+
+        def add_error(path: str, error: OSError) -> None:
+            add(path, type(error).__name__)
+
         for source in self.config.cohort.sources:
-            for path in sorted(source.folder.rglob("*")):
-                state = path.stat()
-                digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            passed_over = BIDS_FOLDERS if source.layout is Layout.BIDS else ()
+            for entry, is_folder in walk(source.folder, add_error, passed_over):
+                if is_folder:
+                    add(entry.path, "folder")
+                    continue
+                try:
+                    state = entry.stat()
+                except OSError as error:
+                    add_error(entry.path, error)
+                else:
+                    # with its mode: a file that could not be opened may be open now
+                    add(entry.path, f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_mode}")
         if self.config.cohort.withdrawn is not None:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]

@@ -23,6 +23,8 @@ class Request:
 
     Attributes
     ----------
+    partition
+        Name, or several with commas between them.
     gres
         Generic resource as Slurm writes it: `gpu:1`, `gpu:a100:1`.
     """
@@ -76,11 +78,14 @@ def check_requests(requests: Iterable[Request]) -> None:
     partitions = _partitions()
     problems: dict[str, None] = {}
     for request in requests:
-        if request.partition and request.partition not in partitions:
-            known = ", ".join(sorted(partitions))
-            problems[f"slurm_partition: there is no partition {request.partition!r} here; there are: {known}"] = None
-        elif request.partition and not _has(request.gres, partitions[request.partition]):
-            has = ", ".join(sorted(partitions[request.partition])) or "none"
+        # Slurm takes a list and starts the job in whichever of them can run it first
+        named = [name.strip() for name in request.partition.split(",") if name.strip()]
+        known = ", ".join(sorted(partitions))
+        missing = [name for name in named if name not in partitions]
+        for name in missing:
+            problems[f"slurm_partition: there is no partition {name!r} here; there are: {known}"] = None
+        if named and not missing and not any(_has(request.gres, partitions[name]) for name in named):
+            has = ", ".join(sorted(frozenset[str]().union(*(partitions[name] for name in named)))) or "none"
             text = (
                 f"gres: partition {request.partition!r} has no {request.gres!r} for rule {request.rule}; it has: {has}"
             )

@@ -16,12 +16,13 @@ from dixonflow.layout import Results
 from dixonflow.model import load_model
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.plan import MODELS
-from dixonflow.records import Record, Records
-from dixonflow.retry import ask_for_look
+from dixonflow.records import Records
+from dixonflow.retry import Failure, ask_for_look, note_failures
 from dixonflow.runnable import check_runnable
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
-from dixonflow.supervisor import Limits
+from dixonflow.supervisor import Limits, StartDiedError
+from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 ShardOption = Annotated[str | None, typer.Option("--shard", help="Name of the shard, as in results/cohort/shards/.")]
@@ -85,15 +86,22 @@ def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: flo
     upstream = _upstream(stage, context, shard)
     work = stage_work(stage, context)
     records = Records(context.results.records(stage, context.shard))
-    done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
+    try:
+        done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
+    except StartDiedError as error:
+        if error.reason is Reason.OUT_OF_MEMORY:
+            ask_for_look(context.results, context.shard, more_memory=True)
+        sys.exit(f"{stage}: {error}")
     if work.write_rows is not None:
         work.write_rows(done)
     write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
     # here and not at the last stage, which this run may not reach
-    again = [record.outcome for record in done if _worth_another_try(record, stage, context)]
-    if again:
-        hungry = any(outcome.reason is Reason.OUT_OF_MEMORY for outcome in again)
-        ask_for_look(context.results, context.shard, more_memory=hungry)
+    failures = [
+        Failure(record.outcome.reason, record.outcome.attempt)
+        for record in done
+        if record.outcome.stage is stage and record.outcome.status is Status.FAILED
+    ]
+    note_failures(context.results, context.shard, stage.value, failures, context.config.max_attempts)
 
 
 def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
@@ -102,7 +110,7 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
     if before is Stage.COHORT:
         upstream = {entry.scan: _cohort_outcome(entry, Reason.NONE) for entry in shard.scans}
     else:
-        upstream = {row.scan: row for row in read_outcomes(context.results.outcomes(before, context.shard))}
+        upstream = {row.scan: row for row in _rows(context.results.outcomes(before, context.shard), before)}
     path = context.config.cohort.withdrawn
     withdrawn = read_withdrawn(path) if path else frozenset()
     for entry in shard.scans:
@@ -111,13 +119,18 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
     return upstream
 
 
+def _rows(path: Path, stage: Stage) -> list[Outcome]:
+    try:
+        return read_outcomes(path)
+    except TableError as error:
+        # Snakemake takes any file for a good one. It runs the stage before again where the file is not there; that
+        # writes the same rows, from its records.
+        path.unlink(missing_ok=True)
+        raise TableError(f"the rows of stage {stage} are damaged and now removed, call again: {error}") from error
+
+
 def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outcome:
     return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
-
-
-def _worth_another_try(record: Record, stage: Stage, context: StageContext) -> bool:
-    outcome = record.outcome
-    return outcome.stage is stage and outcome.status is Status.FAILED and outcome.attempt < context.config.max_attempts
 
 
 def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
@@ -129,6 +142,8 @@ def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
     context = StageContext(context.config, context.model, context.results, shard.name)
     work = stage_work(stage, context)
     entry = next(entry for entry in shard.scans if entry.scan == scan)
+    # what the jobs have recorded of it holds no more if the settings are other ones
+    Records(context.results.records(stage, shard.name)).begin(entry.scan, work.key(entry), 0)
     try:
         done = work.by_hand(entry)
     except ScanExcluded as excluded:

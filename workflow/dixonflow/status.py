@@ -21,9 +21,9 @@ from dixonflow.records import Records
 from dixonflow.run_lock import Run, is_running, read_run
 from dixonflow.slurm import SlurmError, jobs
 from dixonflow.stage_files import STAGES, StageFiles, read_rows
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Stage, Status
 
-SCAN_KEYS = ["participant_id", "session_id"]
 _COHORT = [*SCAN_KEYS, "status", "reason", "shard"]
 _ROWS = [*SCAN_KEYS, "stage", "status", "reason"]
 _MINUTES = 60.0

@@ -6,11 +6,16 @@ from pathlib import Path
 from dixonflow.cohort.shards import ShardScan, read_shard
 from dixonflow.config import KeepConfig
 from dixonflow.layout import Results
-from dixonflow.outcome import read_outcomes
+from dixonflow.outcome import OUTCOMES, read_outcomes
 from dixonflow.plan import Plan
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.retry import ask_for_look
-from dixonflow.vocabulary import Contrast, Stage, Status
+from dixonflow.stage_files import STAGES
+from dixonflow.tables.definitions import QUALITY
+from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.parquet import check_file
+from dixonflow.tables.schema import TableError
+from dixonflow.vocabulary import Contrast, ScanId, Stage, Status
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +31,23 @@ def files_of(results: Results, entry: ShardScan, model: str, keep: KeepConfig) -
 
 
 def lost_files(plan: Plan) -> dict[str, list[Path]]:
-    """Files that should be there and are not, by shard. Costs one look per file and opens none."""
+    """Files that should be there and are not, by shard; rows that cannot be read are as lost.
+
+    Costs one look per file; of rows the end of the file is read, and those of the last stage whole.
+    """
     lost: dict[str, list[Path]] = {}
     for path in sorted(plan.results.shards.glob("*.json")):
         shard = path.stem
         outcomes = plan.results.outcomes(Stage.MEASURE, shard)
         if not outcomes.exists():
             continue  # this shard has not ended yet: the run itself makes what is missing
-        done = {outcome.scan for outcome in read_outcomes(outcomes) if outcome.status is Status.OK}
-        missing = [
+        missing = _lost_rows(plan.results, shard)
+        done: set[ScanId] = set()
+        try:
+            done = {outcome.scan for outcome in read_outcomes(outcomes) if outcome.status is Status.OK}
+        except TableError:
+            missing.append(outcomes)
+        missing += [
             file
             for entry in read_shard(path).scans
             if entry.scan in done
@@ -43,6 +56,19 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
         ]
         if missing:
             lost[shard] = missing
+    return lost
+
+
+def _lost_rows(results: Results, shard: str) -> list[Path]:
+    """Rows that a shard has beside the outcomes of its last stage."""
+    tables = [(results.outcomes(stage, shard), OUTCOMES) for stage in STAGES if stage is not Stage.MEASURE]
+    tables += [(results.measurements(shard), MEASUREMENTS), (results.quality(shard), QUALITY)]
+    lost = []
+    for path, table in tables:
+        try:
+            check_file(path, table)
+        except TableError:
+            lost.append(path)
     return lost
 
 

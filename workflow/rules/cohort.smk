@@ -11,10 +11,11 @@ checkpoint cohort:
         "../../envs/cpu.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards: PLAN.memory_mb("cohort", 4000),
         runtime=720,
     params:
         config=CONFIG,
         raw=lambda wildcards: PLAN.raw_listing(),
+        retry=lambda wildcards: PLAN.retry("cohort"),
     shell:
         "python scripts/cohort.py --config {params.config} --jobs {threads} 2> {log}"

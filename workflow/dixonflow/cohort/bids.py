@@ -5,6 +5,7 @@ NIfTI knows no contrast tag: here, and only here, the contrast comes from the fi
 
 import gzip
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -78,7 +79,7 @@ def session_fingerprint(session: Path) -> str:
     digest = hashlib.sha256()
     for path in image_paths(session):
         name = re.sub(r"^sub-[^_]*_ses-[^_]*_", "", path.name)
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        digest.update(os.fsencode(f"{name}\0{path.stat().st_size}\0"))  # a name need not be UTF-8
         with path.open("rb") as file:
             if path.suffix == ".gz":
                 file.seek(-min(8, path.stat().st_size), 2)  # CRC-32 and ISIZE of the last gzip member, RFC 1952

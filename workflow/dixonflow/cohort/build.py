@@ -118,7 +118,9 @@ def _build(
     found = discover(sources, pool)
     log.info("found %d scans, %d other files", len(found.scans), len(found.ignored))
     check_zeros(withdrawn, (raw.scan.participant for raw in found.scans if raw.scan))
+    previous = tuple(previous)
     known = {row.content_key: row for row in previous if row.content_key}
+    unopened = {(row.scan, row.source): row.attempt for row in previous if row.could_not_be_opened}
     rows: list[CohortScan] = []
     new: list[tuple[RawScan, CohortScan]] = []
     for raw in found.scans:
@@ -126,7 +128,10 @@ def _build(
         if raw.scan is not None and raw.scan.participant in withdrawn:
             rows.append(replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE))
         elif raw.problem is not None:
-            rows.append(replace(row, reason=raw.problem[0], message=raw.problem[1]))
+            row = replace(row, reason=raw.problem[0], message=raw.problem[1])
+            if row.could_not_be_opened:
+                row = replace(row, attempt=unopened.get((row.scan, row.source), 0) + 1)
+            rows.append(row)
         else:
             key = _content_key(raw, options)
             before = known.get(key)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -12,10 +12,10 @@ from dixonflow.cohort.archive import file_fingerprint, is_sidecar, zip_fingerpri
 from dixonflow.cohort.bids import image_paths, session_fingerprint
 from dixonflow.cohort.layouts import scan_of_zip
 from dixonflow.cohort.raw import Discovery, RawScan, Source
+from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
 from dixonflow.errors import ConfigError, ScanExcluded
 from dixonflow.vocabulary import Layout, Reason, ScanId
 
-_BIDS_FOLDERS = {"derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs"}
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
 _SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
 _CHUNK = 32
@@ -63,38 +63,26 @@ def discover(sources: Sequence[Source], pool: Executor | None = None) -> Discove
     scans = list(pool.map(_raw_scan, ordered, chunksize=_CHUNK) if pool else map(_raw_scan, ordered))
     scans = _exclude_equal_content(_merge_repeats(scans))
     scans.sort(key=lambda raw: (raw.scan is None, raw.scan or ScanId("0", "0"), raw.path))
-    return Discovery(tuple(scans), tuple(sorted(ignored - set(entries))))
+    return Discovery(tuple(scans), tuple(Path(readable(path)) for path in sorted(ignored - set(entries))))
 
 
-def _scan_folder(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as listing:
-            return sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        raise ConfigError(f"raw folder {folder} cannot be listed: {error.strerror}") from error
+def _refuse(source: Source) -> OnError:
+    """Say what becomes of a folder that cannot be listed: one that is gone since its name was read holds nothing."""
 
+    def refuse(folder: str, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError) or folder == os.fspath(source.folder):
+            raise ConfigError(f"raw folder {readable(folder)} cannot be listed: {error.strerror}") from error
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, bool]]:
-    """Everything below a folder that is no folder, and hidden folders; True with what is known to be no scan."""
-    real = os.path.realpath(folder)
-    if real in seen:  # a link that leads back
-        return
-    seen.add(real)
-    for entry in _scan_folder(folder):
-        path = folder / entry.name
-        if is_sidecar(entry.name):
-            yield path, True
-        elif entry.is_dir():
-            yield from _walk(path, seen)
-        else:
-            yield path, False
+    return refuse
 
 
 def _list_zips(source: Source) -> tuple[list[_Entry], list[Path]]:
     entries, ignored = [], []
-    for path, known in _walk(source.folder, set()):
-        if known:
+    for entry, below in walk(source.folder, _refuse(source)):
+        path = Path(entry.path)
+        if is_sidecar(entry.name):
             ignored.append(path)
+        if below or is_sidecar(entry.name):
             continue
         try:
             scan = scan_of_zip(path.name, source.layout, source.name_pattern)
@@ -106,28 +94,28 @@ def _list_zips(source: Source) -> tuple[list[_Entry], list[Path]]:
 
 def _list_bids(source: Source) -> tuple[list[_Entry], list[Path]]:
     entries, ignored = [], []
-    for entry in _scan_folder(source.folder):
-        path = source.folder / entry.name
+    for entry in list_folder(source.folder, _refuse(source)):
+        path = Path(entry.path)
         subject = _SUBJECT.fullmatch(entry.name)
-        if is_sidecar(entry.name) or (entry.is_dir() and entry.name in _BIDS_FOLDERS):
+        if is_sidecar(entry.name) or (entry.name in BIDS_FOLDERS and is_folder(entry)):
             ignored.append(path)
-        elif subject is None or not entry.is_dir():
+        elif subject is None or not is_folder(entry):
             entries.append(_Entry(None, Layout.BIDS, path))
         else:
-            sessions, passed_over = _list_sessions(path, subject[1])
+            sessions, passed_over = _list_sessions(path, subject[1], _refuse(source))
             entries += sessions or [_Entry(None, Layout.BIDS, path)]
             ignored += passed_over
     return entries, ignored
 
 
-def _list_sessions(folder: Path, participant: str) -> tuple[list[_Entry], list[Path]]:
+def _list_sessions(folder: Path, participant: str, refuse: OnError) -> tuple[list[_Entry], list[Path]]:
     entries, ignored = [], []
-    for entry in _scan_folder(folder):
-        path = folder / entry.name
+    for entry in list_folder(folder, refuse):
+        path = Path(entry.path)
         session = _SESSION.fullmatch(entry.name)
         if is_sidecar(entry.name):
             ignored.append(path)
-        elif session is None or not entry.is_dir():
+        elif session is None or not is_folder(entry):
             entries.append(_Entry(None, Layout.BIDS, path))
         else:
             entries.append(_Entry(ScanId(participant, session[1]), Layout.BIDS, path))
@@ -135,6 +123,10 @@ def _list_sessions(folder: Path, participant: str) -> tuple[list[_Entry], list[P
 
 
 def _raw_scan(entry: _Entry) -> RawScan:
+    path = readable(entry.path)
+    if path != str(entry.path):  # neither a table nor a shard list can hold such a path
+        message = "the name of the file, or of a folder above it, is not UTF-8: rename it"
+        return RawScan(entry.scan, entry.layout, Path(path), "", (Reason.UNPARSABLE_NAME, message))
     if entry.scan is None:
         message = "the name gives no participant and session as the layout has them"
         return RawScan(None, entry.layout, entry.path, "", (Reason.UNPARSABLE_NAME, message))

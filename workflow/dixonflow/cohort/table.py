@@ -37,7 +37,7 @@ class CohortScan:
     n_stations, n_slices
         None where unknown; slices of all stations in one contrast.
     attempt
-        How often the scan was looked into with this key.
+        How often the scan was looked into with this key, or could not be opened.
     """
 
     scan: ScanId | None
@@ -57,6 +57,11 @@ class CohortScan:
     def status(self) -> Status:
         """Status that goes with the reason."""
         return status_of(self.reason)
+
+    @property
+    def could_not_be_opened(self) -> bool:
+        """Whether the file system gave nothing of it: that may be over at the next call, whatever its reason says."""
+        return self.reason is Reason.UNREADABLE_FILE and not self.raw_key
 
 
 def _text(name: str, description: str, allowed: Iterable[str] = (), nullable: bool = False) -> Column:
@@ -81,7 +86,12 @@ COHORT_SCANS = Table(
         _text("shard", "Set of scans that one job processes; null where the scan goes to no job", nullable=True),
         Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
         Column("n_slices", ColumnType.INT64, "Slices of all stations; null where unknown", nullable=True, minimum=0),
-        Column("attempt", ColumnType.INT64, "How often the scan was looked into with this key", minimum=0),
+        Column(
+            "attempt",
+            ColumnType.INT64,
+            "How often the scan was looked into with this key, or could not be opened",
+            minimum=0,
+        ),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )

@@ -1,0 +1,61 @@
+"""What lies in a raw folder, link or not, readable or not: the one walk for the list of scans and for what changed."""
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from dixonflow.cohort.archive import is_sidecar
+
+BIDS_FOLDERS = {"derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs"}
+"""Folders at the top of a BIDS data set that hold no scans."""
+
+OnError = Callable[[str, OSError], None]
+
+
+def list_folder(folder: Path | str, on_error: OnError) -> list[os.DirEntry[str]]:
+    """Entries of a folder by name; `on_error` is told of a folder that cannot be listed, which then has none."""
+    try:
+        with os.scandir(folder) as listing:
+            return sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        on_error(os.fspath(folder), error)
+        return []
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one. A link that leads nowhere, or to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def walk(
+    folder: Path | str, on_error: OnError, passed_over: Collection[str] = ()
+) -> Iterator[tuple[os.DirEntry[str], bool]]:
+    """Everything below a folder, in the order of the names, and whether it is a folder.
+
+    Links to folders are followed, each folder once. What lies in folders that are known to hold no scans, by
+    `is_sidecar` or because `folder` itself has them under a name in `passed_over`, is left out.
+    """
+    yield from _walk(os.fspath(folder), os.path.realpath(folder), on_error, passed_over, set())
+
+
+def _walk(
+    folder: str, real: str, on_error: OnError, passed_over: Collection[str], seen: set[str]
+) -> Iterator[tuple[os.DirEntry[str], bool]]:
+    if real in seen:  # a link that leads back
+        return
+    seen.add(real)
+    for entry in list_folder(folder, on_error):
+        below = is_folder(entry)
+        yield entry, below
+        if below and not is_sidecar(entry.name) and entry.name not in passed_over:
+            # a question to the file system for links alone: there are few, and a hundred thousand folders
+            place = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
+            yield from _walk(entry.path, place, on_error, (), seen)
+
+
+def readable(path: Path | str) -> str:
+    r"""Path as text for tables and people: bytes that are not UTF-8 are written as `\x..`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
