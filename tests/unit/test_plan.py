@@ -36,7 +36,7 @@ def test_the_configuration_in_force_is_written_once(plan):
 def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_path):
     records, mark = tmp_path / ".snakemake", plan.results.look_again
 
-    def looked_again():
+    def looked_again(records=records):
         before = mark.stat().st_mtime_ns if mark.exists() else None
         plan.look_again_where_unknown(records)
         return mark.stat().st_mtime_ns != before
@@ -48,6 +48,10 @@ def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_
     mark.unlink()
     assert looked_again()
     assert not looked_again()
+    another_copy = tmp_path / "copy" / ".snakemake"  # of the project, on the same results
+    assert looked_again(another_copy)
+    assert not looked_again(another_copy)
+    assert looked_again()  # it does not know what the other one has done
 
 
 def test_another_look_is_asked_for_and_counted(plan):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from dixonflow.atomic import write_bytes, write_json
 from dixonflow.cohort.shards import read_shard
@@ -59,16 +60,19 @@ class Plan:
             write_json(path, content)
 
     def look_again_where_unknown(self, snakemake_folder: Path) -> None:
-        """Have every shard looked at again if Snakemake has no records of these results.
+        """Have every shard looked at again if Snakemake has no records of these results, or not the latest.
 
-        It tells by its records what changed. Where they are gone (`.snakemake` removed, results moved), it would take
-        results for new that were made from other raw data or settings.
+        It tells by its records what changed. Where they are gone (`.snakemake` removed, results moved), or another copy
+        of the project has worked on the results since, it would take results for new that were made from other raw data
+        or settings. Both sides keep one word, made when they were last brought together.
         """
         place = hashlib.sha256(str(self.results.root.resolve()).encode()).hexdigest()[:16]
         known = snakemake_folder / "dixonflow" / place
-        if not (known.exists() and self.results.look_again.exists()):
-            write_bytes(self.results.look_again, b"")
-            write_bytes(known, b"")
+        word = _content(known)
+        if not word or word != _content(self.results.look_again):
+            word = uuid4().hex.encode()
+            write_bytes(self.results.look_again, word)
+            write_bytes(known, word)
 
     def settings(self, stage: str) -> str:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
@@ -142,6 +146,10 @@ class Plan:
             f"{counts}\nseconds   {seconds:.0f}\n"
             f"tables    {self.results.tables}/\nreport    {self.results.report / 'report.html'}"
         )
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
 
 
 @cache
