@@ -15,9 +15,10 @@ import pandas as pd
 
 from dixonflow import provenance
 from dixonflow.atomic import write_bytes
-from dixonflow.report import contents
+from dixonflow.report import checks, contents
 from dixonflow.report.figures import STRIP_MOST, share_bar, stacked_bar
 from dixonflow.report.palette import colour
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, Status
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -93,20 +94,20 @@ def _environment() -> jinja2.Environment:
 def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOptions) -> dict[str, Any]:
     """Everything the template names."""
     files = contents.table_files(tables)
-    quality = contents.read_verdicts(tables / "quality.parquet")
-    objections = contents.read_objections(tables / "quality.parquet")
+    quality = checks.read_verdicts(tables / "quality.parquet")
+    objections = checks.read_objections(tables / "quality.parquet")
     names = {entry.name for entry in os.scandir(pictures)} if pictures.is_dir() else set()
-    scans = contents.add_pictures(contents.read_wide(tables / "scans.parquet"), names, objections)
+    scans = checks.add_pictures(contents.read_wide(tables / "scans.parquet"), names, objections)
     counts = scans["status"].map(Status).value_counts()
     links = {name: f"{_link(pictures, output)}/{quote(name)}" for name in scans["sheet"] if name}
     scans["link"] = [links.get(name, "") for name in scans["sheet"]]
     statuses = [(status.value, int(counts.get(status, 0))) for status in Status]
     ok = scans[scans["status"] == Status.OK.value]
-    not_ok = scans[scans["status"] != Status.OK.value].sort_values(["status", "reason", *contents.KEYS])
+    not_ok = scans[scans["status"] != Status.OK.value].sort_values(["status", "reason", *SCAN_KEYS])
     to_review = ok[ok["grade"] != Grade.PASS.value].sort_values(  # fail before review
-        ["grade", "objections", *contents.KEYS], ascending=[True, False, True, True]
+        ["grade", "objections", *SCAN_KEYS], ascending=[True, False, True, True]
     )
-    noted = scans[scans["note"].fillna("") != ""].sort_values(contents.KEYS)
+    noted = scans[scans["note"].fillna("") != ""].sort_values(SCAN_KEYS)
     shown = _chosen_pictures(ok, pictures, options.largest_pictures)
     models = contents.models_of(tables / "measurements.parquet")
     versions = {
@@ -131,9 +132,9 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
         "not_ok_total": len(not_ok),
         "notes": _records(noted, options.largest_rows),
         "notes_total": len(noted),
-        "checks": contents.check_counts(quality),
+        "checks": checks.check_counts(quality),
         "structure_checks": {
-            str(check).replace("_", " "): contents.check_counts(rows, "structure")
+            str(check).replace("_", " "): checks.check_counts(rows, "structure")
             for check, rows in quality[quality["structure"] != ""].groupby("check", observed=True)
         },
         "to_review": _records(to_review, options.largest_rows),
