@@ -56,8 +56,10 @@ def trained(
                 trainer.label_manager.num_segmentation_heads,
                 enable_deep_supervision=True,
             )
-            for parameter in trainer.network.parameters():
-                torch.nn.init.normal_(parameter, std=0.5)  # scores far apart: no label hangs on a rounding
+            for name, parameter in trainer.network.named_parameters():
+                # scores far apart, by the image and not by the class: no label hangs on a rounding
+                torch.nn.init.normal_(parameter, std=0.1 if name.endswith("bias") else 1.0)
+            trainer.initial_lr = 1e-6  # a step that fills the optimizer and leaves the weights as wild as they are
             trainer.optimizer, _ = trainer.configure_optimizers()
             image = torch.randn(1, len(dataset["channel_names"]), 16, 16, 16)
             sum(output.mean() for output in trainer.network(image)).backward()  # the scores stay finite
