@@ -96,16 +96,17 @@ def test_what_a_killed_worker_left_half_written_is_removed(shard):
 
 
 def test_killed_by_the_kernel_with_most_of_its_memory_in_use(shard):
-    held_mb = psutil.Process().memory_info().rss / 2**20
+    limit_mb = psutil.Process().memory_info().rss / 2**20 + 600
 
     def fill_and_be_killed():
-        taken = np.ones(400 * 2**17)  # 400 MB
+        taken = []
+        while psutil.Process().memory_info().rss / 2**20 < 0.88 * limit_mb:
+            taken.append(np.ones(2**21))  # 16 MB
         time.sleep(1)
         kill_oneself()
-        del taken
 
     shard.errors["001"] = fill_and_be_killed
-    records = shard.run(limits=Limits(memory_mb=held_mb + 450))
+    records = shard.run(limits=Limits(memory_mb=limit_mb))
     assert records[1].outcome.reason is Reason.OUT_OF_MEMORY
 
 
