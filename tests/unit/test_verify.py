@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_aggregate import MODEL, measured, write_measured, write_run
+from invented_run import MODEL, measured, write_measured, write_run
 
 from dixonflow.aggregate import aggregate
 from dixonflow.cohort.shards import shard_of, write_shards
