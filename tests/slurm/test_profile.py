@@ -14,17 +14,17 @@ from project import ROOT, STAGES
 def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
     run, here = demo.slurm("results/slurm"), demo.local("results/local")
     run.to_the_end()
-    here.to_the_end()
-    assert run.tables() == here.tables()
-    jobs = [(state, comment) for _, state, comment in cluster.jobs()]
+    jobs = [(state, comment) for _, state, comment in cluster.jobs()]  # at once: Slurm forgets them
+    segment = cluster.ask("squeue", "-h", "--states=all", "-o", "%k|%P|%b").splitlines()
     for stage in STAGES:
         for shard in run.shards():
             assert jobs.count(("COMPLETED", f"rule_{stage}_wildcards_{shard}")) == 1  # none lost, none twice
-    segment = cluster.ask("squeue", "-h", "--states=all", "-o", "%k|%P|%b").splitlines()
     asked = {row.split("|", 1)[1] for row in segment if row.startswith("rule_segment")}
     others = {row.split("|", 1)[1] for row in segment if not row.startswith("rule_segment")}
     assert asked == {"gpu|gres:gpu:1"}
     assert others == {"cpu|N/A"}
+    here.to_the_end()
+    assert run.tables() == here.tables()
     before = len(cluster.jobs())
     assert "Nothing to be done" in run.to_the_end()
     assert len(cluster.jobs()) == before
