@@ -186,10 +186,10 @@ _CHECKS = (
         "vertebra_distance_ratio",
         "1",
         "Largest ratio, either way up, between the distance of two neighbouring vertebrae along z and the mean of the "
-        "distances above and below it (one of them at the ends): a vertebra that was passed over makes it 2, one that was counted as two makes "
-        "it 2 or more. Distances are those of centres; between L5 and sacrum of their upper ends; C1 and C2 are left "
-        "out, because C1 has no body and the dens of C2 stands inside it. Null: vertebrae out of order, or fewer than "
-        "two distances beside each other.",
+        "distances above and below it (one of them at the ends): a vertebra that was passed over makes it 2, one that "
+        "was counted as two makes it 2 or more. Distances are those of centres; between L5 and sacrum of their upper "
+        "ends; C1 and C2 are left out, because C1 has no body and the dens of C2 stands inside it. Null: vertebrae out "
+        "of order, or fewer than two distances beside each other.",
         "at_most",
         1.5,
         source="DixonFlow: midway between 1 and 2; from C3 to L5 neighbouring bodies differ by much less",

@@ -107,8 +107,9 @@ _AMRA = (
 )
 
 _LEVEL = (
-    "height in scanner coordinates (RAS z, growing towards the head), inside the field of view. The body is the thickest "
-    "part of the vertebra: the voxels at least half as deep under its surface as its deepest one, and connected to it"
+    "height in scanner coordinates (RAS z, growing towards the head), inside the field of view. The body is the "
+    "thickest part of the vertebra: the voxels at least half as deep under its surface as its deepest one, and "
+    "connected to it"
 )
 _END = (
     "Median over the lines along z through it, each followed until it leaves the vertebra: neither processes nor stray "

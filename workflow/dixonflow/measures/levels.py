@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dixonflow.components import Components, Labels, bounding_box, find_components
+from dixonflow.components import Components, Labels, find_components
 from dixonflow.measures.definitions import MissingReason
 from dixonflow.measures.field_of_view import StationBox, field_of_view
 from dixonflow.measures.structures import vertebrae_of
@@ -111,8 +111,7 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
     if inside is not None:
         unseen.update(np.unique(vertebrae[~inside]).tolist())
         vertebrae[~inside] = 0
-    box = bounding_box(vertebrae)
-    components = find_components(vertebrae[box], 26)
+    components = find_components(vertebrae, 26)
     spacing = np.diag(affine)[:3]
     found, missing = {}, {}
     for vertebra in wanted:
@@ -122,14 +121,13 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
             missing[vertebra] = MissingReason.OUTSIDE_FIELD_OF_VIEW if outside else MissingReason.NOT_FOUND
             continue
         piece = max((_piece(components, number, spacing) for number in pieces.tolist()), key=lambda each: each.rank)
-        corner = piece.corner + [part.start for part in box]
-        if _is_cut(piece.mask, corner, inside, labels.shape):
+        if _is_cut(piece, inside, labels.shape):
             missing[vertebra] = MissingReason.CUT_BY_FIELD_OF_VIEW
             continue
         lower, upper = _ends_of_body(piece)
         if vertebra == SACRUM:
             lower = 0.0  # it narrows towards the coccyx: its end is not that of its thickest part
-        low, high = (float(affine[2, 3] + spacing[2] * (corner[2] + end - 0.5)) for end in (lower, upper))
+        low, high = (float(affine[2, 3] + spacing[2] * (piece.corner[2] + end - 0.5)) for end in (lower, upper))
         found[vertebra] = Level(low, high)
     return Levels(found, missing)
 
@@ -159,13 +157,14 @@ def _piece(components: Components, number: int, spacing: NDArray[np.float64]) ->
     return _Piece(corner, mask, depth_mm)
 
 
-def _is_cut(mask: Mask, corner: NDArray[np.intp], inside: Mask | None, shape: tuple[int, ...]) -> bool:
+def _is_cut(piece: _Piece, inside: Mask | None, shape: tuple[int, ...]) -> bool:
     """Whether a component touches the edge of the field of view."""
     # a ring of background around it: only at the edge of the grid does it touch what is not there
-    low = np.maximum(corner - 1, 0)
-    high = np.minimum(corner + mask.shape + 1, shape)
+    low = np.maximum(piece.corner - 1, 0)
+    high = np.minimum(piece.corner + piece.mask.shape + 1, shape)
     region = np.zeros(high - low, np.uint8)
-    region[tuple(slice(start, start + size) for start, size in zip(corner - low, mask.shape, strict=True))] = mask
+    place = zip(piece.corner - low, piece.mask.shape, strict=True)
+    region[tuple(slice(start, start + size) for start, size in place)] = piece.mask
     seen = None if inside is None else inside[tuple(slice(*ends) for ends in zip(low, high, strict=True))]
     return surface(region, seen, 2, (1.0, 1.0, 1.0)).cut_mm2([1]) > 0
 

@@ -26,8 +26,8 @@ class VertebraTruth:
         uint8 (x, y, z), the grid of the anatomy: vertebra id (`dixonflow.structures`) of bodies and posterior elements
         and of the sacrum, 0 elsewhere.
     ends_mm
-        Lower and upper end of each vertebral body above the sacrum, z in mm, by vertebra id. That of the highest may lie
-        beyond the volume.
+        Lower and upper end of each vertebral body above the sacrum, z in mm, by vertebra id. The highest may lie beyond
+        the volume.
     """
 
     labels: NDArray[np.uint8]
