@@ -67,7 +67,7 @@ class StageRows:
     lost: Mapping[str, str]
 
 
-def aggregate(results: Results, model: Model, max_attempts: int = 3) -> Summary:
+def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
     Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
