@@ -136,7 +136,7 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
 
     def progress(self) -> float:
         """Share of the time from the first start to the deadline that is over."""
-        return min(1.0, (time.time() - self.started) / max(self.schedule.deadline - self.started, 1.0))
+        return float(min(1.0, (time.time() - self.started) / max(self.schedule.deadline - self.started, 1.0)))
 
     def learning_rate(self) -> float:
         """Warm-up by iterations, then a cosine to 0."""
