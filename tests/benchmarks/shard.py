@@ -35,8 +35,9 @@ def write_shard(
     """Write configuration, shard list and what the stages before the segment stage say; gives the shard's name."""
     paths = Results(results)
     config = demo_config()
-    segment = config.segment.model_copy(update={"model": model.name, "threads": threads, "device": device})
     # a label map of each contrast, as nnU-Net gives them
+    ours = {"model": model.name, "threads": threads, "device": device, "interpolate": "scores"}
+    segment = config.segment.model_copy(update=ours)
     merge = config.merge.model_copy(update={"strategy": MergeStrategy.PRIORITY})
     config = config.model_copy(update={"results": results, "segment": segment, "merge": merge})
     results.mkdir(parents=True, exist_ok=True)
