@@ -14,7 +14,6 @@ from dixonflow.job_errors import JobErrors
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
 from dixonflow.slurm import Request
-from dixonflow.verify import ask_for_lost_files
 
 min_version("9.0")
 # Jobs in a conda environment find the package too. A script takes the place of its shell, so that it ends with the
@@ -32,6 +31,9 @@ try:
         logger.addHandler(JobErrors())
         PLAN.look_again_where_unknown(Path(".snakemake"))
         if PLAN.config.verify:
+            # Not above: it needs pandas, and this file is read again in every job.
+            from dixonflow.verify import ask_for_lost_files
+
             LOCK.take()
             ask_for_lost_files(PLAN)
 except DixonflowError as error:
@@ -56,6 +58,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        f"{RESULTS}/tables/datapackage.json",
         f"{RESULTS}/report/report.html",
 
 

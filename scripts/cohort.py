@@ -18,7 +18,7 @@ from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
 from dixonflow.retry import COHORT, Failure, ask_for_look, note_failures
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import Stage, Status
+from dixonflow.vocabulary import Status
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def main(
             for row in result.scans
             if row.status is Status.FAILED or row.could_not_be_opened
         ]
-        note_failures(results, COHORT, Stage.COHORT.value, failures, settings.max_attempts)
+        note_failures(results, COHORT, COHORT, failures, settings.max_attempts)
     except DixonflowError as error:
         sys.exit(f"cohort: {error}")
 

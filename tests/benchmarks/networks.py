@@ -10,6 +10,7 @@ import torch
 
 from dixonflow.segment import export_checkpoint
 from dixonflow.segment.architecture import read_architecture
+from dixonflow.structures import structures
 from dixonflow.vocabulary import Contrast
 
 CONFIGURATION = "3d_fullres"
@@ -121,8 +122,8 @@ def plans_json(plan: Plan) -> dict[str, Any]:
 
 
 def structure_names(plan: Plan) -> list[str]:
-    """Names of the labels from 1 on."""
-    return [f"structure_{label}" for label in range(1, plan.classes)]
+    """Names of the labels from 1 on, of the vocabulary: other ones are refused."""
+    return sorted(structures())[: plan.classes - 1]
 
 
 def write_model_folder(folder: Path, plan: Plan, seed: int = 0) -> Path:

@@ -5,7 +5,6 @@ a new folder, its commands as its users type them, each in a new process.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 import yaml
+from project_copy import copy_project
 
 from dixonflow.cohort.shards import Shard, ShardScan, shard_of, write_shards
 from dixonflow.cohort.table import CohortScan, write_scans
@@ -35,8 +35,6 @@ from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.schema import arrow_schema
 from dixonflow.vocabulary import Grade, Layout, Reason, ScanId, Stage, Status
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "slurm", "envs")
 SCANS_PER_SHARD = 64
 STRUCTURES = 63
 """Times the 30 measures of each: as many rows as 75 structures with 25."""
@@ -82,12 +80,7 @@ def _measure(project: Path, n_scans: int) -> None:
 
 
 def _copy_project(project: Path) -> Model:
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, project / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, project / part, follow_symlinks=False)
+    copy_project(project)
     path = project / "workflow" / "models" / "demo.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     taken = {structure.name for structure in structures_of(load_model(path))}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from project_copy import copy_project
 
 from benchmarks.harness import BenchmarkError
 from benchmarks.networks import Plan, write_model_file
@@ -21,8 +21,6 @@ from dixonflow.nifti import write_nifti
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.segment import load_model_folder
 from dixonflow.vocabulary import Contrast, Layout, MergeStrategy, Reason, ScanId, Stage, Status
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def shard_scans(count: int) -> list[ShardScan]:
@@ -37,8 +35,9 @@ def write_shard(
     """Write configuration, shard list and what the stages before the segment stage say; gives the shard's name."""
     paths = Results(results)
     config = demo_config()
-    segment = config.segment.model_copy(update={"model": model.name, "threads": threads, "device": device})
     # a label map of each contrast, as nnU-Net gives them
+    ours = {"model": model.name, "threads": threads, "device": device, "interpolate": "scores"}
+    segment = config.segment.model_copy(update=ours)
     merge = config.merge.model_copy(update={"strategy": MergeStrategy.PRIORITY})
     config = config.model_copy(update={"results": results, "segment": segment, "merge": merge})
     results.mkdir(parents=True, exist_ok=True)
@@ -96,8 +95,7 @@ def copy_of_project(folder: Path, plan: Plan, weights: Path, contrasts: Sequence
 
     The commands of the workflow know the models of their own project only.
     """
-    for part in ("workflow", "scripts"):
-        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_project(folder, ("workflow", "scripts"))
     model_file = folder / "workflow" / "models" / "benchmark.yaml"
     write_model_file(model_file, plan, weights, contrasts)
     return folder / "workflow", load_model(model_file)

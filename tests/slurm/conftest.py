@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 from cluster import Cluster, why_not
-from project import ROOT, Project, Run, copy_project
-from small_cohort import SCANS, SCANS_PER_SHARD, make_small_cohort
+from project import Project, Run
+from project_copy import ROOT, copy_project
+from small_cohort import SCANS, make_small_cohort, small_config
 from watch import Watch
 
 from dixonflow.phantom.demo_cohort import DemoOptions, make_demo_cohort
@@ -23,12 +24,6 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(reason)
     with Cluster() as cluster:
         yield cluster
-
-
-def small_config(raw: str) -> str:
-    """Configuration of a cohort in the folder `raw`."""
-    sources = f"[{{layout: bids, folder: {raw}}}]"
-    return f"cohort={{sources: {sources}, withdrawn: withdrawn.txt, scans_per_shard: {SCANS_PER_SHARD}}}"
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """A copy of the project in which the tests call Snakemake, as its user does."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,24 +14,12 @@ from dixonflow.layout import Results
 from dixonflow.records import Records
 from dixonflow.vocabulary import Stage, Status
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "slurm", "envs")
 STAGES = tuple(Stage)[1:]
 """Those that work on shards."""
 
 T = TypeVar("T")
 Done = dict[tuple[str, str], bytes]
 """Record of each scan that a stage is done with, by stage and scan. What is computed twice has other seconds."""
-
-
-def copy_project(folder: Path) -> None:
-    """Copy all that a run needs."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / part, follow_symlinks=False)
 
 
 @dataclass(frozen=True)

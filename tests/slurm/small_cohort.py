@@ -36,3 +36,9 @@ def make_small_cohort(folder: Path, spacings_mm: Mapping[ScanId, float]) -> None
         depths = (_TOP_MM, _TOP_MM + _FIELD_MM[2] - _OVERLAP_MM)
         stations = tuple(StationGeometry((x, y, z), (spacing_mm,) * 3, depth) for depth in depths)
         write_bids(folder, scan, acquire(participant, anatomy, Protocol("small", stations), session=session))
+
+
+def small_config(raw: str) -> str:
+    """Configuration of a cohort in the folder `raw`."""
+    sources = f"[{{layout: bids, folder: {raw}}}]"
+    return f"cohort={{sources: {sources}, withdrawn: withdrawn.txt, scans_per_shard: {SCANS_PER_SHARD}}}"

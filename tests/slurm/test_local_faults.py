@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import small_config
 from moment import stop_in_the_middle, wait_until_gone
-from project import Project, Run, copy_project
-from small_cohort import SCANS, make_small_cohort
+from project import Project, Run
+from project_copy import copy_project
+from small_cohort import SCANS, make_small_cohort, small_config
 
 from dixonflow.vocabulary import Stage
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from statistics import median
 
 import yaml
-from project import ROOT, STAGES
+from project import STAGES
+from project_copy import ROOT
 
 
 def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):

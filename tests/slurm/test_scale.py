@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from cluster import CPU_SLOTS
-from project import ROOT
+from project_copy import ROOT
 
 SHARDS = int(os.environ.get("DIXONFLOW_SHARDS", "200"))
 """2,000 in the long run: DIXONFLOW_SHARDS=2000 python -m pytest -s tests/slurm/test_scale.py"""

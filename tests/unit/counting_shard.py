@@ -42,8 +42,9 @@ class Shard:
 
     def run(self, upstream=None, max_attempts=2, limits=None, **steps):
         (self.folder / "worked.txt").unlink(missing_ok=True)
+        steps = {"process": self.process, **steps}
         work = StageWork(
-            self.stage, lambda scan: self.key, self.process, lambda scan: [self.output(scan.scan)], **steps
+            stage=self.stage, key=lambda scan: self.key, outputs=lambda scan: [self.output(scan.scan)], **steps
         )
         return run_shard(work, self.scans, upstream or self.upstream(), self.records, max_attempts, limits)
 

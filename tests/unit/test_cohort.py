@@ -4,26 +4,25 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from bids_session import scans_frame
 from dying_worker import look_that_fails
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cohort import look as look_module
-from dixonflow.cohort.build import CohortResult, build_cohort, write_cohort
+from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.cohort.discover import discover
-from dixonflow.cohort.raw import RawScan, Source
-from dixonflow.cohort.reader import InspectOptions, RawDataChangedError, inspect, read_stations
+from dixonflow.cohort.raw import Source
+from dixonflow.cohort.reader import InspectOptions, inspect, read_stations
 from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.table import read_scans
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.conservation import check_conservation
 from dixonflow.errors import ConfigError, ScanExcluded
-from dixonflow.nifti import write_nifti
 from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.writers_bids import write_bids
 from dixonflow.phantom.writers_dicom import write_nako, write_ukb
@@ -36,26 +35,6 @@ TWO = InspectOptions(n_stations={Layout.UKB: 2, Layout.NAKO: 2})
 def write_zip(path: Path, seed: int = 0, patient_id: str = "1") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_scan_zip(path, scan_slices(make_stations(2, seed, (18, 16, 4)), patient_id=patient_id))
-
-
-def write_session(folder: Path, scan: ScanId, stations: list[Station]) -> Path:
-    session = folder / f"sub-{scan.participant}" / f"ses-{scan.session}"
-    for station in stations:
-        for contrast in Contrast:
-            name = f"{scan.name}_acq-{contrast.acq}_chunk-{station.index + 1}_VIBE.nii.gz"
-            write_nifti(session / "anat" / name, station.images[contrast], station.affine)
-    return session
-
-
-def scans_frame(result: CohortResult) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "participant_id": [row.scan.participant if row.scan else None for row in result.scans],
-            "session_id": [row.scan.session if row.scan else None for row in result.scans],
-            "source": [str(row.source) for row in result.scans],
-            "status": [row.status.value for row in result.scans],
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -242,94 +221,6 @@ def test_a_withdrawn_id_that_lost_its_zeros_stops_the_run(tmp_path: Path) -> Non
     write_zip(tmp_path / "0001234_20201_2_0.zip")
     with pytest.raises(ConfigError, match="1 ids that differ from a participant's by leading zeros"):
         build_cohort([Source(Layout.UKB, tmp_path)], withdrawn=frozenset({"1234"}))
-
-
-def bids_raw(session: Path, scan: ScanId) -> RawScan:
-    found = discover([Source(Layout.BIDS, session.parents[1])])
-    return next(raw for raw in found.scans if raw.scan == scan)
-
-
-def test_a_bids_folder_is_accounted_for_and_read(tmp_path: Path) -> None:
-    scan, stations = ScanId("007", "a1"), make_stations(3, shape=(18, 16, 4))
-    session = write_session(tmp_path, scan, stations)
-    write_session(tmp_path, ScanId("008", "a1"), make_stations(1, 1, (18, 16, 4)))
-    (tmp_path / "sub-009" / "ses-1" / "anat").mkdir(parents=True)
-    (tmp_path / "sub-010").mkdir()
-    (tmp_path / "sub-011" / "anat").mkdir(parents=True)
-    (tmp_path / "sub-0_12" / "ses-1").mkdir(parents=True)
-    (tmp_path / "derivatives").mkdir()
-    (tmp_path / "participants.tsv").write_text("x")
-    (tmp_path / "stray.nii.gz").write_text("x")
-    found = discover([Source(Layout.BIDS, tmp_path)])
-    said = [(str(raw.path.relative_to(tmp_path)), raw.problem and raw.problem[0]) for raw in found.scans]
-    assert said == [
-        ("sub-007/ses-a1", None),
-        ("sub-008/ses-a1", None),
-        ("sub-009/ses-1", Reason.MISSING_CONTRAST),
-        ("stray.nii.gz", Reason.UNPARSABLE_NAME),
-        ("sub-010", Reason.UNPARSABLE_NAME),
-        ("sub-011/anat", Reason.UNPARSABLE_NAME),
-        ("sub-0_12", Reason.UNPARSABLE_NAME),
-    ]
-    assert [path.name for path in found.ignored] == ["derivatives", "participants.tsv"]
-    result = build_cohort([Source(Layout.BIDS, tmp_path)])
-    assert check_conservation([Source(Layout.BIDS, tmp_path)], scans_frame(result)).n_unparsable == 4
-    raw = bids_raw(session, scan)
-    assert inspect(raw).n_stations == 3
-    for got, want in zip(read_stations(raw), stations, strict=True):
-        np.testing.assert_allclose(got.affine, want.affine, atol=1e-4)
-        for contrast in Contrast:
-            np.testing.assert_array_equal(got.images[contrast], want.images[contrast])
-    write_session(tmp_path, scan, make_stations(3, 5, (18, 16, 4)))
-    with pytest.raises(RawDataChangedError):
-        read_stations(raw)
-
-
-def rename(session: Path, old: str, new: str) -> None:
-    for path in list(session.glob(f"anat/*{old}*")):
-        path.rename(path.with_name(path.name.replace(old, new)))
-
-
-def cut(session: Path) -> None:
-    path = next(session.glob("anat/*water_chunk-2*"))
-    path.write_bytes(path.read_bytes()[:60])
-
-
-BIDS_FAULTS = {
-    "no station 2": (lambda s: [p.unlink() for p in s.glob("anat/*chunk-2*")], Reason.MISSING_STATION, "1, 3"),
-    "no fat": (lambda s: [p.unlink() for p in s.glob("anat/*fat*")], Reason.MISSING_CONTRAST, "no fat"),
-    "no fat in 2": (
-        lambda s: [p.unlink() for p in s.glob("anat/*fat_chunk-2*")],
-        Reason.MISSING_CONTRAST,
-        "station 2 has no fat",
-    ),
-    "unknown contrast": (lambda s: rename(s, "acq-fat", "acq-lipid"), Reason.UNPARSABLE_NAME, "acq-("),
-    "another's name": (lambda s: rename(s, "sub-007", "sub-008"), Reason.IDENTITY_MISMATCH, "another participant"),
-    "numbers exchanged in fat": (
-        lambda s: [rename(s, f"fat_chunk-{a}", f"fat_chunk-{b}") for a, b in ((1, 9), (2, 1), (9, 2))],
-        Reason.SPACING_MISMATCH,
-        "made of files numbered 1, 2",
-    ),
-    "cut off": (cut, Reason.UNREADABLE_FILE, "acq-water_chunk-2"),
-}
-
-
-@pytest.mark.parametrize("case", BIDS_FAULTS)
-def test_what_is_wrong_with_a_bids_session_is_told(tmp_path: Path, case: str) -> None:
-    damage, reason, words = BIDS_FAULTS[case]
-    scan = ScanId("007", "1")
-    stations = make_stations(3, shape=(18, 16, 12))
-    if case == "no station 2":  # so much overlap that no gap appears
-        stations = [
-            replace(station, affine=station.affine + np.eye(4)[:, [2]] * np.eye(4)[3] * 18 * station.index)
-            for station in stations
-        ]
-    session = write_session(tmp_path, scan, stations)
-    damage(session)
-    with pytest.raises(ScanExcluded) as excluded:
-        inspect(bids_raw(session, scan))
-    assert excluded.value.reason is reason, excluded.value.message
-    assert words in excluded.value.message
 
 
 def test_the_facts_file_names_its_sources() -> None:

@@ -1,4 +1,3 @@
-import io
 import json
 import zipfile
 from collections import defaultdict
@@ -6,79 +5,30 @@ from itertools import pairwise
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
 import SimpleITK
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from written_scans import (
+    NAKO_SCAN,
+    NAKO_SLICES,
+    UKB_SCAN,
+    UKB_SLICES,
+    by_series,
+    datasets,
+    public_rule,
+    stations_of,
+    write_scan,
+)
 
-from dixonflow.phantom import breakages
-from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.writers_bids import write_bids
 from dixonflow.phantom.writers_dicom import MANIFEST_NAME, write_nako, write_ukb
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, ScanId
-
-UKB_SCAN = ScanId("1000017", "2")
-NAKO_SCAN = ScanId("000123", "30")
-UKB_SLICES = (7, 5, 5, 5, 8, 6)
-NAKO_SLICES = (6, 6, 6, 6)
-
-
-def stations_of(slices, seed=0):
-    """Overlapping stations of different grids and slice counts, head first; every voxel value is its own."""
-    rng = np.random.default_rng(seed)
-    stations, top = [], 200.0
-    for index, count in enumerate(slices):
-        spacing = (2.232143, 2.5 + index / 10, 3.0 + index / 2)
-        shape = (12, 9 - index % 2, count)
-        affine = np.diag([*spacing, 1.0])
-        affine[:3, 3] = -13.0 + index, -10.25 - index, top - (count - 1) * spacing[2]
-        top = affine[2, 3] + spacing[2]
-        images = {contrast: rng.integers(0, 4096, shape).astype(np.int16) for contrast in Contrast}
-        stations.append(Station(index, images, affine))
-    return stations
-
-
-def datasets(path):
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        return {
-            name: pydicom.dcmread(io.BytesIO(archive.read(name)))
-            for name in archive.namelist()
-            if name.endswith(".dcm")
-        }
-
-
-def by_series(path):
-    series = defaultdict(list)
-    for dataset in datasets(path).values():
-        series[dataset.SeriesInstanceUID].append(dataset)
-    return series
-
-
-def public_rule(series):
-    """Contrast of each series by the rule of public NAKO converters: private text, else the longer echo is in phase."""
-    longest = max(float(slices[0].EchoTime) for slices in series.values())
-    contrasts = {}
-    for key, slices in series.items():
-        text = slices[0][0x0051, 0x1019].value
-        if "DIXF" in text:
-            contrasts[key] = Contrast.FAT
-        elif "DIXW" in text:
-            contrasts[key] = Contrast.WATER
-        else:
-            in_phase = float(slices[0].EchoTime) == longest
-            contrasts[key] = Contrast.IN_PHASE if in_phase else Contrast.OPPOSED_PHASE
-    return contrasts
+from dixonflow.vocabulary import Contrast
 
 
 @pytest.fixture(params=["ukb", "nako"])
 def written(request, tmp_path):
-    if request.param == "ukb":
-        stations = stations_of(UKB_SLICES)
-        return stations, write_ukb(tmp_path / "ukb", UKB_SCAN, stations)
-    stations = stations_of(NAKO_SLICES)
-    return stations, write_nako(tmp_path / "nako", NAKO_SCAN, stations)
+    return write_scan(request.param, tmp_path)
 
 
 def test_another_reader_gets_back_every_voxel_in_its_place(written, tmp_path):
@@ -229,104 +179,3 @@ def test_values_above_12_bits_are_kept(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------- breakages
-
-
-def test_cut_off_zip_cannot_be_opened(written):
-    _, path = written
-    size = path.stat().st_size
-    breakages.cut_off(path)
-    assert path.stat().st_size == size // 2
-    with pytest.raises(zipfile.BadZipFile):
-        zipfile.ZipFile(path)
-
-
-def test_station_removed(written):
-    stations, path = written
-    before = datasets(path)
-    breakages.remove_station(path, 2)
-    after = datasets(path)
-    gone = {before[name].AcquisitionTime for name in before.keys() - after.keys()}
-    assert gone == {"100040.000000"}
-    assert len(before) - len(after) == 4 * stations[2].shape[2]
-    with pytest.raises(IndexError):
-        breakages.remove_station(path, len(stations) - 1)
-
-
-def test_contrast_removed(written):
-    stations, path = written
-    breakages.remove_contrast(path, Contrast.FAT)
-    series = by_series(path)
-    assert len(series) == 3 * len(stations)
-    assert Contrast.FAT not in public_rule(series).values()
-
-
-@pytest.mark.parametrize("honest_length", [False, True])
-def test_pixels_shortened_in_one_slice(written, honest_length):
-    _, path = written
-    before = datasets(path)
-    breakages.shorten_pixels(path, honest_length=honest_length)
-    short = []
-    with zipfile.ZipFile(path) as archive:
-        for name, dataset in before.items():
-            content = archive.read(name)
-            expected = dataset.Rows * dataset.Columns * 2
-            assert pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True).SeriesNumber == dataset.SeriesNumber
-            start = content.index(b"\xe0\x7f\x10\x00OW\x00\x00") + 12
-            claimed = int.from_bytes(content[start - 4 : start], "little")
-            if len(content) - start != expected:
-                short.append((len(content) - start, claimed, expected))
-    assert len(short) == 1
-    held, claimed, expected = short[0]
-    assert held <= expected // 2 + 1
-    assert claimed == (held if honest_length else expected)
-
-
-def test_slice_removed_and_duplicated(written):
-    _, path = written
-    before = datasets(path)
-    breakages.duplicate_slice(path)
-    after = datasets(path)
-    extra = [after[name] for name in after.keys() - before.keys()]
-    assert len(extra) == 1
-    twins = [
-        dataset
-        for dataset in after.values()
-        if dataset.SeriesInstanceUID == extra[0].SeriesInstanceUID
-        and dataset.ImagePositionPatient == extra[0].ImagePositionPatient
-    ]
-    assert len(twins) == len({dataset.SOPInstanceUID for dataset in twins}) == 2
-    breakages.remove_slice(path)
-    assert len(datasets(path)) == len(after) - 1
-
-
-def test_water_and_fat_swapped_in_one_station(written):
-    _, path = written
-
-    def pixels():
-        return {
-            (dataset.AcquisitionTime, dataset.SeriesDescription[-1], float(dataset.SliceLocation)): dataset.PixelData
-            for dataset in datasets(path).values()
-        }
-
-    before = pixels()
-    breakages.swap_water_and_fat(path, 1)
-    exchange = {"W": "F", "F": "W"}
-    for (time, letter, height), content in pixels().items():
-        source = exchange.get(letter, letter) if time == "100020.000000" else letter
-        assert content == before[time, source, height]
-
-
-def test_patient_ids_exchanged(written):
-    _, path = written
-    breakages.set_patient_id(path, "7654321")
-    assert {dataset.PatientID for dataset in datasets(path).values()} == {"7654321"}
-
-
-def test_breakages_are_as_deterministic_as_the_writers(tmp_path):
-    for breakage in Breakage:
-        pair = [write_nako(tmp_path / name, NAKO_SCAN, stations_of(NAKO_SLICES)) for name in "ab"]
-        whole = pair[0].read_bytes()
-        for path in pair:
-            breakage.apply(path)
-        assert pair[0].read_bytes() == pair[1].read_bytes() != whole
-    assert len({breakage.reason for breakage in Breakage}) == len(Breakage)

@@ -1,7 +1,11 @@
 """The plan of a run: configuration in force, calls for another look."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +95,12 @@ def test_the_time_of_a_job_is_in_proportion_to_its_scans(plan, make_shard_scan):
     one, sixty = (plan.minutes(shard.name, per_scan=2) for shard in shards)
     assert sixty - one == 118
     assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's
+
+
+def test_what_the_snakefile_imports_in_every_job_is_light():
+    text = (Path(__file__).parents[2] / "Snakefile").read_text()
+    imports = re.findall("^from dixonflow.*", text, re.M)
+    assert len(imports) > 4
+    program = "\n".join([*imports, "import sys", "print(*sorted(sys.modules))"])
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"numpy", "pandas", "pyarrow", "torch"} & set(run.stdout.split()) == set()

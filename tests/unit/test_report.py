@@ -1,147 +1,16 @@
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from invented_tables import BROKEN, MODEL, draw_sheets, scan_row, write_tables
 
-from dixonflow.measures.structures import structures_of
-from dixonflow.model import load_model
 from dixonflow.report import contents
-from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.report.contents import ReportError
-from dixonflow.report.figures import STRIP_MOST, Mark, distribution, far_out, nice_range, number, stacked_bar
 from dixonflow.report.page import ReportOptions, write_report
-from dixonflow.tables.columns import Table
-from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
-from dixonflow.tables.dictionary import datapackage, dictionary_rows
-from dixonflow.tables.measurements import MEASUREMENTS
-from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
-from dixonflow.vocabulary import REASON_DESCRIPTIONS, Contrast, Reason, ScanId, Stage, Status
-
-MODEL = load_model(Path(__file__).parents[2] / "workflow" / "models" / "demo.yaml")
-LOW_AGREEMENT = {"kidney_left": {5, 7}, "liver": {7}, "spleen": set()}
-"""Structures, and the places of the scans whose contrasts disagree about them."""
-BROKEN = [
-    (Status.EXCLUDED, Reason.UNREADABLE_FILE, Stage.COHORT, "central directory of the zip is missing"),
-    (Status.EXCLUDED, Reason.MISSING_STATION, Stage.COHORT, "5 stations, the protocol has 6"),
-    (Status.FAILED, Reason.OUT_OF_MEMORY, Stage.SEGMENT, "12 GB asked for <script>alert(1)</script>"),
-    (Status.WITHDRAWN, Reason.CONSENT_WITHDRAWN, Stage.COHORT, "on the list"),
-]
-
-
-def scan_row(participant, status=Status.OK, reason=Reason.NONE, last=Stage.MEASURE, message=""):
-    stages = {}
-    for stage in Stage:
-        ended = list(Stage).index(stage) >= list(Stage).index(last)
-        stages[f"{stage.value}_status"] = status.value if ended else "ok"
-        stages[f"{stage.value}_reason"] = reason.value if ended else "none"
-    return {
-        "participant_id": participant,
-        "session_id": "2",
-        "layout": "ukb",
-        "source": f"{participant}_20201_2_0.zip",
-        "raw_key": f"key of {participant}",
-        "note": "only three contrasts" if participant == "1000004" else "",
-        "shard": "a1",
-        "n_stations": 6,
-        "n_slices": 1424,
-        "status": status.value,
-        "reason": reason.value,
-        "message": message,
-        "last_stage": last.value,
-        "content_key": "k",
-        **stages,
-    }
-
-
-def measured(participants, rng):
-    """All measurement rows of some scans; the pancreas of the first is missing, that of the second is cut."""
-    body = rng.lognormal(0, 0.2, len(participants))
-    rows = []
-    for number_, participant in enumerate(participants):
-        for place, structure in enumerate(structures_of(MODEL)):
-            volume = 40 * (1 + place % 17) ** 1.4 * body[number_] * rng.lognormal(0, 0.1)
-            for measure in structure.measures:
-                missing = number_ == 0 and structure.name == "pancreas" and measure.name == "volume"
-                cut = number_ == 1 and structure.name == "pancreas"
-                value = {"mL": volume, "1": 0.05 + 0.1 * rng.random(), "": 200.0}[measure.unit]
-                if measure.name == "coverage_fraction":
-                    value = 0.8 if cut else 1.0
-                rows.append(
-                    {
-                        "participant_id": participant,
-                        "session_id": "2",
-                        "structure": structure.name,
-                        "measure": measure.name,
-                        "value": np.nan if missing else value,
-                        "unit": measure.unit,
-                        "definition": measure.key,
-                        "grade": None if missing else "review" if cut else "pass",
-                        "missing_reason": "not_found" if missing else None,
-                        "model": "demo",
-                    }
-                )
-    columns = list(MEASUREMENTS.names)
-    return pd.DataFrame(rows, columns=columns).astype({"value": float, "missing_reason": object, "grade": object})
-
-
-def write_tables(folder, ok=12, broken=tuple(BROKEN)):
-    """Tables of a small cohort: participants 1000000 and up are ok, 2000000 and up are not."""
-    rng = np.random.default_rng(0)
-    participants = [f"{1000000 + n}" for n in range(ok)]
-    rows = [scan_row(p) for p in participants]
-    rows += [scan_row(f"{2000000 + n}", *parts) for n, parts in enumerate(broken)]
-    columns = list(SCANS.names)
-    write_table(folder / "scans.parquet", SCANS, pd.DataFrame(rows, columns=columns))
-    times = [
-        (row["participant_id"], "2", stage.value, rng.gamma(4, 1.0 + place), 900.0 + place, 0.0, 1)
-        for row in rows
-        for place, stage in enumerate(Stage)
-        if row[f"{stage.value}_status"] == "ok"
-    ]
-    write_table(folder / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
-    checks = [
-        (p, "2", check, structure, float(value), threshold, grade)
-        for n, p in enumerate(participants)
-        for check, structure, value, threshold, grade in (
-            ("kidney_volume_ratio", "", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),
-            ("signal_to_noise", "", rng.random() / 10, 0.5, "fail" if n == 5 else "pass"),
-            *(
-                (
-                    "contrast_agreement",
-                    name,
-                    0.2 if n in low else 0.9,
-                    0.5 + place / 100,
-                    "review" if n in low else "pass",
-                )
-                for place, (name, low) in enumerate(LOW_AGREEMENT.items())
-            ),
-        )
-    ]
-    quality = pd.DataFrame(checks, columns=list(QUALITY.names)).astype({"value": float, "threshold": float})
-    write_table(folder / "quality.parquet", QUALITY, quality)
-    write_table(folder / "measurements.parquet", MEASUREMENTS, measured(participants, rng))
-    long = read_table(folder / "measurements.parquet", MEASUREMENTS)
-    wide = (volumes_table(MODEL), fat_compartments_table(MODEL))
-    for each in wide:
-        write_table(folder / f"{each.table.name}.parquet", each.table, widen(long, each))
-    tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
-    write_table(folder / "dictionary.parquet", DICTIONARY, dictionary_rows(tables))
-    assert datapackage(tables)
-    return [ScanId(p, "2") for p in participants]
-
-
-def draw_sheets(folder, scans):
-    folder.mkdir(parents=True)
-    image = np.arange(8 * 6 * 20, dtype=np.int16).reshape(8, 6, 20)
-    png = contact_sheet({Contrast.WATER: image}, (image % 7).astype(np.uint8), np.diag([8.0, 8, 12, 1]))
-    for scan in scans:
-        (folder / sheet_name(scan, f"key of {scan.participant}")).write_bytes(png)
+from dixonflow.tables.definitions import SCANS
+from dixonflow.tables.parquet import write_table
+from dixonflow.vocabulary import REASON_DESCRIPTIONS, Reason, Stage, Status
 
 
 class Page(HTMLParser):
@@ -325,61 +194,8 @@ def test_cut_off_picture_is_named(tmp_path):
         write_report(tmp_path / "tables", tmp_path / "sheets", tmp_path / "index.html")
 
 
-def plain_scans(ids):
-    rows = {"participant_id": ids, "session_id": "2", "status": "ok", "scan": ids, "sheet": ""}
-    return pd.DataFrame(rows)
-
-
-def test_many_scans_become_bars_that_count_all(tmp_path):
-    ids = [f"{n:07d}" for n in range(5000)]
-    values = np.random.default_rng(1).lognormal(7, 0.2, 5000)
-    values[7] = 1e5
-    full = volumes_table(MODEL).table
-    table = Table("volumes", "one column of it", full.keys, (*full.columns[:2], full["liver_volume_ml"]))
-    rows = pd.DataFrame({"participant_id": ids, "session_id": "2", "liver_volume_ml": values})
-    write_table(tmp_path / "volumes.parquet", table, rows)
-    (panel,) = contents.panels(tmp_path / "volumes.parquet", plain_scans(ids), {})
-    assert panel.known == 5000
-    assert panel.far_out >= 1
-    assert sum(int(n.replace(",", "")) for n in re.findall(r": ([\d,]+)</title></rect>", panel.svg)) == 5000
-    assert panel.svg.count("<circle") <= 13
-    assert "0000007" in panel.svg
-
-
-def test_dots_and_bars():
-    few, many = np.arange(STRIP_MOST, dtype=float), np.arange(STRIP_MOST + 1, dtype=float)
-    marks = [Mark(float(v), f"scan {v}", "a.png") for v in few]
-    assert distribution(few, (0, 100), marks, "x").count('class="dot"') == STRIP_MOST
-    assert distribution(many, (0, 100), [], "x").count('class="hist"') > 5
-
-
 def test_left_and_right_share_an_axis(results):
     scans = pd.read_parquet(results / "tables" / "scans.parquet").assign(scan="s", sheet="")
     panels = {p.title: p for p in contents.panels(results / "tables" / "volumes.parquet", scans, {})}
     ends = [re.findall(r"<text[^>]*>([^<]*)</text>", panels[f"kidney {side}"].svg) for side in ("left", "right")]
     assert ends[0] == ends[1]
-
-
-def test_far_out_values_are_found_farthest_first():
-    values = np.array([1.0, 2, 3, 4, 5, 6, 7, 100, -300])
-    assert far_out(values).tolist() == [8, 7]
-    assert far_out(np.array([0.0, 100])).size == 0
-
-
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
-def test_axis_holds_the_values(low, width):
-    start, end = nice_range(low, low + width)
-    margin = 1e-9 * max(abs(start), abs(end), 1)
-    assert start <= low + margin
-    assert end >= low + width - margin
-    assert end > start
-
-
-def test_numbers_have_three_digits():
-    shown = [number(v) for v in (0, 1234.56, 12.345, 0.12345, 0.0012, -5.5, 1e6, float("nan"))]
-    assert shown == ["0", "1,235", "12.3", "0.123", "0.0012", "-5.5", "1,000,000", "-"]
-
-
-def test_one_scan_in_a_hundred_thousand_is_seen():
-    widths = [float(w) for w in re.findall(r'width="([\d.]+)" height', stacked_bar([("ok", 99999), ("failed", 1)]))]
-    assert min(widths) >= 0.4

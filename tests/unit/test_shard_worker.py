@@ -63,6 +63,30 @@ def test_a_worker_that_dies_costs_the_scan_at_fault_alone(shard, what, limits, r
     assert shard.worked == ["001"]
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_worker_that_can_do_no_more_leaves_the_rest_to_another(shard, overlap):
+    """As one whose CUDA context is lost: every call would fail from then on."""
+    broken = []
+
+    def lose():
+        broken.append(os.getpid())
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def process(scan):
+        if broken:
+            raise RuntimeError("CUDA error: it stays")
+        return shard.process(scan)
+
+    shard.errors["000"] = lose
+    steps = {"prepare": lambda scan: scan} if overlap else {}
+    records = shard.run(usable=lambda: not broken, process=process, **steps)
+    assert statuses(records) == [Status.FAILED, Status.OK, Status.OK]
+    assert records[0].outcome.reason is Reason.INTERNAL_ERROR
+    assert [record.outcome.attempt for record in records] == [1, 1, 1]
+    assert shard.worked == ["000", "001", "002"]
+    assert not shard.records.begun()
+
+
 def test_a_job_that_is_killed_costs_no_attempt_until_it_happens_too_often(shard):
     scan = shard.scans[1].scan
     shard.records.begin(scan, shard.key, 3)

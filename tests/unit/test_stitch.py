@@ -1,10 +1,10 @@
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_stations import centred, cut, on_grid, ukb_stations
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
@@ -14,70 +14,6 @@ from dixonflow.stitch import StitchOptions, read_stitched, stitch, write_stitche
 from dixonflow.stitching.grid import target_grid
 from dixonflow.stitching.weights import place, runs
 from dixonflow.vocabulary import Contrast, Reason
-
-Field = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-
-
-def body(phase: float, level: float) -> Field:
-    """A smooth body in air: an elliptic cylinder with a soft edge and slow variation inside."""
-
-    def field(x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-        inside = 1 / (1 + np.exp((np.hypot(x / 1.6, y) - 45) / 5))
-        return inside * level * (2 + np.sin(x / 25 + phase) + np.cos(y / 20 - phase) * np.sin(z / 22 + 2 * phase))
-
-    return field
-
-
-FIELDS = {Contrast.WATER: body(0.3, 200.0), Contrast.FAT: body(1.9, 120.0)}
-
-
-def on_grid(
-    shape: Sequence[int], spacing: Sequence[float], origin: Sequence[float], *, gain: float = 1.0
-) -> tuple[dict[Contrast, NDArray[np.int16]], NDArray[np.float64]]:
-    affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = origin
-    x, y, z = (origin[i] + spacing[i] * np.arange(shape[i]) for i in range(3))
-    points = x[:, None, None], y[None, :, None], z[None, None, :]
-    water, fat = FIELDS[Contrast.WATER](*points), FIELDS[Contrast.FAT](*points)
-    images = {
-        Contrast.WATER: water,
-        Contrast.FAT: fat,
-        Contrast.IN_PHASE: water + fat,
-        Contrast.OPPOSED_PHASE: np.abs(water - fat),
-    }
-    return {contrast: np.rint(gain * image).astype(np.int16) for contrast, image in images.items()}, affine
-
-
-def centred(index: int, shape: Sequence[int], spacing: Sequence[float], low_z: float, gain: float = 1.0) -> Station:
-    """A station centred in plane, whose box begins at `low_z`."""
-    origin = [-(shape[i] - 1) / 2 * spacing[i] for i in range(2)] + [low_z + spacing[2] / 2]
-    images, affine = on_grid(shape, spacing, origin, gain=gain)
-    return Station(index, images, affine)
-
-
-def cut(
-    images: dict[Contrast, NDArray[np.int16]], affine: NDArray[np.float64], ranges: Sequence[tuple[int, int]]
-) -> list[Station]:
-    """Cut an image along z into stations, head first."""
-    stations = []
-    for index, (start, stop) in enumerate(sorted(ranges, key=lambda r: r[1], reverse=True)):
-        own = affine.copy()
-        own[2, 3] += start * affine[2, 2]
-        stations.append(Station(index, {c: image[:, :, start:stop].copy() for c, image in images.items()}, own))
-    return stations
-
-
-# six stations with the proportions of UK Biobank: slice spacings, y matrices and overlaps, at half the size in plane
-UKB = [(84, 64, 3.0), (88, 44, 4.5), (88, 44, 4.5), (88, 44, 4.5), (82, 72, 3.5), (78, 64, 4.0)]
-
-
-def ukb_stations(gains: Sequence[float] = (1, 1, 1, 1, 1, 1)) -> list[Station]:
-    stations, top = [], 0.0
-    for index, ((y, z, dz), gain) in enumerate(zip(UKB, gains, strict=True)):
-        low = top - z * dz
-        stations.append(centred(index, (72, y, z), (2.232, 2.232, dz), low, gain))
-        top = low + 36.8
-    return stations
 
 
 def test_ukb_geometry_returns_the_analytic_image_without_seam_shift_or_zero_plane() -> None:
@@ -299,83 +235,3 @@ def test_values_fit_int16_by_a_recorded_power_of_two(maximum: float, scale: floa
     assert stitched.report.intensity_scale == scale
     for contrast in Contrast:
         np.testing.assert_allclose(stitched.images[contrast], images[contrast] * scale, atol=0.51)
-
-
-def _without_fat(stations: list[Station]) -> None:
-    del stations[1].images[Contrast.FAT]  # type: ignore[attr-defined]
-
-
-def _odd_matrix(stations: list[Station]) -> None:
-    stations[1].images[Contrast.FAT] = stations[1].images[Contrast.FAT][:, 1:]  # type: ignore[index]
-
-
-def _constant(stations: list[Station]) -> None:
-    stations[1].images[Contrast.FAT][:] = 7  # type: ignore[index]
-
-
-def _not_finite(stations: list[Station]) -> None:
-    image = stations[1].images[Contrast.FAT].astype(np.float32)
-    image[3, 3, 3] = np.nan
-    stations[1].images[Contrast.FAT] = image  # type: ignore[index]
-
-
-def _missing(stations: list[Station]) -> None:
-    del stations[1]
-
-
-def _oblique(stations: list[Station]) -> None:
-    stations[1].affine[0, 1] = 0.2
-
-
-def _flipped(stations: list[Station]) -> None:
-    stations[1].affine[0, 0] *= -1
-
-
-def _far_away(stations: list[Station]) -> None:
-    stations[1].affine[1, 3] += 5000
-
-
-def _same_place(stations: list[Station]) -> None:
-    stations[2] = Station(2, stations[1].images, stations[1].affine)
-
-
-def _huge(stations: list[Station]) -> None:
-    for station in stations:
-        station.affine[0, 3] -= 1e6 * station.index
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (_without_fat, Reason.MISSING_CONTRAST),
-        (_odd_matrix, Reason.SPACING_MISMATCH),
-        (_constant, Reason.EMPTY_IMAGE),
-        (_not_finite, Reason.EMPTY_IMAGE),
-        (_missing, Reason.STATION_GAP),
-        (_oblique, Reason.SPACING_MISMATCH),
-        (_flipped, Reason.UNEXPECTED_GEOMETRY),
-        (_far_away, Reason.UNEXPECTED_GEOMETRY),
-        (_same_place, Reason.UNEXPECTED_GEOMETRY),
-        (_huge, Reason.UNEXPECTED_GEOMETRY),
-    ],
-)
-def test_stations_that_cannot_be_stitched_are_excluded(damage: Callable[[list[Station]], None], reason: Reason) -> None:
-    images, affine = on_grid((30, 20, 40), (2.0, 2.0, 3.0), (-30.0, -20.0, -60.0))
-    stations = cut(images, affine, [(0, 16), (12, 28), (24, 40)])
-    damage(stations)
-    with pytest.raises(ScanExcluded) as caught:
-        stitch(stations)
-    assert caught.value.reason is reason
-
-
-def test_no_station_and_wrong_numbers() -> None:
-    with pytest.raises(ScanExcluded) as caught:
-        stitch([])
-    assert caught.value.reason is Reason.MISSING_STATION
-    stations = ukb_stations()
-    stations[0], stations[5] = (
-        Station(5, stations[0].images, stations[0].affine),
-        Station(0, stations[5].images, stations[5].affine),
-    )
-    with pytest.raises(ValueError, match="numbered"):
-        stitch(stations)

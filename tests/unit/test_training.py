@@ -32,8 +32,8 @@ def test_loss_equals_its_one_hot_definition() -> None:
     probability = logits[0].softmax(dim=0)
     axes = (1, 2, 3)
     dice = (2 * (probability * one_hot).sum(axes) + SMOOTH) / (probability.sum(axes) + one_hot.sum(axes) + SMOOTH)
-    expected = functional.cross_entropy(logits, target[None]) - dice[1:5].mean()
-    loss = dice_and_cross_entropy(logits, target_of(target))
+    expected = functional.cross_entropy(logits, target[None]) - 0.3 * dice[1:5].mean()
+    loss = dice_and_cross_entropy(logits, target_of(target), 0.3)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
     (expected_gradient,) = torch.autograd.grad(expected, logits)
@@ -61,10 +61,10 @@ def test_deep_supervision_weights_resolutions_by_halves() -> None:
     target = target_of(torch.randint(0, 3, (4, 4, 4)))
     fine, coarse = torch.randn(1, 3, 4, 4, 4), torch.randn(1, 3, 2, 2, 2)
     expected = (
-        dice_and_cross_entropy(fine, target)
-        + 0.5 * dice_and_cross_entropy(coarse, target_of(target.first[::2, ::2, ::2]))
+        dice_and_cross_entropy(fine, target, 0.3)
+        + 0.5 * dice_and_cross_entropy(coarse, target_of(target.first[::2, ::2, ::2]), 0.3)
     ) / 1.5
-    assert float(deeply_supervised([fine, coarse], target)) == pytest.approx(float(expected), abs=1e-6)
+    assert float(deeply_supervised([fine, coarse], target, 0.3)) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_fast_convolutions_change_nothing_but_speed() -> None:

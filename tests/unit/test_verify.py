@@ -7,13 +7,14 @@ from invented_run import MODEL, measured, write_measured, write_run
 
 from dixonflow.aggregate import aggregate
 from dixonflow.cohort.shards import shard_of, write_shards
+from dixonflow.cohort.table import write_scans
 from dixonflow.config import demo_config
 from dixonflow.outcome import Outcome, write_outcomes
 from dixonflow.plan import Plan
 from dixonflow.retry import COHORT, read_retry
 from dixonflow.stage_files import STAGES
 from dixonflow.tables.schema import TableError
-from dixonflow.verify import ask_for_lost_files, files_of, lost_files
+from dixonflow.verify import ask_for_lost_files, files_of, lost_files, lost_tables
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
@@ -78,6 +79,23 @@ def test_lost_and_damaged_rows_are_found(finished, what, damage):
     # without the rows of its last stage Snakemake itself sees that the shard has not ended
     expected = {} if (what, damage) == ("outcomes", "lost") else {finished.name: [path]}
     assert lost_files(finished.plan) == expected
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut off", "no description"])
+def test_lost_and_damaged_tables_are_made_again(finished, damage):
+    results = finished.results
+    assert lost_tables(results) == []  # there are none yet
+    write_scans(results.scans, [])
+    aggregate(results, finished.plan.model, 3)
+    assert lost_tables(results) == []
+    path = results.datapackage if damage == "no description" else results.tables / "quality.parquet"
+    if damage == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-20])
+    assert lost_tables(results) == [path]
+    ask_for_lost_files(finished.plan)
+    assert not results.datapackage.exists()
 
 
 def numbers(run, max_attempts=3):

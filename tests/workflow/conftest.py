@@ -1,16 +1,13 @@
 """A run of the whole demo, as a new user does it, shared by the tests of the workflow."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "envs")
+from project_copy import copy_project
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,7 @@ class Project:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("project")
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / part)
+    copy_project(folder)
     bare = Project(folder, "")
     made = bare.call("python", "scripts/make_demo_cohort.py", "--jobs", "2")
     assert made.returncode == 0, made.stdout

@@ -67,7 +67,7 @@ class StageRows:
     lost: Mapping[str, str]
 
 
-def aggregate(results: Results, model: Model, max_attempts: int = 3) -> Summary:
+def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
     Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
@@ -120,7 +120,7 @@ def aggregate(results: Results, model: Model, max_attempts: int = 3) -> Summary:
     write_table(results.scan_table, SCANS, scans)
     all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
-    write_json(tables / "datapackage.json", datapackage(all_tables))
+    write_json(results.datapackage, datapackage(all_tables))
     return summarise(scans)
 
 

@@ -14,7 +14,7 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.outcome import Outcome, status_of
 from dixonflow.records import Record
-from dixonflow.vocabulary import Reason, Stage
+from dixonflow.vocabulary import Reason, Stage, Status
 from dixonflow.work import Done, StageWork
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,11 @@ class Attempt:
     def finish(self) -> "Attempt":
         """Last step."""
         return self._step(self._work.finish)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step went wrong that should have gone well."""
+        return status_of(self._reason) is Status.FAILED
 
     def record(self) -> Record:
         """What came of it, after the last step."""

@@ -88,7 +88,7 @@ def check_conservation(sources: Sequence[Source], scans_table: pd.DataFrame) -> 
             f"the raw folders hold {len(raw)} scans, the table has {len(rows)} rows: {len(lost)} scans without a row "
             f"({sum(key[0] is None for key in lost)} of them entries whose name gives no scan), {len(unknown)} rows "
             f"without raw data, {len(twice)} scans with more than one row, {len(unclear)} rows without a known status. "
-            "DIXONFLOW_LOG=DEBUG names them"
+            "DIXONFLOW_LOG=DEBUG names them. If raw data came or went while the run went on, call it again"
         )
     statuses = Counter(Status(status) for status in scans_table["status"])
     n_unparsable = sum(key[0] is None for key in raw)

@@ -121,6 +121,11 @@ class Results:
         return self.root / "tables"
 
     @property
+    def datapackage(self) -> Path:
+        """Description of the tables, written after all of them."""
+        return self.tables / "datapackage.json"
+
+    @property
     def scan_table(self) -> Path:
         """The table with one row per scan."""
         return self.tables / "scans.parquet"

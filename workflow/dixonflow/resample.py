@@ -96,7 +96,8 @@ def resample_image(
     # nnU-Net clips what it resizes in one piece: the volume, or each slice across the separate axis
     across = tuple(axis for axis in range(3) if axis != separate)
     low, high = values.min(axis=across, keepdims=True), values.max(axis=across, keepdims=True)
-    resampled = np.clip(apply_matrices(matrices, values), low, high)
+    resampled = apply_matrices(matrices, values)
+    np.clip(resampled, low, high, out=resampled)
     if separate is not None and shape[separate] != new_shape[separate]:
         resampled = resampled.take(nearest_samples(shape[separate], new_shape[separate]), axis=separate)
     return resampled

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, field, replace
 
 from dixonflow.atomic import write_json
 from dixonflow.layout import Results
-from dixonflow.vocabulary import Reason
+from dixonflow.vocabulary import Reason, Stage
 
 log = logging.getLogger(__name__)
 
 MOST_MEMORY = 8
 """Largest factor on the memory of a job."""
 
-COHORT = "cohort"
+COHORT = Stage.COHORT.value
 """Name of the mark of the cohort stage, beside those of the shards."""
 
 

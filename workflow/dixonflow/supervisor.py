@@ -20,7 +20,7 @@ from dixonflow.lifetime import end_with
 from dixonflow.records import Record, Records
 from dixonflow.vocabulary import Reason
 from dixonflow.work import StageWork
-from dixonflow.worker import Begun, Finished, Message, work_through
+from dixonflow.worker import Begun, Finished, GaveUp, Message, work_through
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,9 @@ class _Life:
                 self.in_flight.discard(place)
                 self.finished.add(place)
                 return record
+            case GaveUp():
+                log.error("the worker process cannot go on, another one takes over")
+                self.in_flight.clear()
             case _:
                 self.error = message
         return None

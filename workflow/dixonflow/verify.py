@@ -1,7 +1,11 @@
 """The verification pass: list every file that should be there, and ask for what was lost."""
 
+import json
 import logging
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dixonflow.cohort.shards import ShardScan, read_shard
 from dixonflow.config import KeepConfig
@@ -72,10 +76,33 @@ def _lost_rows(results: Results, shard: str) -> list[Path]:
     return lost
 
 
+def lost_tables(results: Results) -> list[Path]:
+    """Tables that their description names and that are gone or cut off."""
+    if not results.datapackage.exists():
+        return []  # they are not made yet: the run itself makes them
+    try:
+        resources = json.loads(results.datapackage.read_text(encoding="utf-8"))["resources"]
+        paths = [results.tables / resource["path"] for resource in resources]
+    except (ValueError, LookupError, TypeError):
+        return [results.datapackage]
+    return [path for path in paths if not _has_footer(path)]
+
+
+def _has_footer(path: Path) -> bool:
+    try:
+        pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return True
+
+
 def ask_for_lost_files(plan: Plan) -> None:
     """Have the run that is starting remake what was lost, scan by scan."""
     lost = lost_files(plan)
     for shard, files in lost.items():
         ask_for_look(plan.results, shard)
         log.warning("shard %s: %d files are lost and will be made again", shard, len(files))
+    if tables := lost_tables(plan.results):
+        log.warning("%d tables are lost and will be made again", len(tables))
+        plan.results.datapackage.unlink()  # the one of their files that Snakemake looks for
     log.warning("verified: %d files lost in %d shards", sum(map(len, lost.values())), len(lost))

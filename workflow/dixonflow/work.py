@@ -26,6 +26,10 @@ def _nothing() -> None:
     pass
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class StageWork:
     """One stage, ready to run.
@@ -47,6 +51,8 @@ class StageWork:
         Writes what the stage has to say beside its outcome rows, from the records of the whole shard.
     start
         Loads what all scans need, in the thread that runs `process`; not called where no scan is to be worked on.
+    usable
+        Asked after `process` failed: False where nothing can be processed in this process any more.
     prepare, finish
         Reading before and writing after, where it pays to do that for the scans before and after this one while
         `process` keeps the device busy. They run in threads of their own.
@@ -59,6 +65,7 @@ class StageWork:
     superseded: Callable[[ShardScan], bool] = lambda scan: False
     write_rows: Callable[[Sequence[Record]], None] | None = None
     start: Callable[[], None] = _nothing
+    usable: Callable[[], bool] = _always
     prepare: Callable[[ShardScan], Any] = _unchanged
     finish: Callable[[Any], Done] = _unchanged
 

@@ -29,7 +29,12 @@ class Finished:
     record: Record
 
 
-Message = Begun | Finished
+@dataclass(frozen=True)
+class GaveUp:
+    """The process cannot go on; tasks that it has begun and not finished have no part in that."""
+
+
+Message = Begun | Finished | GaveUp
 Tell = Callable[[Message], None]
 
 
@@ -64,8 +69,13 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
 
     if not overlap:
         for place in range(len(tasks)):
-            finish(place, begin(place).process())
+            attempt = begin(place).process()
+            finish(place, attempt)
+            if attempt.failed and not work.usable():
+                tell(GaveUp())
+                return
         return
+    usable = True
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         prepared: deque[Future[Attempt]] = deque(reader.submit(begin, place) for place in range(AHEAD)[: len(tasks)])
         written: deque[Future[None]] = deque()
@@ -76,7 +86,13 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
             attempt.process()
             if len(written) == BEHIND:
                 written.popleft().result()
+            failed = attempt.failed
             written.append(writer.submit(finish, place, attempt))
             del attempt  # its images, once written
+            usable = not failed or work.usable()
+            if not usable:
+                break
         for future in written:
             future.result()
+    if not usable:
+        tell(GaveUp())  # when the reader has begun what it had taken on

@@ -40,6 +40,9 @@ class Schedule:
         Of AdamW.
     warm_up_iterations
         Over which the learning rate rises.
+    last_dice_weight
+        Weight of the Dice in the loss from the middle of the time on. It falls from 1: small structures are learnt by
+        it, and volumes without it.
     checkpoint_seconds, validation_seconds
         Longest time between checkpoints and between validations.
     """
@@ -48,6 +51,7 @@ class Schedule:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     warm_up_iterations: int = 60
+    last_dice_weight: float = 0.1
     checkpoint_seconds: float = 100.0
     validation_seconds: float = 900.0
 
@@ -130,11 +134,18 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
         with atomic_path(self.checkpoint_file) as temporary:
             torch.save(self.checkpoint(), temporary)
 
+    def progress(self) -> float:
+        """Share of the time from the first start to the deadline that is over."""
+        return float(min(1.0, (time.time() - self.started) / max(self.schedule.deadline - self.started, 1.0)))
+
     def learning_rate(self) -> float:
-        """Warm-up by iterations, then a cosine to 0 over the time from the first start to the deadline."""
-        progress = min(1.0, (time.time() - self.started) / max(self.schedule.deadline - self.started, 1.0))
+        """Warm-up by iterations, then a cosine to 0."""
         warm = min(1.0, (self.iteration + 1) / self.schedule.warm_up_iterations)
-        return float(self.schedule.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * progress)))
+        return float(self.schedule.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.progress())))
+
+    def dice_weight(self) -> float:
+        """Falls from 1 by a straight line, to its last value in the middle of the time."""
+        return 1 - (1 - self.schedule.last_dice_weight) * min(1.0, 2 * self.progress())
 
     def run_training(self) -> None:
         """Train until the deadline."""
@@ -153,7 +164,7 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
                 group["lr"] = self.learning_rate()
             image, target = pool.draw(rng, PATCH_ZYX)
             self.optimizer.zero_grad(set_to_none=True)
-            loss = deeply_supervised(compiled(image), target)
+            loss = deeply_supervised(compiled(image), target, self.dice_weight())
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.network.parameters(), 12)
             self.optimizer.step()
