@@ -125,7 +125,7 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
             for entry in shard.scans
         ]
         write_outcomes(results.outcomes(stage, shard.name), outcomes)
-    kinds = sorted((structure.name, measure) for structure in structures_of(model) for measure in MEASURES)
+    kinds = sorted((structure.name, each.name) for structure in structures_of(model) for each in structure.measures)
     names, measures = (np.array(column) for column in zip(*kinds, strict=True))
     n_values = len(shard.scans) * len(kinds)
     measurements = {

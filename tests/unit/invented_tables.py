@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dixonflow.measures.definitions import MEASURES
+from dixonflow.measures.structures import structures_of
 from dixonflow.model import load_model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
@@ -56,11 +56,11 @@ def measured(participants, rng):
     body = rng.lognormal(0, 0.2, len(participants))
     rows = []
     for number_, participant in enumerate(participants):
-        for place, structure in enumerate((*MODEL.structures, *MODEL.composites)):
+        for place, structure in enumerate(structures_of(MODEL)):
             volume = 40 * (1 + place % 17) ** 1.4 * body[number_] * rng.lognormal(0, 0.1)
-            for measure in MEASURES.values():
-                missing = number_ == 0 and structure == "pancreas" and measure.name == "volume"
-                cut = number_ == 1 and structure == "pancreas"
+            for measure in structure.measures:
+                missing = number_ == 0 and structure.name == "pancreas" and measure.name == "volume"
+                cut = number_ == 1 and structure.name == "pancreas"
                 value = {"mL": volume, "1": 0.05 + 0.1 * rng.random(), "": 200.0}[measure.unit]
                 if measure.name == "coverage_fraction":
                     value = 0.8 if cut else 1.0
@@ -68,7 +68,7 @@ def measured(participants, rng):
                     {
                         "participant_id": participant,
                         "session_id": "2",
-                        "structure": structure,
+                        "structure": structure.name,
                         "measure": measure.name,
                         "value": np.nan if missing else value,
                         "unit": measure.unit,

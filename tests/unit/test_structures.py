@@ -13,7 +13,7 @@ SIDED = {name: each for name, each in structures().items() if each.side != "none
 
 def test_every_structure_is_there_once():
     rows = FILE.read_text(encoding="utf-8").splitlines()
-    assert rows[0] == "structure,side,group,part_of,division,snomed_ct,snomed_ct_meaning"
+    assert rows[0] == "structure,side,group,part_of,division,vertebra,snomed_ct,snomed_ct_meaning"
     assert len(rows) - 1 == len(structures()) == len(known_structures())
     for each in structures().values():
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", each.name)

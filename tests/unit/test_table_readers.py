@@ -9,7 +9,6 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from dixonflow.measures.definitions import MEASURES
 from dixonflow.measures.structures import structures_of
 from dixonflow.model import load_model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
@@ -65,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for number, participant in enumerate(IDS):
         for structure in structures_of(MODEL):
-            for measure in MEASURES.values():
+            for measure in structure.measures:
                 missing = participant == "0012" and structure.name == "pancreas"
                 value = None if missing else 0.25 * (number + 1)
                 grade, reason = (None, "not_found") if missing else ("pass", None)
@@ -144,7 +143,7 @@ def test_units_travel_with_the_file(folder: Path) -> None:
     schema = pq.read_schema(folder / "volumes.parquet")
     assert schema.field("liver_volume_ml").metadata[b"unit"] == b"mL"
     assert schema.field("liver_coverage_fraction").metadata[b"unit"] == b"1"
-    assert schema.metadata[b"schema_version"] == b"1.1"
+    assert schema.metadata[b"schema_version"] == b"1.2"
     assert schema.metadata[b"keys"] == b"participant_id,session_id"
     dictionary = pd.read_parquet(folder / "dictionary.parquet").set_index(["table_name", "name"])
     assert dictionary.loc[("volumes", "liver_volume_ml"), "unit"] == "mL"

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from dixonflow.config import Config
+from dixonflow.measures.structures import vertebrae_of
 from dixonflow.model import Model
 from dixonflow.structures import is_muscle, structures
 from dixonflow.vocabulary import MergeStrategy, Stage
@@ -57,7 +58,10 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
         case Stage.MEASURE:
             chosen = {"name": model.name, "ids": model.structures, "composites": dump["composites"]}
             cutoffs = {rule.name: rule.lower_cutoff_ml for rule in model.labels.values()}
-            return {**chosen, "cutoffs": cutoffs, "muscles": [name for name in model.structures if is_muscle(name)]}
+            muscles = [name for name in model.structures if is_muscle(name)]
+            vertebrae = vertebrae_of(model)
+            levels = {"vertebrae": vertebrae} if vertebrae else {}
+            return {**chosen, "cutoffs": cutoffs, "muscles": muscles, **levels}
         case Stage.COHORT:
             return {}
 

@@ -11,10 +11,13 @@ from dixonflow.measures.definitions import (
     INTRAMUSCULAR_FAT_THRESHOLD,
     MEASURES,
     SIGNAL_STATISTICS,
+    MeasureDefinition,
     MissingReason,
 )
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.histogram import Distribution
+from dixonflow.measures.level_checks import level_grade
+from dixonflow.measures.levels import Levels, Place, find_levels
 from dixonflow.measures.quality import CheckedScan, quality_rows
 from dixonflow.measures.structures import Structure, structures_of
 from dixonflow.measures.tally import Images, Tally, tally
@@ -35,8 +38,8 @@ class Measured:
     Attributes
     ----------
     measurements
-        One row per structure and measure of the registry, columns `MEASUREMENT_COLUMNS`. `value` is null exactly where
-        `missing_reason` is given, and then `grade` is null too.
+        One row per structure and measure that is made of it, columns `MEASUREMENT_COLUMNS`. `value` is null exactly
+        where `missing_reason` is given, and then `grade` is null too.
     quality
         One row per check, or per check and structure, columns `QUALITY_COLUMNS`.
     """
@@ -60,8 +63,8 @@ def measure(
 
     Grades of measurements: *fail* where the structure is smaller than its published cut-off (all its measures; the
     values are kept, so that the cut-off can be questioned); *review* for volumes of a structure that the field of view
-    cuts, unless it is one that leaves every scan by design, and for volumes of a composite one of whose parts was not
-    found; else *pass*.
+    cuts, unless it is one that leaves every scan by design, for volumes of a composite one of whose parts was not
+    found, and for all levels of a scan whose vertebrae do not pass their checks; else *pass*.
 
     Parameters
     ----------
@@ -95,19 +98,23 @@ def measure(
     if foreign := sorted(set(agreement) - set(model.structures)):
         raise ValueError(f"contrasts were compared for structures that the model does not have: {foreign[:5]}")
     counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
+    levels = find_levels(labels, affine, station_boxes, model)
+    grade_of_levels = level_grade(levels)
     rows: list[tuple[Any, ...]] = []
     for structure in structures_of(model):
-        values = dict(_values(structure, counts))
-        grade, grade_of_volumes = (grade.value for grade in _grades(structure, counts))
-        for name, definition in MEASURES.items():
-            value = values[name]
-            head = (structure.name, name)
+        values = dict(_values(structure, counts)) | dict(_level_values(structure, levels))
+        grades = _grades(structure, counts)
+        for definition in structure.measures:
+            value = values[definition.name]
+            head = (structure.name, definition.name)
             if isinstance(value, MissingReason):
                 rows.append((*head, None, definition.unit, definition.key, None, value.value, model.name))
             else:
-                graded = grade_of_volumes if name in _VOLUMES else grade
-                rows.append((*head, value, definition.unit, definition.key, graded, None, model.name))
-    scan = CheckedScan(counts, labels, images, affine, station_boxes, model, overlap_residual, wrong_side_ml, agreement)
+                graded = _grade(definition, *grades, grade_of_levels)
+                rows.append((*head, value, definition.unit, definition.key, graded.value, None, model.name))
+    scan = CheckedScan(
+        counts, labels, images, affine, station_boxes, model, overlap_residual, wrong_side_ml, agreement, levels
+    )
     quality = [(row.check, row.structure, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
     return Measured(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 
@@ -135,6 +142,14 @@ def _values(structure: Structure, counts: Tally) -> Iterator[tuple[str, float | 
             yield name, MissingReason.NOT_APPLICABLE
         else:
             yield name, value
+
+
+def _level_values(structure: Structure, levels: Levels) -> Iterator[tuple[str, float | MissingReason]]:
+    if structure.vertebra is None:
+        return
+    level = levels.found.get(structure.vertebra)
+    for place in Place:
+        yield f"level_{place}", levels.missing[structure.vertebra] if level is None else level.at(place)
 
 
 def _present_values(regions: list[int], voxels: int, counts: Tally) -> Iterator[tuple[str, float | MissingReason]]:
@@ -171,6 +186,12 @@ def _ratio_of_sums(fat: float, water: float) -> float | MissingReason:
 def _centre(name: str, fractions: Distribution, reason: MissingReason) -> Iterator[tuple[str, float | MissingReason]]:
     yield f"{name}_mean", fractions.mean if fractions.size else reason
     yield f"{name}_median", fractions.quantile(0.5) if fractions.size else reason
+
+
+def _grade(definition: MeasureDefinition, grade: Grade, grade_of_volumes: Grade, grade_of_levels: Grade) -> Grade:
+    if definition.name in _VOLUMES:
+        return grade_of_volumes
+    return grade_of_levels if definition.of_vertebrae and grade is not Grade.FAIL else grade
 
 
 def _grades(structure: Structure, counts: Tally) -> tuple[Grade, Grade]:

@@ -9,16 +9,23 @@ totalsegmentator/resources/totalsegmentator_snomed_mapping.csv, 2e3ac0cc), and 4
 MRSegmentator src/dicom_helper/class_codes.py, 2f5abd78). As there, a code names the structure without its side, which
 is a modifier of its own: 7771000 left, 24028007 right. No code where the project has none, where its code names a
 finding instead of a structure (cysts), or a region instead of the bone (hip).
+
+Vertebrae have an id that rises from head to foot, whatever number a model gives them: C1 to C7 are 1 to 7, T1 to T12 8
+to 19, L1 to L5 20 to 24, the sacrum 26 (VerSe: readme at osf.io/b2wxj; TPTBox: TPTBox/core/vert_constants.py, f43f7fb5,
+whose 26 is S1 and the sacrum in one). There, 25 is L6 and 28 T13, which no model here labels.
 """
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 FILE = Path(__file__).resolve().parent.parent / "structures.csv"
+
+SACRUM = 26
+"""Vertebra id of the sacrum, S1 included."""
 
 Side = Literal["left", "right", "none"]
 Group = Literal["organ", "nervous", "vessel", "spine", "bone", "muscle", "fat", "body"]
@@ -40,6 +47,8 @@ class AnatomicalStructure:
         The structure that it is a part of, if any is in the vocabulary.
     division
         Which of the ways to divide that structure it belongs to; empty where there is one.
+    vertebra
+        Id of the vertebra that it is or, S1, is a part of; none where it is no single vertebra.
     snomed_ct
         SNOMED CT code, without the side; empty where none is known.
     snomed_ct_meaning
@@ -51,6 +60,7 @@ class AnatomicalStructure:
     group: Group
     part_of: str
     division: str
+    vertebra: int | None
     snomed_ct: str
     snomed_ct_meaning: str
 
@@ -60,7 +70,14 @@ def structures() -> dict[str, AnatomicalStructure]:
     """All structures by name, in the order of the file."""
     rows = csv.reader(FILE.read_text(encoding="utf-8").splitlines())
     next(rows)  # names of the columns
-    return {row[0]: AnatomicalStructure(*row) for row in rows}  # type: ignore[arg-type]  # a test checks the sets
+    return {row[0]: _structure(*row) for row in rows}
+
+
+def _structure(
+    name: str, side: str, group: str, part_of: str, division: str, vertebra: str, code: str, meaning: str
+) -> AnatomicalStructure:
+    number = int(vertebra) if vertebra else None
+    return AnatomicalStructure(name, side, group, part_of, division, number, code, meaning)  # type: ignore[arg-type]  # a test checks the sets
 
 
 def known_structures() -> frozenset[str]:
@@ -71,6 +88,16 @@ def known_structures() -> frozenset[str]:
 def is_muscle(name: str) -> bool:
     """Whether a structure is a muscle or a union of muscles; not for a name outside the vocabulary."""
     return name in structures() and structures()[name].group == "muscle"
+
+
+def vertebra_of(name: str) -> int | None:
+    """Id of the vertebra that a structure is or is a part of; none for others and for a name outside the vocabulary."""
+    return structures()[name].vertebra if name in structures() else None
+
+
+def have_single_vertebrae(names: Iterable[str]) -> bool:
+    """Whether there is a vertebra among structures; the sacrum alone is none, models that join all others have it."""
+    return any(vertebra_of(name) not in (None, SACRUM) for name in names)
 
 
 def parts(name: str) -> dict[str, tuple[str, ...]]:

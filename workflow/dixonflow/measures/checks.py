@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from dixonflow.structures import have_single_vertebrae
 from dixonflow.vocabulary import Grade
 
 
@@ -16,7 +17,7 @@ class CheckDefinition:
     name
         As in the column `check`.
     unit
-        `mm`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+        `mm`, `1` for fractions and ratios, or empty for counts and for signal in the images' own arbitrary units.
     definition
         How the value comes about, for a reader of the tables.
     passes
@@ -35,6 +36,8 @@ class CheckDefinition:
     of_cohort
         Whether its threshold follows from all scans: aggregation sets it and gives the verdict, as
         `dixonflow.measures.cohort_threshold` says.
+    of_vertebrae
+        Whether it is made for models with single vertebrae only, and others have no row of it.
     """
 
     name: str
@@ -47,6 +50,7 @@ class CheckDefinition:
     source: str = "DixonFlow"
     each_structure: bool = False
     of_cohort: bool = False
+    of_vertebrae: bool = False
 
     def grade(self, value: float) -> Grade:
         """Verdict on a value."""
@@ -160,10 +164,47 @@ _CHECKS = (
         each_structure=True,
         of_cohort=True,
     ),
+    CheckDefinition(
+        "vertebra_order",
+        "",
+        "Number of vertebrae whose centre does not lie below that of the next found one above them in the order of "
+        "anatomy. Null: fewer than two were found.",
+        "at_most",
+        0.0,
+        of_vertebrae=True,
+    ),
+    CheckDefinition(
+        "vertebra_gaps",
+        "",
+        "Number of vertebrae without a level between the highest and the lowest one that have one. Null: fewer than "
+        "two have one.",
+        "at_most",
+        0.0,
+        of_vertebrae=True,
+    ),
+    CheckDefinition(
+        "vertebra_distance_ratio",
+        "1",
+        "Largest ratio, either way up, between the distance of two neighbouring vertebrae along z and the mean of the "
+        "distances above and below it (one of them at the ends): a vertebra that was passed over makes it 2, one that "
+        "was counted as two makes it 2 or more. Distances are those of centres; between L5 and sacrum of their upper "
+        "ends; C1 and C2 are left out, because C1 has no body and the dens of C2 stands inside it. Null: vertebrae out "
+        "of order, or fewer than two distances beside each other.",
+        "at_most",
+        1.5,
+        source="DixonFlow: midway between 1 and 2; from C3 to L5 neighbouring bodies differ by much less",
+        of_vertebrae=True,
+    ),
 )
 
 CHECKS: dict[str, CheckDefinition] = {check.name: check for check in _CHECKS}
 """All checks by name."""
+
+
+def checks_of(structures: Iterable[str]) -> list[CheckDefinition]:
+    """Checks of a model with these structures, in the order of the tables."""
+    vertebrae = have_single_vertebrae(structures)
+    return [check for check in CHECKS.values() if vertebrae or not check.of_vertebrae]
 
 
 def expected_checks(structures: Iterable[str]) -> frozenset[tuple[str, str]]:
@@ -176,5 +217,7 @@ def expected_checks(structures: Iterable[str]) -> frozenset[tuple[str, str]]:
     """
     names = tuple(structures)
     return frozenset(
-        (check.name, structure) for check in CHECKS.values() for structure in (names if check.each_structure else ("",))
+        (check.name, structure)
+        for check in checks_of(names)
+        for structure in (names if check.each_structure else ("",))
     )

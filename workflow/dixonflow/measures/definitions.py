@@ -21,19 +21,23 @@ class MissingReason(StrEnum):
 
     NOT_FOUND = "not_found"
     OUTSIDE_FIELD_OF_VIEW = "outside_field_of_view"
+    CUT_BY_FIELD_OF_VIEW = "cut_by_field_of_view"
     NO_SIGNAL = "no_signal"
     BELOW_NOISE_FLOOR = "below_noise_floor"
     TOO_THIN = "too_thin"
     NOT_APPLICABLE = "not_applicable"
+    OUT_OF_ORDER = "out_of_order"
 
 
 MISSING_REASON_DESCRIPTIONS: dict[MissingReason, str] = {
     MissingReason.NOT_FOUND: "the label map holds no voxel of the structure",
     MissingReason.OUTSIDE_FIELD_OF_VIEW: "every voxel of the structure lies outside all stations",
+    MissingReason.CUT_BY_FIELD_OF_VIEW: "the structure touches the edge of the field of view",
     MissingReason.NO_SIGNAL: "the water and fat images hold no signal in the structure",
     MissingReason.BELOW_NOISE_FLOOR: "no voxel of the structure reaches the noise floor",
     MissingReason.TOO_THIN: "nothing is left of the structure after erosion by one voxel",
     MissingReason.NOT_APPLICABLE: "the measure is not defined for the structure",
+    MissingReason.OUT_OF_ORDER: "the vertebrae between which it is measured do not lie in anatomical order",
 }
 
 
@@ -46,13 +50,15 @@ class MeasureDefinition:
     name
         As in the column `measure`.
     unit
-        `mL`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+        `mL`, `mm`, `1` for fractions, or empty for signal in the images' own arbitrary units.
     definition
         How the value comes about, for a reader of the tables.
     source
         Paper or project that the definition or its numbers come from, else `DixonFlow`.
     version
         Goes up when the definition changes.
+    of_vertebrae
+        Whether it is made of single vertebrae only, and other structures have no row of it.
     """
 
     name: str
@@ -60,6 +66,7 @@ class MeasureDefinition:
     definition: str
     source: str = "DixonFlow"
     version: int = 1
+    of_vertebrae: bool = False
 
     @property
     def key(self) -> str:
@@ -97,6 +104,16 @@ _MUSCLE = "of muscles (group muscle in workflow/structures.csv) and composites o
 _AMRA = (
     "limit between muscle tissue and fat: adipose tissue concentration of 50 % (West et al. 2018, PLoS ONE "
     "13:e0192495, doi 10.1371/journal.pone.0192495), here applied to the signal fat fraction"
+)
+
+_LEVEL = (
+    "height in scanner coordinates (RAS z, growing towards the head), inside the field of view. The body is the "
+    "thickest part of the vertebra: the voxels at least half as deep under its surface as its deepest one, and "
+    "connected to it"
+)
+_END = (
+    "Median over the lines along z through it, each followed until it leaves the vertebra: neither processes nor stray "
+    "voxels count"
 )
 
 _MEASURES = (
@@ -154,6 +171,25 @@ _MEASURES = (
         )
         for contrast in Contrast
         for statistic in SIGNAL_STATISTICS
+    ),
+    MeasureDefinition(
+        "level_lower_end",
+        "mm",
+        f"Lower end of the body of a vertebra: {_LEVEL}. {_END}. Of the sacrum, which has S1 in it, its lowest voxel.",
+        of_vertebrae=True,
+    ),
+    MeasureDefinition(
+        "level_centre",
+        "mm",
+        "Centre of the body of a vertebra: halfway between level_lower_end and level_upper_end.",
+        of_vertebrae=True,
+    ),
+    MeasureDefinition(
+        "level_upper_end",
+        "mm",
+        f"Upper end of the body of a vertebra: {_LEVEL}. {_END}. Of the sacrum, which has S1 in it, that of its "
+        "thickest part, near the promontory.",
+        of_vertebrae=True,
     ),
 )
 

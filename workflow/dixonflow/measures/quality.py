@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.components import Labels
-from dixonflow.measures.checks import CHECKS, CheckDefinition
+from dixonflow.measures.checks import CheckDefinition, checks_of
 from dixonflow.measures.field_of_view import StationBox
+from dixonflow.measures.level_checks import LEVEL_CHECKS
+from dixonflow.measures.levels import Levels
 from dixonflow.measures.tally import Images, Tally
 from dixonflow.model import Model
 from dixonflow.sides import landmarks_of
@@ -33,6 +35,8 @@ class CheckedScan:
         Volume that had been labelled as the wrong side; None where that is not known.
     contrast_agreement
         Mean Dice between contrasts by structure; a structure without one is None or not there.
+    levels
+        Levels of the vertebrae.
     """
 
     tally: Tally
@@ -44,6 +48,7 @@ class CheckedScan:
     overlap_residual: float | None
     wrong_side_ml: float | None
     contrast_agreement: Mapping[str, float | None]
+    levels: Levels
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,14 @@ class QualityRow:
 
 
 def quality_rows(scan: CheckedScan) -> list[QualityRow]:
-    """Run all checks, in the order of `CHECKS`, those of single structures in the order of the labels.
+    """Run all checks of the model, in the order of `CHECKS`, those of single structures in the order of the labels.
 
     A check has no value, and passes, where it does not apply: the model does not have its structures, no stations
     overlap, there is no noise. It has no value, and asks for a review, where its structures were not found or there is
     too little to look at. One whose threshold follows from the cohort has none here, and passes.
     """
     rows = []
-    for name, check in CHECKS.items():
+    for check in checks_of(scan.model.structures):
         if check.each_structure:
             rows += [_of_structure(check, structure, scan) for structure in scan.model.structures]
             continue
@@ -75,11 +80,11 @@ def quality_rows(scan: CheckedScan) -> list[QualityRow]:
         elif not all(_voxels(scan, structure) for structure in check.needs):
             result = Grade.REVIEW
         else:
-            result = _RUN[name](scan)
+            result = LEVEL_CHECKS[check.name](scan.levels) if check.of_vertebrae else _RUN[check.name](scan)
         if isinstance(result, Grade):
-            rows.append(QualityRow(name, "", None, check.threshold, result))
+            rows.append(QualityRow(check.name, "", None, check.threshold, result))
         else:
-            rows.append(QualityRow(name, "", result, check.threshold, check.grade(result)))
+            rows.append(QualityRow(check.name, "", result, check.threshold, check.grade(result)))
     return rows
 
 

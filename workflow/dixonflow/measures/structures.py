@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from dixonflow.measures.definitions import MEASURES, MeasureDefinition
 from dixonflow.model import Model
-from dixonflow.structures import is_muscle
+from dixonflow.structures import have_single_vertebrae, is_muscle, vertebra_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Structure:
         Whether the field of view of a whole-body scan always cuts it.
     lower_cutoff_ml
         Volume under which its segmentation counts as failed, where one is published.
+    vertebra
+        Id of the vertebra whose level it has; none where it is no single vertebra, or the model labels none.
     """
 
     name: str
@@ -32,6 +35,12 @@ class Structure:
     is_muscle: bool
     cut_by_design: bool
     lower_cutoff_ml: float | None
+    vertebra: int | None
+
+    @property
+    def measures(self) -> tuple[MeasureDefinition, ...]:
+        """What is measured of it, in the order of the tables."""
+        return tuple(each for each in MEASURES.values() if not each.of_vertebrae or self.vertebra is not None)
 
 
 def structures_of(model: Model) -> list[Structure]:
@@ -39,6 +48,7 @@ def structures_of(model: Model) -> list[Structure]:
     place = {model.labels[label].name: number for number, label in enumerate(sorted(model.labels), start=1)}
     cutoffs = {rule.name: rule.lower_cutoff_ml for rule in model.labels.values()}
     parts = {name: (name,) for name in place} | dict(model.composites)
+    vertebrae = {number: vertebra for vertebra, numbers in vertebrae_of(model).items() for number in numbers}
     return [
         Structure(
             name,
@@ -46,9 +56,24 @@ def structures_of(model: Model) -> list[Structure]:
             all(map(is_muscle, members)),
             name in cut_by_design(),
             cutoffs.get(name),
+            vertebrae.get(model.structures.get(name, 0)),
         )
         for name, members in parts.items()
     ]
+
+
+def vertebrae_of(model: Model) -> dict[int, list[int]]:
+    """Labels of each vertebra of a model, by vertebra id, ascending; empty for a model without single vertebrae.
+
+    Where S1 and the rest of the sacrum are labelled apart, they are one: in other models the sacrum begins with S1.
+    """
+    found: dict[int, list[int]] = {}
+    if have_single_vertebrae(model.structures):
+        for name, number in model.structures.items():
+            vertebra = vertebra_of(name)
+            if vertebra is not None:
+                found.setdefault(vertebra, []).append(number)
+    return dict(sorted(found.items()))
 
 
 @cache

@@ -11,6 +11,8 @@ VERTEBRA_PITCH_MM = 37.0
 and sacrum, so that discs keep two voxels of 5 mm."""
 DISC_SHARE = 0.27
 """Part of the pitch that the disc takes: 10 mm."""
+COLUMN_BASE_MM = 96.0
+"""Reference height of the sacrum's upper end, on which the lowest disc stands."""
 
 CREST = [(46, -70, 92), (60, -68, 116), (84, -52, 132), (108, -22, 138), (121, 10, 128), (120, 36, 104), (112, 46, 82)]
 """Iliac crest from the sacroiliac joint to the anterior superior spine, right side."""
@@ -139,7 +141,7 @@ def paint_column(canvas: Canvas, plan: BodyPlan, top_mm: float) -> None:
     """Vertebrae, discs, posterior elements, spinal canal and cord, from the sacrum to `top_mm`."""
     h, w = plan.height_scale, plan.width_scale
     pitch = VERTEBRA_PITCH_MM * h
-    base = 96 * h
+    base = COLUMN_BASE_MM * h
     count = int(np.ceil((top_mm - base) / pitch)) + 1
     z = np.linspace(40 * h, base + count * pitch, 60)
     cx, cy, rx, ry = plan.column(z)

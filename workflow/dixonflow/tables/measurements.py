@@ -35,7 +35,8 @@ def _in_bounds(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 MEASUREMENTS = Table(
     "measurements",
-    "One row per scan with status ok, structure and measure: the value, or the reason why there is none.",
+    "One row per scan with status ok, structure and measure: the value, or the reason why there is none. Levels are "
+    "measured of single vertebrae only.",
     ("participant_id", "session_id", "structure", "measure", "model"),
     (
         PARTICIPANT,
@@ -75,5 +76,7 @@ MEASUREMENTS = Table(
 def expected_rows(model: Model) -> frozenset[tuple[str, str, str]]:
     """Structure, measure and model of the rows that every scan with status ok has."""
     return frozenset(
-        (structure.name, measure, model.name) for structure in structures_of(model) for measure in MEASURES
+        (structure.name, measure.name, model.name)
+        for structure in structures_of(model)
+        for measure in structure.measures
     )
