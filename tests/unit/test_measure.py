@@ -7,74 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from measured_body import AFFINE, MODEL, SHAPE, VOXEL_ML, body, images, row, values, whole
 from small_models import rule, small_model
 
-from dixonflow.measure import MEASUREMENT_COLUMNS, QUALITY_COLUMNS, measure
-from dixonflow.measures.checks import CHECKS, expected_checks
+from dixonflow.measure import MEASUREMENT_COLUMNS, measure
 from dixonflow.measures.definitions import MEASURES, MissingReason
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.structures import cut_by_design
 from dixonflow.vocabulary import Contrast, Grade
-
-LABELS = {
-    1: rule("spleen", "organ"),
-    2: rule("kidney_right", "organ", lower_cutoff_ml=50),
-    3: rule("kidney_left", "organ"),
-    5: rule("liver", "organ"),
-    65: rule("subcutaneous_fat", "rest"),
-    66: rule("muscle", "rest"),
-    61: rule("iliopsoas_left", "muscle"),
-}
-MODEL = small_model(
-    LABELS, composites={"total_muscle": ("muscle", "iliopsoas_left"), "kidneys": ("kidney_right", "kidney_left")}
-)
-AFFINE = np.array([[5.0, 0, 0, -100], [0, 4, 0, -80], [0, 0, 10, 7], [0, 0, 0, 1]])
-VOXEL_ML = 0.2
-SHAPE = (40, 32, 24)
-
-
-def whole(shape: tuple[int, ...], affine: np.ndarray = AFFINE) -> list[StationBox]:
-    low = affine[:3, 3] - np.diag(affine)[:3] / 2
-    high = low + np.diag(affine)[:3] * shape
-    return [StationBox(0, tuple(low.tolist()), tuple(high.tolist()))]
-
-
-def images(water: np.ndarray, fat: np.ndarray) -> dict[Contrast, np.ndarray]:
-    return {
-        Contrast.WATER: water,
-        Contrast.FAT: fat,
-        Contrast.IN_PHASE: water + fat,
-        Contrast.OPPOSED_PHASE: np.abs(water - fat),
-    }
-
-
-def body() -> tuple[np.ndarray, dict[Contrast, np.ndarray]]:
-    """Label map and noise-free images: liver 10 % fat, muscle 25 % with an all-fat part, subcutaneous fat 90 %."""
-    labels = np.zeros(SHAPE, np.uint8)
-    water, fat = np.zeros(SHAPE, np.int16), np.zeros(SHAPE, np.int16)
-
-    def put(label: int, where: tuple[slice, slice, slice], w: int, f: int) -> None:
-        labels[where], water[where], fat[where] = label, w, f
-
-    put(65, np.s_[6:36, 6:28, 2:22], 100, 900)
-    put(66, np.s_[7:35, 7:27, 3:21], 750, 250)
-    put(66, np.s_[7:35, 7:27, 20:21], 0, 1000)
-    put(5, np.s_[24:34, 10:24, 10:18], 900, 100)
-    put(1, np.s_[9:14, 10:16, 10:18], 1000, 0)
-    put(2, np.s_[24:29, 9:15, 4:8], 1000, 0)
-    put(3, np.s_[12:17, 9:15, 4:8], 1000, 0)
-    put(61, np.s_[18:22, 9:15, 4:8], 800, 200)
-    return labels, images(water, fat)
-
-
-def values(rows: pd.DataFrame) -> pd.Series:
-    return rows.set_index(["structure", "measure"])["value"]
-
-
-def row(rows: pd.DataFrame, structure: str, name: str) -> pd.Series:
-    found = rows[(rows["structure"] == structure) & (rows["measure"] == name)]
-    assert len(found) == 1
-    return found.iloc[0]
 
 
 @pytest.fixture(scope="module")
@@ -242,63 +182,6 @@ def test_signal_statistics_are_those_of_numpy(labels, stack):
         w, f = (contrasts[each][mask].astype(float) for each in (Contrast.WATER, Contrast.FAT))
         if (w + f).sum() > 0:
             assert value[name, "fat_fraction"] == pytest.approx(f.sum() / (w + f).sum())
-
-
-def test_quality_of_a_good_scan(measured):
-    assert tuple(measured.quality.columns) == QUALITY_COLUMNS
-    checks = measured.quality.set_index("check")
-    rows = zip(measured.quality["check"], measured.quality["structure"], strict=True)
-    assert sorted(rows) == sorted(expected_checks(MODEL.structures))
-    assert list(dict.fromkeys(checks.index)) == [name for name, each in CHECKS.items() if not each.of_vertebrae]
-    assert checks.at["liver_right_of_spleen", "value"] == pytest.approx((28.5 - 11) * 5)
-    assert checks.at["kidney_sides", "value"] == pytest.approx(12 * 5)
-    assert checks.at["kidney_volume_ratio", "value"] == 1
-    assert checks.at["subcutaneous_fat_fraction", "value"] == pytest.approx(0.9)
-    assert checks.at["labelled_signal", "value"] == 1
-    assert checks.at["noise_level", "value"] == 0
-    assert pd.isna(checks.at["signal_to_noise", "value"]), "there is no noise"
-    assert checks.at["overlap_residual", "value"] == pytest.approx(0.1)
-    assert (checks["grade"] == Grade.PASS).all()
-
-
-def test_agreement_of_contrasts_is_reported_by_structure_and_judged_later():
-    labels, contrasts = body()
-    found = {name: 0.1 * label for name, label in MODEL.structures.items() if label < 10} | {"muscle": None}
-    quality = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, contrast_agreement=found).quality
-    rows = quality[quality["check"].eq("contrast_agreement")].set_index("structure")
-    assert list(rows.index) == list(MODEL.structures)
-    for structure in MODEL.structures:
-        value = rows.at[structure, "value"]
-        assert (value == found[structure]) if found.get(structure) is not None else pd.isna(value)
-    assert rows["threshold"].isna().all()
-    assert (rows["grade"] == Grade.PASS).all()
-    with pytest.raises(ValueError, match=r"does not have: \['kidney'\]"):
-        measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, contrast_agreement={"kidney": 0.9})
-
-
-def test_mirrored_exchanged_and_lopsided_scans_fail_their_checks():
-    labels, contrasts = body()
-    mirrored = measure(labels[::-1], {c: i[::-1] for c, i in contrasts.items()}, AFFINE, whole(SHAPE), MODEL).quality
-    grades = mirrored.set_index("check")["grade"]
-    assert grades["liver_right_of_spleen"] == grades["kidney_sides"] == Grade.FAIL
-
-    upper = np.arange(SHAPE[2]) >= 12
-    water = np.where(upper, contrasts[Contrast.FAT], contrasts[Contrast.WATER])
-    fat = np.where(upper, contrasts[Contrast.WATER], contrasts[Contrast.FAT])
-    low, high = whole(SHAPE)[0].low_mm, whole(SHAPE)[0].high_mm
-    middle = 7 + 11.5 * 10
-    stations = [StationBox(0, (*low[:2], middle), high), StationBox(1, low, (*high[:2], middle))]
-    exchanged = measure(labels, images(water, fat), AFFINE, stations, MODEL, overlap_residual=0.9).quality
-    checks = exchanged.set_index("check")
-    assert checks.at["subcutaneous_fat_fraction", "value"] == pytest.approx(0.1)
-    assert checks.at["subcutaneous_fat_fraction", "grade"] == Grade.FAIL
-    assert checks.at["overlap_residual", "grade"] == Grade.REVIEW
-
-    labels[(labels == 3) & (np.arange(SHAPE[2]) > 5)] = 0
-    labels[:, 20:] = 0
-    lopsided = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL).quality.set_index("check")
-    assert lopsided.at["kidney_volume_ratio", "value"] == pytest.approx(0.5)
-    assert lopsided.at["labelled_signal", "grade"] == Grade.REVIEW
 
 
 def test_an_empty_label_map_is_measured_as_nothing():

@@ -7,73 +7,21 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
+from table_rows import FAT, MODEL, TABLES, VOLUMES, long_rows, timing
 
 from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.measures.definitions import MEASURES, MissingReason
 from dixonflow.measures.structures import structures_of
-from dixonflow.model import Model, load_model
 from dixonflow.tables.columns import Column, ColumnType, Table
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
-from dixonflow.tables.parquet import ROW_GROUP_ROWS, read_table, table_writer, write_table
+from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, check_rows, pandera_schema, to_arrow
-from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
+from dixonflow.tables.wide import fat_compartments_table, volumes_table
 from dixonflow.vocabulary import Stage
-
-MODEL: Model = load_model(Path(__file__).parents[2] / "workflow" / "models" / "demo.yaml")
-VOLUMES, FAT = volumes_table(MODEL), fat_compartments_table(MODEL)
-TABLES = (SCANS, TIMINGS, MEASUREMENTS, VOLUMES.table, FAT.table, QUALITY, DICTIONARY)
-
-
-def timing(
-    participant: str = "0012", session: str = "2", stage: str = "stitch", seconds: float = 1.5
-) -> dict[str, object]:
-    return {
-        "participant_id": participant,
-        "session_id": session,
-        "stage": stage,
-        "seconds": seconds,
-        "peak_memory_mb": 400.0,
-        "gpu_seconds": 0.0,
-        "attempt": 1,
-    }
-
-
-def long_rows(cells: dict[tuple[str, str, str], dict[tuple[str, str], float | MissingReason]]) -> pd.DataFrame:
-    """Measurement rows: model and scan, then structure and measure, to a value or a reason."""
-    rows = []
-    for (participant, session, model), values in cells.items():
-        for (structure, measure), value in values.items():
-            missing = isinstance(value, MissingReason)
-            rows.append(
-                {
-                    "participant_id": participant,
-                    "session_id": session,
-                    "structure": structure,
-                    "measure": measure,
-                    "value": None if missing else value,
-                    "unit": MEASURES[measure].unit,
-                    "definition": MEASURES[measure].key,
-                    "grade": None if missing else "pass",
-                    "missing_reason": str(value) if missing else None,
-                    "model": model,
-                }
-            )
-    return pd.DataFrame(rows, columns=list(MEASUREMENTS.names)).astype({"value": "Float64"})
-
-
-def sorted_long(frame: pd.DataFrame) -> pa.Table:
-    rows = to_arrow(frame, MEASUREMENTS).sort_by([(key, "ascending") for key in MEASUREMENTS.keys])
-    return check_rows(rows, MEASUREMENTS)
-
-
-# the definitions
 
 
 def test_a_column_that_holds_a_unit_ends_in_it() -> None:
@@ -279,138 +227,6 @@ def test_a_fraction_above_one_is_refused() -> None:
     frame = long_rows({("1", "2", "demo"): {("liver", "fat_fraction"): 1.01}})
     with pytest.raises(TableError, match="0 to 1"):
         check_rows(to_arrow(frame, MEASUREMENTS), MEASUREMENTS)
-
-
-# files
-
-
-def test_rows_are_sorted_and_unique(tmp_path: Path) -> None:
-    path = tmp_path / "timings.parquet"
-    write_table(path, TIMINGS, pd.DataFrame([timing("10"), timing("9"), timing("010"), timing("10", "1")]))
-    found = read_table(path, TIMINGS)
-    assert list(zip(found["participant_id"].to_pylist(), found["session_id"].to_pylist(), strict=True)) == [
-        ("010", "2"), ("10", "1"), ("10", "2"), ("9", "2"),
-    ]  # fmt: skip
-    with pytest.raises(TableError, match="1 rows have the keys of another row"):
-        write_table(path, TIMINGS, pd.DataFrame([timing("9"), timing("10"), timing("9")]))
-
-
-def test_pieces_must_come_in_order(tmp_path: Path) -> None:
-    rows = to_arrow(pd.DataFrame([timing("1"), timing("2")]), TIMINGS)
-    for second in (rows.slice(0, 1), rows.slice(1, 1)):
-        with (
-            pytest.raises(TableError, match=r"sorted|another row"),
-            table_writer(tmp_path / "t.parquet", TIMINGS) as writer,
-        ):
-            writer.write(rows)
-            writer.write(second)
-    assert not list(tmp_path.iterdir())
-
-
-@settings(deadline=None, max_examples=4)
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
-def test_bytes_do_not_depend_on_the_pieces(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
-    folder = tmp_path_factory.mktemp("pieces")
-    frame = pd.DataFrame([timing(f"{number:04d}", seconds=number / 3) for number in range(sum(sizes))])
-    rows = to_arrow(frame, TIMINGS)
-    write_table(folder / "whole.parquet", TIMINGS, rows)
-    with table_writer(folder / "pieces.parquet", TIMINGS) as writer:
-        start = 0
-        for size in sizes:
-            writer.write(rows.slice(start, size))
-            start += size
-    assert (folder / "pieces.parquet").read_bytes() == (folder / "whole.parquet").read_bytes()
-
-
-def test_row_groups_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
-    count = 2 * ROW_GROUP_ROWS + 5
-    names = pa.array([f"{number:07d}" for number in range(count)])
-    constant = {name: value for name, value in timing().items() if name != "participant_id"}
-    columns = {"participant_id": names} | {name: pa.array([value] * count) for name, value in constant.items()}
-    rows = pa.table(columns)
-    write_table(tmp_path / "whole.parquet", TIMINGS, rows)
-    with table_writer(tmp_path / "pieces.parquet", TIMINGS) as writer:
-        for start in range(0, count, 100_000):
-            writer.write(rows.slice(start, 100_000))
-    assert (tmp_path / "pieces.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
-    metadata = pq.ParquetFile(tmp_path / "whole.parquet").metadata
-    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [
-        ROW_GROUP_ROWS, ROW_GROUP_ROWS, 5,
-    ]  # fmt: skip
-    assert {metadata.row_group(0).column(number).compression for number in range(7)} == {"ZSTD"}
-
-
-def test_empty_table_has_its_columns(tmp_path: Path) -> None:
-    path = tmp_path / "timings.parquet"
-    write_table(path, TIMINGS, pd.DataFrame(columns=list(TIMINGS.names)))
-    assert read_table(path, TIMINGS).num_rows == 0
-
-
-def test_file_of_another_major_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "timings.parquet"
-    write_table(path, TIMINGS, pd.DataFrame([timing()]))
-    rows = pq.read_table(path)
-    pq.write_table(rows.replace_schema_metadata(dict(rows.schema.metadata) | {b"schema_version": b"2.0"}), path)
-    with pytest.raises(TableError, match=r"2\.0"):
-        read_table(path, TIMINGS)
-
-
-# wide from long
-
-
-LIVER, SPLEEN = MODEL.structures["liver"], MODEL.structures["spleen"]
-SMALL = MODEL.model_copy(
-    update={
-        "labels": {label: MODEL.labels[label] for label in (LIVER, SPLEEN)},
-        "composites": {"both": ("liver", "spleen")},
-    }
-)
-SMALL_VOLUMES, SMALL_FAT = volumes_table(SMALL), fat_compartments_table(SMALL)
-OTHERS = {("liver", "water_mean"), ("spleen", "fat_fraction_mean"), ("both", "fat_mean")}
-PAIRS = sorted({*SMALL_VOLUMES.values.values(), *SMALL_FAT.values.values(), *OTHERS})
-
-
-@st.composite
-def cells(draw: st.DrawFn) -> dict[tuple[str, str, str], dict[tuple[str, str], float | MissingReason]]:
-    scan = st.tuples(st.sampled_from(["1", "01", "2"]), st.sampled_from(["1", "2"]))
-    scans = draw(st.lists(scan, unique=True, max_size=4))
-    seed = draw(st.randoms(use_true_random=False))
-    return {
-        (participant, session, model): {
-            pair: seed.choice(list(MissingReason)) if seed.random() < 0.3 else seed.random() for pair in PAIRS
-        }
-        for participant, session in scans
-        for model in ("demo", "other")
-    }
-
-
-@settings(deadline=None, max_examples=8)
-@given(cells())
-def test_wide_is_the_long_table_cell_by_cell(
-    content: dict[tuple[str, str, str], dict[tuple[str, str], float | MissingReason]],
-) -> None:
-    long = sorted_long(long_rows(content))
-    for wide in (SMALL_VOLUMES, SMALL_FAT):
-        rows = check_rows(widen(long, wide), wide.table).to_pylist()
-        mine = sorted((participant, session) for participant, session, model in content if model == "demo")
-        assert [(row["participant_id"], row["session_id"]) for row in rows] == mine
-        for row in rows:
-            values = content[row["participant_id"], row["session_id"], "demo"]
-            for column, pair in wide.values.items():
-                missing = isinstance(values[pair], MissingReason)
-                assert row[column] == (None if missing else values[pair])
-                if column in wide.companions:
-                    reason, grade = wide.companions[column]
-                    assert row[reason] == (values[pair] if missing else None)
-                    assert row[grade] == (None if missing else "pass")
-
-
-def test_a_value_without_its_long_row_is_refused() -> None:
-    values: dict[tuple[str, str], float | MissingReason] = dict.fromkeys(PAIRS, 0.5)
-    del values["liver", "volume"]
-    long = sorted_long(long_rows({("1", "2", "demo"): values}))
-    with pytest.raises(TableError, match="missing_reason"):
-        check_rows(widen(long, SMALL_VOLUMES), SMALL_VOLUMES.table)
 
 
 def test_expected_rows_are_every_structure_times_every_measure() -> None:
