@@ -5,7 +5,7 @@ from pathlib import Path
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ModelError
 from dixonflow.nifti import read_nifti, write_nifti
-from dixonflow.resample import resample_to_spacing
+from dixonflow.resample import resample_to_spacing, zoom_to_spacing
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.vocabulary import Stage
 from dixonflow.work import Done, StageWork
@@ -27,7 +27,8 @@ def work(context: StageContext) -> StageWork:
         if spacing_mm is not None:
             for contrast in model.input_contrasts:
                 image = read_nifti(context.results.stitched(scan.scan, contrast))
-                data, affine = resample_to_spacing(image.data, image.affine, spacing_mm)
+                resample = zoom_to_spacing if model.resampling == "first_zoom" else resample_to_spacing
+                data, affine = resample(image.data, image.affine, spacing_mm)
                 write_nifti(context.results.resampled(context.shard, scan.scan, contrast), data, affine)
         return Done()
 

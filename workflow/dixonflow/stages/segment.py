@@ -15,7 +15,7 @@ from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.label_lookup import label_lookup
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
-from dixonflow.resample import labels_to_grid
+from dixonflow.resample import labels_to_grid, zoom_labels
 from dixonflow.segment import Inferred, Predictor, SegmentOptions
 from dixonflow.segment.preprocess import Prepared
 from dixonflow.stages import StageContext, Superseded
@@ -102,10 +102,8 @@ class _Segmenter:
     def finish(self, scan: _Scan) -> Done:
         """Bring the labels back onto the stitched grid and write them."""
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
-            labels: NDArray[Any] = self.lookup[self.predictor.restore(target.prepared[0], inferred)]
-            if self._resampled_first:
-                labels = labels_to_grid(labels, target.image_affine, target.shape, target.affine)
-            write_nifti(target.path, labels, target.affine)
+            labels = self.lookup[self.predictor.restore(target.prepared[0], inferred)]
+            write_nifti(target.path, self._on_stitched_grid(labels, target), target.affine)
         images = {target.path.name: one.provenance() for target, one in zip(scan.targets, scan.inferred, strict=True)}
         provenance = self._context.results.segment_provenance(self._context.shard, scan.scan)
         agreement = self._contrast_agreement(scan)
@@ -129,7 +127,16 @@ class _Segmenter:
 
     @property
     def _resampled_first(self) -> bool:
-        return self._context.model.resampling == "first"
+        return self._context.model.resampling != "nnunet"
+
+    def _on_stitched_grid(self, labels: NDArray[Any], target: _Target) -> NDArray[Any]:
+        match self._context.model.resampling:
+            case "first":
+                return labels_to_grid(labels, target.image_affine, target.shape, target.affine)
+            case "first_zoom":
+                return zoom_labels(labels, target.shape)
+            case "nnunet":
+                return labels
 
     def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast]) -> _Target:
         images = [self._read(scan, contrast) for contrast in contrasts]
