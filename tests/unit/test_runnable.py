@@ -51,7 +51,6 @@ def test_a_model_without_weights_names_the_remedy(tmp_path):
     ("name", "changes", "need"),
     [
         ("totalsegmentatorct3mm", {}, "CT instead of Dixon contrasts"),
-        ("vibesegmentator100", {}, "reflected voxels around the image"),
         ("demo", {"channels": (Contrast.WATER, Contrast.FAT)}, "several contrasts in one network"),
         (
             "demo",

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dixonflow.orientation import orientation_flips
 from dixonflow.resampling.axes import (
     Floats,
     Order,
@@ -140,12 +141,13 @@ def _interpolated(matrices: Sequence[NDArray[np.float64] | None], values: NDArra
 
 
 def resample_to_spacing(
-    data: NDArray[np.generic], affine: Affine, spacing_mm: Sequence[float]
+    data: NDArray[np.generic], affine: Affine, spacing_mm: Sequence[float], orientation: str = "RAS"
 ) -> tuple[NDArray[np.float32], Affine]:
     """Resample an image to another spacing by cubic splines, keeping the centre of its first voxel.
 
-    Matrix and place are those of TPTBox's `rescale` (size times old over new spacing, rounded); beyond the last centre
-    the edge is repeated. Nothing is clipped; values up to `FADED` of the largest become 0.
+    Matrix and place are those of TPTBox's `rescale` (size times old over new spacing, rounded), which has turned the
+    image to the network's orientation before: in LPS, the first voxel is the last one along x and y here. Beyond the
+    other end's centre the edge is repeated. Nothing is clipped; values up to `FADED` of the largest become 0.
 
     Parameters
     ----------
@@ -155,15 +157,17 @@ def resample_to_spacing(
         4x4, axis-aligned, voxel index (centre) to RAS mm.
     spacing_mm
         Wanted, (x, y, z).
+    orientation
+        What the network was trained on.
 
     Returns
     -------
-    The float32 image and its affine; the image as it was where all spacings agree within 0.001 mm.
+    The float32 image, RAS+ still, and its affine; the image as it was where all spacings agree within 0.001 mm.
 
     Raises
     ------
     ValueError
-        If the image is not axis-aligned RAS+, or a spacing is not positive.
+        If the image is not axis-aligned RAS+, a spacing is not positive, or the orientation is no such code.
     """
     wanted = _checked_spacing(affine, spacing_mm)
     spacing = np.diag(affine)[:3]
@@ -172,9 +176,12 @@ def resample_to_spacing(
         return values, affine.copy()
     new_affine: Affine = np.diag([*wanted, 1.0])
     new_affine[:3, 3] = affine[:3, 3]
+    reversed_axes = orientation_flips(orientation)
     matrices: list[NDArray[np.float64] | None] = []
     for axis, size in enumerate(data.shape):
         new_size = max(int(np.rint(size * spacing[axis] / wanted[axis])), 1)
+        if axis in reversed_axes:
+            new_affine[axis, 3] += (size - 1) * spacing[axis] - (new_size - 1) * wanted[axis]
         positions = _positions(new_affine, new_size, affine, axis)
         matrices.append(cubic_matrix(positions, size))
     return _interpolated(matrices, values), new_affine

@@ -30,6 +30,5 @@ def lacks(model: Model) -> list[str]:
         "CT instead of Dixon contrasts": model.modality == "ct",
         "several contrasts in one network": bool(model.channels),
         "cropping to structures of another model": model.crop is not None,
-        "reflected voxels around the image": model.pad_voxels > 0,
     }
     return [need for need, is_wanted in wanted.items() if is_wanted]

@@ -31,6 +31,9 @@ class PartsPredictor:
         Label id of each class of each network, by the same names; 0 is background.
     options
         How to run them.
+    pad_voxels
+        Voxels added on every side, by reflection, and taken off the labels: TPTBox does so after it has resampled
+        (Hendrik-code/TPTBox TPTBox/segmentation/VibeSeg/inference_nnunet.py, 11e4e8a6).
 
     Raises
     ------
@@ -41,11 +44,16 @@ class PartsPredictor:
     """
 
     def __init__(
-        self, folders: Mapping[str, Path], lookups: Mapping[str, NDArray[np.unsignedinteger]], options: SegmentOptions
+        self,
+        folders: Mapping[str, Path],
+        lookups: Mapping[str, NDArray[np.unsignedinteger]],
+        options: SegmentOptions,
+        pad_voxels: int = 0,
     ) -> None:
         self._predictors = {name: Predictor(folder, options) for name, folder in folders.items()}
         largest = max(int(lookups[name].max()) for name in folders)
         self._lookups = [lookups[name].astype(np.min_scalar_type(largest)) for name in folders]
+        self._pad = pad_voxels
 
     @property
     def device(self) -> torch.device:
@@ -57,6 +65,9 @@ class PartsPredictor:
 
         Parameters and errors are those of `Predictor.prepare`.
         """
+        if self._pad:  # not along the axis of channels, which is there or not
+            widths = [(self._pad, self._pad)] * 3
+            images = [np.pad(image, [(0, 0)] * (image.ndim - 3) + widths, "reflect") for image in images]
         return [predictor.prepare(images, spacing_mm) for predictor in self._predictors.values()]
 
     def infer(self, prepared: Sequence[Sequence[Prepared]], *, each: bool = False) -> list[Inferred]:
@@ -87,9 +98,7 @@ class PartsPredictor:
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the image, for the label map's sidecar; what networks differ in by part."""
         of_parts = {name: predictor.provenance() for name, predictor in self._predictors.items()}
-        by_part = {
-            key: {name: one[key] for name, one in of_parts.items()} for key in ("weights_sha256", "mirror_axes")
-        }
+        by_part = {key: {name: one[key] for name, one in of_parts.items()} for key in ("weights_sha256", "mirror_axes")}
         return next(iter(of_parts.values())) | by_part
 
     def image_provenance(self, inferred: Sequence[Inferred]) -> dict[str, Any]:
@@ -100,4 +109,5 @@ class PartsPredictor:
         first, *later = (lookup[classes] for lookup, classes in zip(self._lookups, of_networks, strict=True))
         for labels in later:
             np.copyto(first, labels, where=labels != 0)
-        return first
+        a, b, c = (slice(self._pad, size - self._pad) for size in first.shape)
+        return np.ascontiguousarray(first[a, b, c])

@@ -27,8 +27,10 @@ def work(context: StageContext) -> StageWork:
         if spacing_mm is not None:
             for contrast in model.input_contrasts:
                 image = read_nifti(context.results.stitched(scan.scan, contrast))
-                resample = zoom_to_spacing if model.resampling == "first_zoom" else resample_to_spacing
-                data, affine = resample(image.data, image.affine, spacing_mm)
+                if model.resampling == "first_zoom":
+                    data, affine = zoom_to_spacing(image.data, image.affine, spacing_mm)
+                else:
+                    data, affine = resample_to_spacing(image.data, image.affine, spacing_mm, model.orientation)
                 write_nifti(context.results.resampled(context.shard, scan.scan, contrast), data, affine)
         return Done()
 

@@ -66,7 +66,7 @@ class _Segmenter:
         )
         parts = {part.name: part for part in model.parts}
         lookups = {name: label_lookup(model, parts.get(name)) for name in model.folders}
-        return PartsPredictor(model.folders, lookups, options)
+        return PartsPredictor(model.folders, lookups, options, model.pad_voxels)
 
     def start(self) -> None:
         """Load the networks; torch's number of threads holds for the thread that does it."""
