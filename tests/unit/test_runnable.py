@@ -12,7 +12,6 @@ from dixonflow.model import Model, load_model
 from dixonflow.plan import MODELS, Plan
 from dixonflow.published import Crop
 from dixonflow.runnable import check_runnable, lacks
-from dixonflow.vocabulary import Contrast
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +50,6 @@ def test_a_model_without_weights_names_the_remedy(tmp_path):
     ("name", "changes", "need"),
     [
         ("totalsegmentatorct3mm", {}, "CT instead of Dixon contrasts"),
-        ("demo", {"channels": (Contrast.WATER, Contrast.FAT)}, "several contrasts in one network"),
         (
             "demo",
             {"crop": Crop(model="totalsegmentatormr6mm", structures=("spine",), margin_mm=20)},

@@ -39,6 +39,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             chosen = {name: dump[name] for name in ("resampling", "spacing_mm", "input_contrasts")}
             if model.resampling == "first":  # which end of the image keeps its place
                 chosen["orientation"] = model.orientation
+            if model.channels:
+                chosen["channels"] = dump["channels"]
             return chosen
         case Stage.SEGMENT:
             chosen = {name: dump[name] for name in _PREDICTION}

@@ -28,7 +28,6 @@ def lacks(model: Model) -> list[str]:
     """What a model needs that this version cannot do, in words; empty for a model that it can run."""
     wanted = {
         "CT instead of Dixon contrasts": model.modality == "ct",
-        "several contrasts in one network": bool(model.channels),
         "cropping to structures of another model": model.crop is not None,
     }
     return [need for need, is_wanted in wanted.items() if is_wanted]

@@ -18,14 +18,14 @@ def work(context: StageContext) -> StageWork:
     def outputs(scan: ShardScan) -> list[Path]:
         if model.resampling == "nnunet":
             return []
-        return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.input_contrasts]
+        return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.contrasts_read]
 
     def process(scan: ShardScan) -> Done:
         spacing_mm = model.spacing_mm
         if spacing_mm == "plans":
             raise ModelError(f"model {model.name} is not imported: its spacing is not known")
         if spacing_mm is not None:
-            for contrast in model.input_contrasts:
+            for contrast in model.contrasts_read:
                 image = read_nifti(context.results.stitched(scan.scan, contrast))
                 if model.resampling == "first_zoom":
                     data, affine = zoom_to_spacing(image.data, image.affine, spacing_mm)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.agreement import pairwise_dice
@@ -140,8 +141,10 @@ class _Segmenter:
                 return labels
 
     def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast]) -> _Target:
-        images = [self._read(scan, contrast) for contrast in contrasts]
-        prepared = self.predictor.prepare([image.data for image in images], images[0].spacing_mm)
+        channels = self._context.model.channels
+        images = [self._read(scan, contrast) for contrast in channels or contrasts]
+        data = [image.data for image in images]
+        prepared = self.predictor.prepare([np.stack(data)] if channels else data, images[0].spacing_mm)
         stitched = images[0]
         if self._resampled_first:
             stitched = read_nifti(self._context.results.stitched(scan, contrasts[0]))
