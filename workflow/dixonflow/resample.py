@@ -36,9 +36,12 @@ ANISOTROPY_THRESHOLD = 3
 EQUAL_SPACING_MM = 1e-3
 """Spacings closer than this need no resampling (TPTBox)."""
 
-FADED = 1e-6
-"""Part of an image's largest value up to which what a spline leaves beside it counts as nothing: single precision does
-not resolve it, and nnU-Net takes all that is not 0 for the body when it crops and normalises."""
+HALF_UNDERFLOW = 2.0**-25
+"""Largest number that half precision takes for 0, which TPTBox keeps resampled images in."""
+
+ONE_UNIT = 0.01
+"""Part of an image's largest value that stands for 1 where it is less: TotalSegmentator cuts resampled images to whole
+numbers, by which it would lose images of a small range."""
 
 
 def separate_axis(spacing: Sequence[float], new_spacing: Sequence[float]) -> int | None:
@@ -132,11 +135,16 @@ def _checked_spacing(affine: Affine, spacing_mm: Sequence[float]) -> NDArray[np.
     return wanted
 
 
-def _interpolated(matrices: Sequence[NDArray[np.float64] | None], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply each axis with its matrix; what is left of an image far from it becomes 0 (`FADED`)."""
+def _interpolated(
+    matrices: Sequence[NDArray[np.float64] | None], values: NDArray[np.float32], nothing_below: float
+) -> NDArray[np.float32]:
+    """Multiply each axis with its matrix; a value nearer to 0 than `nothing_below` becomes 0.
+
+    A spline leaves traces far beside what it interpolates. nnU-Net takes all that is not 0 for the body when it crops
+    and normalises; the authors' programs are rid of most traces by the type that they keep images in.
+    """
     found: NDArray[np.float32] = apply_matrices(matrices, values).astype(np.float32, copy=False)
-    size = np.abs(found)
-    found[size <= FADED * size.max()] = 0
+    found[np.abs(found) < nothing_below] = 0
     return found
 
 
@@ -147,7 +155,7 @@ def resample_to_spacing(
 
     Matrix and place are those of TPTBox's `rescale` (size times old over new spacing, rounded), which has turned the
     image to the network's orientation before: in LPS, the first voxel is the last one along x and y here. Beyond the
-    other end's centre the edge is repeated. Nothing is clipped; values up to `FADED` of the largest become 0.
+    other end's centre the edge is repeated. Nothing is clipped; values up to `HALF_UNDERFLOW` become 0.
 
     Parameters
     ----------
@@ -184,7 +192,7 @@ def resample_to_spacing(
             new_affine[axis, 3] += (size - 1) * spacing[axis] - (new_size - 1) * wanted[axis]
         positions = _positions(new_affine, new_size, affine, axis)
         matrices.append(cubic_matrix(positions, size))
-    return _interpolated(matrices, values), new_affine
+    return _interpolated(matrices, values, HALF_UNDERFLOW), new_affine
 
 
 def labels_to_grid(
@@ -228,7 +236,8 @@ def zoom_to_spacing(
     The numbers are those of TotalSegmentator's `change_spacing` (wasserth/TotalSegmentator totalsegmentator/
     resampling.py, 01c1a833) without its rounding to whole numbers: `scipy.ndimage.zoom` to the matrix times old over
     new spacing, rounded. As there, the affine has the spacing wanted, from which that of the voxels differs by as much
-    as the matrix was rounded. Nothing is clipped; values up to `FADED` of the largest become 0.
+    as the matrix was rounded. Nothing is clipped; values below 1 become 0, or, in an image up
+    to 100, below a hundredth of its largest value.
 
     Parameters
     ----------
@@ -260,7 +269,7 @@ def zoom_to_spacing(
     matrices = [
         None if size == new else zoom_matrix(size, new) for size, new in zip(data.shape, new_shape, strict=True)
     ]
-    return _interpolated(matrices, values), new_affine
+    return _interpolated(matrices, values, min(1.0, ONE_UNIT * float(np.abs(values).max()))), new_affine
 
 
 def zoom_labels(labels: NDArray[np.generic], new_shape: Sequence[int]) -> NDArray[np.generic]:
