@@ -118,7 +118,7 @@ def segmented(
     }
 
 
-def measured(model: Model, folder: Path) -> tuple[Results, dict[str, Any]]:
+def measured(model: Model, folder: Path, strategy: MergeStrategy) -> tuple[Results, dict[str, Any]]:
     """All stages on a raw scan of the phantom, from the stitching to the measurements, which it gives."""
     stations = tuple(StationGeometry((32, 28, 12), (8.0, 8.0, 9.0), depth) for depth in (250.0, 340.0))
     participant = draw_participant(31)
@@ -128,28 +128,35 @@ def measured(model: Model, folder: Path) -> tuple[Results, dict[str, Any]]:
     results = Results(folder / "results")
     entry = ShardScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent))
     for stage in list(Stage)[1:]:
-        done = stage_work(stage, context_of(model, results)).by_hand(entry)
+        done = stage_work(stage, context_of(model, results, strategy)).by_hand(entry)
     measurements: dict[str, Any] = done.payload["measurements"]
     return results, measurements
 
 
-def assert_measured(model: Model, folder: Path, weights: Mapping[str, int]) -> None:
-    """A raw scan comes to the end with labels and volumes of the model, and says by which weights.
+def assert_measured(
+    model: Model, folder: Path, weights: Mapping[str, int], strategy: MergeStrategy = MergeStrategy.PRIORITY
+) -> dict[str, Any]:
+    """A raw scan comes to the end with labels and volumes of the model, and its sidecar says by which weights.
 
     Parameters
     ----------
     weights
         Number of folds of each part.
+
+    Returns
+    -------
+    What the sidecar says of the segmentation.
     """
-    results, measurements = measured(model, folder)
+    results, measurements = measured(model, folder, strategy)
     assert set(measurements["model"]) == {model.name}
     labels, _ = read_labels(results.labels(SCAN, model.name))
     assert set(np.unique(labels)) - {0} <= set(model.labels)
     rows = zip(*(measurements[name] for name in ("structure", "measure", "value")), strict=True)
     volumes = {structure: value for structure, measure, value in rows if measure == "volume" and value}
     assert len(volumes) > 3
-    sidecar = json.loads(results.labels_sidecar(SCAN, model.name).read_text())
-    assert {part: len(folds) for part, folds in sidecar["segment"]["weights_sha256"].items()} == weights
+    sidecar: dict[str, Any] = json.loads(results.labels_sidecar(SCAN, model.name).read_text())["segment"]
+    assert {part: len(folds) for part, folds in sidecar["weights_sha256"].items()} == weights
+    return sidecar
 
 
 def differing(ours: Array, theirs: Array, labels: int = 6) -> int:

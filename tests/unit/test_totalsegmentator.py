@@ -14,7 +14,7 @@ from nnunet_reference import body
 from scipy import ndimage
 
 from dixonflow.nifti import NiftiImage, read_nifti
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, MergeStrategy
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -70,6 +70,15 @@ def test_labels_are_those_of_the_authors_steps(imported: ImportedSystem, tmp_pat
 
 
 def test_a_raw_scan_is_measured_to_the_end_by_two_networks(tmp_path: Path) -> None:
-    """Coarser than published, to be quick."""
-    system = ImportedSystem("totalsegmentatormr", tmp_path, {"spacing_mm": [8.0, 8.0, 8.0]})
-    assert_measured(system.model, tmp_path / "scan", {"organs": 1, "muscles": 1})
+    """Coarser than published, to be quick, and by the mean scores of two contrasts, which are compared too."""
+    contrasts = ["in_phase", "water"]
+    change = {"spacing_mm": [8.0] * 3, "input_contrasts": contrasts, "group_contrasts": {"all": contrasts}}
+    system = ImportedSystem("totalsegmentatormr", tmp_path, change)
+    of_segment = assert_measured(
+        system.model, tmp_path / "scan", {"organs": 1, "muscles": 1}, MergeStrategy.MEAN_SCORES
+    )
+    agreement = of_segment["contrast_agreement"]
+    assert set(agreement) == set(system.model.structures)
+    assert len({value for value in agreement.values() if value}) > 3
+    ((_, of_image),) = of_segment["images"].items()
+    assert set(of_image) == {"organs", "muscles"}

@@ -234,10 +234,10 @@ def zoom_to_spacing(
     """Resample an image to another spacing by cubic splines, keeping the centres of its first and its last voxel.
 
     The numbers are those of TotalSegmentator's `change_spacing` (wasserth/TotalSegmentator totalsegmentator/
-    resampling.py, 01c1a833) without its rounding to whole numbers: `scipy.ndimage.zoom` to the matrix times old over
-    new spacing, rounded. As there, the affine has the spacing wanted, from which that of the voxels differs by as much
-    as the matrix was rounded. Nothing is clipped; values below 1 become 0, or, in an image up
-    to 100, below a hundredth of its largest value.
+    resampling.py, 01c1a833) before it cuts them to whole ones: `scipy.ndimage.zoom` to the matrix times old over new
+    spacing, rounded. As there, the affine has the spacing wanted, from which that of the voxels differs by as much as
+    the matrix was rounded. Nothing is clipped; values below 1 become 0, or, in an image up to 100, below a hundredth of
+    its largest value.
 
     Parameters
     ----------
