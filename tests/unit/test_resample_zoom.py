@@ -105,3 +105,16 @@ def test_an_image_of_the_wanted_spacing_is_left_alone_and_wrong_grids_are_refuse
         zoom_to_spacing(data, grid((1.5, 1.5, 1.5)), (1.5, -1.5, 1.5))
     with pytest.raises(ValueError, match="not those of RAS"):
         zoom_to_spacing(data, np.diag([-1.4, 1.4, 3.0, 1.0]), (1.5, 1.5, 1.5))
+
+
+def test_the_voxel_that_is_first_for_the_network_keeps_its_place() -> None:
+    """Turned to LPS, resampled and turned back: another grid than that of RAS, by up to a voxel."""
+    data, affine, wanted = body((20, 17, 14)), grid((2.232, 2.3, 3.1)), (3.0, 3.5, 4.5)
+    found, place = resample_to_spacing(data, affine, wanted, "LPS")
+    turned, _ = resample_to_spacing(data[::-1, ::-1], affine, wanted)
+    np.testing.assert_allclose(found, turned[::-1, ::-1], atol=1e-5 * np.ptp(data))
+    first = np.array([19, 16, 0, 1]), np.array([found.shape[0] - 1, found.shape[1] - 1, 0, 1])
+    np.testing.assert_allclose(affine @ first[0], place @ first[1])
+    assert (np.abs(place - resample_to_spacing(data, affine, wanted)[1])[:2, 3] > 0.1).all()
+    with pytest.raises(ValueError, match="orientation must be like"):
+        resample_to_spacing(data, affine, wanted, "SPL")
