@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tiny_model import TinyModel
 
 # modules beside the tests that assert: their failures say what was compared, as those of tests do
-pytest.register_assert_rewrite("scan_reading", "published_weights")
+pytest.register_assert_rewrite("imported_system", "published_weights", "scan_reading")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from small_models import rule, small_model
@@ -165,17 +166,26 @@ def publish_model(model: Model, trainings: Mapping[str, Path], target: Path) -> 
                 write_zip(target / name, below(training, f"{training.name}/", str(fold)) | (more if fold == 0 else {}))
 
 
-def train_model(model: Model, results: Path) -> dict[str, Path]:
-    """Train a tiny network for each part of a model, with its label table, channels, names and folds."""
+def train_model(
+    model: Model, results: Path, *, orientation: str = "RAS", spacing: tuple[float, float, float] = (3.0, 3.0, 3.0)
+) -> dict[str, Path]:
+    """Train a tiny network for each part of a model, with its label table, channels, names and folds.
+
+    Orientation and spacing (network's axes) are what a model file that leaves them to its weights finds there. Parts
+    have patches of different sizes.
+    """
+    channels = max(1, len(model.channels))
+    if isinstance(model.spacing_mm, tuple):
+        x, y, z = model.spacing_mm
+        spacing = z, y, x
     trainings = {}
     for number, part in enumerate(model.parts):
         names = {label: names[0] for label, names in model.published_names_of(part).items()}
-        dataset = dataset_of(names) | {
-            "channel_names": tiny_dataset(channels=max(1, len(model.channels)))["channel_names"]
-        }
+        dataset = dataset_of(names) | {"channel_names": tiny_dataset(channels=channels)["channel_names"]}
         if model.orientation == "dataset":
-            dataset["orientation"] = ["R", "A", "S"]
-        plans = tiny_plans(channels=max(1, len(model.channels))) if part.plans else residual_plans()
+            dataset["orientation"] = list(orientation)
+        options: dict[str, Any] = {"channels": channels, "spacing": spacing, "patch": (16, 16, 16 + 4 * number)}
+        plans = tiny_plans(**options) if part.plans else residual_plans(**options)
         plans["dataset_name"] = part.folder or f"Dataset{part.dataset_id or number + 1:03d}_x"
         trainings[part.name] = trained(
             results,

@@ -100,3 +100,11 @@ def test_the_vocabulary_touches_the_check_of_sides(model, monkeypatch):
 def test_the_cohort_has_no_key_of_its_own(model):
     with pytest.raises(ValueError, match="no content key"):
         stage_key(Stage.COHORT, "raw", demo_config(), model)
+
+
+def test_the_orientation_touches_resampling_only_where_one_end_of_the_image_keeps_its_place(model):
+    config = demo_config()
+    for resampling, stage in (("first", Stage.RESAMPLE), ("first_zoom", Stage.SEGMENT)):
+        before = model.model_copy(update={"resampling": resampling, "spacing_mm": (3.0, 3.0, 3.0)})
+        after = before.model_copy(update={"orientation": "LPS"})
+        assert first_difference(keys(config, before), keys(config, after)) is stage

@@ -76,9 +76,9 @@ def trained(
     return folder
 
 
-def residual_plans() -> dict[str, Any]:
-    """Plans of a network with residual encoder, as nnU-Net's newer planners write them."""
-    plans = tiny_plans() | {"dataset_name": "Dataset100_Vibe", "plans_name": "nnUNetPlannerResEncL"}
+def residual_plans(**options: Any) -> dict[str, Any]:
+    """Plans of a network with residual encoder, as nnU-Net's newer planners write them; options of `tiny_plans`."""
+    plans = tiny_plans(**options) | {"dataset_name": "Dataset100_Vibe", "plans_name": "nnUNetPlannerResEncL"}
     architecture = plans["configurations"][CONFIGURATION]["architecture"]
     architecture["network_class_name"] = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
     architecture["arch_kwargs"]["n_blocks_per_stage"] = architecture["arch_kwargs"].pop("n_conv_per_stage")

@@ -37,7 +37,12 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
         case Stage.STITCH:
             return config.stitch.model_dump(mode="json")
         case Stage.RESAMPLE:
-            return {name: dump[name] for name in ("resampling", "spacing_mm", "input_contrasts")}
+            chosen = {name: dump[name] for name in ("resampling", "spacing_mm", "input_contrasts")}
+            if model.resampling == "first":  # which end of the image keeps its place
+                chosen["orientation"] = model.orientation
+            if model.channels:
+                chosen["channels"] = dump["channels"]
+            return chosen
         case Stage.SEGMENT:
             chosen = {name: dump[name] for name in _PREDICTION}
             ids = model.structures

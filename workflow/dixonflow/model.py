@@ -91,7 +91,8 @@ class Model(Record):
     modality
         `mr` takes Dixon contrasts, `ct` one image in Hounsfield units.
     input_contrasts
-        Contrasts that are segmented, one by one; none for `ct`.
+        Contrasts that are segmented, one by one; none for `ct`. With `channels`, the first of them alone: the label map
+        of all bears its name.
     channels
         Contrasts that go into the network together, in this order; none where it takes one image.
     orientation, spacing_mm
@@ -161,6 +162,10 @@ class Model(Record):
             raise ValueError("spacing_mm goes with resampling first or first_zoom, and only with them")
         if (self.modality == "mr") != bool(self.input_contrasts):
             raise ValueError("input_contrasts goes with modality 'mr', and only with it")
+        if self.channels and (
+            len(set(self.channels)) != len(self.channels) or self.input_contrasts != self.channels[:1]
+        ):
+            raise ValueError("channels must be different contrasts, and input_contrasts the first of them alone")
         if (self.source is None) != (not self.parts):
             raise ValueError("source and parts go together")
         return self
@@ -207,6 +212,11 @@ class Model(Record):
         if len(self.parts) < 2:
             return {self.parts[0].name if self.parts else self.name: self.weights}
         return {part.name: self.weights / part.name for part in self.parts}
+
+    @property
+    def contrasts_read(self) -> tuple[Contrast, ...]:
+        """Contrasts whose images the model takes, together or one by one."""
+        return self.channels or self.input_contrasts
 
     def contrasts_of(self, label: int) -> tuple[Contrast, ...]:
         """Contrasts that may fill `label`, in the order in which they are tried."""

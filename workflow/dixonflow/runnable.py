@@ -27,11 +27,7 @@ def check_runnable(model: Model, config: Config) -> None:
 def lacks(model: Model) -> list[str]:
     """What a model needs that this version cannot do, in words; empty for a model that it can run."""
     wanted = {
-        "several networks in one label map": len(model.parts) > 1,
         "CT instead of Dixon contrasts": model.modality == "ct",
-        "several contrasts in one network": bool(model.channels),
         "cropping to structures of another model": model.crop is not None,
-        "resampling as scipy.ndimage.zoom does": model.resampling == "first_zoom",
-        "reflected voxels around the image": model.pad_voxels > 0,
     }
     return [need for need, is_wanted in wanted.items() if is_wanted]

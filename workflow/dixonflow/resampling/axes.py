@@ -25,6 +25,15 @@ def resize_matrix(size: int, new_size: int, order: Order) -> NDArray[np.float64]
     return matrix
 
 
+@lru_cache(maxsize=64)
+def zoom_matrix(size: int, new_size: int) -> NDArray[np.float64]:
+    """Matrix (new_size, size) of `scipy.ndimage.zoom`: a cubic spline from the first sample's centre to the last's."""
+    rows = [ndimage.zoom(row, new_size / size, order=3, mode="nearest") for row in np.eye(size)]
+    matrix = without_traces(np.stack(rows, axis=1))
+    matrix.setflags(write=False)
+    return matrix
+
+
 def without_traces(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Set weights too small to matter to 0: a spline's fade into subnormal numbers, which are very slow to multiply."""
     return np.where(np.abs(matrix) < 1e-15, 0.0, matrix)
@@ -60,4 +69,10 @@ def nearest_samples(size: int, new_size: int) -> NDArray[np.intp]:
     """Index of the sample nearest to each new voxel, outer edges aligned."""
     positions = size / new_size * (np.arange(new_size) + 0.5) - 0.5
     samples: NDArray[np.float64] = ndimage.map_coordinates(np.arange(float(size)), [positions], order=0, mode="nearest")
+    return samples.astype(np.intp)
+
+
+def nearest_zoom_samples(size: int, new_size: int) -> NDArray[np.intp]:
+    """Index of the sample nearest to each new voxel, centres of the first and the last aligned (`zoom_matrix`)."""
+    samples: NDArray[np.float64] = ndimage.zoom(np.arange(float(size)), new_size / size, order=0, mode="nearest")
     return samples.astype(np.intp)

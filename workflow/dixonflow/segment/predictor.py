@@ -230,9 +230,11 @@ class Predictor:
     def labels_of_each(self, prepared: Prepared, inferred: Inferred) -> list[NDArray[np.uint8 | np.uint16]]:
         """Labels of each image by its own scores, by nearest neighbour on the voxels of the image as it was given.
 
-        They lie on the network's axes, where the images of a scan can be compared as well as on their own.
+        They are (z, y, x) in the network's orientation, where the images of a scan can be compared as well as on their
+        own.
         """
-        return [labels_of_image(labels, prepared) for labels in inferred.each]
+        backward = self.model.architecture.plans.transpose_backward
+        return [labels_of_image(labels, prepared).transpose(backward) for labels in inferred.each]
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the image, for the label map's sidecar."""

@@ -14,6 +14,7 @@ from nnunetv2.preprocessing.resampling.default_resampling import compute_new_sha
 from numpy.typing import NDArray
 
 from dixonflow.errors import ModelError, ScanExcluded
+from dixonflow.orientation import orientation_flips
 from dixonflow.resample import resample_image
 from dixonflow.resampling.axes import nearest_samples
 from dixonflow.segment.architecture import Architecture, Shape, Spacing, normalization_class
@@ -64,21 +65,6 @@ class Prepared:
         """Matrix of the crop before it was resampled, on the network's axes."""
         a, b, c = (part.stop - part.start for part in self.box)
         return a, b, c
-
-
-def orientation_flips(orientation: str) -> tuple[int, ...]:
-    """Axes of a RAS+ image to reverse for a network that expects `orientation`, `LPS` for instance.
-
-    Raises
-    ------
-    ValueError
-        If the code is not of R or L, A or P, S or I, in this order.
-    """
-    if len(orientation) != 3 or any(
-        code not in pair for code, pair in zip(orientation, ("RL", "AP", "SI"), strict=True)
-    ):
-        raise ValueError(f"orientation must be like RAS or LPS, not {orientation!r}")
-    return tuple(axis for axis, (have, wanted) in enumerate(zip("RAS", orientation, strict=True)) if have != wanted)
 
 
 def preprocess(

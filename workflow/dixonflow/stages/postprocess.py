@@ -39,7 +39,7 @@ def work(context: StageContext) -> StageWork:
         final = postprocess(merged, model, spacing_mm, repair_sides=context.config.postprocess.repair_sides)
         content = {
             "content_key": key,
-            "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.input_contrasts],
+            "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.contrasts_read],
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
             "segment": json.loads(results.segment_provenance(context.shard, scan.scan).read_text(encoding="utf-8")),
             "merge": context.config.merge.model_dump(mode="json"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ModelError
 from dixonflow.nifti import read_nifti, write_nifti
-from dixonflow.resample import resample_to_spacing
+from dixonflow.resample import resample_to_spacing, zoom_to_spacing
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.vocabulary import Stage
 from dixonflow.work import Done, StageWork
@@ -18,16 +18,19 @@ def work(context: StageContext) -> StageWork:
     def outputs(scan: ShardScan) -> list[Path]:
         if model.resampling == "nnunet":
             return []
-        return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.input_contrasts]
+        return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.contrasts_read]
 
     def process(scan: ShardScan) -> Done:
         spacing_mm = model.spacing_mm
         if spacing_mm == "plans":
             raise ModelError(f"model {model.name} is not imported: its spacing is not known")
         if spacing_mm is not None:
-            for contrast in model.input_contrasts:
+            for contrast in model.contrasts_read:
                 image = read_nifti(context.results.stitched(scan.scan, contrast))
-                data, affine = resample_to_spacing(image.data, image.affine, spacing_mm)
+                if model.resampling == "first_zoom":
+                    data, affine = zoom_to_spacing(image.data, image.affine, spacing_mm)
+                else:
+                    data, affine = resample_to_spacing(image.data, image.affine, spacing_mm, model.orientation)
                 write_nifti(context.results.resampled(context.shard, scan.scan, contrast), data, affine)
         return Done()
 

@@ -15,8 +15,8 @@ from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.label_lookup import label_lookup
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
-from dixonflow.resample import labels_to_grid
-from dixonflow.segment import Inferred, Predictor, SegmentOptions
+from dixonflow.resample import labels_to_grid, zoom_labels
+from dixonflow.segment import Inferred, PartsPredictor, SegmentOptions
 from dixonflow.segment.preprocess import Prepared
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.station import Affine
@@ -26,10 +26,10 @@ from dixonflow.work import Done, StageWork
 
 @dataclass(frozen=True)
 class _Target:
-    """A label map to be made: its file, what goes into the network for it, and the grids that it comes back over."""
+    """A label map to be made: its file, what goes into each network for it, and the grids that it comes back over."""
 
     path: Path
-    prepared: Sequence[Prepared]
+    prepared: Sequence[Sequence[Prepared]]
     image_affine: Affine
     shape: tuple[int, ...]
     affine: Affine
@@ -37,24 +37,24 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Scan:
-    """A scan on its way through the stage, with what the network gave for each target."""
+    """A scan on its way through the stage, with what each network gave for each target."""
 
     scan: ScanId
     targets: Sequence[_Target]
-    inferred: Sequence[Inferred] = ()
+    inferred: Sequence[Sequence[Inferred]] = ()
     gpu_seconds: float = 0.0
 
 
 class _Segmenter:
-    """The three steps of the stage around one predictor."""
+    """The three steps of the stage around the networks of the model."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
         self._mean = context.config.merge.strategy is MergeStrategy.MEAN_SCORES
 
     @cached_property
-    def predictor(self) -> Predictor:
-        """The network, loaded once."""
+    def predictor(self) -> PartsPredictor:
+        """The networks, loaded once."""
         model, segment = self._context.model, self._context.config.segment
         options = SegmentOptions(
             tile_step=model.tile_step,
@@ -65,17 +65,13 @@ class _Segmenter:
             orientation=model.orientation,
             mirroring=model.mirroring,
         )
-        return Predictor(model.weights, options)
-
-    @cached_property
-    def lookup(self) -> NDArray[np.unsignedinteger]:
-        """Label id of each class, in the smallest type."""
-        lookup = label_lookup(self._context.model)
-        return lookup.astype(np.uint8) if lookup.max() < 256 else lookup
+        parts = {part.name: part for part in model.parts}
+        lookups = {name: label_lookup(model, parts.get(name)) for name in model.folders}
+        return PartsPredictor(model.folders, lookups, options, model.pad_voxels)
 
     def start(self) -> None:
-        """Load the network; torch's number of threads holds for the thread that does it."""
-        _ = self.predictor, self.lookup
+        """Load the networks; torch's number of threads holds for the thread that does it."""
+        _ = self.predictor
 
     def maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
         """Each label map to write, with the contrasts that go into it."""
@@ -85,28 +81,32 @@ class _Segmenter:
         return {results.contrast_labels(shard, scan, contrast): [contrast] for contrast in contrasts}
 
     def prepare(self, entry: ShardScan) -> _Scan:
-        """Read the contrasts and bring them onto the network's grid."""
+        """Read the contrasts and bring them onto the networks' grids."""
         scan = entry.scan
         return _Scan(scan, [self._target(scan, path, contrasts) for path, contrasts in self.maps(scan).items()])
 
     def process(self, scan: _Scan) -> _Scan:
-        """Run the network."""
+        """Run the networks."""
         started = time.perf_counter()
         several = len(self._context.model.input_contrasts) > 1
         inferred = [self.predictor.infer(target.prepared, each=several) for target in scan.targets]
         on_device = self.predictor.device.type != "cpu"
         # the images are not needed any more: only so many of them may be in memory as are ahead of the device
-        targets = [replace(target, prepared=[target.prepared[0].without_image()]) for target in scan.targets]
+        targets = [
+            replace(target, prepared=[[images[0].without_image()] for images in target.prepared])
+            for target in scan.targets
+        ]
         return _Scan(scan.scan, targets, inferred, time.perf_counter() - started if on_device else 0.0)
 
     def finish(self, scan: _Scan) -> Done:
         """Bring the labels back onto the stitched grid and write them."""
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
-            labels: NDArray[Any] = self.lookup[self.predictor.restore(target.prepared[0], inferred)]
-            if self._resampled_first:
-                labels = labels_to_grid(labels, target.image_affine, target.shape, target.affine)
-            write_nifti(target.path, labels, target.affine)
-        images = {target.path.name: one.provenance() for target, one in zip(scan.targets, scan.inferred, strict=True)}
+            labels = self.predictor.restore(target.prepared, inferred)
+            write_nifti(target.path, self._on_stitched_grid(labels, target), target.affine)
+        images = {
+            target.path.name: self.predictor.image_provenance(inferred)
+            for target, inferred in zip(scan.targets, scan.inferred, strict=True)
+        }
         provenance = self._context.results.segment_provenance(self._context.shard, scan.scan)
         agreement = self._contrast_agreement(scan)
         write_json(provenance, {**self.predictor.provenance(), "images": images, "contrast_agreement": agreement})
@@ -115,25 +115,36 @@ class _Segmenter:
     def _contrast_agreement(self, scan: _Scan) -> dict[str, float | None]:
         """Mean Dice of each structure between what each contrast gives by itself.
 
-        It is the same whatever strategy merges the contrasts afterwards: that of the labels on the network's grid, on
+        It is the same whatever strategy merges the contrasts afterwards: that of the labels on the networks' grids, on
         the voxels of the images.
         """
         maps = [
             labels
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
-            for labels in self.predictor.labels_of_each(target.prepared[0], inferred)
+            for labels in self.predictor.labels_of_each(target.prepared, inferred)
         ]
         structures = self._context.model.structures
-        dice = pairwise_dice([self.lookup[labels] for labels in maps], structures.values())
+        dice = pairwise_dice(maps, structures.values())
         return {name: dice[label] for name, label in structures.items()}
 
     @property
     def _resampled_first(self) -> bool:
-        return self._context.model.resampling == "first"
+        return self._context.model.resampling != "nnunet"
+
+    def _on_stitched_grid(self, labels: NDArray[Any], target: _Target) -> NDArray[Any]:
+        match self._context.model.resampling:
+            case "first":
+                return labels_to_grid(labels, target.image_affine, target.shape, target.affine)
+            case "first_zoom":
+                return zoom_labels(labels, target.shape)
+            case "nnunet":
+                return labels
 
     def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast]) -> _Target:
-        images = [self._read(scan, contrast) for contrast in contrasts]
-        prepared = self.predictor.prepare([image.data for image in images], images[0].spacing_mm)
+        channels = self._context.model.channels
+        images = [self._read(scan, contrast) for contrast in channels or contrasts]
+        data = [image.data for image in images]
+        prepared = self.predictor.prepare([np.stack(data)] if channels else data, images[0].spacing_mm)
         stitched = images[0]
         if self._resampled_first:
             stitched = read_nifti(self._context.results.stitched(scan, contrasts[0]))
