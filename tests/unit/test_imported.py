@@ -23,6 +23,7 @@ def plans(spacing, backward=(0, 1, 2)):
 @pytest.mark.parametrize("configuration", ["3d_fullres", "3d_fullres_bs8"])
 def test_the_spacing_is_turned_from_the_networks_axes_to_those_of_the_image(tmp_path, configuration):
     write(tmp_path, "metadata.json", {"configuration": configuration})
+    write(tmp_path, "dataset.json", {})
     write(tmp_path, "plans.json", plans([3.0, 1.5, 1.25]))
     assert trained_spacing_mm(tmp_path) == (1.25, 1.5, 3.0)
     # the network's first axis is the image's x, then z, then y: nnU-Net's transpose_forward is [2, 0, 1]
@@ -30,8 +31,24 @@ def test_the_spacing_is_turned_from_the_networks_axes_to_those_of_the_image(tmp_
     assert trained_spacing_mm(tmp_path) == (1.25, 1.5, 3.0)
 
 
+def test_a_spacing_that_is_stated_overrules_the_plans(tmp_path):
+    write(tmp_path, "metadata.json", {"configuration": "3d_fullres"})
+    write(tmp_path, "plans.json", plans([3.0, 1.5, 1.25]))
+    write(tmp_path, "dataset.json", {"spacing": [4, 3, 2]})
+    assert trained_spacing_mm(tmp_path) == (2.0, 3.0, 4.0)
+    write(tmp_path, "dataset.json", {"spacing": [4, 3, 2], "resolution_range": [5, 6, 7]})
+    assert trained_spacing_mm(tmp_path) == (5.0, 6.0, 7.0)
+    write(tmp_path, "inference_config.json", {"resolution_range": [8, 8, 9]})
+    assert trained_spacing_mm(tmp_path) == (8.0, 8.0, 9.0)
+    for wrong in ([1, 2], "abc", 3, [1, 2, 0], [1, None, 2]):
+        write(tmp_path, "inference_config.json", {"resolution_range": wrong})
+        with pytest.raises(ModelError, match="the spacing"):
+            trained_spacing_mm(tmp_path)
+
+
 def test_a_configuration_without_spacing_is_named(tmp_path):
     write(tmp_path, "metadata.json", {"configuration": "2d"})
+    write(tmp_path, "dataset.json", {})
     write(tmp_path, "plans.json", plans([1, 1, 1]))
     with pytest.raises(ModelError, match=r"plans\.json: cannot read the spacing of 2d"):
         trained_spacing_mm(tmp_path)

@@ -1,5 +1,7 @@
 """Stretches between landmarks: their heights and their slices, or why there are none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -50,6 +52,15 @@ def test_vertebrae_out_of_order_give_no_stretch_across_them_and_no_better_grade_
     one_place = lumbar(v21=good.found[L3])
     same = Landmark("vertebrae_L2", Place.CENTRE)
     assert stretch(one_place, same, MID_L3) is MissingReason.OUT_OF_ORDER
+
+
+def test_vertebrae_that_touch_are_in_order() -> None:
+    upper, lower = lumbar().found[21], lumbar().found[L3]
+    touching = lumbar(v21=replace(upper, lower_mm=lower.upper_mm))
+    ends = Landmark("vertebrae_L2", Place.LOWER_END), Landmark("vertebrae_L3", Place.UPPER_END)
+    found = stretch(touching, *ends)
+    assert isinstance(found, Stretch)
+    assert found.low_mm == found.high_mm == lower.upper_mm
 
 
 def test_wrong_questions_are_refused() -> None:

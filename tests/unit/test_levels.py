@@ -88,7 +88,7 @@ def test_memory_layout_and_number_type_change_nothing(spine: Spine, truth: Level
 
 
 def test_a_tilted_body_with_processes_has_the_level_of_its_end_plates() -> None:
-    x, y, z = np.meshgrid(*[np.arange(-60.0, 61)] * 3, indexing="ij")
+    x, y, z = np.meshgrid(*[np.arange(-70.0, 71)] * 3, indexing="ij")
     for degrees in (0, 15, 30):
         angle = np.radians(degrees)
         along = z * np.cos(angle) - y * np.sin(angle)
@@ -99,8 +99,8 @@ def test_a_tilted_body_with_processes_has_the_level_of_its_end_plates() -> None:
         process = (np.abs(x) <= 3) & (across < -30) & (across > -55) & (along < 5) & (along > -40)
         labels = np.where(body | pedicles | joints | process, LABEL[L3], 0).astype(np.uint8)
         affine = np.eye(4)
-        affine[:3, 3] = -60, -60, -60
-        box = StationBox(0, (-61.0, -61.0, -61.0), (61.0, 61.0, 61.0))
+        affine[:3, 3] = -70, -70, -70
+        box = StationBox(0, (-71.0, -71.0, -71.0), (71.0, 71.0, 71.0))
         level = find_levels(labels, affine, [box], MODEL).found[L3]
         assert level.upper_mm == pytest.approx(13.5 / np.cos(angle), abs=1.5), degrees
         assert level.lower_mm == pytest.approx(-13.5 / np.cos(angle), abs=1.5), degrees
@@ -135,6 +135,16 @@ def test_what_the_field_of_view_cuts_or_leaves_out_has_no_level(spine: Spine, tr
     beyond = levels_of(cropped, cropped.labels)
     assert beyond.missing[L5] is MissingReason.CUT_BY_FIELD_OF_VIEW, "the edge of the grid cuts too"
     assert beyond.missing[SACRUM] is MissingReason.NOT_FOUND
+
+
+def test_what_is_left_of_a_cut_body_has_no_level_though_an_arch_beside_it_is_thicker() -> None:
+    model = small_model({1: rule("vertebrae_L4", "a"), 2: rule("vertebrae_L5", "a")})
+    labels = np.zeros((30, 40, 40), np.uint8)
+    labels[8:22, 20:36, 17:26], labels[8:22, 20:36, 5:6], labels[12:18, 4:9, 6:14] = 1, 2, 2
+    box = StationBox(0, (-1.0, -1.0, 13.5), (60.0, 80.0, 120.0))
+    levels = find_levels(labels, np.diag([2.0, 2.0, 3.0, 1.0]), [box], model)
+    assert set(levels.found) == {L4}
+    assert levels.missing == {L5: MissingReason.CUT_BY_FIELD_OF_VIEW}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +207,9 @@ def test_s1_is_the_upper_end_of_the_sacrum() -> None:
     box = StationBox(0, (-1.0, -1.0, -1.0), (20.0, 20.0, 60.0))
     level = find_levels(labels, np.eye(4), [box], model).found[SACRUM]
     assert (level.lower_mm, level.upper_mm) == (4.5, 41.5)
+    for alone in (2, 7):
+        part = np.where(labels == 9 - alone, 0, labels)
+        assert find_levels(part, np.eye(4), [box], model).missing[SACRUM] is MissingReason.NOT_FOUND
 
 
 def test_a_real_vertebra_ends_where_its_discs_begin(shared_data) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_model import TinyModel, tiny_dataset, tiny_plans
 
 from dixonflow.atomic import write_json
@@ -17,7 +18,7 @@ from dixonflow.model import load_model
 from dixonflow.nifti import read_labels, read_nifti, write_nifti
 from dixonflow.plan import MODELS
 from dixonflow.records import Records
-from dixonflow.segment import Predictor, SegmentOptions
+from dixonflow.segment import PartsPredictor, Predictor, SegmentOptions
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
 from dixonflow.vocabulary import Contrast, MergeStrategy, Reason, ScanId, Stage, Status
@@ -108,6 +109,16 @@ def test_a_stitched_image_that_is_gone_or_cut_fails_its_scan_alone(run):
     assert [record.outcome.status for record in records] == [Status.OK, Status.FAILED, Status.FAILED, Status.OK]
     assert "remove it and run again" in records[1].outcome.message
     assert len(maps) == 6
+
+
+def test_the_stage_asks_its_device_whether_it_still_works(tmp_path, model, monkeypatch):
+    config = demo_config().model_copy(update={"merge": MergeConfig(strategy=MergeStrategy.MEAN_SCORES)})
+    work = stage_work(Stage.SEGMENT, StageContext(config, model, Results(tmp_path), "shard"))
+    work.start()
+    assert work.usable()
+    # no value can be had from this device: the error is one of those that a lost CUDA context raises
+    monkeypatch.setattr(PartsPredictor, "device", torch.device("meta"))
+    assert not work.usable()
 
 
 def set_aside(path: Path) -> None:

@@ -18,6 +18,7 @@ from dixonflow.training.loss import SMOOTH, Target, deeply_supervised, dice_and_
 from dixonflow.training.plan import dataset_json
 from dixonflow.training.sampling import CasePool, place, predict_classes
 from dixonflow.training.scans import CLASS_OF_LABEL
+from dixonflow.training.trainer import Schedule
 
 
 def target_of(classes: torch.Tensor) -> Target:
@@ -65,6 +66,12 @@ def test_deep_supervision_weights_resolutions_by_halves() -> None:
         + 0.5 * dice_and_cross_entropy(coarse, target_of(target.first[::2, ::2, ::2]), 0.3)
     ) / 1.5
     assert float(deeply_supervised([fine, coarse], target, 0.3)) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_the_dice_loses_its_weight_in_the_first_half_of_the_time() -> None:
+    schedule = Schedule(deadline=0.0, last_dice_weight=0.2)
+    weights = [schedule.dice_weight(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert weights == pytest.approx([1.0, 0.6, 0.2, 0.2, 0.2])
 
 
 def test_fast_convolutions_change_nothing_but_speed() -> None:

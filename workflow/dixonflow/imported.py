@@ -1,6 +1,7 @@
 """What is known of a model only when its weights are here: whether they are, and what their own files say."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,7 @@ def trained_orientation(folder: Path) -> str:
         supported.
     """
     dataset = folder / "dataset.json"
-    codes = read_json(dataset).get("orientation")
-    override = folder / "inference_config.json"
-    if override.is_file():
-        codes = read_json(override).get("model_expected_orientation", codes)
+    codes = _overrule(folder).get("model_expected_orientation", read_json(dataset).get("orientation"))
     try:
         orientation = "".join(codes or "")
     except TypeError:
@@ -42,15 +40,29 @@ def trained_orientation(folder: Path) -> str:
 
 
 def trained_spacing_mm(folder: Path) -> Spacing:
-    """Spacing (x, y, z) of the image that gets a network's own spacing, from its plans.json.
+    """Spacing (x, y, z) that images are resampled to for a VIBESegmentator network.
 
-    plans.json lists the network's axes, which are those of the image in reverse, transposed.
+    That of its plans.json, which lists the network's axes: those of the image in reverse, transposed. `spacing` of
+    dataset.json (z, y, x) overrules it, and `resolution_range` (x, y, z) both, of inference_config.json before that of
+    dataset.json (TPTBox segmentation/VibeSeg/inference_nnunet.py, 11e4e8a6).
 
     Raises
     ------
     ModelError
         If a file is missing or says no spacing.
     """
+    dataset = folder / "dataset.json"
+    stated = read_json(dataset).get("spacing")
+    stated = stated[::-1] if isinstance(stated, list) else stated
+    stated = _overrule(folder).get("resolution_range", read_json(dataset).get("resolution_range", stated))
+    if stated is not None:
+        try:
+            x, y, z = (float(length) for length in stated)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"{dataset}: the spacing {stated!r} is not three numbers") from error
+        if not all(0 < length < math.inf for length in (x, y, z)):
+            raise ModelError(f"{dataset}: the spacing {stated!r} is not positive")
+        return x, y, z
     plans = read_json(folder / "plans.json")
     configuration = str(read_json(folder / "metadata.json").get("configuration"))
     try:
@@ -59,6 +71,11 @@ def trained_spacing_mm(folder: Path) -> Spacing:
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / 'plans.json'}: cannot read the spacing of {configuration}: {error!r}") from error
     return x, y, z
+
+
+def _overrule(folder: Path) -> dict[str, Any]:
+    path = folder / "inference_config.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def _inherited(configurations: dict[str, Any], name: str, key: str) -> Any:

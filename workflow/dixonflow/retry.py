@@ -22,6 +22,9 @@ MOST_MEMORY = 8
 COHORT = Stage.COHORT.value
 """Name of the mark of the cohort stage, beside those of the shards."""
 
+TABLES = "tables"
+"""Name of the mark of the tables."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -55,7 +58,7 @@ class Retry:
 
 
 def read_retry(results: Results, name: str) -> Retry:
-    """Read the mark of a shard, or of `COHORT`. One that cannot be read counts as none: that is a change too."""
+    """Read the mark of a shard, `COHORT` or `TABLES`. One that cannot be read counts as none: that is a change too."""
     path = results.retry(name)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from dixonflow.layout import Results
 from dixonflow.outcome import OUTCOMES, read_outcomes
 from dixonflow.plan import Plan
 from dixonflow.report.contact_sheet import sheet_name
-from dixonflow.retry import ask_for_look
+from dixonflow.retry import TABLES, ask_for_look
 from dixonflow.stage_files import STAGES
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
@@ -104,5 +104,5 @@ def ask_for_lost_files(plan: Plan) -> None:
         log.warning("shard %s: %d files are lost and will be made again", shard, len(files))
     if tables := lost_tables(plan.results):
         log.warning("%d tables are lost and will be made again", len(tables))
-        plan.results.datapackage.unlink()  # the one of their files that Snakemake looks for
+        ask_for_look(plan.results, TABLES)
     log.warning("verified: %d files lost in %d shards", sum(map(len, lost.values())), len(lost))

@@ -15,5 +15,6 @@ rule aggregate:
         runtime=120,
     params:
         config=CONFIG,
+        retry=lambda wildcards: PLAN.retry("tables"),
     shell:
         "python scripts/aggregate.py --config {params.config} 2> {log}"

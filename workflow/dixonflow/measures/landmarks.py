@@ -47,8 +47,8 @@ class Stretch:
     def slices(self, depth: int, affine: Affine) -> slice | MissingReason:
         """Index range along z of the slices whose centres lie inside, the upper end excluded.
 
-        Stretches that follow each other share no slice. A stretch that holds no centre, one without length for example,
-        has the one slice that its middle lies in.
+        A stretch that holds no centre, one without length for example, has the one slice that its middle lies in. All
+        others share no slice with those that follow them.
 
         Parameters
         ----------
@@ -105,7 +105,9 @@ def stretch(levels: Levels, upper: Landmark, lower: Landmark) -> Stretch | Missi
             raise ValueError(f"the model has no {landmark.structure}")
         ends.append(levels.found[vertebra].at(landmark.place))
     high, low = ends
-    if low > high or (low == high and upper != lower):
+    # vertebrae without a disc between them meet at one height
+    meet = order[0] == order[1] or (upper.place, lower.place) == (Place.LOWER_END, Place.UPPER_END)
+    if low > high or (low == high and not meet):
         return MissingReason.OUT_OF_ORDER
     return Stretch(low, high, level_grade(levels))
 

@@ -29,6 +29,11 @@ CORE_DEPTH = 0.5
 lumbar body is some 27 mm high and its processes under 12 mm thick."""
 
 
+CUT_SHARE = 0.1
+"""A piece at the edge of the field of view is what is left of a vertebra, and no stray, from this share of the voxels
+of its thickest piece on."""
+
+
 class Place(StrEnum):
     """Where on a vertebral body, from head to foot; the measure of it is `level_<place>`."""
 
@@ -111,6 +116,7 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
     if inside is not None:
         unseen.update(np.unique(vertebrae[~inside]).tolist())
         vertebrae[~inside] = 0
+    present = np.unique(labels[vertebrae > 0])
     components = find_components(vertebrae, 26)
     spacing = np.diag(affine)[:3]
     found, missing = {}, {}
@@ -120,8 +126,13 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
             outside = vertebra in unseen
             missing[vertebra] = MissingReason.OUTSIDE_FIELD_OF_VIEW if outside else MissingReason.NOT_FOUND
             continue
-        piece = max((_piece(components, number, spacing) for number in pieces.tolist()), key=lambda each: each.rank)
-        if _is_cut(piece, inside, labels.shape):
+        if len(wanted[vertebra]) > 1 and not np.isin(wanted[vertebra], present).all():
+            missing[vertebra] = MissingReason.NOT_FOUND  # one part does not tell where the whole begins and ends
+            continue
+        all_pieces = [_piece(components, number, spacing) for number in pieces.tolist()]
+        piece = max(all_pieces, key=lambda each: each.rank)
+        large = [each for each in all_pieces if each.size >= CUT_SHARE * piece.size]
+        if any(_is_cut(each, inside, labels.shape) for each in large):
             missing[vertebra] = MissingReason.CUT_BY_FIELD_OF_VIEW
             continue
         lower, upper = _ends_of_body(piece)
@@ -141,9 +152,14 @@ class _Piece:
     depth_mm: NDArray[np.float64]
 
     @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(self.mask.sum())
+
+    @property
     def rank(self) -> tuple[float, int, list[int]]:
         """Greater for thicker ones; of equal ones for larger, then for those nearer to the end of the volume."""
-        return float(self.depth_mm.max()), int(self.mask.sum()), self.corner.tolist()
+        return float(self.depth_mm.max()), self.size, self.corner.tolist()
 
 
 def _piece(components: Components, number: int, spacing: NDArray[np.float64]) -> _Piece:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dixonflow.segment.architecture import Spacing
+from dixonflow.segment.device import device_works
 from dixonflow.segment.predictor import Inferred, Predictor, SegmentOptions
 from dixonflow.segment.preprocess import Prepared
 
@@ -59,6 +60,10 @@ class PartsPredictor:
     def device(self) -> torch.device:
         """Where the networks compute."""
         return next(iter(self._predictors.values())).device
+
+    def usable(self) -> bool:
+        """Whether the device still computes in this process: after some errors of CUDA every later call fails."""
+        return device_works(self.device)
 
     def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[list[Prepared]]:
         """First step: images to be averaged, brought onto the grid of each network; for each network one of each image.

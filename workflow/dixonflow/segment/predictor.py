@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ConfigError
 from dixonflow.segment.architecture import Spacing
+from dixonflow.segment.device import choose_device, ran_out_of_memory
 from dixonflow.segment.network import load_model_folder
 from dixonflow.segment.preprocess import Prepared, labels_of_image, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
@@ -276,29 +277,3 @@ class Predictor:
         found = labels.collected()
         of_each = (found,) if each and alone else tuple(rows.collected() for rows in own)
         return Inferred(found, scores_device.type, out_of_memory, of_each)
-
-
-def ran_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether torch raised this because memory ran out: it has one error for CUDA and texts for all else."""
-    texts = ("out of memory", "ALLOC_FAILED", "can't allocate memory")  # MPS and CUDA's libraries, cuDNN, the CPU
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
-
-
-def choose_device(name: str) -> torch.device:
-    """Find the device that a configuration names.
-
-    Raises
-    ------
-    ConfigError
-        If this machine does not have it.
-    """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device {name!r} is unknown: use auto, cuda, mps or cpu") from error
-    if not available.get(device.type, False):
-        raise ConfigError(f"device {name!r} is not available on this machine")
-    return device

@@ -73,6 +73,10 @@ class _Segmenter:
         """Load the networks; torch's number of threads holds for the thread that does it."""
         _ = self.predictor
 
+    def usable(self) -> bool:
+        """Whether another scan can be processed here."""
+        return self.predictor.usable()
+
     def maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
         """Each label map to write, with the contrasts that go into it."""
         results, shard, contrasts = self._context.results, self._context.shard, self._context.model.input_contrasts
@@ -164,6 +168,7 @@ def work(context: StageContext) -> StageWork:
         stage=Stage.SEGMENT,
         key=lambda scan: context.key(Stage.SEGMENT, scan),
         start=segmenter.start,
+        usable=segmenter.usable,
         prepare=segmenter.prepare,
         process=segmenter.process,
         finish=segmenter.finish,

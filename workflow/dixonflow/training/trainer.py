@@ -1,8 +1,9 @@
 """nnunetv2's trainer without mirroring, made fit for two CPU cores and a deadline.
 
 The network, its plan, its checkpoint and its preprocessing are nnunetv2's. What differs: AdamW with a cosine schedule
-over wall-clock time, a Dice and cross-entropy loss without one-hot volumes, patches drawn in memory, torch.compile,
-and an exponential moving average of the weights, which is what is evaluated and exported.
+over wall-clock time, a Dice and cross-entropy loss without one-hot volumes in which the Dice loses weight with time,
+patches drawn in memory, torch.compile, and an exponential moving average of the weights, which is what is evaluated
+and exported.
 """
 
 import copy
@@ -52,6 +53,11 @@ class Schedule:
     weight_decay: float = 1e-2
     warm_up_iterations: int = 60
     last_dice_weight: float = 0.1
+
+    def dice_weight(self, progress: float) -> float:
+        """Weight of the Dice when this share of the time is over: a straight line, then its last value."""
+        return 1 - (1 - self.last_dice_weight) * min(1.0, 2 * progress)
+
     checkpoint_seconds: float = 100.0
     validation_seconds: float = 900.0
 
@@ -143,10 +149,6 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
         warm = min(1.0, (self.iteration + 1) / self.schedule.warm_up_iterations)
         return float(self.schedule.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def dice_weight(self) -> float:
-        """Falls from 1 by a straight line, to its last value in the middle of the time."""
-        return 1 - (1 - self.schedule.last_dice_weight) * min(1.0, 2 * self.progress())
-
     def run_training(self) -> None:
         """Train until the deadline."""
         if not self.was_initialized:
@@ -164,7 +166,7 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
                 group["lr"] = self.learning_rate()
             image, target = pool.draw(rng, PATCH_ZYX)
             self.optimizer.zero_grad(set_to_none=True)
-            loss = deeply_supervised(compiled(image), target, self.dice_weight())
+            loss = deeply_supervised(compiled(image), target, self.schedule.dice_weight(self.progress()))
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.network.parameters(), 12)
             self.optimizer.step()
