@@ -1,9 +1,10 @@
-"""The demo network from nothing: plan, cases, training until a deadline, export."""
+"""The demo network from nothing: plan, cases, training until a deadline, calibration."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from dixonflow.training.calibration import calibrate
 from dixonflow.training.cases import TRAINING_SEED, VALIDATION_SEED
 from dixonflow.training.plan import Workspace, make_plan
 from dixonflow.training.trainer import PhantomTrainer, Schedule
@@ -39,7 +40,7 @@ class Effort:
 
 
 def train_demo_model(workspace: Workspace, effort: Effort) -> None:
-    """Plan, make cases and train; what is there already is kept, so that running it again goes on.
+    """Plan, make cases, train and calibrate; what is there already is kept, so that running it again goes on.
 
     Raises
     ------
@@ -62,3 +63,4 @@ def train_demo_model(workspace: Workspace, effort: Effort) -> None:
         time.sleep(1)
     PhantomTrainer.create(workspace, Schedule(effort.deadline), effort.start_from).run_training()
     check_workers(processes)
+    calibrate(workspace, effort.workers)

@@ -65,6 +65,11 @@ class Workspace:
         return self.root / "checkpoint_latest.pth"
 
     @property
+    def calibration_file(self) -> Path:
+        """What is added to the scores of each class when the checkpoint is exported."""
+        return self.root / "calibration.json"
+
+    @property
     def plans_file(self) -> Path:
         """The plan that training uses."""
         return self.preprocessed / DATASET_NAME / f"{PLANS_NAME}.json"
