@@ -21,7 +21,8 @@ from dixonflow.model import load_model
 from dixonflow.phantom.demo_cohort import DEMO_SCANS
 from dixonflow.phantom_evaluation import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
 from dixonflow.plan import MODELS
-from dixonflow.segment import Predictor, SegmentOptions
+from dixonflow.segment import Predictor
+from dixonflow.stages.segment import segment_options
 from dixonflow.targets import Targets, Violation, evaluation_record, violations
 from dixonflow.vocabulary import Layout, MergeStrategy, Status
 
@@ -73,15 +74,8 @@ def held_out(
     """
     try:
         chosen = load_model(MODELS / f"{model}.yaml")
-        options = SegmentOptions(
-            tile_step=chosen.tile_step,
-            orientation=chosen.orientation,
-            mirroring=chosen.mirroring,
-            interpolate=SegmentConfig.model_validate({"interpolate": interpolate}).interpolate or chosen.interpolate,
-            threads=threads,
-            device=device,
-        )
-        predictor = Predictor(chosen.weights, options)
+        settings = SegmentConfig.model_validate({"interpolate": interpolate, "threads": threads, "device": device})
+        predictor = Predictor(chosen.weights, segment_options(chosen, settings))
         strategies = strategy or list(MergeStrategy)
         parts: dict[MergeStrategy, list[pd.DataFrame]] = {chosen_strategy: [] for chosen_strategy in strategies}
         layouts = (Layout.UKB, Layout.NAKO)

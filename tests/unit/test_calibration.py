@@ -16,6 +16,7 @@ from dixonflow.training.plan import Workspace
 
 SPACING_MM = (2.5, 2.5, 3.0)
 AFFINE = np.diag([*SPACING_MM, 1.0])
+WEIGHTS = (2.0, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +30,15 @@ def images_of(seed: int) -> list[np.ndarray]:
 
 
 def volumes_ml(folder, images) -> np.ndarray:
-    labels = Predictor(folder, SegmentOptions(interpolate="probabilities")).predict_mean(images, SPACING_MM)
+    labels = Predictor(folder, SegmentOptions(interpolate="probabilities", image_weights=WEIGHTS)).predict_mean(
+        images, SPACING_MM
+    )
     return np.bincount(labels.ravel(), minlength=4) * np.prod(SPACING_MM) / 1000
 
 
 def test_volumes_are_those_that_the_segment_stage_finds(model):
     images = images_of(0)
-    scan = score(load_model_folder(model.folder), images, AFFINE, np.zeros(4))
+    scan = score(load_model_folder(model.folder), images, WEIGHTS, AFFINE, np.zeros(4))
     found = volumes_ml(model.folder, images)
     assert (found[1:] > 0).sum() >= 2
     assert scan.volumes_ml(np.zeros(4)) == pytest.approx(found, rel=2e-3, abs=0.04)
@@ -54,7 +57,7 @@ def two_balls(scan, radius: float):
 
 
 def test_shifts_bring_the_median_volume_to_the_truth(model):
-    plain = score(load_model_folder(model.folder), images_of(0), AFFINE, np.zeros(4))
+    plain = score(load_model_folder(model.folder), images_of(0), WEIGHTS, AFFINE, np.zeros(4))
     scans = [two_balls(plain, radius) for radius in (5.0, 6.0, 7.0)]
     # the truth is what these shifts give; class 3 is nowhere
     scans = [replace(scan, true_ml=scan.volumes_ml(np.array([0.0, 0.3, -0.4, 0.0]))) for scan in scans]
@@ -69,7 +72,7 @@ def test_shifts_bring_the_median_volume_to_the_truth(model):
 
 
 def test_a_class_without_volume_is_left_alone(model):
-    scan = score(load_model_folder(model.folder), images_of(0), AFFINE, np.zeros(4))
+    scan = score(load_model_folder(model.folder), images_of(0), WEIGHTS, AFFINE, np.zeros(4))
     assert (volume_errors([scan], np.zeros(4)) == 0).all()
 
 

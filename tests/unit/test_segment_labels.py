@@ -10,8 +10,9 @@ from nnunet_reference import Image, body, nnunet_predictor
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from tiny_model import TinyModel
 
-from dixonflow.segment import Interpolate, Predictor, SegmentOptions
+from dixonflow.segment import Predictor, SegmentOptions
 from dixonflow.segment.preprocess import preprocess
+from dixonflow.vocabulary import Interpolate
 
 
 def nnunet_scores(model: TinyModel, image: Image, spacing: tuple[float, float, float]) -> tuple[torch.Tensor, Any]:
@@ -28,14 +29,14 @@ def nnunet_scores(model: TinyModel, image: Image, spacing: tuple[float, float, f
 
 
 def nnunet_labels_of_mean_scores(
-    model: TinyModel, images: list[Image], spacing: tuple[float, float, float]
+    model: TinyModel, images: list[Image], spacing: tuple[float, float, float], weights: tuple[float, ...]
 ) -> np.ndarray[Any, Any]:
-    """nnU-Net's own scores of each image, averaged and taken to labels with nnU-Net's own export."""
+    """nnU-Net's own scores of each image, averaged by weight and taken to labels with nnU-Net's own export."""
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 
     scores, properties = zip(*(nnunet_scores(model, image, spacing) for image in images), strict=True)
     labels = convert_predicted_logits_to_segmentation_with_correct_shape(
-        torch.stack(scores).sum(0) / len(scores),
+        torch.einsum("i...,i->...", torch.stack(scores), torch.tensor(weights, dtype=scores[0].dtype)) / sum(weights),
         model.architecture.plans,
         model.architecture.configuration,
         nnunet_predictor(model).label_manager,
@@ -44,15 +45,19 @@ def nnunet_labels_of_mean_scores(
     return labels.transpose(2, 1, 0)
 
 
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (2.0, 1.0, 0.5)])
 @pytest.mark.parametrize(("folds", "spacing"), [(1, (3.0, 3.0, 3.0)), (2, (3.0, 3.0, 3.0)), (1, (2.2, 2.2, 3.5))])
 def test_mean_scores_of_several_images(
-    folds: int, spacing: tuple[float, float, float], build_model: Callable[..., TinyModel]
+    folds: int,
+    spacing: tuple[float, float, float],
+    weights: tuple[float, ...],
+    build_model: Callable[..., TinyModel],
 ) -> None:
     model = build_model(folds=folds)
     images = [body((34, 27, 40), seed) for seed in range(3)]
-    predictor = Predictor(model.folder)
+    predictor = Predictor(model.folder, SegmentOptions(image_weights=weights))
     ours = predictor.predict_mean(images, spacing)
-    theirs = nnunet_labels_of_mean_scores(model, images, spacing)
+    theirs = nnunet_labels_of_mean_scores(model, images, spacing, weights)
     # half-precision sums of six scores are taken in another order than theirs
     assert (ours != theirs).mean() < 1e-3
     assert all((ours != predictor.predict(image, spacing)).mean() > 0.01 for image in images)

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dixonflow.errors import ConfigError
-from dixonflow.vocabulary import Layout, MergeStrategy
+from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
 
 
 class _Section(BaseModel):
@@ -72,7 +72,7 @@ class SegmentConfig(_Section):
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         default="auto", description="auto takes CUDA, then MPS, then the CPU."
     )
-    interpolate: Literal["scores", "probabilities", "nearest"] | None = Field(
+    interpolate: Interpolate | None = Field(
         default=None,
         description="What is interpolated from the network's voxels to the image's: scores (nnU-Net's way), "
         "probabilities (the same, with less distorted volumes) or nearest (labels), compared in docs/merge.md; null "

@@ -8,11 +8,11 @@ import hashlib
 import json
 from typing import Any
 
-from dixonflow.config import Config
+from dixonflow.config import Config, SegmentConfig
 from dixonflow.measures.structures import vertebrae_of
 from dixonflow.model import Model
 from dixonflow.structures import is_muscle, structures
-from dixonflow.vocabulary import MergeStrategy, Stage
+from dixonflow.vocabulary import Interpolate, MergeStrategy, Stage
 
 STAGE_VERSIONS: dict[Stage, int] = {
     Stage.STITCH: 1,
@@ -28,6 +28,11 @@ _PREDICTION = ("orientation", "tile_step", "mirroring", "pad_voxels", "input_con
 _COMPONENT_RULES = {
     *("name", "group", "min_components", "max_components", "single_piece", "drop_mm3_per_contrast", "drop_mm3"),
 }
+
+
+def interpolate_of(model: Model, segment: SegmentConfig) -> Interpolate:
+    """What is interpolated: what the configuration says, else the model file."""
+    return segment.interpolate or model.interpolate
 
 
 def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
@@ -47,8 +52,10 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             chosen = {name: dump[name] for name in _PREDICTION}
             ids = model.structures
             mean = config.merge.strategy is MergeStrategy.MEAN_SCORES
-            interpolate = config.segment.interpolate or model.interpolate
-            run = {"folds": config.segment.folds, "interpolate": interpolate, "mean": mean}
+            interpolate = interpolate_of(model, config.segment)
+            run: dict[str, Any] = {"folds": config.segment.folds, "interpolate": interpolate, "mean": mean}
+            if mean and model.contrast_weights:
+                run["weights_of_contrasts"] = model.weights_of(model.input_contrasts)
             parts = [[part.name, model.classes_of(part)] for part in model.parts]
             return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
         case Stage.MERGE | Stage.POSTPROCESS:

@@ -6,9 +6,10 @@ the model's authors and carry their source in the file.
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -17,7 +18,7 @@ from dixonflow.errors import ModelError
 from dixonflow.imported import is_imported, trained_orientation, trained_spacing_mm
 from dixonflow.published import Crop, Part, PositiveId, Record, WeightsSource
 from dixonflow.structures import known_structures
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, Interpolate
 
 NO_LIMIT = 1_000_000
 """Number of components that stands for any number."""
@@ -93,6 +94,8 @@ class Model(Record):
     input_contrasts
         Contrasts that are segmented, one by one; none for `ct`. With `channels`, the first of them alone: the label map
         of all bears its name.
+    contrast_weights
+        How much each contrast counts in the mean of their scores (`merge.strategy: mean_scores`), 1 by default.
     channels
         Contrasts that go into the network together, in this order; none where it takes one image.
     orientation, spacing_mm
@@ -124,6 +127,7 @@ class Model(Record):
     parts: tuple[Part, ...] = ()
     modality: Literal["mr", "ct"] = "mr"
     input_contrasts: tuple[Contrast, ...]
+    contrast_weights: dict[Contrast, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     channels: tuple[Contrast, ...] = ()
     orientation: str = Field(default="RAS", pattern=r"^([RL][AP][SI]|dataset)$")
     resampling: Literal["nnunet", "first", "first_zoom"]
@@ -131,7 +135,7 @@ class Model(Record):
     pad_voxels: int = Field(default=0, ge=0)
     tile_step: float = Field(default=0.5, gt=0, le=1)
     mirroring: bool = False
-    interpolate: Literal["scores", "probabilities", "nearest"] = "scores"
+    interpolate: Interpolate = "scores"
     crop: Crop | None = None
     keep_largest: bool = True
     group_order: tuple[str, ...]
@@ -162,12 +166,18 @@ class Model(Record):
             raise ValueError("spacing_mm goes with resampling first or first_zoom, and only with them")
         if (self.modality == "mr") != bool(self.input_contrasts):
             raise ValueError("input_contrasts goes with modality 'mr', and only with it")
+        if (self.source is None) != (not self.parts):
+            raise ValueError("source and parts go together")
+        return self
+
+    @model_validator(mode="after")
+    def _contrasts_consistent(self) -> Self:
         if self.channels and (
             len(set(self.channels)) != len(self.channels) or self.input_contrasts != self.channels[:1]
         ):
             raise ValueError("channels must be different contrasts, and input_contrasts the first of them alone")
-        if (self.source is None) != (not self.parts):
-            raise ValueError("source and parts go together")
+        if set(self.contrast_weights) - set(self.input_contrasts):
+            raise ValueError("contrast_weights names a contrast that is not in input_contrasts")
         return self
 
     @model_validator(mode="after")
@@ -217,6 +227,10 @@ class Model(Record):
     def contrasts_read(self) -> tuple[Contrast, ...]:
         """Contrasts whose images the model takes, together or one by one."""
         return self.channels or self.input_contrasts
+
+    def weights_of(self, contrasts: Sequence[Contrast]) -> list[float]:
+        """How much each of these contrasts counts in the mean of their scores."""
+        return [self.contrast_weights.get(contrast, 1.0) for contrast in contrasts]
 
     def contrasts_of(self, label: int) -> tuple[Contrast, ...]:
         """Contrasts that may fill `label`, in the order in which they are tried."""

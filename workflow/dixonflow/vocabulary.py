@@ -6,7 +6,7 @@ Every other module takes its words from here. Values are what appears in tables 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 
 class Contrast(StrEnum):
@@ -156,3 +156,10 @@ class ScanId:
         if not match:
             raise ValueError(f"not a scan name (expected sub-<participant>_ses-<session>): {name!r}")
         return cls(match[1], match[2])
+
+
+Interpolate = Literal["scores", "probabilities", "nearest"]
+"""How labels reach the image's grid where it is not the network's: `scores` are resampled and then compared, as nnU-Net
+does; `probabilities` the same with the scores turned into probabilities of the classes first, contrast by contrast: raw
+scores draw an outline towards the class that the network is less sure of, so that thin structures shrink; `nearest`
+compares scores on the network's grid and gives each voxel the nearest label, as VIBESegmentator does."""

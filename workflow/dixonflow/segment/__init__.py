@@ -1,19 +1,19 @@
 """Segmentation with nnU-Net v2 networks: one label map for one image, equal to what nnU-Net itself would give.
 
-`network` reads a model folder, `preprocess` brings an image onto the network's grid and labels back, `sliding_window`
-runs the networks over the image in slabs, `scores` turns slabs of class scores into labels, by way of the
-interpolation in `taps`; `transfer` copies between host and device meanwhile, `predictor` puts them together, `parts`
-several networks that fill one label map; `checkpoint` imports a trained checkpoint as a model folder.
+`device` says what computes, `network` reads a model folder, `preprocess` brings an image onto the network's grid and
+labels back, `sliding_window` runs the networks over the image in slabs, `scores` turns slabs of class scores into
+labels, by way of the interpolation in `taps`; `transfer` copies between host and device meanwhile, `predictor` puts
+them together, `parts` several networks that fill one label map; `checkpoint` imports a trained checkpoint as a model
+folder.
 """
 
 from dixonflow.segment.checkpoint import export_checkpoint
 from dixonflow.segment.network import LoadedModel, load_model_folder
 from dixonflow.segment.parts import PartsPredictor
-from dixonflow.segment.predictor import Inferred, Interpolate, Predictor, SegmentOptions
+from dixonflow.segment.predictor import Inferred, Predictor, SegmentOptions
 
 __all__ = [
     "Inferred",
-    "Interpolate",
     "LoadedModel",
     "PartsPredictor",
     "Predictor",

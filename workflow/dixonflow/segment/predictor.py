@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -20,14 +20,9 @@ from dixonflow.segment.preprocess import Prepared, labels_of_image, preprocess, 
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
 from dixonflow.segment.transfer import Copies, LabelRows
+from dixonflow.vocabulary import Interpolate
 
 log = logging.getLogger(__name__)
-
-Interpolate = Literal["scores", "probabilities", "nearest"]
-"""How labels reach the image's grid where it is not the network's: `scores` are resampled and then compared, as nnU-Net
-does; `probabilities` the same with the scores turned into probabilities of the classes first, contrast by contrast: raw
-scores draw an outline towards the class that the network is less sure of, so that thin structures shrink; `nearest`
-compares scores on the network's grid and gives each voxel the nearest label, as VIBESegmentator does."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +41,8 @@ class SegmentOptions:
         See `Interpolate`. `nearest` is faster and gives coarser outlines.
     orientation
         What the model was trained on; images are RAS+ and are reversed to it, labels come back.
+    image_weights
+        How much each image counts where several are averaged, in their order; all the same where none are given.
     device
         `cuda`, `cuda:1`, `mps`, `cpu`, or `auto`: the first of cuda, mps and cpu that there is.
     threads
@@ -57,6 +54,7 @@ class SegmentOptions:
     mirroring: bool = False
     interpolate: Interpolate = "scores"
     orientation: str = "RAS"
+    image_weights: tuple[float, ...] = ()
     device: str = "auto"
     threads: int = 1
 
@@ -174,7 +172,8 @@ class Predictor:
     def predict_mean(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> NDArray[np.uint8 | np.uint16]:
         """Segment several images of one grid, the contrasts of a scan, by the mean of their scores.
 
-        Parameters and errors are those of `predict`; ValueError if the images differ in shape.
+        Parameters and errors are those of `predict`; ValueError if the images differ in shape, or are not as many as
+        the weights of the options.
         """
         prepared = self.prepare(images, spacing_mm)
         return self.restore(prepared[0], self.infer(prepared))
@@ -244,6 +243,7 @@ class Predictor:
             "tile_step": self.options.tile_step,
             "mirror_axes": list(self._window.mirror_axes),
             "interpolate": self.options.interpolate,
+            "image_weights": list(self.options.image_weights),
             "orientation": self.options.orientation,
             "device": self.device.type,
             "threads": self.options.threads,
@@ -273,6 +273,7 @@ class Predictor:
             scores_device,
             self._copies,
             [SameGridLabels(rows) for rows in own],
+            self.options.image_weights if len(prepared) > 1 else (),
         )
         found = labels.collected()
         of_each = (found,) if each and alone else tuple(rows.collected() for rows in own)

@@ -73,6 +73,7 @@ def run_sliding_window(
     scores_device: torch.device,
     copies: Copies,
     each: Sequence[SlabSink] = (),
+    image_weights: Sequence[float] = (),
 ) -> None:
     """Run networks over an image and hand their mean scores on, slab by slab.
 
@@ -97,16 +98,20 @@ def run_sliding_window(
         Copies of `window.device`.
     each
         One for each image, which gets the scores of that image alone in the same way; or none.
+    image_weights
+        How much each image counts in the mean; all the same where none are given.
 
     Raises
     ------
     ValueError
-        If `each` is neither empty nor one for each image.
+        If `each` or `image_weights` is neither empty nor one for each image.
     NonFiniteScoresError
         If a score is infinite or not a number.
     """
     if each and len(each) != len(images):
         raise ValueError(f"{len(images)} images need as many sinks of their own, not {len(each)}")
+    if image_weights and len(image_weights) != len(images):
+        raise ValueError(f"{len(images)} images need as many weights, not {len(image_weights)}")
     shape, patch = images[0].shape[1:], window.patch_size
     below = [max(size - length, 0) // 2 for size, length in zip(patch, shape, strict=True)]
     above = [max(size - length, 0) - low for size, length, low in zip(patch, shape, below, strict=True)]
@@ -148,7 +153,7 @@ def run_sliding_window(
             if each:
                 for own, image_scores in zip(each, scores_of, strict=True):
                     own.add(image_scores[part])
-            sink.add(_averaged(scores_of)[part])
+            sink.add(_averaged(scores_of, image_weights)[part])
         for total in (*(part for source in sums for part in source), weights):  # class by class: a small temporary copy
             total[: patch[0] - rows] = total[rows:].clone()
             total[patch[0] - rows :] = 0
@@ -199,8 +204,13 @@ def _image_scores(
     return images
 
 
-def _averaged(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def _averaged(parts: Sequence[torch.Tensor], weights: Sequence[float] = ()) -> torch.Tensor:
     mean = parts[0]
+    if len(set(weights)) > 1:
+        mean *= weights[0] / sum(weights)
+        for part, weight in zip(parts[1:], weights[1:], strict=True):
+            mean.add_(part, alpha=weight / sum(weights))
+        return mean
     for part in parts[1:]:
         mean += part
     if len(parts) > 1:

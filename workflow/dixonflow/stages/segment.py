@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from dixonflow.agreement import pairwise_dice
 from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
+from dixonflow.config import SegmentConfig
+from dixonflow.keys import interpolate_of
 from dixonflow.label_lookup import label_lookup
+from dixonflow.model import Model
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
 from dixonflow.resample import labels_to_grid, zoom_labels
 from dixonflow.segment import Inferred, PartsPredictor, SegmentOptions
@@ -45,6 +48,20 @@ class _Scan:
     gpu_seconds: float = 0.0
 
 
+def segment_options(model: Model, segment: SegmentConfig) -> SegmentOptions:
+    """How a configuration runs a model; what it leaves open is the model file's to say."""
+    return SegmentOptions(
+        tile_step=model.tile_step,
+        folds=segment.folds,
+        interpolate=interpolate_of(model, segment),
+        device=segment.device,
+        threads=segment.threads,
+        orientation=model.orientation,
+        mirroring=model.mirroring,
+        image_weights=tuple(model.weights_of(model.input_contrasts)),
+    )
+
+
 class _Segmenter:
     """The three steps of the stage around the networks of the model."""
 
@@ -55,16 +72,8 @@ class _Segmenter:
     @cached_property
     def predictor(self) -> PartsPredictor:
         """The networks, loaded once."""
-        model, segment = self._context.model, self._context.config.segment
-        options = SegmentOptions(
-            tile_step=model.tile_step,
-            folds=segment.folds,
-            interpolate=segment.interpolate or model.interpolate,
-            device=segment.device,
-            threads=segment.threads,
-            orientation=model.orientation,
-            mirroring=model.mirroring,
-        )
+        model = self._context.model
+        options = segment_options(model, self._context.config.segment)
         parts = {part.name: part for part in model.parts}
         lookups = {name: label_lookup(model, parts.get(name)) for name in model.folders}
         return PartsPredictor(model.folders, lookups, options, model.pad_voxels)

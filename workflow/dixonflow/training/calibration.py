@@ -20,9 +20,11 @@ import torch
 from numpy.typing import NDArray
 
 from dixonflow.atomic import write_json
+from dixonflow.model import load_model
 from dixonflow.phantom.demo_cohort import DemoOptions
 from dixonflow.phantom.participant import draw_participant
 from dixonflow.phantom.truth import truth_table
+from dixonflow.plan import MODELS
 from dixonflow.segment.network import LoadedModel, load_model_folder
 from dixonflow.segment.preprocess import Prepared, preprocess
 from dixonflow.segment.scores import ResampledLabels
@@ -64,6 +66,8 @@ class ScoredScan:
     ----------
     scores
         Half precision (class, a, b, c) on the network's grid, one for each contrast.
+    weights
+        How much each contrast counts in the mean of the probabilities.
     prepared
         Of the first contrast: how the network's grid lies in the image.
     voxel_ml
@@ -73,6 +77,7 @@ class ScoredScan:
     """
 
     scores: Sequence[torch.Tensor]
+    weights: Sequence[float]
     prepared: Prepared
     voxel_ml: float
     true_ml: Floats
@@ -90,24 +95,29 @@ class ScoredScan:
         sink = ResampledLabels(self.prepared.network_shape, self.prepared.cropped_shape, [1, 1, 1], labels)
         added = torch.from_numpy(shifts).float()[:, None, None]
         for row in range(self.prepared.network_shape[0]):
-            parts = [torch.softmax(scores[:, row].float() + added, dim=0) for scores in self.scores]
-            sink.add((torch.stack(parts).mean(dim=0))[:, None].half())
+            parts = [
+                weight * torch.softmax(scores[:, row].float() + added, dim=0)
+                for weight, scores in zip(self.weights, self.scores, strict=True)
+            ]
+            sink.add((torch.stack(parts).sum(dim=0) / sum(self.weights))[:, None].half())
         counts = np.bincount(labels.collected().ravel(), minlength=classes)
         volumes: Floats = counts[:classes].astype(np.float64) * self.voxel_ml
         return volumes
 
 
-def score(model: LoadedModel, images: Sequence[NDArray[Any]], affine: Affine, true_ml: Floats) -> ScoredScan:
+def score(
+    model: LoadedModel, images: Sequence[NDArray[Any]], weights: Sequence[float], affine: Affine, true_ml: Floats
+) -> ScoredScan:
     """Run a network over the contrasts of a scan.
 
     Parameters
     ----------
     images
         Contrasts (x, y, z), RAS+.
+    weights, true_ml
+        As in `ScoredScan`.
     affine
         4x4, voxel index (centre) to RAS mm.
-    true_ml
-        As in `ScoredScan`.
     """
     sx, sy, sz = np.diag(affine)[:3].tolist()
     prepared = preprocess(images, (sx, sy, sz), model.architecture)
@@ -117,7 +127,7 @@ def score(model: LoadedModel, images: Sequence[NDArray[Any]], affine: Affine, tr
     tensors = [torch.from_numpy(one.image) for one in prepared]
     run_sliding_window(model.networks, tensors, window, _Kept(), CPU, Copies(CPU), kept)
     scores = [torch.cat(each.slabs, dim=1) for each in kept]
-    return ScoredScan(scores, prepared[0].without_image(), sx * sy * sz / 1000, true_ml)
+    return ScoredScan(scores, weights, prepared[0].without_image(), sx * sy * sz / 1000, true_ml)
 
 
 def score_participant(model_folder: Path, seed: int) -> ScoredScan:
@@ -128,7 +138,8 @@ def score_participant(model_folder: Path, seed: int) -> ScoredScan:
     truth = truth_table(draw_participant(seed), scan.anatomy, DemoOptions().protocol(layout))
     true_ml = np.zeros(model.architecture.classes)
     true_ml[CLASS_OF_LABEL[truth["id"].to_numpy()]] = truth["volume_in_fov_ml"].fillna(0.0)
-    return score(model, [scan.images[contrast] for contrast in CONTRASTS], scan.affine, true_ml)
+    weights = load_model(MODELS / "demo.yaml").weights_of(CONTRASTS)
+    return score(model, [scan.images[contrast] for contrast in CONTRASTS], weights, scan.affine, true_ml)
 
 
 def calibrate(workspace: Workspace, workers: int) -> None:
