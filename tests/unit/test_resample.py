@@ -102,6 +102,17 @@ def test_resampling_to_a_spacing_equals_nibabel() -> None:
     assert np.abs(found - expected).max() <= 1e-5 * np.ptp(data)
 
 
+def test_as_much_of_an_image_of_large_values_becomes_nothing_as_of_one_that_is_scaled() -> None:
+    image = np.zeros((60, 5, 5), np.float32)
+    image[28:32] = 30_000
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    large, scaled, small = (
+        resample_to_spacing(values, affine, (1.5, 2.0, 2.0))[0] != 0 for values in (image, image / 30, image / 3.1)
+    )
+    assert np.array_equal(large, scaled)
+    assert small.sum() > scaled.sum()
+
+
 def test_equal_spacing_is_left_alone_and_wrong_grids_are_refused() -> None:
     data, affine = smooth((8, 8, 8)), np.diag([1.4, 1.4, 3.0, 1.0])
     found, new_affine = resample_to_spacing(data, affine, (1.4004, 1.4, 3.0))

@@ -39,6 +39,10 @@ EQUAL_SPACING_MM = 1e-3
 HALF_UNDERFLOW = 2.0**-25
 """Largest number that half precision takes for 0, which TPTBox keeps resampled images in."""
 
+SQUASHED_ABOVE, SQUASHED_TO = 10_000.0, 1000.0
+"""TPTBox scales an image with a larger value to this one before (TPTBox segmentation/VibeSeg/inference_nnunet.py,
+11e4e8a6): more of it becomes 0."""
+
 ONE_UNIT = 0.01
 """Part of an image's largest value that stands for 1 where it is less: TotalSegmentator cuts resampled images to whole
 numbers, by which it would lose images of a small range."""
@@ -156,7 +160,8 @@ def resample_to_spacing(
 
     Matrix and place are those of TPTBox's `rescale` (size times old over new spacing, rounded), which has turned the
     image to the network's orientation before: in LPS, the first voxel is the last one along x and y here. Beyond the
-    other end's centre the edge is repeated. Nothing is clipped; values up to `HALF_UNDERFLOW` become 0.
+    other end's centre the edge is repeated. Nothing is clipped; values under `HALF_UNDERFLOW`, where an image of large
+    values has been scaled as TPTBox does, become 0.
 
     Parameters
     ----------
@@ -193,7 +198,9 @@ def resample_to_spacing(
             new_affine[axis, 3] += (size - 1) * spacing[axis] - (new_size - 1) * wanted[axis]
         positions = _positions(new_affine, new_size, affine, axis)
         matrices.append(cubic_matrix(positions, size))
-    return _interpolated(matrices, values, HALF_UNDERFLOW), new_affine
+    largest = float(values.max())
+    scale = largest / SQUASHED_TO if largest > SQUASHED_ABOVE else 1.0
+    return _interpolated(matrices, values, HALF_UNDERFLOW * scale), new_affine
 
 
 def labels_to_grid(
