@@ -39,7 +39,9 @@ def write_shard(
     ours = {"model": model.name, "threads": threads, "device": device, "interpolate": "scores"}
     segment = config.segment.model_copy(update=ours)
     merge = config.merge.model_copy(update={"strategy": MergeStrategy.PRIORITY})
-    config = config.model_copy(update={"results": results, "segment": segment, "merge": merge})
+    # the demo's list of withdrawn participants is there only where the demo was made
+    cohort = config.cohort.model_copy(update={"withdrawn": None})
+    config = config.model_copy(update={"results": results, "segment": segment, "merge": merge, "cohort": cohort})
     results.mkdir(parents=True, exist_ok=True)
     paths.config.write_text(config.model_dump_json(), encoding="utf-8")
     shard = shard_of(scans)

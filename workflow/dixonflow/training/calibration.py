@@ -65,7 +65,7 @@ class ScoredScan:
     Attributes
     ----------
     scores
-        Half precision (class, a, b, c) on the network's grid, one for each contrast.
+        float16 (class, a, b, c) on the network's grid, one for each contrast; 100 MB each.
     weights
         How much each contrast counts in the mean of the probabilities.
     prepared
@@ -76,7 +76,7 @@ class ScoredScan:
         By class; 0 for the background.
     """
 
-    scores: Sequence[torch.Tensor]
+    scores: Sequence[NDArray[np.float16]]
     weights: Sequence[float]
     prepared: Prepared
     voxel_ml: float
@@ -96,7 +96,7 @@ class ScoredScan:
         added = torch.from_numpy(shifts).float()[:, None, None]
         for row in range(self.prepared.network_shape[0]):
             parts = [
-                weight * torch.softmax(scores[:, row].float() + added, dim=0)
+                weight * torch.softmax(torch.from_numpy(scores[:, row]).float() + added, dim=0)
                 for weight, scores in zip(self.weights, self.scores, strict=True)
             ]
             sink.add((torch.stack(parts).sum(dim=0) / sum(self.weights))[:, None].half())
@@ -126,7 +126,7 @@ def score(
     window = SlidingWindow(patch, classes, tile_step=0.5, mirror_axes=(), device=CPU)
     tensors = [torch.from_numpy(one.image) for one in prepared]
     run_sliding_window(model.networks, tensors, window, _Kept(), CPU, Copies(CPU), kept)
-    scores = [torch.cat(each.slabs, dim=1) for each in kept]
+    scores = [torch.cat(each.slabs, dim=1).numpy() for each in kept]  # tensors would travel by shared memory
     return ScoredScan(scores, weights, prepared[0].without_image(), sx * sy * sz / 1000, true_ml)
 
 
