@@ -14,7 +14,7 @@ from dixonflow.phantom.structures import Structure
 from dixonflow.plan import MODELS
 from dixonflow.training.cases import Case, load_case
 from dixonflow.training.convolution import use_fast_convolutions
-from dixonflow.training.loss import SMOOTH, Target, deeply_supervised, dice_and_cross_entropy
+from dixonflow.training.loss import SMOOTH, VOLUME_SMOOTH, VOLUME_WEIGHT, Target, deeply_supervised, segmentation_loss
 from dixonflow.training.plan import dataset_json
 from dixonflow.training.sampling import CasePool, place, predict_classes
 from dixonflow.training.scans import CLASS_OF_LABEL
@@ -32,9 +32,12 @@ def test_loss_equals_its_one_hot_definition() -> None:
     one_hot = functional.one_hot(target, 6).permute(3, 0, 1, 2).float()
     probability = logits[0].softmax(dim=0)
     axes = (1, 2, 3)
-    dice = (2 * (probability * one_hot).sum(axes) + SMOOTH) / (probability.sum(axes) + one_hot.sum(axes) + SMOOTH)
+    found, true = probability.sum(axes), one_hot.sum(axes)
+    dice = (2 * (probability * one_hot).sum(axes) + SMOOTH) / (found + true + SMOOTH)
+    volumes = (found - true).abs() / (true + VOLUME_SMOOTH)
     expected = functional.cross_entropy(logits, target[None]) - 0.3 * dice[1:5].mean()
-    loss = dice_and_cross_entropy(logits, target_of(target), 0.3)
+    expected = expected + VOLUME_WEIGHT * volumes[1:5].mean()
+    loss = segmentation_loss(logits, target_of(target), 0.3)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
     (expected_gradient,) = torch.autograd.grad(expected, logits)
@@ -50,11 +53,11 @@ def test_loss_of_divided_voxels_is_least_where_probabilities_are_the_shares() ->
     shares.scatter_add_(0, first[None], target.share[None])
     shares.scatter_add_(0, second[None], 1 - target.share[None])
     entropy = -torch.special.xlogy(shares, shares).sum(dim=0).mean()
-    best = dice_and_cross_entropy(shares.clamp(min=1e-9).log()[None], target)
+    best = segmentation_loss(shares.clamp(min=1e-9).log()[None], target, 1.0)
     assert best.item() == pytest.approx(entropy.item() - 1, abs=1e-4)
     for power in (0.7, 1.5, 20.0):
         blurred = (shares.clamp(min=1e-9) ** power).log()[None]
-        assert dice_and_cross_entropy(blurred, target) > best + 0.01
+        assert segmentation_loss(blurred, target, 1.0) > best + 0.01
 
 
 def test_deep_supervision_weights_resolutions_by_halves() -> None:
@@ -62,8 +65,8 @@ def test_deep_supervision_weights_resolutions_by_halves() -> None:
     target = target_of(torch.randint(0, 3, (4, 4, 4)))
     fine, coarse = torch.randn(1, 3, 4, 4, 4), torch.randn(1, 3, 2, 2, 2)
     expected = (
-        dice_and_cross_entropy(fine, target, 0.3)
-        + 0.5 * dice_and_cross_entropy(coarse, target_of(target.first[::2, ::2, ::2]), 0.3)
+        segmentation_loss(fine, target, 0.3)
+        + 0.5 * segmentation_loss(coarse, target_of(target.first[::2, ::2, ::2]), 0.3)
     ) / 1.5
     assert float(deeply_supervised([fine, coarse], target, 0.3)) == pytest.approx(float(expected), abs=1e-6)
 
@@ -72,6 +75,12 @@ def test_the_dice_loses_its_weight_in_the_first_half_of_the_time() -> None:
     schedule = Schedule(deadline=0.0, last_dice_weight=0.2)
     weights = [schedule.dice_weight(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert weights == pytest.approx([1.0, 0.6, 0.2, 0.2, 0.2])
+
+
+def test_trained_weights_are_refined_with_a_light_dice_and_half_the_rate() -> None:
+    fresh, refining = Schedule(0.0), Schedule.refining(0.0)
+    assert [refining.dice_weight(progress) for progress in (0.0, 0.3, 1.0)] == pytest.approx([0.1, 0.1, 0.1])
+    assert refining.learning_rate == fresh.learning_rate / 2
 
 
 def test_fast_convolutions_change_nothing_but_speed() -> None:

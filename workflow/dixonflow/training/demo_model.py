@@ -61,6 +61,7 @@ def train_demo_model(workspace: Workspace, effort: Effort) -> None:
     while len(list(workspace.cases.glob("[0-9]*.npz"))) < min(effort.first_cases, effort.cases):
         check_workers(processes)
         time.sleep(1)
-    PhantomTrainer.create(workspace, Schedule(effort.deadline), effort.start_from).run_training()
+    schedule = Schedule(effort.deadline) if effort.start_from is None else Schedule.refining(effort.deadline)
+    PhantomTrainer.create(workspace, schedule, effort.start_from).run_training()
     check_workers(processes)
     calibrate(workspace, effort.workers)

@@ -1,9 +1,9 @@
 """nnunetv2's trainer without mirroring, made fit for two CPU cores and a deadline.
 
 The network, its plan, its checkpoint and its preprocessing are nnunetv2's. What differs: AdamW with a cosine schedule
-over wall-clock time, a Dice and cross-entropy loss without one-hot volumes in which the Dice loses weight with time,
-patches drawn in memory, torch.compile, and an exponential moving average of the weights, which is what is evaluated
-and exported.
+over wall-clock time, a loss of Dice, cross-entropy and volumes without one-hot volumes in which the Dice loses weight
+with time, patches drawn in memory, torch.compile, and an exponential moving average of the weights, which is what is
+evaluated and exported.
 """
 
 import copy
@@ -41,8 +41,8 @@ class Schedule:
         Of AdamW.
     warm_up_iterations
         Over which the learning rate rises.
-    last_dice_weight
-        Weight of the Dice in the loss from the middle of the time on. It falls from 1: small structures are learnt by
+    first_dice_weight, last_dice_weight
+        Weight of the Dice in the loss at the start, and from the middle of the time on: small structures are learnt by
         it, and volumes without it.
     checkpoint_seconds, validation_seconds
         Longest time between checkpoints and between validations.
@@ -52,14 +52,20 @@ class Schedule:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     warm_up_iterations: int = 60
+    first_dice_weight: float = 1.0
     last_dice_weight: float = 0.1
+    checkpoint_seconds: float = 100.0
+    validation_seconds: float = 900.0
+
+    @classmethod
+    def refining(cls, deadline: float) -> "Schedule":
+        """For weights that are trained already: half the rate, and the Dice as light from the start as it ends."""
+        return cls(deadline, learning_rate=cls.learning_rate / 2, first_dice_weight=cls.last_dice_weight)
 
     def dice_weight(self, progress: float) -> float:
         """Weight of the Dice when this share of the time is over: a straight line, then its last value."""
-        return 1 - (1 - self.last_dice_weight) * min(1.0, 2 * progress)
-
-    checkpoint_seconds: float = 100.0
-    validation_seconds: float = 900.0
+        fall = self.first_dice_weight - self.last_dice_weight
+        return self.first_dice_weight - fall * min(1.0, 2 * progress)
 
 
 class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
