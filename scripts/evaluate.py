@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dixonflow.atomic import write_bytes, write_json
-from dixonflow.config import SegmentConfig
+from dixonflow.config import demo_config, parse_config
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluate import Summary, summarise
 from dixonflow.layout import Results
@@ -74,7 +74,8 @@ def held_out(
     """
     try:
         chosen = load_model(MODELS / f"{model}.yaml")
-        settings = SegmentConfig.model_validate({"interpolate": interpolate, "threads": threads, "device": device})
+        asked = {"segment": {"interpolate": interpolate, "threads": threads, "device": device}}
+        settings = parse_config(demo_config().model_dump() | asked).segment
         predictor = Predictor(chosen.weights, segment_options(chosen, settings))
         strategies = strategy or list(MergeStrategy)
         parts: dict[MergeStrategy, list[pd.DataFrame]] = {chosen_strategy: [] for chosen_strategy in strategies}

@@ -51,17 +51,17 @@ def trained_spacing_mm(folder: Path) -> Spacing:
     ModelError
         If a file is missing or says no spacing.
     """
-    dataset = folder / "dataset.json"
-    stated = read_json(dataset).get("spacing")
-    stated = stated[::-1] if isinstance(stated, list) else stated
-    stated = _overrule(folder).get("resolution_range", read_json(dataset).get("resolution_range", stated))
+    dataset = read_json(folder / "dataset.json")
+    spacing = dataset.get("spacing")
+    by_axis = spacing[::-1] if isinstance(spacing, list) else spacing
+    stated = _overrule(folder).get("resolution_range", dataset.get("resolution_range", by_axis))
     if stated is not None:
         try:
             x, y, z = (float(length) for length in stated)
         except (TypeError, ValueError) as error:
-            raise ModelError(f"{dataset}: the spacing {stated!r} is not three numbers") from error
+            raise ModelError(f"{folder}: the spacing {stated!r} is not three numbers") from error
         if not all(0 < length < math.inf for length in (x, y, z)):
-            raise ModelError(f"{dataset}: the spacing {stated!r} is not positive")
+            raise ModelError(f"{folder}: the spacing {stated!r} is not positive")
         return x, y, z
     plans = read_json(folder / "plans.json")
     configuration = str(read_json(folder / "metadata.json").get("configuration"))

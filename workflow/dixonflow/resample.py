@@ -154,7 +154,7 @@ def _interpolated(
 
 
 def resample_to_spacing(
-    data: NDArray[np.generic], affine: Affine, spacing_mm: Sequence[float], orientation: str = "RAS"
+    data: NDArray[np.generic], affine: Affine, spacing_mm: Sequence[float], orientation: str
 ) -> tuple[NDArray[np.float32], Affine]:
     """Resample an image to another spacing by cubic splines, keeping the centre of its first voxel.
 

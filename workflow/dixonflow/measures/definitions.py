@@ -26,6 +26,7 @@ class MissingReason(StrEnum):
     BELOW_NOISE_FLOOR = "below_noise_floor"
     TOO_THIN = "too_thin"
     NOT_APPLICABLE = "not_applicable"
+    INCOMPLETE = "incomplete"
     OUT_OF_ORDER = "out_of_order"
 
 
@@ -37,6 +38,7 @@ MISSING_REASON_DESCRIPTIONS: dict[MissingReason, str] = {
     MissingReason.BELOW_NOISE_FLOOR: "no voxel of the structure reaches the noise floor",
     MissingReason.TOO_THIN: "nothing is left of the structure after erosion by one voxel",
     MissingReason.NOT_APPLICABLE: "the measure is not defined for the structure",
+    MissingReason.INCOMPLETE: "another part of what is measured was not found",
     MissingReason.OUT_OF_ORDER: "the vertebrae between which it is measured do not lie in anatomical order",
 }
 

@@ -127,7 +127,7 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
             missing[vertebra] = MissingReason.OUTSIDE_FIELD_OF_VIEW if outside else MissingReason.NOT_FOUND
             continue
         if len(wanted[vertebra]) > 1 and not np.isin(wanted[vertebra], present).all():
-            missing[vertebra] = MissingReason.NOT_FOUND  # one part does not tell where the whole begins and ends
+            missing[vertebra] = MissingReason.INCOMPLETE  # one part does not tell where the whole begins and ends
             continue
         all_pieces = [_piece(components, number, spacing) for number in pieces.tolist()]
         piece = max(all_pieces, key=lambda each: each.rank)
