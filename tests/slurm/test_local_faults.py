@@ -65,7 +65,7 @@ def test_a_scan_that_takes_all_memory(tmp_path):
     whole.to_the_end()
     rule = tmp_path / "workflow/rules/stitch.smk"
     usual = rule.read_text()
-    small = usual.replace("wildcards.shard, 4000", "wildcards.shard, 800")
+    small = usual.replace("wildcards.shard, 3400", "wildcards.shard, 200")
     assert small != usual
     rule.write_text(small)
     run = project.local("results/memory")

@@ -89,11 +89,12 @@ def test_the_listing_changes_with_the_raw_folder_and_only_then(plan):
     assert plan.raw_listing() != after
 
 
-def test_the_time_of_a_job_is_in_proportion_to_its_scans(plan, make_shard_scan):
+def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shard_scan):
     shards = [shard_of([make_shard_scan(ScanId(f"{size}{number}", "2")) for number in range(size)]) for size in (1, 60)]
     write_shards(plan.results.shards, shards)
     one, sixty = (plan.minutes(shard.name, per_scan=2) for shard in shards)
     assert sixty - one == 118
+    assert plan.beside_mb(shards[1].name) - plan.beside_mb(shards[0].name) == 59
     assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's
 
 

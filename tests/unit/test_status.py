@@ -261,10 +261,10 @@ def test_requests_follow_from_what_scans_took(made_up, script):
     assert list(proposals) == [Stage.STITCH, Stage.RESAMPLE, Stage.SEGMENT]
     segment = proposals[Stage.SEGMENT]
     assert (segment.mem_mb, segment.runtime, segment.scans) == (
-        1900,
+        2000,
         45,
         3,
-    )  # 1000 x 1.25 + 600; 64 x 2 s + 10 + 30 min
+    )  # 1000 x 1.25 + 600 + 64; 64 x 2 s + 10 + 30 min
     assert (segment.seconds, segment.gpu_seconds) == (2.0, 0.5)
     assert "segment: {mem_mb: 1900, runtime: 135}" in script("--resources")
     assert json.loads(script("--resources", "--json"))[0]["stage"] == "stitch"

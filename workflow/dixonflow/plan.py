@@ -24,6 +24,10 @@ from dixonflow.vocabulary import Layout, Stage
 MODELS = Path(__file__).resolve().parent.parent / "models"
 """Folder of the model files."""
 
+START_MB, SCAN_MB = 600, 1
+"""Memory of a shard's job beside the process that works: for Snakemake, and for the process that watches it and keeps
+the rows of every scan (0.6 MB each at the measure stage)."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -86,8 +90,12 @@ class Plan:
         return read_retry(self.results, name).number(self.config.max_attempts)
 
     def memory_mb(self, name: str, usual: int) -> int:
-        """Memory of a job: the usual one, and more after a scan ran out of it."""
+        """Memory of the process that works: the usual one, and more after a scan ran out of it."""
         return usual * read_retry(self.results, name).memory
+
+    def beside_mb(self, shard: str) -> int:
+        """Memory of a shard's job beside the process that works, in proportion to its scans."""
+        return START_MB + SCAN_MB * _n_scans(self.results.shard(shard))
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.

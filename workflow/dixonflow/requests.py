@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dixonflow.layout import Results
+from dixonflow.plan import SCAN_MB, START_MB
 from dixonflow.stage_files import STAGES, StageFiles, read_rows
 from dixonflow.status import StatusError
 from dixonflow.tables.definitions import TIMINGS
@@ -13,9 +14,6 @@ from dixonflow.vocabulary import Stage, Status
 
 START_MINUTES = 10.0
 """Time of a job before its first scan and after its last: start-up, a file system that is slow for once."""
-
-START_MB = 600.0
-"""Memory of a job beside the process that works on the scans: Snakemake twice, and the one that watches."""
 
 SPARE = 1.25
 """Factor on the largest memory seen."""
@@ -68,7 +66,7 @@ def propose(results: Results, scans_per_shard: int, scan_minutes: float) -> list
 
 
 def _proposal(stage: Stage, rows: pd.DataFrame, scans_per_shard: int, scan_minutes: float) -> Proposal:
-    memory = float(rows["peak_memory_mb"].max()) * SPARE + START_MB
+    memory = float(rows["peak_memory_mb"].max()) * SPARE + START_MB + SCAN_MB * scans_per_shard
     minutes = float(rows["seconds"].quantile(0.95)) * scans_per_shard / 60 + START_MINUTES + scan_minutes
     return Proposal(
         stage,

@@ -10,14 +10,14 @@ rule resample:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.shard, 4000),
+        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard) + attempt * PLAN.memory_mb(wildcards.shard, 3400),
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,
         # its images are temporary: whatever changes on the way to the final label map needs them again
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
-    # 600 MB of the job are for Snakemake and for the process that watches the one that works.
+        beside_mb=lambda wildcards: PLAN.beside_mb(wildcards.shard),
     shell:
         "python scripts/resample.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb $(({resources.mem_mb} - 600)) 2> {log}"
+        " --memory-mb $(({resources.mem_mb} - {params.beside_mb})) 2> {log}"

@@ -10,7 +10,7 @@ rule segment:
         f"../../envs/{PLAN.environment}.yaml"
     threads: PLAN.config.segment.threads
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.shard, 8000),
+        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard) + attempt * PLAN.memory_mb(wildcards.shard, 7400),
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 4),
         gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:
@@ -18,7 +18,7 @@ rule segment:
         # its images are temporary: whatever changes on the way to the final label map needs them again
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
-    # 600 MB of the job are for Snakemake and for the process that watches the one that works.
+        beside_mb=lambda wildcards: PLAN.beside_mb(wildcards.shard),
     shell:
         "python scripts/segment.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb $(({resources.mem_mb} - 600)) 2> {log}"
+        " --memory-mb $(({resources.mem_mb} - {params.beside_mb})) 2> {log}"
