@@ -10,7 +10,8 @@ rule resample:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard) + attempt * PLAN.memory_mb(wildcards.shard, 3400),
+        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
+        + attempt * PLAN.memory_mb(wildcards.shard, 3400),
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
     params:
         config=CONFIG,

@@ -10,7 +10,8 @@ rule segment:
         f"../../envs/{PLAN.environment}.yaml"
     threads: PLAN.config.segment.threads
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard) + attempt * PLAN.memory_mb(wildcards.shard, 7400),
+        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
+        + attempt * PLAN.memory_mb(wildcards.shard, 7400),
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 4),
         gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:
