@@ -91,7 +91,7 @@ def test_resampling_to_a_spacing_equals_nibabel() -> None:
     data = smooth((30, 26, 20))
     affine = np.diag([2.232, 2.232, 3.0, 1.0])
     affine[:3, 3] = [-30, -25.5, 12]
-    found, new_affine = resample_to_spacing(data, affine, (1.40625, 1.40625, 5.0))
+    found, new_affine = resample_to_spacing(data, affine, (1.40625, 1.40625, 5.0), "RAS")
     assert found.dtype == np.float32
     assert found.shape == (48, 41, 12)
     np.testing.assert_allclose(np.diag(new_affine)[:3], (1.40625, 1.40625, 5.0))
@@ -107,7 +107,8 @@ def test_as_much_of_an_image_of_large_values_becomes_nothing_as_of_one_that_is_s
     image[28:32] = 30_000
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     large, scaled, small = (
-        resample_to_spacing(values, affine, (1.5, 2.0, 2.0))[0] != 0 for values in (image, image / 30, image / 3.1)
+        resample_to_spacing(values, affine, (1.5, 2.0, 2.0), "RAS")[0] != 0
+        for values in (image, image / 30, image / 3.1)
     )
     assert np.array_equal(large, scaled)
     assert small.sum() > scaled.sum()
@@ -115,14 +116,14 @@ def test_as_much_of_an_image_of_large_values_becomes_nothing_as_of_one_that_is_s
 
 def test_equal_spacing_is_left_alone_and_wrong_grids_are_refused() -> None:
     data, affine = smooth((8, 8, 8)), np.diag([1.4, 1.4, 3.0, 1.0])
-    found, new_affine = resample_to_spacing(data, affine, (1.4004, 1.4, 3.0))
+    found, new_affine = resample_to_spacing(data, affine, (1.4004, 1.4, 3.0), "RAS")
     np.testing.assert_array_equal(found, data.astype(np.float32))
     np.testing.assert_array_equal(new_affine, affine)
-    assert resample_to_spacing(data, affine, (1.40625, 1.4, 3.0))[1][0, 0] == 1.40625
+    assert resample_to_spacing(data, affine, (1.40625, 1.4, 3.0), "RAS")[1][0, 0] == 1.40625
     with pytest.raises(ValueError, match="not a spacing"):
-        resample_to_spacing(data, affine, (1.4, 0, 3))
+        resample_to_spacing(data, affine, (1.4, 0, 3), "RAS")
     with pytest.raises(ValueError, match="not those of RAS"):
-        resample_to_spacing(data, np.diag([-1.4, 1.4, 3.0, 1.0]), (1.0, 1.0, 1.0))
+        resample_to_spacing(data, np.diag([-1.4, 1.4, 3.0, 1.0]), (1.0, 1.0, 1.0), "RAS")
 
 
 @settings(max_examples=30, deadline=None)
@@ -133,7 +134,7 @@ def test_labels_there_and_back(spacing: tuple[float, float, float]) -> None:
     labels = np.zeros((30, 26, 20), np.uint8)
     labels[15:, :, :] = 3
     labels[:, 13:, :] += 1
-    image, there = resample_to_spacing(labels, affine, spacing)
+    image, there = resample_to_spacing(labels, affine, spacing, "RAS")
     fine = labels_to_grid(labels, affine, image.shape, there)
     back = labels_to_grid(fine, there, labels.shape, affine)
     assert back.dtype == np.uint8

@@ -85,7 +85,7 @@ def test_what_is_empty_stays_empty(scale: float) -> None:
 def test_what_half_precision_takes_for_nothing_is_nothing_in_the_other_chain() -> None:
     data = np.zeros((90, 9, 9), np.float32)
     data[70:] = 1000
-    found, _ = resample_to_spacing(data, grid((3.0, 3.0, 3.0)), (1.5, 3.0, 3.0))
+    found, _ = resample_to_spacing(data, grid((3.0, 3.0, 3.0)), (1.5, 3.0, 3.0), "RAS")
     positions = np.arange(180) / 2
     expected = ndimage.map_coordinates(data[:, 0, 0].astype(float), [positions], order=3, mode="nearest")
     half = expected.astype(np.float16)
@@ -111,10 +111,10 @@ def test_the_voxel_that_is_first_for_the_network_keeps_its_place() -> None:
     """Turned to LPS, resampled and turned back: another grid than that of RAS, by up to a voxel."""
     data, affine, wanted = body((20, 17, 14)), grid((2.232, 2.3, 3.1)), (3.0, 3.5, 4.5)
     found, place = resample_to_spacing(data, affine, wanted, "LPS")
-    turned, _ = resample_to_spacing(data[::-1, ::-1], affine, wanted)
+    turned, _ = resample_to_spacing(data[::-1, ::-1], affine, wanted, "RAS")
     np.testing.assert_allclose(found, turned[::-1, ::-1], atol=1e-5 * np.ptp(data))
     first = np.array([19, 16, 0, 1]), np.array([found.shape[0] - 1, found.shape[1] - 1, 0, 1])
     np.testing.assert_allclose(affine @ first[0], place @ first[1])
-    assert (np.abs(place - resample_to_spacing(data, affine, wanted)[1])[:2, 3] > 0.1).all()
+    assert (np.abs(place - resample_to_spacing(data, affine, wanted, "RAS")[1])[:2, 3] > 0.1).all()
     with pytest.raises(ValueError, match="orientation must be like"):
         resample_to_spacing(data, affine, wanted, "SPL")
