@@ -12,6 +12,7 @@ import typer
 
 from dixonflow.command import run
 from dixonflow.plan import MODELS
+from dixonflow.training.cases import TRAINING_SEED
 from dixonflow.training.demo_model import Effort, train_demo_model
 from dixonflow.training.export import export_model
 from dixonflow.training.plan import Workspace
@@ -36,6 +37,9 @@ def main(
     start_from: Annotated[
         Path | None, typer.Option(help="Weights (safetensors) of an earlier training to begin with.")
     ] = None,
+    first_seed: Annotated[
+        int, typer.Option(help="Of the training participants; another one brings participants not seen before.")
+    ] = TRAINING_SEED,
     export: Annotated[bool, typer.Option("--export", help="Only export the latest checkpoint.")] = False,
     target: Annotated[Path, typer.Option(help="Model folder to write.")] = MODELS / "demo",
 ) -> None:
@@ -48,7 +52,7 @@ def main(
         if any(os.environ.get(name) != value for name, value in _ALLOCATOR.items()):
             os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _ALLOCATOR)
         end = deadline.replace(tzinfo=UTC).timestamp() if deadline else time.time() + 7200
-        train_demo_model(workspace, Effort(cases, 4, 40, workers, end, start_from))
+        train_demo_model(workspace, Effort(cases, 4, 40, workers, end, start_from, first_seed))
     typer.echo(export_model(workspace, target))
 
 

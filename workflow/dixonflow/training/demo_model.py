@@ -18,7 +18,7 @@ class Effort:
     Attributes
     ----------
     cases
-        Training participants, seeds from 100000 upwards.
+        Training participants.
     validation_cases
         Held-out participants, seeds from 200000 upwards.
     first_cases
@@ -29,6 +29,9 @@ class Effort:
         Unix time at which training has annealed and ends.
     start_from
         Exported weights to begin with, from an earlier training of the same plan; none for random ones.
+    first_seed
+        Of the training participants, one seed each from here upwards. Weights of an earlier training learn more from
+        participants that they have not seen.
     """
 
     cases: int
@@ -37,6 +40,7 @@ class Effort:
     workers: int
     deadline: float
     start_from: Path | None = None
+    first_seed: int = TRAINING_SEED
 
 
 def train_demo_model(workspace: Workspace, effort: Effort) -> None:
@@ -45,17 +49,19 @@ def train_demo_model(workspace: Workspace, effort: Effort) -> None:
     Raises
     ------
     ValueError
-        If no cases are asked for.
+        If no cases are asked for, or a training participant is not the training's own.
     RuntimeError
         If a case cannot be made.
     """
     if min(effort.cases, effort.validation_cases, effort.first_cases, effort.workers) < 1:
         raise ValueError("cases, validation cases, first cases and workers must be at least 1")
+    training = range(effort.first_seed, effort.first_seed + effort.cases)
+    if training.start < TRAINING_SEED or training.stop > VALIDATION_SEED:
+        raise ValueError(f"training participants have seeds from {TRAINING_SEED} to {VALIDATION_SEED - 1}")
     workspace.export_environment()
     if not workspace.plans_file.exists():
         make_plan(workspace)
     validation = range(VALIDATION_SEED, VALIDATION_SEED + effort.validation_cases)
-    training = range(TRAINING_SEED, TRAINING_SEED + effort.cases)
     processes = start_workers(workspace, workspace.validation_cases, validation, 1, 0)
     processes += start_workers(workspace, workspace.cases, training, effort.workers, 10)
     while len(list(workspace.cases.glob("[0-9]*.npz"))) < min(effort.first_cases, effort.cases):
