@@ -1,5 +1,5 @@
 # The commands of this project. Each does its own set-up.
-.PHONY: install demo run status test slurm-test check bench lock clean
+.PHONY: install demo run status test slurm-test verify-models check bench lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -26,6 +26,10 @@ status: install ## how far the run in config.yaml is
 slurm-test: install ## install Slurm from Debian's packages (as root) and run the tests that need it
 	@scripts/install_slurm.sh
 	@python -m pytest tests/slurm
+
+# One model: make verify-models VERIFY=mrsegmentator; with conditions of use: make verify-models VERIFY=--consent
+verify-models: install ## import the published models and run one scan with each (needs the internet)
+	@python scripts/verify_models.py $(VERIFY)
 
 test: install ## run the tests
 	@python -m pytest

@@ -5,11 +5,15 @@ day or from another place must give the same key.
 """
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dixonflow.atomic import write_json
+from dixonflow.errors import ModelError
+from dixonflow.imported import read_json
 from dixonflow.provenance import versions
 
 NAME = "import.json"
@@ -84,3 +88,26 @@ def write_record(folder: Path, model: str, parts: tuple[PartRecord, ...]) -> Non
             "parts": [asdict(part) for part in parts],
         },
     )
+
+
+def read_record(folder: Path) -> tuple[PartRecord, ...]:
+    """Read what import.json says of each part.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or damaged.
+    """
+    path = folder / NAME
+    try:
+        return tuple(_part(part) for part in read_json(path)["parts"])
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged. Remove {folder} and import the model again") from error
+
+
+def _part(part: Mapping[str, Any]) -> PartRecord:
+    archives = tuple(
+        ArchiveRecord(archive["origin"], FileRecord(**archive["file"]), archive["sha256_published"])
+        for archive in part["archives"]
+    )
+    return PartRecord(part["part"], part["origin"], archives, tuple(FileRecord(**file) for file in part["files"]))
