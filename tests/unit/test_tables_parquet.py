@@ -38,6 +38,15 @@ def test_pieces_must_come_in_order(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_writer_left_goes_and_other_files_stay(tmp_path: Path) -> None:
+    rows = pd.DataFrame([timing("1")])
+    left, others = tmp_path / ".0123456789ab.t.parquet", {".0123456789ab.u.parquet", "u.parquet"}
+    for name in (left.name, *others):
+        (tmp_path / name).write_bytes(b"PAR1")
+    write_table(tmp_path / "t.parquet", TIMINGS, rows)
+    assert {path.name for path in tmp_path.iterdir()} == {"t.parquet", *others}
+
+
 @settings(deadline=None, max_examples=4)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_bytes_do_not_depend_on_the_pieces(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dixonflow.atomic import write_json
+from dixonflow.atomic import remove_leftovers, write_json
 from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.layout import Results
 from dixonflow.measures.checks import expected_checks
@@ -120,6 +120,7 @@ def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
     write_table(results.scan_table, SCANS, scans)
     all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
+    remove_leftovers(results.datapackage)
     write_json(results.datapackage, datapackage(all_tables))
     return summarise(scans)
 

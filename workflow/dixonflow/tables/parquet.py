@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dixonflow.atomic import atomic_path
+from dixonflow.atomic import atomic_path, remove_leftovers
 from dixonflow.tables.columns import SCHEMA_VERSION, Table
 from dixonflow.tables.schema import TableError, arrow_schema, check_order, check_rows, check_types, to_arrow
 
@@ -64,7 +64,11 @@ class TableWriter:
 
 @contextmanager
 def table_writer(path: Path, table: Table) -> Iterator[TableWriter]:
-    """Open a Parquet file for a table. The file appears, whole, when the block ends without an error."""
+    """Open a Parquet file for a table. The file appears, whole, when the block ends without an error.
+
+    What a killed writer left beside it goes: a half-written table can be as large as the table.
+    """
+    remove_leftovers(path)
     with (
         atomic_path(path) as temporary,
         pq.ParquetWriter(temporary, arrow_schema(table), compression="zstd", version="2.6") as parquet,
