@@ -181,7 +181,8 @@ def _fetch(archive: Archive, place: Path | str, downloads: Path) -> tuple[Path, 
             if archive.bytes not in {None, size}
             else f"has SHA-256 {digest}, the model file says {archive.sha256}"
         )
-        raise ModelError(f"{path} ({place}) {wrong}: truncated, damaged or exchanged. {remedy}")
+        which = f"{path} ({place})" if isinstance(place, str) else f"{path}"
+        raise ModelError(f"{which} {wrong}: truncated, damaged or exchanged. {remedy}")
     if archive.sha256 is None:
         log.warning("%s: its authors have published no SHA-256 to compare with; it has %s", archive.file, digest)
     return path, ArchiveRecord(str(place), FileRecord(archive.file, size, digest), archive.sha256 is not None)
