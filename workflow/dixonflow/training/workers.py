@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from dixonflow.lifetime import end_with
 from dixonflow.training.cases import make_case
 from dixonflow.training.plan import Workspace
 
@@ -14,13 +15,13 @@ from dixonflow.training.plan import Workspace
 def start_workers(workspace: Workspace, folder: Path, seeds: range, workers: int, niceness: int) -> list[BaseProcess]:
     """Start processes that share `seeds` among them and make the cases that `folder` lacks.
 
-    They are daemons: they end with the process that started them, and cases appear whole or not at all.
+    They end with the process that started them, however that ends, and cases appear whole or not at all.
     """
     context = multiprocessing.get_context("spawn")
     processes: list[BaseProcess] = []
     for number in range(workers):
         process = context.Process(
-            target=_make_cases, args=(workspace, folder, seeds[number::workers], niceness), daemon=True
+            target=_make_cases, args=(os.getpid(), workspace, folder, seeds[number::workers], niceness), daemon=True
         )
         process.start()
         processes.append(process)
@@ -36,7 +37,8 @@ def check_workers(processes: list[BaseProcess]) -> None:
         )
 
 
-def _make_cases(workspace: Workspace, folder: Path, seeds: range, niceness: int) -> None:
+def _make_cases(parent: int, workspace: Workspace, folder: Path, seeds: range, niceness: int) -> None:
+    end_with(parent)
     os.nice(niceness)
     torch.set_num_threads(1)
     workspace.export_environment()
