@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Installs Slurm from Debian's packages, for tests/slurm only: a cluster that users work on has its own. Needs root.
-# Starts nothing; tests/slurm/cluster.py does.
+# tests/slurm/cluster.py starts the daemons; where systemd starts MariaDB's own service too, the tests do not use that.
 set -euo pipefail
 
-packages=(slurmctld slurmd slurm-client munge)
-if [ -x /usr/sbin/slurmctld ] && [ -x /usr/sbin/slurmd ] && [ -x /usr/sbin/munged ] && command -v squeue >/dev/null; then
+packages=(slurmctld slurmd slurmdbd slurm-client munge mariadb-server)
+complete=true
+for program in /usr/sbin/{slurmctld,slurmd,slurmdbd,munged,mariadbd} /usr/bin/squeue; do
+  [ -x "$program" ] || complete=false
+done
+if $complete; then
   echo "install_slurm: $(/usr/sbin/slurmctld -V) is there"
   exit 0
 fi

@@ -1,4 +1,4 @@
-"""A Slurm cluster on this one machine: munged, slurmctld, and a slurmd for each of three nodes, one with GPUs.
+"""A Slurm cluster on this machine: munged, accounting, slurmctld, and a slurmd for each of three nodes, one with GPUs.
 
 By hand, as root: `python tests/slurm/cluster.py` starts it and stops it with Ctrl-C. It needs Debian's packages
 (`scripts/install_slurm.sh`) and touches /etc/slurm/slurm.conf only where there is none or it wrote it itself: the
@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+import accounting
+
 CONFIG = Path("/etc/slurm/slurm.conf")
 GPUS = Path("/etc/slurm/gres.conf")
 MARK = "# A pretended cluster for tests, written by tests/slurm/cluster.py of DixonFlow."
-PROGRAMS = ("slurmctld", "slurmd", "munged", "squeue", "sbatch", "scontrol")
+PROGRAMS = ("slurmctld", "slurmd", "munged", "squeue", "sbatch", "scontrol", *accounting.PROGRAMS)
 NODES = ("cpu1", "cpu2", "gpu1")
 CPU_SLOTS = 8
 """CPUs of the partition `cpu`."""
@@ -28,8 +30,10 @@ CPU_SLOTS = 8
 CONTROLLER_PORT = 17317
 _SBIN = "/usr/sbin:/sbin"
 
+_NAME = "pretended"
+
 _SLURM_CONF = """{mark}
-ClusterName=pretended
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser=root
@@ -72,11 +76,11 @@ def why_not() -> str | None:
         return f"Slurm is not installed (no {', '.join(missing)}): scripts/install_slurm.sh does it on Debian"
     if os.geteuid() != 0:
         return "the daemons of a Slurm cluster run as root"
-    if CONFIG.exists() and not CONFIG.read_text().startswith(MARK):
-        return f"this machine has a Slurm of its own: {CONFIG}"
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", CONTROLLER_PORT)) == 0:
-            return "a pretended cluster runs here already"
+    for path in (CONFIG, accounting.DAEMON_CONFIG):
+        if path.exists() and not path.read_text().startswith(MARK):
+            return f"this machine has a Slurm of its own: {path}"
+    if _listens(CONTROLLER_PORT):
+        return "a pretended cluster runs here already"
     return None
 
 
@@ -105,11 +109,13 @@ class Cluster:
         host = socket.gethostname().split(".")[0]
         ports = {"port": CONTROLLER_PORT, "first": 17318, "second": 17319, "third": 17320}
         CONFIG.parent.mkdir(parents=True, exist_ok=True)
-        CONFIG.write_text(_SLURM_CONF.format(mark=MARK, host=host, folder=self._folder, **ports))
+        content = _SLURM_CONF.format(mark=MARK, name=_NAME, host=host, folder=self._folder, **ports)
+        CONFIG.write_text(content + accounting.SLURM_CONF)
         GPUS.write_text(f"{MARK}\nNodeName=gpu1 Name=gpu File=/dev/null,/dev/zero\n")
         for name in ("state", "spool"):
             (self._folder / name).mkdir()
         self._start_munge()
+        self._start_accounting()
         self._daemon("slurmctld", "slurmctld", "-D", "-i")
         self.wait(lambda: _answers("scontrol", "ping") and "UP" in self.ask("scontrol", "ping"), "slurmctld")
         for node in NODES:
@@ -124,6 +130,13 @@ class Cluster:
         shutil.chown(run, "munge", "munge")
         self._daemon("munged", "runuser", "-u", "munge", "--", "/usr/sbin/munged", "--foreground", "--force")
         self.wait(lambda: _answers("munge", "-n"), "munged")
+
+    def _start_accounting(self) -> None:
+        self._daemon("mariadbd", *accounting.prepare(self._folder, MARK))
+        self.wait(lambda: _listens(accounting.DATABASE_PORT), "mariadbd")
+        self._daemon("slurmdbd", "slurmdbd", "-D")
+        self.wait(lambda: _answers("sacctmgr", "show", "cluster"), "slurmdbd")
+        accounting.add_account(_NAME)
 
     def _daemon(self, name: str, *command: str) -> None:
         program = _which(command[0])
@@ -184,7 +197,7 @@ class Cluster:
             for job in running:
                 for process in processes_of(job):
                     _kill(process)
-        for name in (*NODES, "slurmctld", "munged"):
+        for name in (*NODES, "slurmctld", "slurmdbd", "mariadbd", "munged"):
             daemon = self._daemons.pop(name, None)
             if daemon is not None:
                 daemon.terminate()
@@ -193,7 +206,7 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
                     daemon.wait()
-        for path in (CONFIG, GPUS):
+        for path in (CONFIG, GPUS, accounting.DAEMON_CONFIG):
             if path.exists() and path.read_text().startswith(MARK):
                 path.unlink()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -215,6 +228,11 @@ def processes_of(job: int) -> list[int]:
 
 def _which(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ['PATH']}:{_SBIN}")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _answers(*command: str) -> bool:

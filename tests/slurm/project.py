@@ -1,5 +1,6 @@
 """A copy of the project in which the tests call Snakemake, as its user does."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,13 @@ STAGES = tuple(Stage)[1:]
 T = TypeVar("T")
 Done = dict[tuple[str, str], bytes]
 """Record of each scan that a stage is done with, by stage and scan. What is computed twice has other seconds."""
+
+
+class Content(bytes):
+    """Bytes of a file. Where two differ a failed test says that, and does not print them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes, SHA-256 {hashlib.sha256(self).hexdigest()[:16]}>"
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ class Run:
     def tables(self) -> dict[str, bytes]:
         """Bytes of every table but `timings`, where all that differs between equal runs lives."""
         return {
-            path.name: path.read_bytes()
+            path.name: Content(path.read_bytes())
             for path in sorted(self.results.tables.iterdir())
             if path.name != "timings.parquet"
         }

@@ -1,6 +1,7 @@
 """What the package asks of Slurm's own commands."""
 
 import pytest
+from accounting import ACCOUNT
 
 from dixonflow.slurm import Request, SlurmError, cancel_leftovers, check_requests, jobs
 
@@ -16,13 +17,15 @@ def submit(cluster, name: str, rule: str, *more: str) -> int:
 
 
 def test_what_the_cluster_has_and_has_not(cluster):
-    check_requests([Request("stitch", "cpu", "any"), Request("segment", "gpu", "", "gpu:1"), Request("all")])
+    check_requests([Request("stitch", "cpu", ACCOUNT), Request("segment", "gpu", "", "gpu:1"), Request("all")])
     with pytest.raises(SlurmError, match="there is no partition 'long' here; there are: cpu, gpu"):
         check_requests([Request("stitch", "long")])
     with pytest.raises(SlurmError, match="partition 'cpu' has no 'gpu:1' for rule segment; it has: none"):
         check_requests([Request("segment", "cpu", "", "gpu:1")])
     with pytest.raises(SlurmError, match="partition 'gpu' has no 'gpu:a100:1' for rule segment; it has: gpu"):
         check_requests([Request("segment", "gpu", "", "gpu:a100:1")])
+    with pytest.raises(SlurmError, match=f"you have no account 'teaching'; you have: {ACCOUNT}"):
+        check_requests([Request("stitch", "cpu", "teaching")])
 
 
 def test_leftovers_are_cancelled_and_other_jobs_are_not(cluster):

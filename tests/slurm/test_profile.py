@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 
 import yaml
+from accounting import ACCOUNT
 from project import STAGES
 from project_copy import ROOT
 
@@ -39,7 +40,7 @@ def test_jobs_that_find_all_done_do_nothing(cluster, demo):
     run.to_the_end()
     done, tables = run.done(), run.tables()
     before = {number for number, *_ in cluster.jobs()}
-    run.results.look_again.touch()
+    run.results.look_again.unlink()  # as where another copy of the project has worked on the results
     run.to_the_end()
     assert (run.done(), run.tables()) == (done, tables)
     rows = [row.split("|") for row in cluster.ask("squeue", "-h", "--states=all", "-o", "%A|%k|%S|%e").splitlines()]
@@ -83,6 +84,12 @@ def test_a_wrong_partition_is_named_before_a_job_is_submitted(cluster, project):
     output = refused(project, "--default-resources", "slurm_partition=long")
     assert "dixonflow: profiles/slurm/config.yaml: slurm_partition: there is no partition 'long' here" in output
     assert "there are: cpu, gpu" in output
+
+
+def test_a_wrong_account_is_named_before_a_job_is_submitted(cluster, project):
+    output = refused(project, "--default-resources", "slurm_partition=cpu", "slurm_account=teaching")
+    assert "dixonflow: profiles/slurm/config.yaml: slurm_account: you have no account 'teaching'" in output
+    assert f"you have: {ACCOUNT}" in output
 
 
 def test_a_gpu_that_the_partition_does_not_have_is_named(cluster, project):
