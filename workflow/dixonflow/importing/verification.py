@@ -11,6 +11,7 @@ import pandas as pd
 from dixonflow.aggregate import read_scans
 from dixonflow.atomic import write_json
 from dixonflow.errors import ModelError
+from dixonflow.imported import trained_spacing_mm
 from dixonflow.importing.install import import_model
 from dixonflow.importing.record import read_record
 from dixonflow.layout import Results
@@ -117,10 +118,8 @@ def _networks(model: Model) -> list[str]:
     lines = []
     for name, folder in model.folders.items():
         loaded = load_model_folder(folder)
-        architecture = loaded.architecture
-        xyz = np.asarray(architecture.plans.transpose_backward)[::-1]  # of the network's axes
-        trained_mm = np.asarray(architecture.spacing_mm)[xyz]
-        patch = " x ".join(str(architecture.patch_size[axis]) for axis in xyz)
+        trained_mm = trained_spacing_mm(folder)  # dataset.json may overrule plans.json
+        patch = " x ".join(str(size) for size in loaded.architecture.patch_size)
         at = " x ".join(f"{length:.4g}" for length in trained_mm)
         network, folds = type(loaded.networks[0]).__name__, ", ".join(loaded.folds)
         lines.append(f"{name}: {network}, folds {folds}, trained at {at} mm, patch {patch}")
