@@ -15,8 +15,7 @@ from dixonflow.conservation import check_conservation
 from dixonflow.departures import departures, write_departures
 from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
-from dixonflow.model import load_model
-from dixonflow.plan import MODELS
+from dixonflow.plan import load_models
 from dixonflow.tables.schema import TableError
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ def main(config: ConfigOption = CONFIG) -> None:
         settings = read_config(config)
         results = Results(settings.results)
         before = _earlier(results)
-        summary = aggregate(results, load_model(MODELS / f"{settings.segment.model}.yaml"), settings.max_attempts)
+        summary = aggregate(results, load_models(settings), settings.max_attempts)
         sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
         scans = read_scans(results.scan_table)
         check_conservation(sources, scans)

@@ -7,8 +7,7 @@ from dixonflow.command import CONFIG, ConfigOption, run, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
-from dixonflow.model import load_model
-from dixonflow.plan import MODELS
+from dixonflow.plan import load_models
 from dixonflow.report.page import ReportOptions, write_report
 
 
@@ -18,8 +17,10 @@ def main(config: ConfigOption = CONFIG) -> None:
     try:
         settings = read_config(config)
         results = Results(settings.results)
-        model = load_model(MODELS / f"{settings.segment.model}.yaml")
-        options = ReportOptions(structures=model.structures, versions={"weights (SHA-256)": model.weights_hash})
+        models = load_models(settings)
+        weights = {f"weights of {model.name} (SHA-256)": model.weights_hash for model in models}
+        further = [model.name for model in models[1:]]
+        options = ReportOptions(structures=models[0].structures, further_models=further, versions=weights)
         write_report(results.tables, results.contact_sheets, results.report / "report.html", options)
     except DixonflowError as error:
         sys.exit(f"report: {error}")

@@ -139,12 +139,13 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
         "missing_reason": pa.nulls(n_values, pa.string()),
         "model": np.full(n_values, model.name),
     }
-    checks = sorted(expected_checks(model.structures))
-    names, of = (np.array(column) for column in zip(*checks, strict=True))
+    checks = sorted(expected_checks(model, [model]))
+    names, of, _ = (np.array(column) for column in zip(*checks, strict=True))
     quality = {
         **_scan_columns(shard, len(checks)),
         "check": np.tile(names, len(shard.scans)),
         "structure": np.tile(of, len(shard.scans)),
+        "model": np.full(len(shard.scans) * len(checks), model.name),
         "value": rng.uniform(0, 1, len(shard.scans) * len(checks)),
         "threshold": pa.nulls(len(shard.scans) * len(checks), pa.float64()),
         "grade": np.full(len(shard.scans) * len(checks), Grade.PASS.value),

@@ -54,7 +54,7 @@ class SegmentMemory:
         command += ["--config", str(results.config), "--shard", shard]
         measured = run_process(command, setting, [package])
         check_outcomes(results.root, shard)
-        labels, _ = read_labels(results.contrast_labels(shard, scans[0].scan, Contrast.WATER))
+        labels, _ = read_labels(results.contrast_labels(shard, scans[0].scan, model.name, Contrast.WATER))
         np.save(output / "labels.npy", labels)
         return measured
 

@@ -58,7 +58,7 @@ class SegmentBenchmark:
 
         results = Results(prepared / "results")
         shard = read_shard_name(results.root)
-        for folder in (results.root / "temporary", results.records(Stage.SEGMENT, shard).parent):
+        for folder in (results.root / "temporary", results.records(Stage.SEGMENT, shard, "demo").parent):
             shutil.rmtree(folder, ignore_errors=True)
         arguments = ["--config", str(results.config), "--shard", shard]
         measured = self._run(setting.ours, str(SCRIPTS / "segment.py"), arguments, output, setting)
@@ -116,7 +116,7 @@ def label_map_pairs(ours: Path, theirs: Path) -> Iterator[tuple[Path, Path]]:
 
     for path in sorted(theirs.glob("*.nii.gz")):
         scan, contrast = path.name.removesuffix(".nii.gz").rsplit("-", 1)
-        yield ours / f"{scan}_acq-{Contrast(contrast).acq}_dseg.nii.gz", path
+        yield ours / f"{scan}_acq-{Contrast(contrast).acq}_seg-demo_dseg.nii.gz", path
 
 
 def _nnunet_folder(inputs: Path) -> Path:

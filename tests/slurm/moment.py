@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from project import Call, Done, Run
+from project import Call, Done, Run, records_of
 
 from dixonflow.cohort.shards import read_shard
 from dixonflow.vocabulary import Stage
@@ -49,7 +49,7 @@ def stop_in_the_middle(call: Call, run: Run, stage: Stage) -> Moment:
     """Wait until the job of `stage` for the shard of two has finished a scan and works on the other; stop it there."""
     call.until(run.results.shards.with_suffix(".txt").exists)
     shard = next(shard for shard in run.shards() if len(read_shard(run.results.shard(shard)).scans) > 1)
-    folder = run.results.records(stage, "x").with_name(shard)
+    folder = records_of(run.results, stage, shard).with_name(shard)
     script = call.until_found(lambda: script_of(run, stage, shard))  # long before its first scan: it imports
     call.until(lambda: any(folder.glob("sub-*.begun")), pause=0.002)
     worker = call.until_found(lambda: worker_of(script))

@@ -142,9 +142,14 @@ class Run:
             (stage.value, scan.name): record.to_json()
             for stage in STAGES
             for shard in self.shards()
-            for scan, record in Records(self.results.records(stage, shard)).load().items()
+            for scan, record in Records(records_of(self.results, stage, shard)).load().items()
             if record.outcome.status is not Status.FAILED
         }
+
+
+def records_of(results: Results, stage: Stage, shard: str) -> Path:
+    """Records of a shard at a stage, of the one model of these runs."""
+    return results.records(stage, shard, "" if stage is Stage.STITCH else "demo")
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,8 @@ def test_a_gpu_that_the_partition_does_not_have_is_named(cluster, project):
 
 
 def test_a_missing_model_and_an_unreadable_raw_folder_are_named(cluster, project):
-    output = refused(project, config=["segment={model: nowhere}"])
-    assert "segment.model: there is no model 'nowhere'" in output
+    output = refused(project, config=["segment={models: [nowhere]}"])
+    assert "segment.models: there is no model 'nowhere'" in output
     output = refused(project, config=["cohort={sources: [{layout: ukb, folder: nowhere}]}"])
     assert "cohort.sources.0.folder: there is no folder nowhere" in output
 

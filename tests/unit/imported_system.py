@@ -100,7 +100,7 @@ def context_of(model: Model, results: Results, strategy: MergeStrategy = MergeSt
     """The demo's configuration with another model and strategy."""
     content = demo_config().model_dump()
     content["merge"]["strategy"] = strategy
-    return StageContext(Config.model_validate(content), model, results, "shard")
+    return StageContext(Config.model_validate(content), (model,), model, results, "shard")
 
 
 def segmented(
@@ -114,7 +114,8 @@ def segmented(
     for stage in (Stage.RESAMPLE, Stage.SEGMENT):
         stage_work(stage, context_of(model, results)).by_hand(entry)
     return {
-        contrast: read_labels(results.contrast_labels("shard", SCAN, contrast))[0] for contrast in model.input_contrasts
+        contrast: read_labels(results.contrast_labels("shard", SCAN, model.name, contrast))[0]
+        for contrast in model.input_contrasts
     }
 
 

@@ -12,7 +12,7 @@ from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
+from dixonflow.tables.wide import wide_tables, widen
 from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, Status
 
 MODEL = load_model(Path(__file__).parents[2] / "workflow" / "models" / "demo.yaml")
@@ -82,8 +82,11 @@ def measured(participants, rng):
     return pd.DataFrame(rows, columns=columns).astype({"value": float, "missing_reason": object, "grade": object})
 
 
-def write_tables(folder, ok=12, broken=tuple(BROKEN)):
-    """Tables of a small cohort: participants 1000000 and up are ok, 2000000 and up are not."""
+def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
+    """Tables of a small cohort: participants 1000000 and up are ok, 2000000 and up are not.
+
+    Models named in `further` found the same as the demo's.
+    """
     rng = np.random.default_rng(0)
     participants = [f"{1000000 + n}" for n in range(ok)]
     rows = [scan_row(p) for p in participants]
@@ -98,7 +101,7 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN)):
     ]
     write_table(folder / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     checks = [
-        (p, "2", check, structure, float(value), threshold, grade)
+        (p, "2", check, structure, "demo", float(value), threshold, grade)
         for n, p in enumerate(participants)
         for check, structure, value, threshold, grade in (
             ("kidney_volume_ratio", "", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),
@@ -116,16 +119,21 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN)):
         )
     ]
     quality = pd.DataFrame(checks, columns=list(QUALITY.names)).astype({"value": float, "threshold": float})
-    write_table(folder / "quality.parquet", QUALITY, quality)
-    write_table(folder / "measurements.parquet", MEASUREMENTS, measured(participants, rng))
+    models = [MODEL, *(MODEL.model_copy(update={"name": name}) for name in further)]
+    write_table(folder / "quality.parquet", QUALITY, _for_each(quality, models))
+    write_table(folder / "measurements.parquet", MEASUREMENTS, _for_each(measured(participants, rng), models))
     long = read_table(folder / "measurements.parquet", MEASUREMENTS)
-    wide = (volumes_table(MODEL), fat_compartments_table(MODEL))
+    wide = wide_tables(models)
     for each in wide:
         write_table(folder / f"{each.table.name}.parquet", each.table, widen(long, each))
     tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
     write_table(folder / "dictionary.parquet", DICTIONARY, dictionary_rows(tables))
     assert datapackage(tables)
     return [ScanId(p, "2") for p in participants]
+
+
+def _for_each(rows, models):
+    return pd.concat([rows.assign(model=model.name) for model in models], ignore_index=True)
 
 
 def draw_sheets(folder, scans):

@@ -44,7 +44,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def finished(written: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Summary]:
     run = copy_of(written, tmp_path_factory.mktemp("finished"))
-    return run, aggregate(run.results, MODEL, 3)
+    return run, aggregate(run.results, [MODEL], 3)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_withdrawn_participant_who_keeps_a_shard_is_left_out_too(run: Run) -> 
     cohort = read_cohort(run.results.scans)
     cohort = [replace(row, shard="bbb") if row.scan == WITHDRAWN else row for row in cohort]
     write_scans(run.results.scans, cohort)
-    aggregate(run.results, MODEL, 3)
+    aggregate(run.results, [MODEL], 3)
     for name in TABLES[1:-1]:
         assert WITHDRAWN.participant not in set(run.table(name)["participant_id"])
     assert run.scan(WITHDRAWN.participant)["status"] == "withdrawn"
@@ -160,7 +160,7 @@ def test_what_differs_between_equal_runs_is_in_timings_alone(finished: tuple[Run
     for path in (path for stage in STAGES for path in (tmp_path / stage.value).glob("???.parquet")):
         write_outcomes(path, [replace(row, seconds=7.25, peak_memory_mb=111.0) for row in read_outcomes(path)])
     shutil.rmtree(second.results.tables)
-    aggregate(second.results, MODEL, 3)
+    aggregate(second.results, [MODEL], 3)
     one, two = first.bytes(), second.bytes()
     assert set(one) == set(two) == {f"{name}.parquet" for name in TABLES} | {"datapackage.json"}
     assert [name for name in sorted(one) if one[name] != two[name]] == ["timings.parquet"]
@@ -170,7 +170,7 @@ def test_memory_saving_pieces_change_nothing(finished: tuple[Run, Summary], monk
     run, _ = finished
     before = run.bytes()
     monkeypatch.setattr(shards_module, "SCANS_AT_ONCE", 1)
-    aggregate(run.results, MODEL, 3)
+    aggregate(run.results, [MODEL], 3)
     assert run.bytes() == before
 
 
@@ -180,7 +180,7 @@ def test_a_lost_row_and_a_lost_file_fail_the_scans_they_concern(run: Run) -> Non
     run.results.outcomes(Stage.RESAMPLE, "ccc").unlink()
     broken = run.results.outcomes(Stage.POSTPROCESS, "aaa")
     broken.write_bytes(broken.read_bytes()[:-40])
-    summary = aggregate(run.results, MODEL, 3)
+    summary = aggregate(run.results, [MODEL], 3)
     assert summary.failed == {Reason.OUT_OF_MEMORY: 1, Reason.WORKER_DIED: 3, Reason.INTERNAL_ERROR: 1}
     assert summary.scans_in == 11
     lost = run.scan("0007")
@@ -204,7 +204,7 @@ def test_incomplete_measurements_fail_the_scan(run: Run) -> None:
     write_measured(run.results, "ccc", {ScanId("9999", "2"): run.truth[ScanId("0001", "2")]})
     quality = run.results.quality("bbb")
     quality.write_bytes(quality.read_bytes()[:-9])
-    summary = aggregate(run.results, MODEL, 3)
+    summary = aggregate(run.results, [MODEL], 3)
     assert summary.failed == {Reason.OUT_OF_MEMORY: 1, Reason.INTERNAL_ERROR: 4}
     total = len(expected_rows(MODEL))
     assert f"{total - 1} of {total} rows" in run.scan("0003")["message"]
@@ -220,7 +220,7 @@ def test_a_cohort_without_any_ok_scan_still_gives_all_tables(tmp_path: Path) -> 
     results = Results(tmp_path)
     scan = CohortScan(ScanId("1", "2"), Layout.UKB, Path("1.zip"), "", "", Reason.UNREADABLE_FILE, "cut off")
     write_scans(results.scans, [scan])
-    summary = aggregate(results, MODEL, 3)
+    summary = aggregate(results, [MODEL], 3)
     assert (summary.scans_in, summary.ok) == (1, 0)
     assert {path.stem for path in results.tables.glob("*.parquet")} == set(TABLES)
     assert pq.read_table(results.tables / "volumes.parquet").num_rows == 0
@@ -228,11 +228,11 @@ def test_a_cohort_without_any_ok_scan_still_gives_all_tables(tmp_path: Path) -> 
 
 
 def test_unreadable_cohort_ends_the_run_and_leaves_the_old_tables(run: Run) -> None:
-    aggregate(run.results, MODEL, 3)
+    aggregate(run.results, [MODEL], 3)
     before = run.bytes()
     run.results.scans.write_bytes(b"PAR1")
     with pytest.raises(TableError, match="cannot be read"):
-        aggregate(run.results, MODEL, 3)
+        aggregate(run.results, [MODEL], 3)
     assert run.bytes() == before
 
 

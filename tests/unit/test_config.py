@@ -65,8 +65,8 @@ def test_missing_folders_and_models_are_named(tmp_path):
         check_folders(parse_config(base), ROOT / "workflow/models")
     raw.mkdir()
     check_folders(parse_config(base), ROOT / "workflow/models")
-    with pytest.raises(ConfigError, match=r"segment\.model: there is no model 'vibe1000'; known: .*demo"):
-        check_folders(parse_config(base | {"segment": {"model": "vibe1000"}}), ROOT / "workflow/models")
+    with pytest.raises(ConfigError, match=r"segment\.models: there is no model 'vibe1000'; known: .*demo"):
+        check_folders(parse_config(base | {"segment": {"models": ["vibe1000"]}}), ROOT / "workflow/models")
     base["cohort"]["withdrawn"] = str(tmp_path / "gone.txt")
     with pytest.raises(ConfigError, match=r"cohort\.withdrawn: there is no file"):
         check_folders(parse_config(base), ROOT / "workflow/models")

@@ -45,9 +45,9 @@ def test_every_vertebra_has_its_level_and_nothing_else_has_one(spine: Spine) -> 
     assert set(rows.index) == {(name, each) for name in MODEL.structures for each in OF_LEVELS}
     keys = ["structure", "measure", "model"]
     assert set(found.measurements[keys].itertuples(index=False, name=None)) == expected_rows(MODEL)
-    checks = set(found.quality[["check", "structure"]].itertuples(index=False, name=None))
-    assert checks == expected_checks(MODEL.structures)
-    assert {check for check, _ in checks} >= OF_ORDER
+    checks = set(found.quality[["check", "structure", "model"]].itertuples(index=False, name=None))
+    assert checks == expected_checks(MODEL, [MODEL])
+    assert {check for check, *_ in checks} >= OF_ORDER
     for rows_of, table in ((found.measurements, MEASUREMENTS), (found.quality, QUALITY)):
         check_rows(to_arrow(rows_of.assign(participant_id="1", session_id="2"), table), table)
 
@@ -114,7 +114,7 @@ def test_other_models_have_the_rows_and_keys_that_they_had(name: str) -> None:
     assert set(MEASURES) - set(without) == set(OF_LEVELS)
     structures = [*model.structures, *model.composites]
     assert expected_rows(model) == {(structure, each, name) for structure in structures for each in without}
-    assert not {check for check, _ in expected_checks(model.structures)} & OF_ORDER
+    assert not {check for check, *_ in expected_checks(model, [model])} & OF_ORDER
     of_measure = {"name", "ids", "composites", "cutoffs", "muscles"}
     assert set(settings(Stage.MEASURE, demo_config(), model)) == of_measure
     assert set(settings(Stage.MEASURE, demo_config(), MODEL)) == of_measure | {"vertebrae"}

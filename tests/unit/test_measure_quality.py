@@ -18,9 +18,10 @@ def measured():
 def test_quality_of_a_good_scan(measured):
     assert tuple(measured.quality.columns) == QUALITY_COLUMNS
     checks = measured.quality.set_index("check")
-    rows = zip(measured.quality["check"], measured.quality["structure"], strict=True)
-    assert sorted(rows) == sorted(expected_checks(MODEL.structures))
-    assert list(dict.fromkeys(checks.index)) == [name for name, each in CHECKS.items() if not each.of_vertebrae]
+    rows = measured.quality[["check", "structure", "model"]].itertuples(index=False, name=None)
+    assert sorted(rows) == sorted(expected_checks(MODEL, [MODEL]))
+    of_others = {name for name, each in CHECKS.items() if each.of_vertebrae or each.between_models}
+    assert list(dict.fromkeys(checks.index)) == [name for name in CHECKS if name not in of_others]
     assert checks.at["liver_right_of_spleen", "value"] == pytest.approx((28.5 - 11) * 5)
     assert checks.at["kidney_sides", "value"] == pytest.approx(12 * 5)
     assert checks.at["kidney_volume_ratio", "value"] == 1

@@ -5,15 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
+from dixonflow.keys import STAGE_VERSIONS
 from dixonflow.plan import Plan
 from dixonflow.retry import MOST_MEMORY, ask_for_look
-from dixonflow.vocabulary import ScanId
+from dixonflow.vocabulary import ScanId, Stage
 
 
 @pytest.fixture
@@ -96,6 +98,17 @@ def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shar
     assert sixty - one == 118
     assert plan.beside_mb(shards[1].name) - plan.beside_mb(shards[0].name) == 59
     assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's
+    two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
+    assert two_models.minutes(shards[1].name, per_scan=2) - sixty == 10 + 2 * 60
+    assert two_models.minutes(shards[1].name, per_scan=2, each_model=False) == sixty
+    assert two_models.beside_mb(shards[1].name) - plan.beside_mb(shards[1].name) == 60
+
+
+def test_a_further_model_has_every_shard_looked_at_but_for_stitching(plan):
+    # under another name its files are others, be it of the same networks and rules
+    two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
+    changed = [stage for stage in STAGE_VERSIONS if two_models.settings(stage) != plan.settings(stage)]
+    assert changed == [stage for stage in STAGE_VERSIONS if stage is not Stage.STITCH]
 
 
 def test_what_the_snakefile_imports_in_every_job_is_light():

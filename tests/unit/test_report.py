@@ -156,7 +156,7 @@ def test_legend_and_versions(results):
     assert "Colours of the 46 structures" in page.text
     assert "0123abc" in page.text
     assert re.search(r"nnunetv2 2\.", page.text)
-    assert "Model demo" in page.text
+    assert "Models demo" in page.text
 
 
 def test_no_scan_is_ok(tmp_path):

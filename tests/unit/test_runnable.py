@@ -30,7 +30,9 @@ def model_of(name, tmp_path=None, **changes):
 
 def config_with(model, *consent):
     config = demo_config()
-    return config.model_copy(update={"segment": config.segment.model_copy(update={"model": model, "consent": consent})})
+    return config.model_copy(
+        update={"segment": config.segment.model_copy(update={"models": (model,), "consent": consent})}
+    )
 
 
 def test_what_this_version_can_run_passes(tmp_path):
@@ -79,7 +81,7 @@ def test_a_run_says_it_before_its_first_job(tmp_path, monkeypatch):
     monkeypatch.setattr(Model, "is_imported", False)
     content = {
         "cohort": {"sources": [{"layout": "bids", "folder": str(tmp_path)}]},
-        "segment": {"model": "totalsegmentatortissuemr"},
+        "segment": {"models": ["totalsegmentatortissuemr"]},
         "results": str(tmp_path / "results"),
     }
     with pytest.raises(ConfigError, match=r"segment\.consent"):

@@ -52,7 +52,7 @@ def run(tmp_path, model, make_shard_scan):
                 path = results.stitched(entry.scan, contrast)
                 write_nifti(path, data, np.diag([2.5, 2.5, 3.0, 1.0]))
                 damage(path)
-        context = StageContext(Config.model_validate(config.model_dump()), model, results, "shard")
+        context = StageContext(Config.model_validate(config.model_dump()), (model,), model, results, "shard")
         upstream = {entry.scan: Task(entry, "", 1).outcome(Stage.RESAMPLE, Reason.NONE) for entry in entries}
         records = run_shard(
             stage_work(Stage.SEGMENT, context), entries, upstream, Records(tmp_path / folder / "r.jsonl.gz"), 2
@@ -68,7 +68,7 @@ def agreement(tmp_path):
     """What a run wrote of the agreement of a scan's contrasts."""
 
     def read(folder: str, participant: str):
-        path = Results(tmp_path / folder).segment_provenance("shard", ScanId(participant, "2"))
+        path = Results(tmp_path / folder).segment_provenance("shard", ScanId(participant, "2"), "demo")
         return json.loads(path.read_text())["contrast_agreement"]
 
     return read
@@ -113,7 +113,7 @@ def test_a_stitched_image_that_is_gone_or_cut_fails_its_scan_alone(run):
 
 def test_the_stage_asks_its_device_whether_it_still_works(tmp_path, model, monkeypatch):
     config = demo_config().model_copy(update={"merge": MergeConfig(strategy=MergeStrategy.MEAN_SCORES)})
-    work = stage_work(Stage.SEGMENT, StageContext(config, model, Results(tmp_path), "shard"))
+    work = stage_work(Stage.SEGMENT, StageContext(config, (model,), model, Results(tmp_path), "shard"))
     work.start()
     assert work.usable()
     # no value can be had from this device: the error is one of those that a lost CUDA context raises
@@ -204,7 +204,7 @@ def test_the_agreement_reaches_the_rows_of_the_scan(tmp_path, model, make_shard_
         write_nifti(results.stitched(entry.scan, contrast), data, np.diag([2.5, 2.5, 3.0, 1.0]))
     station = {"index": 0, "low_mm": [-2.0, -2.0, -2.0], "high_mm": [80.0, 70.0, 130.0]}
     write_json(results.stitched_sidecar(entry.scan), {"stations": [station], "pairs": []})
-    context = StageContext(config, model, results, "shard")
+    context = StageContext(config, (model,), model, results, "shard")
     for stage in (Stage.SEGMENT, Stage.MERGE, Stage.POSTPROCESS, Stage.MEASURE):
         done = stage_work(stage, context).by_hand(entry)
     sidecar = json.loads(results.labels_sidecar(entry.scan, model.name).read_text())

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dixonflow.atomic import write_json
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
 from dixonflow.layout import Results
@@ -105,7 +106,8 @@ def test_shards_at_different_stages(made_up):
 
 def test_scans_that_a_running_job_has_finished_count(made_up):
     made_up.end("shard000", Stage.STITCH)
-    records = Records(made_up.results.records(Stage.RESAMPLE, "shard000"))
+    write_json(made_up.results.config, json.loads(demo_config().model_dump_json()))
+    records = Records(made_up.results.records(Stage.RESAMPLE, "shard000", "demo"))
     for scan in made_up.shards["shard000"][:3]:
         records.finish(Record(made_up.outcome(scan, Stage.RESAMPLE)))
     records.begin(made_up.shards["shard000"][3], "key", 1)
@@ -129,7 +131,7 @@ def test_damaged_foreign_and_half_written_files_count_as_not_there(made_up):
     (folder / ".0123456789ab.shard002.parquet").write_bytes(b"half")
     (folder / "shard003.measurements.parquet").write_bytes(b"another table")
     (folder / "notes.txt").write_text("by hand")
-    loose = made_up.results.records(Stage.STITCH, "shard004").with_name("shard004")
+    loose = made_up.results.records(Stage.STITCH, "shard004", "").with_name("shard004")
     loose.mkdir(parents=True)
     (loose / "sub-x.json").write_text("{")
     status = run_status(made_up.results, NOW)

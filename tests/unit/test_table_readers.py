@@ -58,7 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table(path / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     check, values = QUALITY["check"].allowed[0], [None, 1.0, 2.0]
     quality = [
-        (participant, "2", check, "", value, 0.0, "pass") for participant, value in zip(IDS, values, strict=True)
+        (participant, "2", check, "", "demo", value, 0.0, "pass")
+        for participant, value in zip(IDS, values, strict=True)
     ]
     write_table(path / "quality.parquet", QUALITY, pd.DataFrame(quality, columns=list(QUALITY.names)))
     rows = []
@@ -143,7 +144,7 @@ def test_units_travel_with_the_file(folder: Path) -> None:
     schema = pq.read_schema(folder / "volumes.parquet")
     assert schema.field("liver_volume_ml").metadata[b"unit"] == b"mL"
     assert schema.field("liver_coverage_fraction").metadata[b"unit"] == b"1"
-    assert schema.metadata[b"schema_version"] == b"1.3"
+    assert schema.metadata[b"schema_version"] == b"1.4"
     assert schema.metadata[b"keys"] == b"participant_id,session_id"
     dictionary = pd.read_parquet(folder / "dictionary.parquet").set_index(["table_name", "name"])
     assert dictionary.loc[("volumes", "liver_volume_ml"), "unit"] == "mL"

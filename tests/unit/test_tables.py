@@ -48,7 +48,8 @@ def test_tables_have_the_columns_of_the_design() -> None:
     assert set(TIMINGS.names) == {
         "participant_id", "session_id", "stage", "seconds", "peak_memory_mb", "gpu_seconds", "attempt",
     }  # fmt: skip
-    assert QUALITY.names == ("participant_id", "session_id", "check", "structure", "value", "threshold", "grade")
+    keys = ("participant_id", "session_id", "check", "structure", "model")
+    assert (QUALITY.keys, QUALITY.names) == (keys, (*keys, "value", "threshold", "grade"))
     for stage in Stage:
         assert {f"{stage.value}_status", f"{stage.value}_reason"} <= set(SCANS.names)
     assert {"status", "reason", "message", "shard", "content_key", "source"} <= set(SCANS.names)
@@ -155,6 +156,7 @@ def test_nan_and_infinity_are_refused_where_null_is_meant() -> None:
         "session_id": "2",
         "check": check,
         "structure": "",
+        "model": "demo",
         "threshold": None,
         "grade": "pass",
     }
@@ -216,7 +218,7 @@ def test_a_check_of_structures_names_one_and_no_other_check_does(check: str, str
         {"participant_id": "1", "session_id": "2", "check": name, "structure": of, "grade": "pass"}
         for name, of in (("contrast_agreement", "liver"), ("contrast_agreement", "spleen"), ("kidney_sides", ""))
     ]
-    frame = pd.DataFrame(rows).assign(value=0.5, threshold=None)
+    frame = pd.DataFrame(rows).assign(model="demo", value=0.5, threshold=None)
     check_rows(to_arrow(frame, QUALITY), QUALITY)
     frame.loc[frame["check"].eq(check), "structure"] = structure
     with pytest.raises(TableError, match="structure is named exactly where"):

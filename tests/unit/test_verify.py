@@ -42,7 +42,7 @@ class Finished:
             rows = [outcome(scan.scan, stage, Status.EXCLUDED if scan is scans[2] else Status.OK) for scan in scans]
             write_outcomes(self.results.outcomes(stage, self.name), rows)
         write_measured(self.results, self.name, {scan.scan: measured(1) for scan in scans[:2]})
-        self.files = [files_of(self.results, scan, self.plan.model.name, self.plan.config.keep) for scan in scans]
+        self.files = [files_of(self.results, scan, self.plan.models, self.plan.config.keep) for scan in scans]
         for path in self.files[0] + self.files[1]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -86,7 +86,7 @@ def test_lost_and_damaged_tables_are_made_again(finished, damage):
     results = finished.results
     assert lost_tables(results) == []  # there are none yet
     write_scans(results.scans, [])
-    aggregate(results, finished.plan.model, 3)
+    aggregate(results, finished.plan.models, 3)
     assert lost_tables(results) == []
     path = results.datapackage if damage == "no description" else results.tables / "quality.parquet"
     if damage == "lost":
@@ -104,27 +104,27 @@ def numbers(run, max_attempts=3):
 
 def test_aggregation_asks_for_lost_rows_and_not_for_ever(tmp_path):
     run = write_run(tmp_path)
-    aggregate(run.results, MODEL, 3)
+    aggregate(run.results, [MODEL], 3)
     assert numbers(run) == {"aaa": 0, "bbb": 0, "ccc": 0}
     rows, quality = run.results.measurements("aaa").read_bytes(), run.results.quality("bbb")
     run.results.measurements("aaa").write_bytes(rows[:-30])
     quality.unlink()
     seen = []
     for _ in range(4):
-        aggregate(run.results, MODEL, 3)
+        aggregate(run.results, [MODEL], 3)
         seen.append(numbers(run)["bbb"])
     assert seen == [1, 2, 2, 2]
     assert numbers(run) == {"aaa": 2, "bbb": 2, "ccc": 0}
     assert numbers(run, 4) == {"aaa": 3, "bbb": 3, "ccc": 0}
     run.results.measurements("aaa").write_bytes(rows)
-    aggregate(run.results, MODEL, 4)
+    aggregate(run.results, [MODEL], 4)
     assert numbers(run, 4)["aaa"] == numbers(run, 9)["aaa"] == 3
 
 
 def test_lost_rows_of_a_stage_before_the_last_are_asked_for_too(tmp_path):
     run = write_run(tmp_path)
     run.results.outcomes(Stage.POSTPROCESS, "ccc").unlink()
-    aggregate(run.results, MODEL, 3)
+    aggregate(run.results, [MODEL], 3)
     assert numbers(run) == {"aaa": 0, "bbb": 0, "ccc": 1}
 
 
@@ -132,5 +132,5 @@ def test_a_damaged_list_of_scans_is_made_again_by_the_next_call(tmp_path):
     run = write_run(tmp_path)
     run.results.scans.write_bytes(b"PAR1")
     with pytest.raises(TableError, match="cannot be read"):
-        aggregate(run.results, MODEL, 3)
+        aggregate(run.results, [MODEL], 3)
     assert read_retry(run.results, COHORT).number(3) == 1

@@ -1,7 +1,7 @@
 """Rows of all shards to the tables: no scan that went in is missing from them."""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, table_writer, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
-from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
+from dixonflow.tables.wide import wide_tables, widen
 from dixonflow.vocabulary import Reason, Stage, Status
 
 _AGGREGATE = "aggregate"
@@ -67,7 +67,7 @@ class StageRows:
     lost: Mapping[str, str]
 
 
-def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
+def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
     Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
@@ -76,8 +76,8 @@ def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
     ----------
     results
         Holds the list of scans and the rows of every shard that the list names; `tables` is written below it.
-    model
-        The model in force: it names the columns of the wide tables and the rows that every ok scan must have.
+    models
+        The models in force: they name the columns of the wide tables and the rows that every ok scan must have.
     max_attempts
         How often a shard whose rows are not all there is looked at again, by as many calls.
 
@@ -94,14 +94,14 @@ def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
         raise
     shards = sorted(cohort["shard"].dropna().unique())
     stages = {stage: _stage_rows(results, stage, shards) for stage in list(Stage)[1:]}
-    scans = _checked(scan_rows(cohort, stages), results, model)
+    scans = _checked(scan_rows(cohort, stages), results, models)
     broken = _broken(scans, stages)
     for shard in shards:
         _note_loss(results, shard, max_attempts, lost=shard in broken)
     ok = scans.loc[scans["status"].eq(Status.OK.value), [*SCAN_KEYS, "shard"]]
 
     tables = results.tables
-    wide = (volumes_table(model), fat_compartments_table(model))
+    wide = wide_tables(models)
     with ExitStack() as stack:
         long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
         writers = [
@@ -112,7 +112,7 @@ def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
             for each, writer in zip(wide, writers, strict=True):
                 writer.write(widen(rows, each))
     quality_files = {shard: results.quality(shard) for shard in shards}
-    thresholds = cohort_thresholds(quality_files, ok, model.structures)
+    thresholds = cohort_thresholds(quality_files, ok, _checks(models))
     with table_writer(tables / "quality.parquet", QUALITY) as quality:
         for rows in in_scan_order(quality_files, ok, QUALITY):
             quality.write(with_verdicts(rows, thresholds))
@@ -122,6 +122,7 @@ def aggregate(results: Results, model: Model, max_attempts: int) -> Summary:
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
     write_json(results.datapackage, datapackage(all_tables))
+    _remove_other_wide_tables(tables, {each.table.name for each in wide})
     return summarise(scans)
 
 
@@ -222,11 +223,16 @@ def _note_loss(results: Results, shard: str, max_attempts: int, *, lost: bool) -
     note_failures(results, shard, _AGGREGATE, failures, max_attempts)
 
 
-def _checked(scans: pd.DataFrame, results: Results, model: Model) -> pd.DataFrame:
+def _checks(models: Sequence[Model]) -> frozenset[tuple[str, str, str]]:
+    """Check, structure and model of the rows of `quality` that every scan with status ok has."""
+    return frozenset[tuple[str, str, str]]().union(*(expected_checks(model, models) for model in models))
+
+
+def _checked(scans: pd.DataFrame, results: Results, models: Sequence[Model]) -> pd.DataFrame:
     """Fail the scans that are ok by their outcome and whose rows of measurements or quality are not all there."""
     scans = scans.copy()
-    checks = expected_checks(model.structures)
-    wanted = {MEASUREMENTS: (results.measurements, expected_rows(model)), QUALITY: (results.quality, checks)}
+    measurements = frozenset[tuple[str, str, str]]().union(*map(expected_rows, models))
+    wanted = {MEASUREMENTS: (results.measurements, measurements), QUALITY: (results.quality, _checks(models))}
     for shard, members in scans[scans["status"].eq(Status.OK.value)].groupby("shard", sort=True):
         for table, (path, rows) in wanted.items():
             problems = scan_problems(path(str(shard)), table, members, rows)
@@ -234,6 +240,14 @@ def _checked(scans: pd.DataFrame, results: Results, model: Model) -> pd.DataFram
     for column in ("status", "reason"):
         scans[f"{Stage.MEASURE.value}_{column}"] = scans[column]
     return scans
+
+
+def _remove_other_wide_tables(tables: Path, names: Collection[str]) -> None:
+    """Take away the wide tables of models that are not in the run any more: nobody must take them for current."""
+    for name in ("volumes", "fat_compartments"):
+        for path in tables.glob(f"{name}_*.parquet"):
+            if path.stem not in names:
+                path.unlink()
 
 
 def _stage_rows(results: Results, stage: Stage, shards: Sequence[str]) -> StageRows:

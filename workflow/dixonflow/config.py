@@ -6,10 +6,10 @@ Defaults are those for a cohort; `demo_config` changes what the demo needs. `scr
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dixonflow.errors import ConfigError
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
@@ -59,10 +59,13 @@ class StitchConfig(_Section):
 
 
 class SegmentConfig(_Section):
-    """Which model runs, and how."""
+    """Which models run, and how."""
 
-    model: str = Field(
-        default="demo", pattern=r"^[a-z0-9]+$", description="Model: the name of a file in workflow/models/."
+    models: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...] = Field(
+        default=("demo",),
+        min_length=1,
+        description="Models: names of files in workflow/models/. Each segments every scan; the first is that of the "
+        "overview pictures and of the tables volumes and fat_compartments, further ones have such tables of their own.",
     )
     consent: tuple[str, ...] = Field(
         default=(),
@@ -82,6 +85,13 @@ class SegmentConfig(_Section):
     folds: tuple[str, ...] | None = Field(
         default=None, description="Folds to average; null for all the model has. Fewer are faster and less accurate."
     )
+
+    @field_validator("models")
+    @classmethod
+    def _each_once(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(models)) != len(models):
+            raise ValueError("a model is named twice")
+        return models
 
 
 class MergeConfig(_Section):
@@ -122,7 +132,7 @@ class Config(_Section):
     results: Path = Field(default=Path("results"), description="Folder for everything the run writes.")
     cohort: CohortConfig = Field(description="Which scans go in.")
     stitch: StitchConfig = Field(default=StitchConfig(), description="How stations become one image.")
-    segment: SegmentConfig = Field(default=SegmentConfig(), description="Which model runs, and how.")
+    segment: SegmentConfig = Field(default=SegmentConfig(), description="Which models run, and how.")
     merge: MergeConfig = Field(
         default=MergeConfig(), description="How the predictions of the contrasts become one label map."
     )
@@ -216,9 +226,10 @@ def check_folders(config: Config, models_folder: Path) -> None:
     withdrawn = config.cohort.withdrawn
     if withdrawn is not None and not withdrawn.is_file():
         raise ConfigError(f"config: cohort.withdrawn: there is no file {withdrawn}")
-    if not (models_folder / f"{config.segment.model}.yaml").is_file():
-        known = ", ".join(sorted(path.stem for path in models_folder.glob("*.yaml")))
-        raise ConfigError(f"config: segment.model: there is no model {config.segment.model!r}; known: {known}")
+    known = sorted(path.stem for path in models_folder.glob("*.yaml"))
+    for name in config.segment.models:
+        if name not in known:
+            raise ConfigError(f"config: segment.models: there is no model {name!r}; known: {', '.join(known)}")
 
 
 def config_yaml(config: Config) -> str:

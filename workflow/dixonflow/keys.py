@@ -6,10 +6,11 @@ its key differs, and only then: file dates play no part.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from dixonflow.config import Config, SegmentConfig
-from dixonflow.measures.structures import vertebrae_of
+from dixonflow.measures.structures import compared_models, vertebrae_of
 from dixonflow.model import Model
 from dixonflow.structures import is_muscle, structures
 from dixonflow.vocabulary import Interpolate, MergeStrategy, Stage
@@ -20,7 +21,7 @@ STAGE_VERSIONS: dict[Stage, int] = {
     Stage.SEGMENT: 2,
     Stage.MERGE: 1,
     Stage.POSTPROCESS: 1,
-    Stage.MEASURE: 3,
+    Stage.MEASURE: 4,
 }
 """Raise a number when a change of the code changes what the stage computes."""
 
@@ -78,13 +79,16 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             return {}
 
 
-def stage_key(stage: Stage, raw_key: str, config: Config, model: Model) -> str:
-    """Content key of a scan at `stage`.
+def stage_key(stage: Stage, raw_key: str, config: Config, model: Model, models: Sequence[Model] = ()) -> str:
+    """Content key of a scan at `stage`, for one model.
 
     Parameters
     ----------
     raw_key
         Fingerprint of the scan's raw data; empty for the part of the key that all scans share.
+    models
+        All models of the run, where there are several: `measure` compares their label maps, and makes the picture of a
+        scan with the first.
 
     Returns
     -------
@@ -92,7 +96,11 @@ def stage_key(stage: Stage, raw_key: str, config: Config, model: Model) -> str:
     """
     key = raw_key
     for current, version in STAGE_VERSIONS.items():
-        content = [current.value, version, settings(current, config, model), key]
+        content: list[Any] = [current.value, version, settings(current, config, model), key]
+        if current is Stage.MEASURE and len(models) > 1:
+            compared = compared_models(model, models)
+            others = [stage_key(Stage.POSTPROCESS, raw_key, config, other) for other in compared]
+            content.append([model.name == models[0].name, others])
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if current is stage:
             return key

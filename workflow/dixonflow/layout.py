@@ -58,37 +58,44 @@ class Results:
         """Quality rows of a shard."""
         return self.root / Stage.MEASURE.value / f"{shard}.quality.parquet"
 
-    def records(self, stage: Stage, shard: str) -> Path:
-        """What a shard has done at a stage, kept across runs."""
-        return self.root / "records" / stage.value / f"{shard}.jsonl.gz"
+    def records(self, stage: Stage, shard: str, model: str) -> Path:
+        """What a shard has done at a stage for a model, kept across runs.
+
+        Parameters
+        ----------
+        model
+            Its name; empty at a stage that all models share.
+        """
+        return self.root / "records" / stage.value / model / f"{shard}.jsonl.gz"
 
     def retry(self, shard: str) -> Path:
         """Mark that asks the next run to look at a shard again."""
         return self.root / "retry" / f"{shard}.json"
 
-    def temporary(self, shard: str, scan: ScanId) -> Path:
-        """Folder of a scan's temporary images."""
-        return self.root / "temporary" / shard / scan.name
+    def temporary(self, shard: str, scan: ScanId, model: str) -> Path:
+        """Folder of a scan's temporary images for a model."""
+        return self.root / "temporary" / shard / scan.name / model
 
-    def resampled(self, shard: str, scan: ScanId, contrast: Contrast) -> Path:
+    def resampled(self, shard: str, scan: ScanId, model: str, contrast: Contrast) -> Path:
         """A contrast on the grid that the model's authors resample to, float32."""
-        return self.temporary(shard, scan) / f"{scan.name}_acq-{contrast.acq}_desc-resampled_VIBE.nii.gz"
+        name = f"{scan.name}_acq-{contrast.acq}_seg-{model}_desc-resampled_VIBE.nii.gz"
+        return self.temporary(shard, scan, model) / name
 
-    def contrast_labels(self, shard: str, scan: ScanId, contrast: Contrast) -> Path:
+    def contrast_labels(self, shard: str, scan: ScanId, model: str, contrast: Contrast) -> Path:
         """Label map predicted from one contrast."""
-        return self.temporary(shard, scan) / f"{scan.name}_acq-{contrast.acq}_dseg.nii.gz"
+        return self.temporary(shard, scan, model) / f"{scan.name}_acq-{contrast.acq}_seg-{model}_dseg.nii.gz"
 
-    def mean_labels(self, shard: str, scan: ScanId) -> Path:
+    def mean_labels(self, shard: str, scan: ScanId, model: str) -> Path:
         """Label map predicted from the mean scores of all contrasts."""
-        return self.temporary(shard, scan) / f"{scan.name}_desc-mean_dseg.nii.gz"
+        return self.temporary(shard, scan, model) / f"{scan.name}_seg-{model}_desc-mean_dseg.nii.gz"
 
-    def segment_provenance(self, shard: str, scan: ScanId) -> Path:
+    def segment_provenance(self, shard: str, scan: ScanId, model: str) -> Path:
         """How the label maps of a scan were predicted, for the sidecar of the final one."""
-        return self.temporary(shard, scan) / f"{scan.name}_desc-segment_provenance.json"
+        return self.temporary(shard, scan, model) / f"{scan.name}_seg-{model}_desc-segment_provenance.json"
 
-    def merged(self, shard: str, scan: ScanId) -> Path:
+    def merged(self, shard: str, scan: ScanId, model: str) -> Path:
         """Label map merged from the contrasts."""
-        return self.temporary(shard, scan) / f"{scan.name}_desc-merged_dseg.nii.gz"
+        return self.temporary(shard, scan, model) / f"{scan.name}_seg-{model}_desc-merged_dseg.nii.gz"
 
     @property
     def derivatives(self) -> Path:

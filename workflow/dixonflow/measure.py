@@ -26,7 +26,7 @@ from dixonflow.station import Affine
 from dixonflow.vocabulary import Contrast, Grade
 
 MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "grade", "missing_reason", "model")
-QUALITY_COLUMNS = ("check", "structure", "value", "threshold", "grade")
+QUALITY_COLUMNS = ("check", "structure", "model", "value", "threshold", "grade")
 
 _VOLUMES = ("volume", "lean_volume", "intramuscular_fat_volume")
 
@@ -58,6 +58,7 @@ def measure(
     overlap_residual: float | None = None,
     wrong_side_ml: float | None = None,
     contrast_agreement: Mapping[str, float | None] | None = None,
+    model_agreement: Mapping[str, float | None] | None = None,
 ) -> Measured:
     """Measure every structure of a model in one scan and run the quality checks.
 
@@ -86,6 +87,8 @@ def measure(
     contrast_agreement
         Mean Dice of each structure between contrasts, as the label map's sidecar has it; structures without one have
         no value.
+    model_agreement
+        Mean Dice with other models of each structure or composite that they have too: these are the rows of that check.
 
     Raises
     ------
@@ -113,9 +116,21 @@ def measure(
                 graded = _grade(definition, *grades, grade_of_levels)
                 rows.append((*head, value, definition.unit, definition.key, graded.value, None, model.name))
     scan = CheckedScan(
-        counts, labels, images, affine, station_boxes, model, overlap_residual, wrong_side_ml, agreement, levels
+        tally=counts,
+        labels=labels,
+        images=images,
+        affine=affine,
+        boxes=station_boxes,
+        model=model,
+        overlap_residual=overlap_residual,
+        wrong_side_ml=wrong_side_ml,
+        contrast_agreement=agreement,
+        model_agreement=model_agreement or {},
+        levels=levels,
     )
-    quality = [(row.check, row.structure, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)]
+    quality = [
+        (row.check, row.structure, model.name, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)
+    ]
     return Measured(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 
 

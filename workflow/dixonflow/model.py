@@ -241,6 +241,12 @@ class Model(Record):
         """Label id of each structure name."""
         return {rule.name: label for label, rule in sorted(self.labels.items())}
 
+    @property
+    def regions(self) -> dict[str, list[int]]:
+        """Label ids of each structure, then those that each composite is the union of."""
+        composites = {name: [self.structures[part] for part in parts] for name, parts in self.composites.items()}
+        return {name: [label] for name, label in self.structures.items()} | composites
+
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 over plans, label table and the recorded hashes of the weights, which are checked when they load."""

@@ -1,8 +1,9 @@
 """Outcome rows: what became of each scan of a shard at one stage."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,44 @@ class Outcome:
             attempt=row["attempt"],
             content_key=row["content_key"],
         )
+
+
+def outcome_of_models(outcomes: Mapping[str, Outcome]) -> Outcome:
+    """What became of a scan at a stage that was run for several models: it is ok where it is for all of them.
+
+    An exclusion counts before a failure, because trying again is pointless then; among equals the first model counts.
+    The message names the model. Seconds are added up, of memory and attempts the largest counts.
+
+    Parameters
+    ----------
+    outcomes
+        Of one scan, by the name of the model, in the order of the run. Rows that were carried on from an earlier stage
+        are the same for all models.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or they are of different scans.
+    """
+    rows = list(outcomes.values())
+    if not rows or len({row.scan for row in rows}) > 1:
+        raise ValueError("outcomes of one scan are wanted")
+    if len(rows) == 1:
+        return rows[0]
+    order = (Status.WITHDRAWN, Status.EXCLUDED, Status.FAILED, Status.OK)
+    name, worst = min(outcomes.items(), key=lambda item: order.index(item[1].status))
+    if all(row == worst for row in rows):  # carried on
+        return worst
+    keys = "".join(row.content_key for row in rows)
+    return replace(
+        worst,
+        message=f"model {name}: {worst.message}" if worst.message else "",
+        seconds=sum(row.seconds for row in rows),
+        peak_memory_mb=max(row.peak_memory_mb for row in rows),
+        gpu_seconds=sum(row.gpu_seconds for row in rows),
+        attempt=max(row.attempt for row in rows),
+        content_key=hashlib.sha256(keys.encode()).hexdigest() if worst.status is Status.OK else worst.content_key,
+    )
 
 
 def _text(name: str, description: str, allowed: Iterable[str] = ()) -> Column:

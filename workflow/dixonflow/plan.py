@@ -26,15 +26,15 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 
 START_MB, SCAN_MB = 600, 1
 """Memory of a shard's job beside the process that works: for Snakemake, and for the process that watches it and keeps
-the rows of every scan (0.6 MB each at the measure stage)."""
+the rows of every scan (0.6 MB each at the measure stage, for each model)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Configuration, model and paths of one run."""
+    """Configuration, models and paths of one run."""
 
     config: Config
-    model: Model
+    models: tuple[Model, ...]
     results: Results
 
     @classmethod
@@ -48,9 +48,7 @@ class Plan:
         """
         config = parse_config(content)
         check_folders(config, MODELS)
-        model = load_model(MODELS / f"{config.segment.model}.yaml")
-        check_runnable(model, config)
-        return cls(config, model, Results(config.results))
+        return cls(config, load_models(config), Results(config.results))
 
     def write(self) -> None:
         """Write the configuration in force where the jobs read it, unless it is there already."""
@@ -80,7 +78,11 @@ class Plan:
 
     def settings(self, stage: str) -> str:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
-        return stage_key(Stage(stage), "", self.config, self.model)[:16]
+        chosen = Stage(stage)
+        if chosen is Stage.STITCH:  # all models share it
+            return stage_key(chosen, "", self.config, self.models[0])[:16]
+        keys = [f"{model.name} {stage_key(chosen, '', self.config, model, self.models)}" for model in self.models]
+        return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     def retry(self, name: str) -> int:
         """Give a number that changes when earlier runs have asked for another look at a shard, or at the raw data.
@@ -94,8 +96,8 @@ class Plan:
         return usual * read_retry(self.results, name).memory
 
     def beside_mb(self, shard: str) -> int:
-        """Memory of a shard's job beside the process that works, in proportion to its scans."""
-        return START_MB + SCAN_MB * _n_scans(self.results.shard(shard))
+        """Memory of a shard's job beside the process that works, in proportion to its scans and models."""
+        return START_MB + SCAN_MB * _n_scans(self.results.shard(shard)) * len(self.models)
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
@@ -133,9 +135,16 @@ class Plan:
         """Name of the conda environment of the segment stage: `cuda`, or `cpu` where the configuration says so."""
         return "cpu" if self.config.segment.device == "cpu" else "cuda"
 
-    def minutes(self, shard: str, per_scan: float, start: float = 10.0) -> int:
-        """Time limit of a shard's job in minutes: a start, a share for each scan, and the longest that one may take."""
-        return round(start + per_scan * _n_scans(self.results.shard(shard)) + self.config.scan_minutes)
+    def minutes(self, shard: str, per_scan: float, start: float = 10.0, *, each_model: bool = True) -> int:
+        """Time limit of a shard's job in minutes: a start, a share for each scan, and the longest that one may take.
+
+        Parameters
+        ----------
+        each_model
+            Whether the stage runs for one model after another, each on all scans.
+        """
+        work = start + per_scan * _n_scans(self.results.shard(shard))
+        return round(work * (len(self.models) if each_model else 1) + self.config.scan_minutes)
 
     def measured(self, shards: Path | str) -> list[str]:
         """Outcome files of the last stage, of all shards named in the file `shards`, one a line."""
@@ -158,6 +167,20 @@ class Plan:
 
 def _content(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
+
+
+def load_models(config: Config) -> tuple[Model, ...]:
+    """Load the models that a configuration names.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        If a model file is wrong, or the model cannot be run.
+    """
+    models = tuple(load_model(MODELS / f"{name}.yaml") for name in config.segment.models)
+    for model in models:
+        check_runnable(model, config)
+    return models
 
 
 @cache

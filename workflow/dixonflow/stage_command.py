@@ -1,6 +1,7 @@
 """The scripts of the stages: how a stage runs on a shard or on one scan."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +11,16 @@ from dixonflow.attempt import Task
 from dixonflow.cohort.shards import Shard, ShardScan, find_shard, read_shard
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, read_withdrawn
 from dixonflow.command import CONFIG, ConfigOption, run, start_logging
-from dixonflow.config import read_config
+from dixonflow.config import Config, read_config
 from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
 from dixonflow.layout import Results
-from dixonflow.model import load_model
-from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
-from dixonflow.plan import MODELS
-from dixonflow.records import Records
+from dixonflow.model import Model
+from dixonflow.outcome import Outcome, outcome_of_models, read_outcomes, write_outcomes
+from dixonflow.plan import load_models
+from dixonflow.records import Record
 from dixonflow.retry import Failure, ask_for_look, note_failures
-from dixonflow.runnable import check_runnable
 from dixonflow.shard import run_shard
-from dixonflow.stages import StageContext, stage_work
+from dixonflow.stages import StageContext, contexts, stage_work
 from dixonflow.supervisor import Limits, StartDiedError
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
@@ -69,39 +69,50 @@ def _run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, 
         if (shard is None) == (scan is None):
             raise ConfigError("name either --shard or --scan")
         settings = read_config(config)
-        results = Results(settings.results)
-        model = load_model(MODELS / f"{settings.segment.model}.yaml")
-        check_runnable(model, settings)
+        results, models = Results(settings.results), load_models(settings)
         if scan is not None:
-            _run_scan(stage, scan, StageContext(settings, model, results, ""))
+            _run_scan(stage, scan, settings, models)
         elif shard is not None:
-            context = StageContext(settings, model, results, shard)
-            _run_shard(stage, context, read_shard(results.shard(shard)), memory_mb)
+            each_model = contexts(stage, settings, models, results, shard)
+            _run_shard(stage, each_model, read_shard(results.shard(shard)), memory_mb)
     except DixonflowError as error:
         sys.exit(f"{stage}: {error}")
 
 
-def _run_shard(stage: Stage, context: StageContext, shard: Shard, memory_mb: float | None) -> None:
-    limits = Limits(memory_mb, 60 * context.config.scan_minutes)
-    upstream = _upstream(stage, context, shard)
-    work = stage_work(stage, context)
-    records = Records(context.results.records(stage, context.shard))
-    try:
-        done = run_shard(work, shard.scans, upstream, records, context.config.max_attempts, limits)
-    except StartDiedError as error:
-        if error.reason is Reason.OUT_OF_MEMORY:
-            ask_for_look(context.results, context.shard, more_memory=True)
-        sys.exit(f"{stage}: {error}")
-    if work.write_rows is not None:
-        work.write_rows(done)
-    write_outcomes(context.results.outcomes(stage, context.shard), [record.outcome for record in done])
+def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
+    config, results = each_model[0].config, each_model[0].results
+    limits = Limits(memory_mb, 60 * config.scan_minutes)
+    upstream = _upstream(stage, each_model[0], shard)
+    done: dict[str, list[Record]] = {}
+    for context in each_model:
+        work, records = stage_work(stage, context), context.records(stage)
+        try:
+            done[context.model.name] = run_shard(work, shard.scans, upstream, records, config.max_attempts, limits)
+        except StartDiedError as error:
+            if error.reason is Reason.OUT_OF_MEMORY:
+                ask_for_look(results, shard.name, more_memory=True)
+            sys.exit(f"{stage}: {error}")
+    outcomes = {
+        entry.scan: outcome_of_models({name: records[place].outcome for name, records in done.items()})
+        for place, entry in enumerate(shard.scans)
+    }
+    if work.write_rows is not None:  # the same for every model
+        ok = [record for records in done.values() for record in records if _is_ok(outcomes[record.outcome.scan])]
+        work.write_rows(ok)
+    write_outcomes(results.outcomes(stage, shard.name), list(outcomes.values()))
     # here and not at the last stage, which this run may not reach
     failures = [
         Failure(record.outcome.reason, record.outcome.attempt)
-        for record in done
-        if record.outcome.stage is stage and record.outcome.status is Status.FAILED
+        for records in done.values()
+        for record in records
+        if record.outcome.stage is stage
+        and record.outcome.status is outcomes[record.outcome.scan].status is Status.FAILED
     ]
-    note_failures(context.results, context.shard, stage.value, failures, context.config.max_attempts)
+    note_failures(results, shard.name, stage.value, failures, config.max_attempts)
+
+
+def _is_ok(outcome: Outcome) -> bool:
+    return outcome.status is Status.OK
 
 
 def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
@@ -133,17 +144,22 @@ def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outc
     return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
 
 
-def _run_scan(stage: Stage, name: str, context: StageContext) -> None:
+def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]) -> None:
     try:
         scan = ScanId.parse(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    shard = find_shard(context.results.shards, scan)
-    context = StageContext(context.config, context.model, context.results, shard.name)
-    work = stage_work(stage, context)
+    results = Results(config.results)
+    shard = find_shard(results.shards, scan)
     entry = next(entry for entry in shard.scans if entry.scan == scan)
+    for context in contexts(stage, config, models, results, shard.name):
+        _run_by_hand(stage, entry, context)
+
+
+def _run_by_hand(stage: Stage, entry: ShardScan, context: StageContext) -> None:
+    work = stage_work(stage, context)
     # what the jobs have recorded of it holds no more if the settings are other ones
-    Records(context.results.records(stage, shard.name)).begin(entry.scan, work.key(entry), 0)
+    context.records(stage).begin(entry.scan, work.key(entry), 0)
     try:
         done = work.by_hand(entry)
     except ScanExcluded as excluded:

@@ -8,15 +8,17 @@ that is half written, damaged or gone counts as not there yet.
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from dixonflow.errors import DixonflowError
+from dixonflow.config import read_config
+from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.layout import Results
+from dixonflow.outcome import outcome_of_models
 from dixonflow.records import Records
 from dixonflow.run_lock import Run, is_running, read_run
 from dixonflow.slurm import SlurmError, jobs
@@ -199,23 +201,39 @@ def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple
     """Rows of scans that are finished in shards that are not: their records are loose files until the job ends."""
     rows: list[tuple[Any, ...]] = []
     for number, stage in enumerate(STAGES, 1):
-        folder = results.records(stage, "x").parent
-        try:
-            begun = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
-        except OSError:
-            continue
-        for shard in begun:
+        models = [""] if stage is Stage.STITCH else _models(results)
+        for shard in _begun(results, stage, models):
             done = STAGES.index(files.last[shard]) + 1 if shard in files.last else 0
             if done != number - 1:
                 continue  # left behind by an earlier run
             try:
-                records = Records(results.records(stage, shard)).load()
+                records = {model: Records(results.records(stage, shard, model)).load() for model in models}
             except OSError:
                 continue  # packed this moment
-            for scan, record in records.items():
-                outcome = record.outcome
+            for scan in set.intersection(*(set(found) for found in records.values())):
+                outcome = outcome_of_models({model: found[scan].outcome for model, found in records.items()})
                 rows.append((scan.participant, scan.session, stage.value, outcome.status, outcome.reason, number))
     return rows
+
+
+def _begun(results: Results, stage: Stage, models: Iterable[str]) -> set[str]:
+    """Shards that a job has begun at a stage, for any model, and not ended."""
+    shards: set[str] = set()
+    for model in models:
+        try:
+            entries = list(os.scandir(results.records(stage, "x", model).parent))
+        except OSError:
+            continue  # not reached yet
+        shards.update(entry.name for entry in entries if entry.is_dir())
+    return shards
+
+
+def _models(results: Results) -> list[str]:
+    """Names of the models of the run."""
+    try:
+        return list(read_config(results.config).segment.models)
+    except ConfigError:
+        return []  # the run has not begun, or is an older one
 
 
 def _counts(scans: pd.DataFrame, stage: Stage) -> StageCounts:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 from dixonflow.cohort.shards import ShardScan, read_shard
 from dixonflow.config import KeepConfig
 from dixonflow.layout import Results
+from dixonflow.model import Model
 from dixonflow.outcome import OUTCOMES, read_outcomes
 from dixonflow.plan import Plan
 from dixonflow.report.contact_sheet import sheet_name
@@ -24,11 +26,13 @@ from dixonflow.vocabulary import Contrast, ScanId, Stage, Status
 log = logging.getLogger(__name__)
 
 
-def files_of(results: Results, entry: ShardScan, model: str, keep: KeepConfig) -> list[Path]:
+def files_of(results: Results, entry: ShardScan, models: Iterable[Model], keep: KeepConfig) -> list[Path]:
     """Every file that a scan with status ok has once its run has ended."""
     scan = entry.scan
     files = [results.stitched(scan, contrast) for contrast in Contrast] if keep.stitched else []
-    files += [results.stitched_sidecar(scan), results.labels(scan, model), results.labels_sidecar(scan, model)]
+    files.append(results.stitched_sidecar(scan))
+    for model in models:
+        files += [results.labels(scan, model.name), results.labels_sidecar(scan, model.name)]
     if keep.contact_sheets:
         files.append(results.contact_sheets / sheet_name(scan, entry.raw_key))
     return files
@@ -55,7 +59,7 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
             file
             for entry in read_shard(path).scans
             if entry.scan in done
-            for file in files_of(plan.results, entry, plan.model.name, plan.config.keep)
+            for file in files_of(plan.results, entry, plan.models, plan.config.keep)
             if not file.exists()
         ]
         if missing:

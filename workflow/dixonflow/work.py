@@ -48,7 +48,8 @@ class StageWork:
     superseded
         True where a later stage holds a valid result already, so that temporary images need not be made.
     write_rows
-        Writes what the stage has to say beside its outcome rows, from the records of the whole shard.
+        Writes what the stage has to say beside its outcome rows, from the records of the whole shard: for all models,
+        those of the scans that are ok for each.
     start
         Loads what all scans need, in the thread that runs `process`; not called where no scan is to be worked on.
     usable

@@ -13,7 +13,7 @@ rule stitch:
     resources:
         mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
         + attempt * PLAN.memory_mb(wildcards.shard, 3400),
-        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
+        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1, each_model=False),
     params:
         config=CONFIG,
         # images that are not kept are needed again by whatever changes later

@@ -137,7 +137,7 @@ def _run(project: Project, model: Model) -> str:
     settings = {
         "results": str(results.root),
         "cohort": {"sources": [{"layout": Layout.BIDS.value, "folder": str(project.raw)}], "withdrawn": None},
-        "segment": {"model": model.name, "consent": [model.name]},
+        "segment": {"models": [model.name], "consent": [model.name]},
         "merge": {"strategy": MergeStrategy.PRIORITY.value},  # as published
     }
     write_json(project.folder / f"{model.name}.json", settings)

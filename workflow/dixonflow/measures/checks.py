@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from dixonflow.measures.structures import shared_structures
+from dixonflow.model import Model
 from dixonflow.structures import have_single_vertebrae
 from dixonflow.vocabulary import Grade
 
@@ -33,6 +35,8 @@ class CheckDefinition:
         Where the threshold comes from.
     each_structure
         Whether it is made for each structure of the model; else once, of the scan as a whole.
+    between_models
+        Whether it is made for those structures and composites alone that another model of the run has too.
     of_cohort
         Whether its threshold follows from all scans: aggregation sets it and gives the verdict, as
         `dixonflow.measures.cohort_threshold` says.
@@ -49,6 +53,7 @@ class CheckDefinition:
     needs: tuple[str, ...] = ()
     source: str = "DixonFlow"
     each_structure: bool = False
+    between_models: bool = False
     of_cohort: bool = False
     of_vertebrae: bool = False
 
@@ -165,6 +170,19 @@ _CHECKS = (
         of_cohort=True,
     ),
     CheckDefinition(
+        "model_agreement",
+        "1",
+        "Mean Dice of the structure, or composite, between the label map of this model and those of the run's other "
+        "models that have one of the same name; pairs of which neither found it are left out. Null: none found it. "
+        "Threshold: as for contrast_agreement. Below it the models disagree unusually much: one of them, or all, may "
+        "have failed.",
+        source="two standard deviations: VIBESegmentator (Graf et al. 2025, Eur Radiol, doi "
+        "10.1007/s00330-025-12035-9); 10 scans: DixonFlow",
+        each_structure=True,
+        between_models=True,
+        of_cohort=True,
+    ),
+    CheckDefinition(
         "vertebra_order",
         "",
         "Number of vertebrae whose centre does not lie below that of the next found one above them in the order of "
@@ -207,17 +225,19 @@ def checks_of(structures: Iterable[str]) -> list[CheckDefinition]:
     return [check for check in CHECKS.values() if vertebrae or not check.of_vertebrae]
 
 
-def expected_checks(structures: Iterable[str]) -> frozenset[tuple[str, str]]:
-    """Check and structure of the rows that every scan has; the structure of a check of the whole scan is empty.
+def expected_checks(model: Model, models: Iterable[Model]) -> frozenset[tuple[str, str, str]]:
+    """Check, structure and model of the rows that every scan has for a model.
+
+    The structure of a check of the whole scan is empty.
 
     Parameters
     ----------
-    structures
-        Those of the model, composites left out.
+    models
+        All models of the run.
     """
-    names = tuple(structures)
-    return frozenset(
-        (check.name, structure)
-        for check in checks_of(names)
-        for structure in (names if check.each_structure else ("",))
-    )
+    shared = shared_structures(model, models)
+    rows = []
+    for check in checks_of(model.structures):
+        of_structures = shared if check.between_models else model.structures
+        rows += [(check.name, structure, model.name) for structure in (of_structures if check.each_structure else [""])]
+    return frozenset(rows)

@@ -35,6 +35,8 @@ class CheckedScan:
         Volume that had been labelled as the wrong side; None where that is not known.
     contrast_agreement
         Mean Dice between contrasts by structure; a structure without one is None or not there.
+    model_agreement
+        Mean Dice with other models by structure or composite that they have too; None where none found it.
     levels
         Levels of the vertebrae.
     """
@@ -48,6 +50,7 @@ class CheckedScan:
     overlap_residual: float | None
     wrong_side_ml: float | None
     contrast_agreement: Mapping[str, float | None]
+    model_agreement: Mapping[str, float | None]
     levels: Levels
 
 
@@ -72,7 +75,8 @@ def quality_rows(scan: CheckedScan) -> list[QualityRow]:
     rows = []
     for check in checks_of(scan.model.structures):
         if check.each_structure:
-            rows += [_of_structure(check, structure, scan) for structure in scan.model.structures]
+            of = scan.model_agreement if check.between_models else scan.model.structures
+            rows += [_of_structure(check, structure, scan) for structure in of]
             continue
         result: float | Grade
         if not set(check.needs) <= set(scan.model.structures):
@@ -194,4 +198,5 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
 
 _RUN_EACH: dict[str, Callable[[CheckedScan], Mapping[str, float | None]]] = {
     "contrast_agreement": lambda scan: scan.contrast_agreement,
+    "model_agreement": lambda scan: scan.model_agreement,
 }

@@ -1,6 +1,7 @@
 """The structures that are measured: every label of the model and every composite of labels."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -74,6 +75,17 @@ def vertebrae_of(model: Model) -> dict[int, list[int]]:
             if vertebra is not None:
                 found.setdefault(vertebra, []).append(number)
     return dict(sorted(found.items()))
+
+
+def shared_structures(model: Model, models: Iterable[Model]) -> list[str]:
+    """Structures and composites of a model that others of `models` have too, under the same name, in its own order."""
+    others = [other.regions.keys() for other in models if other.name != model.name]
+    return [name for name in model.regions if any(name in names for names in others)]
+
+
+def compared_models(model: Model, models: Iterable[Model]) -> list[Model]:
+    """Those of `models` that share a structure with `model`, itself left out."""
+    return [other for other in models if other.name != model.name and shared_structures(model, [other])]
 
 
 @cache

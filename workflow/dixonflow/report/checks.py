@@ -1,6 +1,6 @@
 """The quality checks as the report shows them: verdicts of each check, and the scans to look at with the reasons."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ _SEVERITY = {Grade.FAIL.value: 0, Grade.REVIEW.value: 1, Grade.PASS.value: 2}
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
-    """Read check, structure, value, threshold and grade of the table `quality`; words as categories.
+    """Read check, structure, model, value, threshold and grade of the table `quality`; words as categories.
 
     Raises
     ------
     ValueError
         If it holds a grade that this version does not know.
     """
-    words = ["check", "structure", "grade"]
+    words = ["check", "structure", "model", "grade"]
     # 8 million rows of a large cohort: as categories they take a tenth of the memory
     rows: pd.DataFrame = pq.read_table(path, columns=[*words, "value", "threshold"], read_dictionary=words).to_pandas()
     unknown = sorted(set(rows["grade"].unique()) - set(Grade))
@@ -39,6 +39,17 @@ def read_objections(path: Path) -> pd.DataFrame:
     """Read the rows of the table `quality` that did not pass."""
     wanted = [("grade", "!=", Grade.PASS.value)]
     return pd.read_parquet(path, filters=wanted, dtype_backend="pyarrow")
+
+
+def name_models(quality: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Where there are several models, have the checks bear the name of theirs: `structures_found of <model>`."""
+    if len(models) < 2:
+        return quality
+    # over the few different names, not over millions of rows
+    pairs = quality[["check", "model"]].drop_duplicates()
+    names = {(check, model): f"{check} of {model}" for check, model in pairs.itertuples(index=False)}
+    keys = pd.MultiIndex.from_frame(quality[["check", "model"]].astype(object))
+    return quality.assign(check=pd.Categorical(keys.map(names)))
 
 
 def add_pictures(scans: pd.DataFrame, pictures: Iterable[str], quality: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from dixonflow.report.figures import STRIP_MOST, Mark, distribution, far_out, ni
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import REASON_DESCRIPTIONS, Grade, Reason, Stage, Status
 
-TABLES = ("scans", "timings", "measurements", "volumes", "fat_compartments", "quality", "dictionary")
+WIDE = ("volumes", "fat_compartments")
+"""Tables of the first model; those of a further one have its name behind theirs."""
 COVERAGE = "coverage_fraction"
 
 
@@ -82,19 +83,26 @@ def read_wide(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     return pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")
 
 
-def table_files(folder: Path) -> list[TableFile]:
-    """List the tables with what their files say about themselves, from the footers alone.
+def table_names(further_models: Iterable[str]) -> list[str]:
+    """Names of all tables of a run."""
+    further = [f"{table}_{model}" for model in further_models for table in WIDE]
+    return ["scans", "timings", "measurements", *WIDE, *further, "quality", "dictionary"]
+
+
+def table_files(folder: Path, names: Iterable[str]) -> list[TableFile]:
+    """List tables with what their files say about themselves, from the footers alone.
 
     Raises
     ------
     ReportError
         Naming the tables that are missing.
     """
-    missing = [name for name in TABLES if not (folder / f"{name}.parquet").is_file()]
+    names = list(names)
+    missing = [name for name in names if not (folder / f"{name}.parquet").is_file()]
     if missing:
         raise ReportError(f"the report needs the tables {', '.join(missing)} in {folder}")
     found = []
-    for name in TABLES:
+    for name in names:
         path = folder / f"{name}.parquet"
         footer = pq.ParquetFile(path)
         words = {key.decode(): value.decode() for key, value in (footer.schema_arrow.metadata or {}).items()}

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -38,7 +38,9 @@ class ReportOptions:
     largest_rows
         Rows of the lists of scans; the tables hold all.
     structures
-        Label id of each structure of the model, for the legend of colours.
+        Label id of each structure of the first model, for the legend of colours.
+    further_models
+        Names of the models after the first; they have wide tables of their own.
     versions
         Further lines for the section on model and software, for example the hash of the weights.
     """
@@ -47,6 +49,7 @@ class ReportOptions:
     largest_pictures: int = 200
     largest_rows: int = 500
     structures: Mapping[str, int] = field(default_factory=dict)
+    further_models: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -93,9 +96,10 @@ def _environment() -> jinja2.Environment:
 
 def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOptions) -> dict[str, Any]:
     """Everything the template names."""
-    files = contents.table_files(tables)
-    quality = checks.read_verdicts(tables / "quality.parquet")
-    objections = checks.read_objections(tables / "quality.parquet")
+    files = contents.table_files(tables, contents.table_names(options.further_models))
+    models = contents.models_of(tables / "measurements.parquet")
+    quality = checks.name_models(checks.read_verdicts(tables / "quality.parquet"), models)
+    objections = checks.name_models(checks.read_objections(tables / "quality.parquet"), models)
     names = {entry.name for entry in os.scandir(pictures)} if pictures.is_dir() else set()
     scans = checks.add_pictures(contents.read_wide(tables / "scans.parquet"), names, objections)
     counts = scans["status"].map(Status).value_counts()
@@ -109,9 +113,8 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
     )
     noted = scans[scans["note"].fillna("") != ""].sort_values(SCAN_KEYS)
     shown = _chosen_pictures(ok, pictures, options.largest_pictures)
-    models = contents.models_of(tables / "measurements.parquet")
     versions = {
-        "Model": ", ".join(models) or "none",
+        "Models": ", ".join(models) or "none",
         "Schema of the tables": files[0].schema_version,
         **options.versions,
         **provenance.versions(),
@@ -139,8 +142,7 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
         },
         "to_review": _records(to_review, options.largest_rows),
         "to_review_total": len(to_review),
-        "volumes": contents.panels(tables / "volumes.parquet", scans, links),
-        "fat": contents.panels(tables / "fat_compartments.parquet", scans, links),
+        **{name: _panels(name, tables, options.further_models, scans, links) for name in contents.WIDE},
         "pictures": shown,
         "pictures_total": int((ok["sheet"] != "").sum()),
         "without_picture": int((ok["sheet"] == "").sum()),
@@ -155,6 +157,15 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
         "share_bar": share_bar,
         "stacked_bar": stacked_bar,
     }
+
+
+def _panels(
+    table: str, tables: Path, further_models: Sequence[str], scans: pd.DataFrame, links: Mapping[str, str]
+) -> list[tuple[str, list[contents.Panel]]]:
+    """Distributions of a wide table and of those of further models, each with its heading; empty ones are left out."""
+    headed = [("", table), *((f"Model {model}", f"{table}_{model}") for model in further_models)]
+    found = [(heading, contents.panels(tables / f"{name}.parquet", scans, links)) for heading, name in headed]
+    return [(heading, panels) for heading, panels in found if panels]
 
 
 def _chosen_pictures(ok: pd.DataFrame, folder: Path, most: int) -> list[dict[str, Any]]:

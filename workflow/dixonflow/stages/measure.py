@@ -7,11 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from dixonflow.agreement import agreement_of_models
 from dixonflow.atomic import write_bytes
 from dixonflow.cohort.shards import ShardScan
+from dixonflow.components import Labels
 from dixonflow.errors import ScanExcluded
 from dixonflow.measure import measure
 from dixonflow.measures.field_of_view import StationBox
+from dixonflow.measures.structures import compared_models
+from dixonflow.model import Model
 from dixonflow.nifti import read_labels
 from dixonflow.records import Record
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
@@ -21,7 +25,7 @@ from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
-from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage
 from dixonflow.work import Done, StageWork
 
 
@@ -29,9 +33,12 @@ def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     results, model, shard = context.results, context.model, context.shard
     keep = context.config.keep
+    pictured = keep.contact_sheets and context.is_first
 
     def sheet(scan: ShardScan) -> Path:
         return results.contact_sheets / sheet_name(scan.scan, scan.raw_key)
+
+    compared = compared_models(model, context.models)
 
     def process(scan: ShardScan) -> Done:
         labels, _ = read_labels(results.labels(scan.scan, model.name))
@@ -52,25 +59,28 @@ def work(context: StageContext) -> StageWork:
             overlap_residual=max(residuals) if residuals else None,
             wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
             contrast_agreement=of_labels["segment"]["contrast_agreement"],
+            model_agreement=agreement_of_models(labels, model, others(scan.scan)),
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
-        if keep.contact_sheets:
+        if pictured:
             write_bytes(sheet(scan), contact_sheet(images, labels, affine))
         return Done({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
 
+    def others(scan: ScanId) -> list[tuple[Model, Labels]]:
+        return [(other, read_labels(results.labels(scan, other.name))[0]) for other in compared]
+
     def outputs(scan: ShardScan) -> list[Path]:
-        return [sheet(scan)] if keep.contact_sheets else []
+        return [sheet(scan)] if pictured else []
 
     def write_rows(records: Sequence[Record]) -> None:
         write_table(results.measurements(shard), MEASUREMENTS, _table(records, "measurements", MEASUREMENTS.names))
         write_table(results.quality(shard), QUALITY, _table(records, "quality", QUALITY.names))
         if not keep.stitched:  # only now: the records that say so are on disk
-            for record in records:
-                if record.outcome.status is Status.OK:
-                    for contrast in Contrast:
-                        results.stitched(record.outcome.scan, contrast).unlink(missing_ok=True)
+            for scan in {record.outcome.scan for record in records}:
+                for contrast in Contrast:
+                    results.stitched(scan, contrast).unlink(missing_ok=True)
 
     return StageWork(
         stage=Stage.MEASURE,
@@ -97,6 +107,5 @@ def _rows(table: pd.DataFrame) -> dict[str, list[Any]]:
 def _table(records: Sequence[Record], name: str, columns: Sequence[str]) -> pd.DataFrame:
     parts = [pd.DataFrame({column: [] for column in columns})]
     for record in records:
-        if record.outcome.status is Status.OK:
-            parts.append(pd.DataFrame(record.payload[name]).assign(**_ids(record.outcome.scan)))
+        parts.append(pd.DataFrame(record.payload[name]).assign(**_ids(record.outcome.scan)))
     return pd.concat(parts[1:] or parts, ignore_index=True)[list(columns)]

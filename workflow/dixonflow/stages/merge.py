@@ -19,21 +19,21 @@ def work(context: StageContext) -> StageWork:
 
     def process(scan: ShardScan) -> Done:
         if strategy is MergeStrategy.MEAN_SCORES:
-            labels, affine = read_labels(results.mean_labels(shard, scan.scan))
+            labels, affine = read_labels(results.mean_labels(shard, scan.scan, model.name))
             merged = clean(labels, model, _voxel_mm3(affine))
         else:
             maps = {}
             for contrast in model.input_contrasts:
-                maps[contrast], affine = read_labels(results.contrast_labels(shard, scan.scan, contrast))
+                maps[contrast], affine = read_labels(results.contrast_labels(shard, scan.scan, model.name, contrast))
             merged = merge(maps, model, _voxel_mm3(affine), strategy)
-        write_nifti(results.merged(shard, scan.scan), merged, affine)
+        write_nifti(results.merged(shard, scan.scan, model.name), merged, affine)
         return Done()
 
     return StageWork(
         stage=Stage.MERGE,
         key=lambda scan: context.key(Stage.MERGE, scan),
         process=process,
-        outputs=lambda scan: [results.merged(shard, scan.scan)],
+        outputs=lambda scan: [results.merged(shard, scan.scan, model.name)],
         superseded=Superseded(context),
     )
 

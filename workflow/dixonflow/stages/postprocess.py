@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,24 +25,27 @@ def work(context: StageContext) -> StageWork:
     def process(scan: ShardScan) -> Done:
         key = context.key(Stage.POSTPROCESS, scan)
         sidecar = results.labels_sidecar(scan.scan, model.name)
-        temporary = results.temporary(context.shard, scan.scan)
+        temporary = results.temporary(context.shard, scan.scan, model.name)
         # The sidecar is written last, and taken away before the label map is replaced. Where it is of this key, a job
         # was killed between here and its record, and what the label map was made from may be gone already.
         if not (_key_of(sidecar) == key and results.labels(scan.scan, model.name).exists()):
             write_label_map(scan, key, sidecar)
         if not context.config.keep.temporary and temporary.exists():
             shutil.rmtree(temporary)
+            with suppress(OSError):  # another model's images are still there
+                temporary.parent.rmdir()
         return Done()
 
     def write_label_map(scan: ShardScan, key: str, sidecar: Path) -> None:
-        merged, affine = read_labels(results.merged(context.shard, scan.scan))
+        provenance = results.segment_provenance(context.shard, scan.scan, model.name)
+        merged, affine = read_labels(results.merged(context.shard, scan.scan, model.name))
         spacing_mm = np.diag(affine)[:3].tolist()
         final = postprocess(merged, model, spacing_mm, repair_sides=context.config.postprocess.repair_sides)
         content = {
             "content_key": key,
             "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.contrasts_read],
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
-            "segment": json.loads(results.segment_provenance(context.shard, scan.scan).read_text(encoding="utf-8")),
+            "segment": json.loads(provenance.read_text(encoding="utf-8")),
             "merge": context.config.merge.model_dump(mode="json"),
             "sides": asdict(final.sides)
             | {"wrong_side_ml": final.sides.wrong_side_ml, "repaired": context.config.postprocess.repair_sides},

@@ -7,7 +7,7 @@ from dixonflow.errors import ModelError
 from dixonflow.nifti import read_nifti, write_nifti
 from dixonflow.resample import resample_to_spacing, zoom_to_spacing
 from dixonflow.stages import StageContext, Superseded
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import Contrast, Stage
 from dixonflow.work import Done, StageWork
 
 
@@ -15,10 +15,13 @@ def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard. Models in nnU-Net's own order (normalise, then resample) need no work here."""
     model = context.model
 
+    def resampled(scan: ShardScan, contrast: Contrast) -> Path:
+        return context.results.resampled(context.shard, scan.scan, model.name, contrast)
+
     def outputs(scan: ShardScan) -> list[Path]:
         if model.resampling == "nnunet":
             return []
-        return [context.results.resampled(context.shard, scan.scan, contrast) for contrast in model.contrasts_read]
+        return [resampled(scan, contrast) for contrast in model.contrasts_read]
 
     def process(scan: ShardScan) -> Done:
         spacing_mm = model.spacing_mm
@@ -31,7 +34,7 @@ def work(context: StageContext) -> StageWork:
                     data, affine = zoom_to_spacing(image.data, image.affine, spacing_mm)
                 else:
                     data, affine = resample_to_spacing(image.data, image.affine, spacing_mm, model.orientation)
-                write_nifti(context.results.resampled(context.shard, scan.scan, contrast), data, affine)
+                write_nifti(resampled(scan, contrast), data, affine)
         return Done()
 
     return StageWork(

@@ -88,10 +88,15 @@ class _Segmenter:
 
     def maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
         """Each label map to write, with the contrasts that go into it."""
-        results, shard, contrasts = self._context.results, self._context.shard, self._context.model.input_contrasts
+        results, shard, model = self._context.results, self._context.shard, self._context.model
+        contrasts = model.input_contrasts
         if self._mean:
-            return {results.mean_labels(shard, scan): contrasts}
-        return {results.contrast_labels(shard, scan, contrast): [contrast] for contrast in contrasts}
+            return {results.mean_labels(shard, scan, model.name): contrasts}
+        return {results.contrast_labels(shard, scan, model.name, contrast): [contrast] for contrast in contrasts}
+
+    def provenance_path(self, scan: ScanId) -> Path:
+        """Where to write how the label maps of a scan were predicted."""
+        return self._context.results.segment_provenance(self._context.shard, scan, self._context.model.name)
 
     def prepare(self, entry: ShardScan) -> _Scan:
         """Read the contrasts and bring them onto the networks' grids."""
@@ -120,9 +125,9 @@ class _Segmenter:
             target.path.name: self.predictor.image_provenance(inferred)
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
-        provenance = self._context.results.segment_provenance(self._context.shard, scan.scan)
         agreement = self._contrast_agreement(scan)
-        write_json(provenance, {**self.predictor.provenance(), "images": images, "contrast_agreement": agreement})
+        content = {**self.predictor.provenance(), "images": images, "contrast_agreement": agreement}
+        write_json(self.provenance_path(scan.scan), content)
         return Done(gpu_seconds=scan.gpu_seconds)
 
     def _contrast_agreement(self, scan: _Scan) -> dict[str, float | None]:
@@ -166,7 +171,7 @@ class _Segmenter:
     def _read(self, scan: ScanId, contrast: Contrast) -> NiftiImage:
         results = self._context.results
         if self._resampled_first:
-            return read_nifti(results.resampled(self._context.shard, scan, contrast))
+            return read_nifti(results.resampled(self._context.shard, scan, self._context.model.name, contrast))
         return read_nifti(results.stitched(scan, contrast))
 
 
@@ -181,9 +186,6 @@ def work(context: StageContext) -> StageWork:
         prepare=segmenter.prepare,
         process=segmenter.process,
         finish=segmenter.finish,
-        outputs=lambda scan: [
-            *segmenter.maps(scan.scan),
-            context.results.segment_provenance(context.shard, scan.scan),
-        ],
+        outputs=lambda scan: [*segmenter.maps(scan.scan), segmenter.provenance_path(scan.scan)],
         superseded=Superseded(context),
     )

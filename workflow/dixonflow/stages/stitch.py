@@ -7,7 +7,7 @@ from dixonflow.atomic import write_json
 from dixonflow.cohort.reader import read_stations
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.provenance import versions
-from dixonflow.stages import StageContext, Superseded
+from dixonflow.stages import StageContext, Superseded, contexts
 from dixonflow.stitch import StitchOptions, stitch, write_stitched
 from dixonflow.vocabulary import Contrast, Stage
 from dixonflow.work import Done, StageWork
@@ -47,7 +47,8 @@ def work(context: StageContext) -> StageWork:
 
 
 def _measured(context: StageContext) -> Callable[[ShardScan], bool]:
-    """Where images are not kept: whether the scan is measured, and all that is kept of it is there."""
-    labelled, measured = Superseded(context), Superseded(context, Stage.MEASURE)
+    """Where images are not kept: whether the scan is measured for all models, and all that is kept of it is there."""
+    each_model = contexts(Stage.MEASURE, context.config, context.models, context.results, context.shard)
+    done = [Superseded(each, stage) for each in each_model for stage in (Stage.POSTPROCESS, Stage.MEASURE)]
     sidecar = context.results.stitched_sidecar
-    return lambda scan: measured(scan) and labelled(scan) and sidecar(scan.scan).exists()
+    return lambda scan: all(is_done(scan) for is_done in done) and sidecar(scan.scan).exists()

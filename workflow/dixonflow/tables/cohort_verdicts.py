@@ -8,18 +8,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dixonflow.measures.checks import CHECKS, expected_checks
+from dixonflow.measures.checks import CHECKS
 from dixonflow.measures.cohort_threshold import cohort_threshold
 from dixonflow.tables.shards import joined, shard_by_shard
 from dixonflow.vocabulary import Grade
 
-_KEY = ("check", "structure")
+_KEY = ("check", "structure", "model")
 
 
 def cohort_thresholds(
-    files: Mapping[str, Path], scans: pd.DataFrame, structures: Iterable[str]
-) -> dict[tuple[str, str], float | None]:
-    """Threshold of every check and structure whose threshold follows from the cohort.
+    files: Mapping[str, Path], scans: pd.DataFrame, checks: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], float | None]:
+    """Threshold of every check, structure and model whose threshold follows from the cohort.
 
     Takes 20 bytes for each value, 150 MB for 100,000 scans and 75 structures.
 
@@ -29,14 +29,14 @@ def cohort_thresholds(
         Rows of `quality` of each shard.
     scans
         participant_id, session_id and shard of the scans that count. Their order and their shards change nothing.
-    structures
-        Those of the model.
+    checks
+        Check, structure and model of the rows that every scan has, those with other thresholds included.
 
     Returns
     -------
-    By check and structure; None where too few scans have a value.
+    By check, structure and model; None where too few scans have a value.
     """
-    keys = sorted(key for key in expected_checks(structures) if CHECKS[key[0]].of_cohort)
+    keys = sorted(key for key in checks if CHECKS[key[0]].of_cohort)
     numbers, values = [np.empty(0, np.uint16)], [np.empty(0, np.float64)]
     of_cohort = pc.field("check").isin([check.name for check in CHECKS.values() if check.of_cohort])
     for piece in shard_by_shard(files, scans, [*_KEY, "value"], of_cohort):
@@ -47,7 +47,7 @@ def cohort_thresholds(
     return {key: cohort_threshold(value[number == place].tolist()) for place, key in enumerate(keys)}
 
 
-def with_verdicts(rows: pa.Table, thresholds: Mapping[tuple[str, str], float | None]) -> pa.Table:
+def with_verdicts(rows: pa.Table, thresholds: Mapping[tuple[str, str, str], float | None]) -> pa.Table:
     """Rows of `quality` with the thresholds of the cohort; values below theirs ask for a review.
 
     Parameters
@@ -68,7 +68,7 @@ def with_verdicts(rows: pa.Table, thresholds: Mapping[tuple[str, str], float | N
     return rows
 
 
-def _number(rows: pa.Table, keys: list[tuple[str, str]]) -> pa.ChunkedArray:
-    """Place of each row's check and structure in `keys`; null where it is none of them."""
+def _number(rows: pa.Table, keys: list[tuple[str, str, str]]) -> pa.ChunkedArray:
+    """Place of each row's check, structure and model in `keys`; null where it is none of them."""
     names = pa.table({name: [key[place] for key in keys] for place, name in enumerate(_KEY)})
     return pc.index_in(joined(rows, _KEY), value_set=joined(names, _KEY).combine_chunks())

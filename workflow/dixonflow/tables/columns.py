@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 """Version of the tables. Within a major version columns are only ever added; a column that leaves or changes its
 meaning makes the next one."""
 

@@ -148,17 +148,18 @@ def _structure_fits_check(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 QUALITY = Table(
     "quality",
-    "One row per scan and check; of checks of single structures, one per scan, check and structure.",
-    ("participant_id", "session_id", "check", "structure"),
+    "One row per scan, model and check; of checks of single structures, one for each structure.",
+    ("participant_id", "session_id", "check", "structure", "model"),
     (
         PARTICIPANT,
         SESSION,
         text("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
         text(
             "structure",
-            "Structure of the model that was checked; an empty text where it was the scan as a whole",
+            "Structure or composite of the model that was checked; an empty text where it was the scan as a whole",
             f"given for {OF_STRUCTURES}, empty for all others",
         ),
+        text("model", "Segmentation model whose label map was checked"),
         Column(
             "value",
             ColumnType.DOUBLE,

@@ -1,11 +1,11 @@
-"""The wide tables, one row per scan, generated from the long table: `volumes` and `fat_compartments`.
+"""The wide tables, one row per scan, generated from the long table: `volumes` and `fat_compartments` of each model.
 
 A value column has two companions: `<...>_missing_reason`, which says why there is no value, and `<...>_grade`, the
 verdict on one that is there. A volume comes with the `coverage_fraction` of its structure, so that one which the field
 of view cuts is never just a smaller number.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,13 +72,26 @@ class WideTable:
     companions: dict[str, tuple[str, str]]
 
 
-def volumes_table(model: Model) -> WideTable:
+def wide_tables(models: Sequence[Model]) -> list[WideTable]:
+    """All wide tables of a run. Those of the first model have the plain names, so that a further one renames nothing;
+    those of others bear the model's name, `volumes_<model>` and `fat_compartments_<model>`.
+    """
+    endings = ["", *(f"_{model.name}" for model in models[1:])]
+    return [
+        make(model, ending)
+        for model, ending in zip(models, endings, strict=True)
+        for make in (volumes_table, fat_compartments_table)
+    ]
+
+
+def volumes_table(model: Model, ending: str = "") -> WideTable:
     """Volume and coverage of every structure and composite of a model."""
     pairs = ((structure.name, measure) for structure in structures_of(model) for measure in ("volume", COVERAGE))
-    return _wide_table("volumes", "One row per scan with status ok: the volume of every structure.", model, pairs)
+    description = "One row per scan with status ok: the volume of every structure."
+    return _wide_table(f"volumes{ending}", description, model, pairs)
 
 
-def fat_compartments_table(model: Model) -> WideTable:
+def fat_compartments_table(model: Model, ending: str = "") -> WideTable:
     """Fat and muscle compartments and fat fractions of organs, as far as the model has the structures."""
     known = {structure.name for structure in structures_of(model)}
     chosen = [(structure, measure) for structure, measure in COMPARTMENTS if structure in known]
@@ -88,7 +101,7 @@ def fat_compartments_table(model: Model) -> WideTable:
         if measure == "volume":
             pairs[structure, COVERAGE] = None
     description = "One row per scan with status ok: volumes of fat and muscle, fat fractions of organs."
-    return _wide_table("fat_compartments", description, model, pairs)
+    return _wide_table(f"fat_compartments{ending}", description, model, pairs)
 
 
 def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
