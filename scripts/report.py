@@ -9,6 +9,7 @@ from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
 from dixonflow.plan import load_models
 from dixonflow.report.page import ReportOptions, write_report
+from dixonflow.tables.wide import wide_tables
 
 
 def main(config: ConfigOption = CONFIG) -> None:
@@ -19,8 +20,8 @@ def main(config: ConfigOption = CONFIG) -> None:
         results = Results(settings.results)
         models = load_models(settings)
         weights = {f"weights of {model.name} (SHA-256)": model.weights_hash for model in models}
-        further = [model.name for model in models[1:]]
-        options = ReportOptions(structures=models[0].structures, further_models=further, versions=weights)
+        wide = [each.table.name for each in wide_tables(models)]
+        options = ReportOptions(structures=models[0].structures, wide=wide, versions=weights)
         write_report(results.tables, results.contact_sheets, results.report / "report.html", options)
     except DixonflowError as error:
         sys.exit(f"report: {error}")

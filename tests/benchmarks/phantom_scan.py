@@ -34,7 +34,7 @@ def _scan(folder: Path, cohort: str, scale: float) -> None:
     from dixonflow.phantom.participant import draw_participant
     from dixonflow.phantom.truth import truth_on_grid
     from dixonflow.stitch import stitch
-    from dixonflow.vocabulary import Contrast
+    from dixonflow.vocabulary import DIXON, Contrast
 
     participant = draw_participant(SEED)
     anatomy = render_anatomy(participant, 2.0 if scale == 1 else 5.0)
@@ -52,7 +52,7 @@ def _scan(folder: Path, cohort: str, scale: float) -> None:
         write_arrays(folder / "ideal", {f"{station.index}_{c}": image for c, image in station.images.items()})
         write_arrays(folder / "ideal", {f"{station.index}_affine": station.affine})
     stitched = stitch(acquire(participant, anatomy, protocol))
-    write_arrays(folder / "stitched", {c.value: stitched.images[c] for c in Contrast} | {"affine": stitched.affine})
+    write_arrays(folder / "stitched", {c.value: stitched.images[c] for c in DIXON} | {"affine": stitched.affine})
     (folder / "stitched.json").write_text(json.dumps(stitched.report.as_dict()), encoding="utf-8")
     x, y, z = stitched.images[Contrast.WATER].shape
     # Fortran order, as label maps come from NIfTI files

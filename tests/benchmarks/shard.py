@@ -20,7 +20,7 @@ from dixonflow.model import Model, load_model
 from dixonflow.nifti import write_nifti
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.segment import load_model_folder
-from dixonflow.vocabulary import Contrast, Layout, MergeStrategy, Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import DIXON, Contrast, Layout, MergeStrategy, Reason, ScanId, Stage, Status
 
 
 def shard_scans(count: int) -> list[ShardScan]:
@@ -57,7 +57,7 @@ def write_images(
     results: Path, scan: ScanId, contrasts: Mapping[str, NDArray[np.int16]], affine: NDArray[np.float64]
 ) -> None:
     """Write the stitched contrasts of a scan."""
-    for contrast in Contrast:
+    for contrast in DIXON:
         write_nifti(Results(results).stitched(scan, contrast), contrasts[contrast.value], affine)
 
 

@@ -1,5 +1,6 @@
 """What goes wrong on one machine: one more call of the same command, and the tables are those of an undisturbed run."""
 
+import errno
 import io
 import os
 import shutil
@@ -93,12 +94,21 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def fill(disk: Path, leave: int) -> Path:
-    """Fill a file system up to `leave` bytes."""
+    """Fill a file system up to `leave` bytes, whatever others write to it meanwhile."""
     ballast = disk / "ballast"
-    state = os.statvfs(disk)
-    with ballast.open("wb") as file:
-        file.write(bytes(state.f_bavail * state.f_frsize - leave))
+    with ballast.open("wb", buffering=0) as file:
+        while (room := _room(disk) - leave) > 0:
+            try:
+                file.write(bytes(min(room, 2**20)))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
     return ballast
+
+
+def _room(disk: Path) -> int:
+    state = os.statvfs(disk)
+    return state.f_bavail * state.f_frsize
 
 
 def test_a_full_disk_while_writing(project, undisturbed, small_disk):

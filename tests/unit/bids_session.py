@@ -7,13 +7,13 @@ import pandas as pd
 from dixonflow.cohort.build import CohortResult
 from dixonflow.nifti import write_nifti
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, ScanId
+from dixonflow.vocabulary import DIXON, ScanId
 
 
 def write_session(folder: Path, scan: ScanId, stations: list[Station]) -> Path:
     session = folder / f"sub-{scan.participant}" / f"ses-{scan.session}"
     for station in stations:
-        for contrast in Contrast:
+        for contrast in DIXON:
             name = f"{scan.name}_acq-{contrast.acq}_chunk-{station.index + 1}_VIBE.nii.gz"
             write_nifti(session / "anat" / name, station.images[contrast], station.affine)
     return session

@@ -58,7 +58,7 @@ class ImportedSystem:
         self.model: Model = load_model(path)
 
 
-def nnunet_labels_of(training: Path, channels: Array, spacing: tuple[float, ...]) -> Array:
+def nnunet_labels_of(training: Path, channels: Array, spacing: tuple[float, ...], tile_step: float = 0.5) -> Array:
     """Classes (z, y, x) that nnU-Net's own predictor gives with all folds of a training.
 
     Parameters
@@ -67,6 +67,8 @@ def nnunet_labels_of(training: Path, channels: Array, spacing: tuple[float, ...]
         (channel, z, y, x).
     spacing
         In mm (z, y, x).
+    tile_step
+        Step between patches as a part of the patch.
     """
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
@@ -86,7 +88,9 @@ def nnunet_labels_of(training: Path, channels: Array, spacing: tuple[float, ...]
         len(dataset["labels"]),
         deep_supervision=False,
     )
-    predictor = nnUNetPredictor(tile_step_size=0.5, use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
+    predictor = nnUNetPredictor(
+        tile_step_size=tile_step, use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False
+    )
     weights = [checkpoint["network_weights"] for checkpoint in checkpoints]
     predictor.manual_initialization(
         network, PlansManager(plans), configuration, weights, dataset, "nnUNetTrainer", None
@@ -127,7 +131,7 @@ def measured(model: Model, folder: Path, strategy: MergeStrategy) -> tuple[Resul
         folder / "raw", SCAN, acquire(participant, render_anatomy(participant, 4.0), Protocol("small", stations))
     )
     results = Results(folder / "results")
-    entry = ShardScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent))
+    entry = ShardScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent, Layout.BIDS))
     for stage in list(Stage)[1:]:
         done = stage_work(stage, context_of(model, results, strategy)).by_hand(entry)
     measurements: dict[str, Any] = done.payload["measurements"]

@@ -17,7 +17,7 @@ from dixonflow.outcome import Outcome, status_of, write_outcomes
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
-from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId, Stage
+from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Stage
 
 STAGES = list(Stage)[1:]
 TABLES = ("scans", "timings", "measurements", "volumes", "fat_compartments", "quality", "dictionary")
@@ -42,7 +42,7 @@ def measured(seed: int) -> Measured:
     for place, label in enumerate(sorted(MODEL.labels)):
         if not (seed % 2 and MODEL.labels[label].name == "spleen"):
             labels[1 + place : 2 + place, 1:-1, 2 : 14 - seed % 3] = label
-    images = {contrast: rng.integers(50, 900, labels.shape).astype(np.int16) for contrast in Contrast}
+    images = {contrast: rng.integers(50, 900, labels.shape).astype(np.int16) for contrast in DIXON}
     box = StationBox(0, (-1.0, -1.0, -1.0), (50.0, 50.0, 50.0))
     return measure(labels, images, np.diag([2.0, 2.0, 3.0, 1.0]), [box], MODEL)
 

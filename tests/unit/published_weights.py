@@ -17,6 +17,11 @@ from dixonflow.published import Archive, Part, WeightsSource
 from dixonflow.segment import load_model_folder
 
 VIBE, MRSEG, TOTAL = "vibe", "mrseg", "total"
+CT_INTENSITIES = {
+    **{"max": 1500.0, "mean": 20.0, "median": 40.0, "min": -1024.0},
+    **{"percentile_00_5": -1000.0, "percentile_99_5": 900.0, "std": 300.0},
+}
+"""By which CTNormalization clips and scales."""
 TRAINING = "nnUNetTrainerNoMirroring__nnUNetPlannerResEncL__3d_fullres"
 
 
@@ -186,6 +191,10 @@ def train_model(
             dataset["orientation"] = list(orientation)
         options: dict[str, Any] = {"channels": channels, "spacing": spacing, "patch": (16, 16, 16 + 4 * number)}
         plans = tiny_plans(**options) if part.plans else residual_plans(**options)
+        if model.modality == "ct":
+            plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["CTNormalization"]
+            plans["foreground_intensity_properties_per_channel"] = {"0": CT_INTENSITIES}
+            dataset["channel_names"] = {"0": "CT"}
         plans["dataset_name"] = part.folder or f"Dataset{part.dataset_id or number + 1:03d}_x"
         trainings[part.name] = trained(
             results,

@@ -15,7 +15,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import DIXON, Contrast
 
 SHAPE = (20, 18, 6)
 SPACING_MM = (2.5, 2.0, 4.0)
@@ -40,7 +40,7 @@ def make_stations(count: int = 6, seed: int = 0, shape: tuple[int, int, int] = S
     for index in range(count):
         affine = np.diag([*SPACING_MM, 1.0])
         affine[:3, 3] = (-27.25, -19.5, 400.0 - index * (shape[2] - OVERLAP_SLICES) * SPACING_MM[2])
-        images = {contrast: rng.integers(0, 4000, shape, dtype=np.int16) for contrast in Contrast}
+        images = {contrast: rng.integers(0, 4000, shape, dtype=np.int16) for contrast in DIXON}
         stations.append(Station(index, images, affine))
     return stations
 
@@ -72,7 +72,7 @@ def slices_of(
         ds.SpecificCharacterSet = "ISO_IR 100"
         ds.EchoTime = ECHO_MS[contrast]
         ds.SeriesInstanceUID = series_uid
-        ds.SeriesNumber = 5 + 4 * station.index + list(Contrast).index(contrast)
+        ds.SeriesNumber = 5 + 4 * station.index + list(DIXON).index(contrast)
         position = RAS_TO_LPS @ (origin + directions[:, 2] * spacing[2] * index)
         ds.ImagePositionPatient = [round(float(value), 6) for value in position]
         cosines = (RAS_TO_LPS @ directions[:, :2]).T.ravel()
@@ -125,7 +125,7 @@ def scan_slices(
     return [
         Slice(station.index, contrast, index, ds)
         for station in stations
-        for contrast in Contrast
+        for contrast in DIXON
         for index, ds in enumerate(slices_of(station, contrast, directions, patient_id))
     ]
 

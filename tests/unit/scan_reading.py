@@ -10,7 +10,7 @@ from dixonflow.cohort.raw import RawScan
 from dixonflow.cohort.reader import InspectOptions, inspect
 from dixonflow.errors import ScanExcluded
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId
+from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId
 
 SCAN = ScanId("0001234", "2")
 TWO = InspectOptions(n_stations={Layout.UKB: 2})
@@ -31,7 +31,7 @@ def assert_equal(found: list[Station], wanted: list[Station]) -> None:
     assert [station.index for station in found] == list(range(len(wanted)))
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got.affine, want.affine, atol=1e-5)
-        assert set(got.images) == set(Contrast)
-        for contrast in Contrast:
+        assert set(got.images) == set(DIXON)
+        for contrast in DIXON:
             assert got.images[contrast].dtype == np.int16
             np.testing.assert_array_equal(got.images[contrast], want.images[contrast])

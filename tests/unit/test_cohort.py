@@ -27,7 +27,7 @@ from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.writers_bids import write_bids
 from dixonflow.phantom.writers_dicom import write_nako, write_ukb
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId, Status
+from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Status
 
 TWO = InspectOptions(n_stations={Layout.UKB: 2, Layout.NAKO: 2})
 
@@ -228,7 +228,7 @@ def test_the_facts_file_names_its_sources() -> None:
     assert all(entry["source"] for entry in content.values())
 
 
-@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("layout", [Layout.UKB, Layout.NAKO, Layout.BIDS])
 def test_what_the_phantom_writes_comes_back_exactly(tmp_path: Path, layout: Layout) -> None:
     scan = ScanId("000123", "2")
     count = {Layout.UKB: 6, Layout.NAKO: 4, Layout.BIDS: 3}[layout]
@@ -239,7 +239,7 @@ def test_what_the_phantom_writes_comes_back_exactly(tmp_path: Path, layout: Layo
     assert inspect(raw, InspectOptions(match_patient_id=True)).n_stations == count
     for got, want in zip(read_stations(raw), stations, strict=True):
         np.testing.assert_allclose(got.affine, want.affine, atol=1e-4)
-        for contrast in Contrast:
+        for contrast in DIXON:
             np.testing.assert_array_equal(got.images[contrast], want.images[contrast])
 
 

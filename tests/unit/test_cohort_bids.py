@@ -14,7 +14,7 @@ from dixonflow.cohort.raw import RawScan, Source
 from dixonflow.cohort.reader import RawDataChangedError, inspect, read_stations
 from dixonflow.conservation import check_conservation
 from dixonflow.errors import ScanExcluded
-from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId
+from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId
 
 
 def bids_raw(session: Path, scan: ScanId) -> RawScan:
@@ -51,7 +51,7 @@ def test_a_bids_folder_is_accounted_for_and_read(tmp_path: Path) -> None:
     assert inspect(raw).n_stations == 3
     for got, want in zip(read_stations(raw), stations, strict=True):
         np.testing.assert_allclose(got.affine, want.affine, atol=1e-4)
-        for contrast in Contrast:
+        for contrast in DIXON:
             np.testing.assert_array_equal(got.images[contrast], want.images[contrast])
     write_session(tmp_path, scan, make_stations(3, 5, (18, 16, 4)))
     with pytest.raises(RawDataChangedError):

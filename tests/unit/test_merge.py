@@ -8,7 +8,7 @@ from small_models import THREE, rule, small_model
 
 from dixonflow.merge import clean, merge
 from dixonflow.model import Model
-from dixonflow.vocabulary import Contrast, MergeStrategy
+from dixonflow.vocabulary import DIXON, Contrast, MergeStrategy
 
 WATER, IN, OPPOSED = THREE
 TOUCHING = np.ones((3, 3, 3))
@@ -136,7 +136,7 @@ def test_what_is_not_the_models_is_refused():
     with pytest.raises(ValueError, match=r"missing: \['opposed_phase'\]"):
         merge({WATER: volume, IN: volume}, MODEL, 1.0)
     with pytest.raises(ValueError, match=r"not its own: \['fat'\]"):
-        merge(dict.fromkeys(Contrast, volume), MODEL, 1.0)
+        merge(dict.fromkeys(DIXON, volume), MODEL, 1.0)
     with pytest.raises(ValueError, match="in_phase is"):
         merge({WATER: volume, IN: row(0, 1), OPPOSED: volume}, MODEL, 1.0)
     with pytest.raises(ValueError, match=r"no limit: \[9\]"):
@@ -164,7 +164,7 @@ def test_strategies_voxel_by_voxel(water, in_phase, opposed_phase):
 @pytest.mark.parametrize("contrasts", [1, 2, 4])
 def test_strategies_take_any_number_of_contrasts(contrasts):
     rng = np.random.default_rng(contrasts)
-    names = tuple(Contrast)[:contrasts]
+    names = tuple(DIXON)[:contrasts]
     model = small_model(
         {label: rule(f"s{label}", "rest", single_piece=False, max_components=1000) for label in (1, 2, 3)},
         input_contrasts=names,

@@ -201,7 +201,7 @@ def test_the_component_rules_are_those_published():
         ({"labels": {2: {"name": "spleen", "group": "all"}}}, "part body: its classes must be 1, 2"),
         ({"labels": {1: {"name": "spleen", "group": "all", "part": "other"}}}, "label 1: part must be"),
         ({"spacing_mm": [1, 1, 1]}, "spacing_mm goes with resampling"),
-        ({"modality": "ct"}, "input_contrasts goes with modality"),
+        ({"modality": "ct"}, "input_contrasts must name images of modality 'ct'"),
         ({"parts": []}, "source and parts go together"),
         ({"wieghts": "x"}, "wieghts: Extra inputs"),
     ],

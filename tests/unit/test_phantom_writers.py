@@ -23,7 +23,7 @@ from written_scans import (
 from dixonflow.phantom.writers_bids import write_bids
 from dixonflow.phantom.writers_dicom import MANIFEST_NAME, write_nako, write_ukb
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import DIXON, Contrast
 
 
 @pytest.fixture(params=["ukb", "nako"])
@@ -136,7 +136,7 @@ def test_bids_delivery(tmp_path):
     assert anat == tmp_path / "sub-000123" / "ses-30" / "anat"
     assert len(list(anat.iterdir())) == 2 * 4 * len(stations)
     for station in stations:
-        for contrast in Contrast:
+        for contrast in DIXON:
             stem = anat / f"sub-000123_ses-30_acq-{contrast.acq}_chunk-{station.index + 1}_VIBE"
             image = nibabel.load(f"{stem}.nii.gz")
             np.testing.assert_array_equal(np.asarray(image.dataobj), station.images[contrast])

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dixonflow.config import config_yaml, demo_config
+from dixonflow.config import SourceConfig, config_yaml, demo_config
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.model import Model, load_model
 from dixonflow.plan import MODELS, Plan
 from dixonflow.published import Crop
-from dixonflow.runnable import check_runnable, lacks
+from dixonflow.runnable import check_modality, check_runnable, lacks
+from dixonflow.vocabulary import Layout
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,6 @@ def test_a_model_without_weights_names_the_remedy(tmp_path):
 @pytest.mark.parametrize(
     ("name", "changes", "need"),
     [
-        ("totalsegmentatorct3mm", {}, "CT instead of Dixon contrasts"),
         (
             "demo",
             {"crop": Crop(model="totalsegmentatormr6mm", structures=("spine",), margin_mm=20)},
@@ -94,10 +94,35 @@ def test_a_run_says_it_before_its_first_job(tmp_path, monkeypatch):
 
 def test_a_stage_by_hand_says_it_in_one_line(tmp_path):
     path = tmp_path / "config.yaml"
-    path.write_text(config_yaml(config_with("totalsegmentatorct")), encoding="utf-8")
+    path.write_text(config_yaml(config_with("totalsegmentatormr6mm")), encoding="utf-8")
     script = [sys.executable, ROOT / "scripts/segment.py", "--config", path, "--scan", "sub-1_ses-2"]
     done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "segment: model totalsegmentatorct needs what this version cannot do yet: CT instead of Dixon contrasts"
+        "segment: model totalsegmentatormr6mm is not imported: run scripts/import_model.py totalsegmentatormr6mm"
     ]
+
+
+@pytest.mark.parametrize(
+    ("models", "layouts", "message"),
+    [
+        (
+            ("demo", "totalsegmentatorct"),
+            ("bids",),
+            r"totalsegmentatorct takes CT, and cohort\.sources\.0 has Dixon",
+        ),
+        (
+            ("totalsegmentatorct",),
+            ("ct", "ukb"),
+            r"totalsegmentatorct takes CT, and cohort\.sources\.1 has Dixon",
+        ),
+        (("demo",), ("nako", "ct"), r"demo takes Dixon scans, and cohort\.sources\.1 has CT \(layout ct\)"),
+    ],
+)
+def test_ct_and_dixon_scans_do_not_mix(models, layouts, message):
+    config = demo_config()
+    sources = tuple(SourceConfig(layout=Layout(layout), folder="raw") for layout in layouts)
+    config = config.model_copy(update={"cohort": config.cohort.model_copy(update={"sources": sources})})
+    loaded = [load_model(MODELS / f"{name}.yaml") for name in models]
+    with pytest.raises(ConfigError, match=message):
+        check_modality(loaded, config)

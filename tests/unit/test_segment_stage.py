@@ -21,7 +21,7 @@ from dixonflow.records import Records
 from dixonflow.segment import PartsPredictor, Predictor, SegmentOptions
 from dixonflow.shard import run_shard
 from dixonflow.stages import StageContext, stage_work
-from dixonflow.vocabulary import Contrast, MergeStrategy, Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import DIXON, Contrast, MergeStrategy, Reason, ScanId, Stage, Status
 
 SCANS = {"001": (30, 25, 41), "002": (36, 28, 33), "003": (25, 25, 52), "004": (33, 30, 30)}
 
@@ -47,7 +47,7 @@ def run(tmp_path, model, make_shard_scan):
         for entry in entries:
             participant = entry.scan.participant
             rng = np.random.default_rng(int(participant))
-            for contrast in Contrast:
+            for contrast in DIXON:
                 data = rng.integers(1, 900, SCANS[participant]).astype(np.int16)
                 path = results.stitched(entry.scan, contrast)
                 write_nifti(path, data, np.diag([2.5, 2.5, 3.0, 1.0]))
@@ -199,11 +199,11 @@ def test_the_agreement_reaches_the_rows_of_the_scan(tmp_path, model, make_shard_
     config = config.model_copy(update={"keep": config.keep.model_copy(update={"contact_sheets": False})})
     results, entry = Results(tmp_path), make_shard_scan(ScanId("001", "2"))
     rng = np.random.default_rng(0)
-    for contrast in Contrast:
+    for contrast in DIXON:
         data = rng.integers(1, 900, SCANS["001"]).astype(np.int16)
         write_nifti(results.stitched(entry.scan, contrast), data, np.diag([2.5, 2.5, 3.0, 1.0]))
     station = {"index": 0, "low_mm": [-2.0, -2.0, -2.0], "high_mm": [80.0, 70.0, 130.0]}
-    write_json(results.stitched_sidecar(entry.scan), {"stations": [station], "pairs": []})
+    write_json(results.stitched_sidecar(entry.scan, "mr"), {"stations": [station], "pairs": []})
     context = StageContext(config, (model,), model, results, "shard")
     for stage in (Stage.SEGMENT, Stage.MERGE, Stage.POSTPROCESS, Stage.MEASURE):
         done = stage_work(stage, context).by_hand(entry)

@@ -303,7 +303,8 @@ def test_tables_of_a_model_that_left_the_run_go(tmp_path):
 def test_the_report_shows_every_model_under_its_name(tmp_path):
     write_tables(tmp_path / "tables", further=("other",))
     output = tmp_path / "report.html"
-    write_report(tmp_path / "tables", tmp_path / "none", output, ReportOptions(further_models=("other",)))
+    wide = ("volumes", "fat_compartments", "volumes_other", "fat_compartments_other")
+    write_report(tmp_path / "tables", tmp_path / "none", output, ReportOptions(wide=wide))
     page = output.read_text()
     assert page.count("<h3>Model other</h3>") == 2
     assert "volumes_other.parquet" in page

@@ -13,7 +13,7 @@ from dixonflow.station import Station
 from dixonflow.stitch import StitchOptions, read_stitched, stitch, write_stitched
 from dixonflow.stitching.grid import target_grid
 from dixonflow.stitching.weights import place, runs
-from dixonflow.vocabulary import Contrast, Reason
+from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 
 def test_ukb_geometry_returns_the_analytic_image_without_seam_shift_or_zero_plane() -> None:
@@ -40,7 +40,7 @@ def test_stations_in_equal_grids_return_the_input_exactly() -> None:
     stations = cut(images, affine, [(0, 12), (11, 25), (23, 42), (30, 40), (37, 45), (38, 60)])
     stitched = stitch(stations)
     np.testing.assert_allclose(stitched.affine, affine)
-    for contrast in Contrast:
+    for contrast in DIXON:
         np.testing.assert_array_equal(stitched.images[contrast], images[contrast])
     assert [report.intensity_factor for report in stitched.report.stations] == [1.0] * 6
 
@@ -48,7 +48,7 @@ def test_stations_in_equal_grids_return_the_input_exactly() -> None:
 def test_one_station_is_returned_as_it_is() -> None:
     station = centred(0, (30, 20, 10), (2.0, 2.0, 5.0), 0.0)
     stitched = stitch([station])
-    for contrast in Contrast:
+    for contrast in DIXON:
         np.testing.assert_array_equal(stitched.images[contrast], station.images[contrast])
     np.testing.assert_allclose(stitched.affine, station.affine)
     assert stitched.report.pairs == ()
@@ -65,11 +65,11 @@ def test_real_crop_cut_into_stations_returns_exactly(shared_data: Path, tmp_path
         Contrast.OPPOSED_PHASE: 2 * water - in_phase,
     }
     stitched = stitch(cut(images, image.affine, [(0, 8), (6, 15), (12, 20)]))
-    for contrast in Contrast:
+    for contrast in DIXON:
         np.testing.assert_array_equal(stitched.images[contrast], images[contrast])
     np.testing.assert_allclose(stitched.affine, image.affine)
 
-    paths = {contrast: tmp_path / f"{contrast.acq}.nii.gz" for contrast in Contrast}
+    paths = {contrast: tmp_path / f"{contrast.acq}.nii.gz" for contrast in DIXON}
     write_stitched(stitched, paths)
     back, affine = read_stitched(paths)
     np.testing.assert_array_equal(back[Contrast.IN_PHASE], in_phase)
@@ -100,7 +100,7 @@ def test_gains_are_recovered_and_fat_fraction_is_unchanged() -> None:
 def test_order_of_the_list_does_not_matter() -> None:
     stations = ukb_stations((1.0, 1.6, 0.7, 1.2, 2.1, 0.9))
     first, second = stitch(stations), stitch([stations[i] for i in (3, 0, 5, 1, 4, 2)])
-    for contrast in Contrast:
+    for contrast in DIXON:
         np.testing.assert_array_equal(first.images[contrast], second.images[contrast])
     assert first.report == second.report
 
@@ -109,13 +109,13 @@ def test_folded_end_slices_do_not_reach_the_image() -> None:
     images, affine = on_grid((40, 30, 60), (2.0, 2.0, 3.0), (-40.0, -30.0, -90.0))
     stations = cut(images, affine, [(0, 25), (15, 45), (35, 60)])
     for station, ends in zip(stations, ((0, 1), (0, 1, -2, -1), (-2, -1)), strict=True):
-        for contrast in Contrast:
+        for contrast in DIXON:
             folded = station.images[contrast].copy()
             for end in ends:
                 folded[:, :, end] = folded[::-1, :, len(folded[0, 0]) // 2]
             station.images[contrast][:] = folded  # type: ignore[index]
     stitched = stitch(stations)
-    for contrast in Contrast:
+    for contrast in DIXON:
         np.testing.assert_array_equal(stitched.images[contrast], images[contrast])
     assert [(s.dropped_feet_end, s.dropped_head_end) for s in stitched.report.stations] == [(2, 0), (2, 2), (0, 2)]
 
@@ -123,7 +123,7 @@ def test_folded_end_slices_do_not_reach_the_image() -> None:
 def test_dropping_never_makes_a_hole_where_the_neighbour_is_narrower() -> None:
     wide, narrow = centred(0, (30, 30, 20), (2.0, 2.0, 3.0), 30.0), centred(1, (30, 20, 20), (2.0, 2.0, 3.0), 0.0)
     for station in (wide, narrow):
-        for contrast in Contrast:
+        for contrast in DIXON:
             station.images[contrast][:] += 50  # type: ignore[index]
     stitched = stitch([wide, narrow])
     water = stitched.images[Contrast.WATER]
@@ -162,7 +162,7 @@ def test_weights_sum_to_one_for_any_layout(layout: list[tuple[int, float, int, f
         # because stitch refuses those
         image = np.full((6, y, z), 1000, np.int16)
         image[0, 0, 0] = 999
-        stations.append(Station(index, dict.fromkeys(Contrast, image), affine))
+        stations.append(Station(index, dict.fromkeys(DIXON, image), affine))
     grid = target_grid(stations, 2**27)
     placements = place(stations, grid, drop)
     reached = np.zeros(grid.shape[::-1], bool)
@@ -233,5 +233,5 @@ def test_values_fit_int16_by_a_recorded_power_of_two(maximum: float, scale: floa
     images = {contrast: image.astype(np.float32) * (maximum / top) for contrast, image in station.images.items()}
     stitched = stitch([Station(0, images, station.affine)])
     assert stitched.report.intensity_scale == scale
-    for contrast in Contrast:
+    for contrast in DIXON:
         np.testing.assert_allclose(stitched.images[contrast], images[contrast] * scale, atol=0.51)

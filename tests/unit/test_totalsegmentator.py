@@ -25,6 +25,8 @@ PARTS = {
     "totalsegmentatormr": ("organs", "muscles"),
     "totalsegmentatormr3mm": ("total",),
     "totalsegmentatortissuemr": ("tissue",),
+    "totalsegmentatorct": ("organs", "vertebrae", "cardiac", "muscles", "ribs"),
+    "totalsegmentatorct3mm": ("total",),
 }
 
 
@@ -38,7 +40,9 @@ def of_the_authors(system: ImportedSystem, image: Array, spacing_mm: tuple[float
     resampled[resampled.astype(np.int32) == 0] = 0
     joined = np.zeros(resampled.shape, np.uint8)
     for part in system.model.parts:
-        classes = nnunet_labels_of(system.trainings[part.name], resampled.transpose(2, 1, 0)[None], tuple(wanted[::-1]))
+        channels = resampled.transpose(2, 1, 0)[None]
+        training, step = system.trainings[part.name], system.model.tile_step
+        classes = nnunet_labels_of(training, channels, tuple(wanted[::-1]), step)
         for number, label in system.model.classes_of(part).items():
             if label:
                 joined[classes.transpose(2, 1, 0) == number] = label
@@ -51,18 +55,21 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def real(shared_data: Path) -> NiftiImage:
+def real(shared_data: Path, imported: ImportedSystem) -> NiftiImage:
     """A part of the real image."""
-    image = read_nifti(shared_data / "totalsegmentator" / "example_mr_sm.nii.gz")
+    name = "example_ct_sm.nii.gz" if imported.model.modality == "ct" else "example_mr_sm.nii.gz"
+    image = read_nifti(shared_data / "totalsegmentator" / name)
     return NiftiImage(image.data[40:58, 35:50, :16], image.affine)
 
 
 def test_labels_are_those_of_the_authors_steps(imported: ImportedSystem, tmp_path: Path, real: NiftiImage) -> None:
-    """On an asymmetric image, coarser than the network's grid and finer, and on a real one."""
-    images = {"invented": (body((15, 12, 11)), (2.232, 1.4, 3.1)), "real": (real.data, real.spacing_mm)}
+    """On an asymmetric image, coarser than the network's grid and finer, and on a real one; a CT goes below 0."""
+    (contrast,) = imported.model.input_contrasts
+    invented = body((15, 12, 11)) - (700 if contrast is Contrast.CT else 0)
+    images = {"invented": (invented, (2.232, 1.4, 3.1)), "real": (real.data, real.spacing_mm)}
     assert tuple(part.name for part in imported.model.parts) == PARTS[imported.model.name]
     for data, spacing_mm in images.values():
-        ours = segmented(imported.model, {Contrast.IN_PHASE: data}, spacing_mm, tmp_path)[Contrast.IN_PHASE]
+        ours = segmented(imported.model, {contrast: data}, spacing_mm, tmp_path)[contrast]
         theirs = of_the_authors(imported, data, spacing_mm)
         assert differing(ours, theirs, min(6, len(imported.model.labels))) <= ours.size / ONE_IN
         of_parts = {imported.model.labels[label].part for label in np.unique(ours) if label}

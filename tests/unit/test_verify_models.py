@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from project_copy import copy_project
@@ -53,12 +54,16 @@ def test_models_are_imported_compared_and_run(project: Path) -> None:
         (archive,) = model.parts[0].archives
         content = (project.parent / "archives" / archive.file).read_bytes()
         assert f"{archive.file}: {len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}" in said
+        assert f"of {len(model.structures)} structures found, see verified/{name}/report/report.html" in said
+        assert (project / "verified" / name / "report" / "report.html").exists()
     assert "folds 0, trained at 3 x 3 x 3 mm, patch 16 x 16 x 16" in said
-    structures = len(load_model(project / "workflow" / "models" / f"{MR}.yaml").structures)
-    assert f"of {structures} structures found, see verified/{MR}/report/report.html" in said
-    assert (project / "verified" / MR / "report" / "report.html").exists()
-    assert "not run: it needs what this version cannot do yet: CT" in said
-    assert not (project / "verified" / CT).exists()
+    rows = pd.read_parquet(project / "verified" / CT / "tables" / "measurements.parquet")
+    assert {"volume", "coverage_fraction", "hounsfield_mean"} < set(rows["measure"])
+    assert not [measure for measure in set(rows["measure"]) if "fat" in measure or "water" in measure]
+    assert not (project / "verified" / CT / "tables" / "fat_compartments.parquet").exists()
+    page = (project / "verified" / CT / "report" / "report.html").read_text()
+    assert "Organ volumes from CT." in page
+    assert "Fat compartments" not in page
 
 
 def test_a_model_that_differs_fails_alone(project: Path) -> None:

@@ -9,7 +9,7 @@ import pydicom
 
 from dixonflow.phantom.writers_dicom import write_nako, write_ukb
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, ScanId
+from dixonflow.vocabulary import DIXON, Contrast, ScanId
 
 UKB_SCAN = ScanId("1000017", "2")
 NAKO_SCAN = ScanId("000123", "30")
@@ -27,7 +27,7 @@ def stations_of(slices, seed=0):
         affine = np.diag([*spacing, 1.0])
         affine[:3, 3] = -13.0 + index, -10.25 - index, top - (count - 1) * spacing[2]
         top = affine[2, 3] + spacing[2]
-        images = {contrast: rng.integers(0, 4096, shape).astype(np.int16) for contrast in Contrast}
+        images = {contrast: rng.integers(0, 4096, shape).astype(np.int16) for contrast in DIXON}
         stations.append(Station(index, images, affine))
     return stations
 

@@ -19,7 +19,7 @@ from dixonflow.phantom_evaluation import evaluate_demo_scan, fat_fraction_errors
 from dixonflow.plan import MODELS
 from dixonflow.stitch import read_stitched
 from dixonflow.targets import Targets, violations
-from dixonflow.vocabulary import Contrast, Layout, Status
+from dixonflow.vocabulary import DIXON, Contrast, Layout, Status
 
 GRID_OFF = {"bone_other", "spinal_channel"}
 """Thin structures of 50 mL and more whose true label map, put on the scans' 4.5 mm voxels, is off by
@@ -49,10 +49,10 @@ def truth(project) -> pd.DataFrame:
 def test_true_labels_on_the_stitched_images_measure_the_truth(layout, results, model, truth):
     """Acquisition, DICOM, stitching and measuring together, apart from what the network adds."""
     item = next(item for item in DEMO_SCANS if item.layout is layout)
-    images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in Contrast})
+    images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in DIXON})
     anatomy = render_anatomy(participant_in_session(item.seed, item.session_number), DemoOptions.fine_spacing_mm)
     labels = truth_on_grid(anatomy, images[Contrast.WATER].shape, affine)
-    sidecar = json.loads(results.stitched_sidecar(item.scan).read_text())
+    sidecar = json.loads(results.stitched_sidecar(item.scan, "mr").read_text())
     boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
     rows = measure(labels, images, affine, boxes, model).measurements
     values = rows.pivot(index="structure", columns="measure", values="value").astype(float)

@@ -245,9 +245,9 @@ def _checked(scans: pd.DataFrame, results: Results, models: Sequence[Model]) -> 
 def _remove_other_wide_tables(tables: Path, names: Collection[str]) -> None:
     """Take away the wide tables of models that are not in the run any more: nobody must take them for current."""
     for name in ("volumes", "fat_compartments"):
-        for path in tables.glob(f"{name}_*.parquet"):
+        for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def _stage_rows(results: Results, stage: Stage, shards: Sequence[str]) -> StageRows:

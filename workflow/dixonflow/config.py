@@ -22,7 +22,9 @@ class _Section(BaseModel):
 class SourceConfig(_Section):
     """A folder of raw data."""
 
-    layout: Layout = Field(description="ukb (zips of UK Biobank field 20201), nako (zips of NAKO) or bids (NIfTI).")
+    layout: Layout = Field(
+        description="ukb (zips of UK Biobank field 20201), nako (zips of NAKO), bids (NIfTI) or ct (NIfTI of CT)."
+    )
     folder: Path = Field(description="Folder with the raw data, from the repository root or absolute.")
 
 

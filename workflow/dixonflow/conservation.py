@@ -106,7 +106,7 @@ def _list_raw(sources: Sequence[Source]) -> set[_Key]:
     nameless: set[Path] = set()
     named: set[Path] = set()
     for source in sources:
-        for path, key in _bids(source) if source.layout is Layout.BIDS else _zips(source):
+        for path, key in _bids(source) if source.layout.has_session_folders else _zips(source):
             if key is None:
                 nameless.add(path)
             else:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dixonflow.vocabulary import Contrast, ScanId, Stage
+from dixonflow.vocabulary import Contrast, Modality, ScanId, Stage, contrasts_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Results:
 
     def resampled(self, shard: str, scan: ScanId, model: str, contrast: Contrast) -> Path:
         """A contrast on the grid that the model's authors resample to, float32."""
-        name = f"{scan.name}_acq-{contrast.acq}_seg-{model}_desc-resampled_VIBE.nii.gz"
+        name = f"{scan.name}_acq-{contrast.acq}_seg-{model}_desc-resampled_{contrast.suffix}.nii.gz"
         return self.temporary(shard, scan, model) / name
 
     def contrast_labels(self, shard: str, scan: ScanId, model: str, contrast: Contrast) -> Path:
@@ -108,11 +108,11 @@ class Results:
 
     def stitched(self, scan: ScanId, contrast: Contrast) -> Path:
         """A stitched contrast."""
-        return self.anat(scan) / f"{scan.name}_acq-{contrast.acq}_desc-stitched_VIBE.nii.gz"
+        return self.anat(scan) / f"{scan.name}_acq-{contrast.acq}_desc-stitched_{contrast.suffix}.nii.gz"
 
-    def stitched_sidecar(self, scan: ScanId) -> Path:
-        """Provenance of the stitched images, one file for the four."""
-        return self.anat(scan) / f"{scan.name}_desc-stitched_VIBE.json"
+    def stitched_sidecar(self, scan: ScanId, modality: Modality) -> Path:
+        """Provenance of the stitched images, one file for the four; that of a CT, which is one image."""
+        return self.anat(scan) / f"{scan.name}_desc-stitched_{contrasts_of(modality)[0].suffix}.json"
 
     def labels(self, scan: ScanId, model: str) -> Path:
         """The final label map."""

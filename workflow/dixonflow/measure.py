@@ -14,6 +14,7 @@ from dixonflow.measures.definitions import (
     MeasureDefinition,
     MissingReason,
 )
+from dixonflow.measures.fat import FatFractions
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.histogram import Distribution
 from dixonflow.measures.level_checks import level_grade
@@ -72,7 +73,7 @@ def measure(
     labels
         Final label map (x, y, z), uint8 or uint16.
     images
-        The four stitched contrasts on the same grid; integers are counted fastest.
+        The four stitched contrasts on the same grid, or the one image of a CT; integers are counted fastest.
     affine
         4x4, voxel index (centre) to RAS mm, diagonal and positive.
     station_boxes
@@ -93,13 +94,15 @@ def measure(
     Raises
     ------
     ValueError
-        If shapes differ, a contrast is missing, the affine is not diagonal and positive, no station box meets the grid,
-        an image holds values that are not finite, the label map a label that the model does not have, or
-        `contrast_agreement` a structure that it does not have.
+        If shapes differ, the images are not those that the model takes, the affine is not diagonal and positive, no
+        station box meets the grid, an image holds values that are not finite, the label map a label that the model does
+        not have, or `contrast_agreement` a structure that it does not have.
     """
     agreement = contrast_agreement or {}
     if foreign := sorted(set(agreement) - set(model.structures)):
         raise ValueError(f"contrasts were compared for structures that the model does not have: {foreign[:5]}")
+    if (model.modality == "ct") != (Contrast.CT in images):
+        raise ValueError(f"model {model.name} does not take the images {', '.join(images)}")
     counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
     levels = find_levels(labels, affine, station_boxes, model)
     grade_of_levels = level_grade(levels)
@@ -171,11 +174,26 @@ def _present_values(regions: list[int], voxels: int, counts: Tally) -> Iterator[
     ml = counts.voxel_mm3 / 1000
     yield "volume", voxels * counts.voxel_mm3 / 1000
     yield "coverage_fraction", counts.surface.uncut_share(regions)
-    signal = {contrast: counts.signal[contrast].of(regions) for contrast in Contrast}
+    signal = {contrast: histogram.of(regions) for contrast, histogram in counts.signal.items()}
+    for contrast, distribution in signal.items():
+        kind = "hounsfield" if contrast is Contrast.CT else contrast.value
+        for statistic in SIGNAL_STATISTICS:
+            if statistic.quantile is not None:
+                value = distribution.quantile(statistic.quantile)
+            else:
+                value = distribution.mean if statistic.name == "mean" else distribution.sd
+            yield f"{kind}_{statistic.name}", value
+    if counts.dixon is not None:
+        yield from _fat_values(regions, voxels, signal, counts.dixon.fat, ml)
+
+
+def _fat_values(
+    regions: list[int], voxels: int, signal: Mapping[Contrast, Distribution], fat: FatFractions, ml: float
+) -> Iterator[tuple[str, float | MissingReason]]:
     yield "fat_fraction", _ratio_of_sums(signal[Contrast.FAT].total, signal[Contrast.WATER].total)
-    whole, eroded = counts.fat.of(regions), counts.fat.eroded_of(regions)
+    whole, eroded = fat.of(regions), fat.eroded_of(regions)
     yield from _centre("fat_fraction", whole, MissingReason.BELOW_NOISE_FLOOR)
-    thin = not counts.fat.eroded_voxels[regions].any()
+    thin = not fat.eroded_voxels[regions].any()
     yield from _centre(
         "fat_fraction_eroded", eroded, MissingReason.TOO_THIN if thin else MissingReason.BELOW_NOISE_FLOOR
     )
@@ -183,13 +201,6 @@ def _present_values(regions: list[int], voxels: int, counts: Tally) -> Iterator[
     lean = whole.count_below(INTRAMUSCULAR_FAT_THRESHOLD)
     yield "lean_volume", lean * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
     yield "intramuscular_fat_volume", (whole.size - lean) * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
-    for contrast, distribution in signal.items():
-        for statistic in SIGNAL_STATISTICS:
-            if statistic.quantile is not None:
-                value = distribution.quantile(statistic.quantile)
-            else:
-                value = distribution.mean if statistic.name == "mean" else distribution.sd
-            yield f"{contrast.value}_{statistic.name}", value
 
 
 def _ratio_of_sums(fat: float, water: float) -> float | MissingReason:

@@ -18,7 +18,7 @@ from dixonflow.errors import ModelError
 from dixonflow.imported import is_imported, trained_orientation, trained_spacing_mm
 from dixonflow.published import Crop, Part, PositiveId, Record, WeightsSource
 from dixonflow.structures import known_structures
-from dixonflow.vocabulary import Contrast, Interpolate
+from dixonflow.vocabulary import Contrast, Interpolate, Modality, contrasts_of
 
 NO_LIMIT = 1_000_000
 """Number of components that stands for any number."""
@@ -92,8 +92,8 @@ class Model(Record):
     modality
         `mr` takes Dixon contrasts, `ct` one image in Hounsfield units.
     input_contrasts
-        Contrasts that are segmented, one by one; none for `ct`. With `channels`, the first of them alone: the label map
-        of all bears its name.
+        Contrasts that are segmented, one by one; `ct` for that modality. With `channels`, the first of them alone: the
+        label map of all bears its name.
     contrast_weights
         How much each contrast counts in the mean of their scores (`merge.strategy: mean_scores`), 1 by default.
     channels
@@ -125,7 +125,7 @@ class Model(Record):
     weights: Path
     source: WeightsSource | None = None
     parts: tuple[Part, ...] = ()
-    modality: Literal["mr", "ct"] = "mr"
+    modality: Modality = "mr"
     input_contrasts: tuple[Contrast, ...]
     contrast_weights: dict[Contrast, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     channels: tuple[Contrast, ...] = ()
@@ -157,15 +157,15 @@ class Model(Record):
         for group, contrasts in self.group_contrasts.items():
             if set(contrasts) - set(self.input_contrasts) or len(set(contrasts)) != len(contrasts):
                 raise ValueError(f"group_contrasts of {group!r} must be a choice from input_contrasts, each once")
-            if not contrasts and self.modality == "mr":
+            if not contrasts:
                 raise ValueError(f"group_contrasts of {group!r} names no contrast")
         for composite, parts in self.composites.items():
             if composite in names or set(parts) - set(names) or not parts:
                 raise ValueError(f"composite {composite!r} must combine structures of the model under a new name")
         if (self.resampling == "nnunet") != (self.spacing_mm is None):
             raise ValueError("spacing_mm goes with resampling first or first_zoom, and only with them")
-        if (self.modality == "mr") != bool(self.input_contrasts):
-            raise ValueError("input_contrasts goes with modality 'mr', and only with it")
+        if not self.input_contrasts or set(self.contrasts_read) - set(contrasts_of(self.modality)):
+            raise ValueError(f"input_contrasts must name images of modality {self.modality!r}")
         if (self.source is None) != (not self.parts):
             raise ValueError("source and parts go together")
         return self

@@ -23,7 +23,7 @@ from dixonflow.postprocess import postprocess
 from dixonflow.segment import Predictor
 from dixonflow.station import Affine
 from dixonflow.stitch import StitchOptions, read_stitched, stitch
-from dixonflow.vocabulary import Contrast, Layout, MergeStrategy, Status
+from dixonflow.vocabulary import DIXON, Contrast, Layout, MergeStrategy, Status
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def evaluate_demo_scan(item: DemoScan, results: Results, model: Model) -> pd.Dat
     if not path.is_file():
         raise DixonflowError(f"a demo scan has no finished label map of model {model.name}: run the demo first")
     labels = read_nifti(path)
-    images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in Contrast})
+    images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in DIXON})
     options = DemoOptions()
     participant = participant_in_session(item.seed, item.session_number)
     anatomy = render_anatomy(participant, options.fine_spacing_mm)

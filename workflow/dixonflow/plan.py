@@ -18,8 +18,8 @@ from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.retry import read_retry
-from dixonflow.runnable import check_runnable
-from dixonflow.vocabulary import Layout, Stage
+from dixonflow.runnable import check_modality, check_runnable
+from dixonflow.vocabulary import Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 """Folder of the model files."""
@@ -114,7 +114,7 @@ class Plan:
             add(path, type(error).__name__)
 
         for source in self.config.cohort.sources:
-            passed_over = BIDS_FOLDERS if source.layout is Layout.BIDS else ()
+            passed_over = BIDS_FOLDERS if source.layout.has_session_folders else ()
             for entry, is_folder in walk(source.folder, add_error, passed_over):
                 if is_folder:
                     add(entry.path, "folder")
@@ -180,6 +180,7 @@ def load_models(config: Config) -> tuple[Model, ...]:
     models = tuple(load_model(MODELS / f"{name}.yaml") for name in config.segment.models)
     for model in models:
         check_runnable(model, config)
+    check_modality(models, config)
     return models
 
 

@@ -1,5 +1,7 @@
 """Whether a model can be run: its terms are agreed to, this version knows how, its weights are here."""
 
+from collections.abc import Sequence
+
 from dixonflow.config import Config
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.model import Model
@@ -24,10 +26,27 @@ def check_runnable(model: Model, config: Config) -> None:
         raise ModelError(f"model {model.name} is not imported: {remedy}")
 
 
+def check_modality(models: Sequence[Model], config: Config) -> None:
+    """Refuse models and sources that are not all of Dixon scans, or all of CT.
+
+    Raises
+    ------
+    ConfigError
+        Naming a model and a source that do not go together.
+    """
+    kinds = {"mr": "Dixon scans", "ct": "CT"}
+    for model in models:
+        for number, source in enumerate(config.cohort.sources):
+            if source.layout.modality != model.modality:
+                raise ConfigError(
+                    f"config: segment.models: {model.name} takes {kinds[model.modality]}, and cohort.sources.{number} "
+                    f"has {kinds[source.layout.modality]} (layout {source.layout}): give them a run of their own"
+                )
+
+
 def lacks(model: Model) -> list[str]:
     """What a model needs that this version cannot do, in words; empty for a model that it can run."""
     wanted = {
-        "CT instead of Dixon contrasts": model.modality == "ct",
         "cropping to structures of another model": model.crop is not None,
     }
     return [need for need, is_wanted in wanted.items() if is_wanted]

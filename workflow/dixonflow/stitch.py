@@ -20,12 +20,16 @@ from dixonflow.stitching.grid import Floats, Grid, resample, station_axes, targe
 from dixonflow.stitching.matching import Pair, compare_all, intensity_factors, swapped_stations
 from dixonflow.stitching.validation import Limits, head_to_feet, value_limits
 from dixonflow.stitching.weights import Placement, place, runs
-from dixonflow.vocabulary import Contrast, Reason
+from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 INT16_MAX = 32767
 
 COARSE_MAXIMUM = 1024
 """Floating-point images whose maximum is below this are scaled up, so that rounding stays under 0.05 % of the range."""
+
+
+HIGHEST_LEAST_HU = -50.0
+"""A CT of a body holds fat (about -100 HU) and air (-1000): one without any value as low as this is in other units."""
 
 
 @dataclass(frozen=True)
@@ -228,8 +232,33 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
     )
     scale = _intensity_scale(ordered, brightest)
     gains = {index: factors[index] * scale for index in indices}
-    images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in Contrast}
+    images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in DIXON}
     return Stitched(images, grid.affine, _report(placements, pairs, factors, scale, swapped))
+
+
+def upright_ct(station: Station) -> Stitched:
+    """Take a CT as it is: one image in Hounsfield units, RAS+, nothing to stitch and nothing scaled.
+
+    Returns
+    -------
+    Stitched
+        The image rounded to int16.
+
+    Raises
+    ------
+    ScanExcluded
+        `contrast_mismatch` where the values cannot be Hounsfield units: none is that of fat or air, or they exceed
+        int16.
+    """
+    image = station.images[Contrast.CT]
+    low, high = float(image.min()), float(image.max())
+    limits = np.iinfo(np.int16)
+    if low > HIGHEST_LEAST_HU or not (limits.min <= low and high <= limits.max):
+        raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"values from {low:g} to {high:g} are not Hounsfield units")
+    x, y, z = station_axes(station)
+    box = StationReport(station.index, (x.low_mm, y.low_mm, z.low_mm), (x.high_mm, y.high_mm, z.high_mm), 1.0, 0, 0)
+    report = StitchReport((box,), (), 1.0, ())
+    return Stitched({Contrast.CT: np.rint(image).astype(np.int16)}, station.affine, report)
 
 
 def _report(
@@ -256,9 +285,9 @@ def _report(
 
 
 def write_stitched(stitched: Stitched, paths: Mapping[Contrast, Path]) -> None:
-    """Write the four images, each whole or not at all."""
-    for contrast in Contrast:
-        write_nifti(paths[contrast], stitched.images[contrast], stitched.affine)
+    """Write the images, each whole or not at all."""
+    for contrast, image in stitched.images.items():
+        write_nifti(paths[contrast], image, stitched.affine)
 
 
 def read_stitched(paths: Mapping[Contrast, Path]) -> tuple[dict[Contrast, NDArray[Any]], Affine]:

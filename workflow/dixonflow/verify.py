@@ -21,7 +21,7 @@ from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import check_file
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import Contrast, ScanId, Stage, Status
+from dixonflow.vocabulary import ScanId, Stage, Status, contrasts_of
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 def files_of(results: Results, entry: ShardScan, models: Iterable[Model], keep: KeepConfig) -> list[Path]:
     """Every file that a scan with status ok has once its run has ended."""
     scan = entry.scan
-    files = [results.stitched(scan, contrast) for contrast in Contrast] if keep.stitched else []
-    files.append(results.stitched_sidecar(scan))
+    modality = entry.layout.modality
+    files = [results.stitched(scan, contrast) for contrast in contrasts_of(modality)] if keep.stitched else []
+    files.append(results.stitched_sidecar(scan, modality))
     for model in models:
         files += [results.labels(scan, model.name), results.labels_sidecar(scan, model.name)]
     if keep.contact_sheets:

@@ -10,17 +10,35 @@ from typing import Literal, Self
 
 
 class Contrast(StrEnum):
-    """One of the four images of a two-point Dixon acquisition."""
+    """What an image of a scan shows: one of the four of a two-point Dixon acquisition, or CT in Hounsfield units."""
 
     WATER = "water"
     FAT = "fat"
     IN_PHASE = "in_phase"
     OPPOSED_PHASE = "opposed_phase"
+    CT = "ct"
 
     @property
     def acq(self) -> str:
         """The contrast as a BIDS entity value, which must be alphanumeric: `inphase`."""
         return self.value.replace("_", "")
+
+    @property
+    def suffix(self) -> str:
+        """BIDS suffix of its files."""
+        return "ct" if self is Contrast.CT else "VIBE"
+
+
+DIXON = (Contrast.WATER, Contrast.FAT, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE)
+"""The contrasts of a Dixon scan."""
+
+Modality = Literal["mr", "ct"]
+"""Dixon MRI, or CT."""
+
+
+def contrasts_of(modality: Modality) -> tuple[Contrast, ...]:
+    """Images that a scan has."""
+    return DIXON if modality == "mr" else (Contrast.CT,)
 
 
 class MergeStrategy(StrEnum):
@@ -85,8 +103,8 @@ class Reason(StrEnum):
 REASON_DESCRIPTIONS: dict[Reason, str] = {
     Reason.NONE: "no reason: the scan is ok",
     Reason.MISSING_STATION: "fewer stations than the protocol of the cohort has, or a gap where one should be",
-    Reason.MISSING_CONTRAST: "water, fat, in-phase or opposed-phase is missing altogether",
-    Reason.CONTRAST_MISMATCH: "the tags of a series contradict each other on which contrast it is",
+    Reason.MISSING_CONTRAST: "water, fat, in-phase or opposed-phase, or the image of a CT, is missing altogether",
+    Reason.CONTRAST_MISMATCH: "the tags of a series contradict each other on its contrast, or a CT is not in HU",
     Reason.MISSING_SLICE: "a series has fewer slices than its neighbours, or uneven slice positions",
     Reason.UNREADABLE_FILE: "a zip, DICOM or NIfTI file cannot be opened or is cut off",
     Reason.TRUNCATED_PIXELS: "a file holds less pixel data than its header says",
@@ -121,6 +139,17 @@ class Layout(StrEnum):
     UKB = "ukb"  # one zip of DICOM slices per scan: <eid>_20201_<instance>_0.zip
     NAKO = "nako"  # one zip of DICOM slices per scan, a folder per contrast inside
     BIDS = "bids"  # NIfTI, one file per station and contrast
+    CT = "ct"  # NIfTI in Hounsfield units, one file per scan, in folders as of BIDS
+
+    @property
+    def modality(self) -> Modality:
+        """What kind of scans it holds."""
+        return "ct" if self is Layout.CT else "mr"
+
+    @property
+    def has_session_folders(self) -> bool:
+        """Whether a scan is a folder, sub-<participant>/ses-<session>; else it is a zip."""
+        return self in (Layout.BIDS, Layout.CT)
 
 
 _ID = re.compile(r"[A-Za-z0-9]+")

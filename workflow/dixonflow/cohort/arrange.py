@@ -17,7 +17,7 @@ from dixonflow.cohort.contrast import by_echo_time, check_echo_times
 from dixonflow.cohort.geometry import Grid, unexpected
 from dixonflow.cohort.header import SliceHeader
 from dixonflow.errors import ScanExcluded
-from dixonflow.vocabulary import Contrast, Reason
+from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 SAME_STATION_OVERLAP = 0.5
 """Volumes that share more of their length than this are of one station; neighbouring stations share far less."""
@@ -92,7 +92,7 @@ def arrange(
     _name_by_echo_time(stations, [volume for volume in volumes if not volume.contrast])
     left_out = f" (left out: {'; '.join(notes)})" if notes else ""
     present = {volume.contrast for station in stations for volume in station}
-    for contrast in Contrast:
+    for contrast in DIXON:
         if contrast not in present:
             raise ScanExcluded(Reason.MISSING_CONTRAST, f"no {contrast} image in the scan{left_out}")
     if expected is not None and len(stations) < expected:
@@ -103,7 +103,7 @@ def arrange(
         _one_of_each(station, number) for number, station in enumerate(stations, 1)
     ]
     for number, station in enumerate(whole, 1):
-        for contrast in Contrast:
+        for contrast in DIXON:
             if contrast not in station:
                 raise ScanExcluded(Reason.MISSING_CONTRAST, f"station {number} has no {contrast} image{left_out}")
     _check_volumes(whole)
@@ -112,7 +112,7 @@ def arrange(
 
 def _check_volumes(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
     for station in whole:
-        for contrast in Contrast:
+        for contrast in DIXON:
             if station[contrast].flaw:
                 raise ScanExcluded(Reason.MISSING_SLICE, f"{station[contrast].name}: {station[contrast].flaw}")
     for number, station in enumerate(whole, 1):
@@ -185,10 +185,10 @@ def _difference(grid: Grid, other: Grid) -> str:
 
 def _check_one_grid(station: Mapping[Contrast, Volume], name: str) -> None:
     # the grid that most contrasts have is the station's, so that the message names the one that differs
-    first, *others = (station[contrast].grid for contrast in Contrast)
+    first, *others = (station[contrast].grid for contrast in DIXON)
     agree = sum(_difference(first, other) == "" for other in others)
     reference = first if agree else others[0]
-    for contrast in Contrast:
+    for contrast in DIXON:
         match _difference(station[contrast].grid, reference):
             case "":
                 continue

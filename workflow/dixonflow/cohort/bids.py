@@ -1,6 +1,6 @@
 """A session folder of a BIDS-like data set: which files are which, and what their headers say.
 
-NIfTI knows no contrast tag: here, and only here, the contrast comes from the file name.
+NIfTI knows no contrast tag: here, and only here, the contrast comes from the file name. A CT is one file.
 """
 
 import gzip
@@ -21,13 +21,14 @@ from dixonflow.cohort.arrange import Volume
 from dixonflow.cohort.geometry import unexpected, upright_grid, upright_rotation
 from dixonflow.errors import ScanExcluded
 from dixonflow.station import Affine
-from dixonflow.vocabulary import Contrast, Reason, ScanId
+from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId
 
-_CONTRASTS = {contrast.acq: contrast for contrast in Contrast}
+_CONTRASTS = {contrast.acq: contrast for contrast in DIXON}
 _NAME = re.compile(
     r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)_acq-(?P<acq>[a-z]+)"
     r"(?:_chunk-(?P<chunk>[0-9]+))?_VIBE\.nii(?:\.gz)?"
 )
+_CT_NAME = re.compile(r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)(?:_[^.]+)?_ct\.nii(?:\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,50 @@ class StationFile:
     chunk: int
 
 
-def image_paths(session: Path) -> list[Path]:
-    """All images of a session folder with the suffix VIBE, sorted by name."""
-    anat = session / "anat"
-    names = ("*_VIBE.nii", "*_VIBE.nii.gz")
-    return sorted(path for pattern in names for path in anat.glob(pattern) if not path.name.startswith("."))
+def image_paths(session: Path, layout: Layout) -> list[Path]:
+    """All images of a session folder, sorted by name: `anat/*_VIBE.nii.gz`, or `ct/*_ct.nii.gz` of a CT."""
+    folder, suffix = ("ct", "ct") if layout is Layout.CT else ("anat", "VIBE")
+    names = (f"*_{suffix}.nii", f"*_{suffix}.nii.gz")
+    return sorted(
+        path for pattern in names for path in (session / folder).glob(pattern) if not path.name.startswith(".")
+    )
+
+
+def no_image(layout: Layout) -> str:
+    """What is wrong with a session folder without images."""
+    return f"the session folder holds no image {'ct/*_ct' if layout is Layout.CT else '*_VIBE'}.nii.gz"
+
+
+def ct_file(session: Path, scan: ScanId) -> StationFile:
+    """File of a CT scan.
+
+    Raises
+    ------
+    ScanExcluded
+        `missing_contrast`, `unparsable_name`, `identity_mismatch` as `station_files`, `duplicate_scan` where there are
+        several: which one is meant nobody can tell.
+    """
+    paths = image_paths(session, Layout.CT)
+    if not paths:
+        raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(Layout.CT))
+    for path in paths:
+        match = _CT_NAME.fullmatch(path.name)
+        if match is None:
+            raise ScanExcluded(Reason.UNPARSABLE_NAME, "the name of an image is not sub-*_ses-*_ct.nii.gz")
+        _check_identity(match, scan)
+    if len(paths) > 1:
+        raise ScanExcluded(Reason.DUPLICATE_SCAN, f"{len(paths)} images *_ct.nii.gz in one session: keep one")
+    return StationFile(paths[0], Contrast.CT, 1)
+
+
+def _check_identity(match: re.Match[str], scan: ScanId) -> None:
+    if (match["participant"], match["session"]) != (scan.participant, scan.session):
+        message = "an image bears the name of another participant or session than its folder"
+        raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
 
 
 def station_files(session: Path, scan: ScanId) -> list[StationFile]:
-    """Files of a scan with what their names say.
+    """Files of a Dixon scan with what their names say.
 
     Raises
     ------
@@ -56,28 +92,26 @@ def station_files(session: Path, scan: ScanId) -> list[StationFile]:
         `identity_mismatch` where a name is that of another scan.
     """
     files = []
-    for path in image_paths(session):
+    for path in image_paths(session, Layout.BIDS):
         match = _NAME.fullmatch(path.name)
         if match is None or match["acq"] not in _CONTRASTS:
             acq = "|".join(_CONTRASTS)
             message = f"the name of an image is not sub-*_ses-*_acq-({acq})[_chunk-*]_VIBE.nii.gz"
             raise ScanExcluded(Reason.UNPARSABLE_NAME, message)
-        if (match["participant"], match["session"]) != (scan.participant, scan.session):
-            message = "an image bears the name of another participant or session than its folder"
-            raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
+        _check_identity(match, scan)
         files.append(StationFile(path, _CONTRASTS[match["acq"]], int(match["chunk"] or 1)))
     if not files:
-        raise ScanExcluded(Reason.MISSING_CONTRAST, "the session folder holds no image *_VIBE.nii.gz")
+        raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(Layout.BIDS))
     return files
 
 
-def session_fingerprint(session: Path) -> str:
+def session_fingerprint(session: Path, layout: Layout) -> str:
     """SHA-256 over names, sizes and contents of the images; of compressed files only their own checksum and length.
 
     Participant and session are left out of the names, so that equal images under two names have equal fingerprints.
     """
     digest = hashlib.sha256()
-    for path in image_paths(session):
+    for path in image_paths(session, layout):
         name = re.sub(r"^sub-[^_]*_ses-[^_]*_", "", path.name)
         digest.update(os.fsencode(f"{name}\0{path.stat().st_size}\0"))  # a name need not be UTF-8
         with path.open("rb") as file:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from dixonflow.cohort.archive import file_fingerprint, is_sidecar, zip_fingerprint
-from dixonflow.cohort.bids import image_paths, session_fingerprint
+from dixonflow.cohort.bids import image_paths, no_image, session_fingerprint
 from dixonflow.cohort.layouts import scan_of_zip
 from dixonflow.cohort.raw import Discovery, RawScan, Source
 from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
@@ -53,7 +53,7 @@ def discover(sources: Sequence[Source], pool: Executor | None = None) -> Discove
     entries: dict[Path, _Entry] = {}
     ignored: set[Path] = set()
     for source in sources:
-        found, passed_over = _list_bids(source) if source.layout is Layout.BIDS else _list_zips(source)
+        found, passed_over = _list_folders(source) if source.layout.has_session_folders else _list_zips(source)
         for entry in found:
             # in a folder that is a source of two layouts, each names its own zips
             if entry.path not in entries or (entries[entry.path].scan is None and entry.scan is not None):
@@ -92,7 +92,7 @@ def _list_zips(source: Source) -> tuple[list[_Entry], list[Path]]:
     return entries, ignored
 
 
-def _list_bids(source: Source) -> tuple[list[_Entry], list[Path]]:
+def _list_folders(source: Source) -> tuple[list[_Entry], list[Path]]:
     entries, ignored = [], []
     for entry in list_folder(source.folder, _refuse(source)):
         path = Path(entry.path)
@@ -100,25 +100,25 @@ def _list_bids(source: Source) -> tuple[list[_Entry], list[Path]]:
         if is_sidecar(entry.name) or (entry.name in BIDS_FOLDERS and is_folder(entry)):
             ignored.append(path)
         elif subject is None or not is_folder(entry):
-            entries.append(_Entry(None, Layout.BIDS, path))
+            entries.append(_Entry(None, source.layout, path))
         else:
-            sessions, passed_over = _list_sessions(path, subject[1], _refuse(source))
-            entries += sessions or [_Entry(None, Layout.BIDS, path)]
+            sessions, passed_over = _list_sessions(path, subject[1], source)
+            entries += sessions or [_Entry(None, source.layout, path)]
             ignored += passed_over
     return entries, ignored
 
 
-def _list_sessions(folder: Path, participant: str, refuse: OnError) -> tuple[list[_Entry], list[Path]]:
+def _list_sessions(folder: Path, participant: str, source: Source) -> tuple[list[_Entry], list[Path]]:
     entries, ignored = [], []
-    for entry in list_folder(folder, refuse):
+    for entry in list_folder(folder, _refuse(source)):
         path = Path(entry.path)
         session = _SESSION.fullmatch(entry.name)
         if is_sidecar(entry.name):
             ignored.append(path)
         elif session is None or not is_folder(entry):
-            entries.append(_Entry(None, Layout.BIDS, path))
+            entries.append(_Entry(None, source.layout, path))
         else:
-            entries.append(_Entry(ScanId(participant, session[1]), Layout.BIDS, path))
+            entries.append(_Entry(ScanId(participant, session[1]), source.layout, path))
     return entries, ignored
 
 
@@ -131,10 +131,10 @@ def _raw_scan(entry: _Entry) -> RawScan:
         message = "the name gives no participant and session as the layout has them"
         return RawScan(None, entry.layout, entry.path, "", (Reason.UNPARSABLE_NAME, message))
     try:
-        if entry.layout is Layout.BIDS:
-            key = session_fingerprint(entry.path)
-            message = "the session folder holds no image *_VIBE.nii.gz"
-            problem = None if image_paths(entry.path) else (Reason.MISSING_CONTRAST, message)
+        if entry.layout.has_session_folders:
+            key = session_fingerprint(entry.path, entry.layout)
+            missing = Reason.MISSING_CONTRAST, no_image(entry.layout)
+            problem = None if image_paths(entry.path, entry.layout) else missing
             return RawScan(entry.scan, entry.layout, entry.path, key, problem)
         try:
             return RawScan(entry.scan, entry.layout, entry.path, zip_fingerprint(entry.path))

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from dixonflow.vocabulary import Contrast, Layout, ScanId
+from dixonflow.vocabulary import DIXON, Contrast, Layout, ScanId
 
 
 @cache
@@ -18,7 +18,7 @@ def _facts() -> dict[str, Any]:
 @cache
 def contrast_words(kind: str) -> dict[str, Contrast]:
     """Words of one kind (`image_type_words`, `dixon_words`, `series_suffixes`) and the contrasts they stand for."""
-    return {word: contrast for contrast in Contrast for word in _facts()[kind][contrast.value]}
+    return {word: contrast for contrast in DIXON for word in _facts()[kind][contrast.value]}
 
 
 def composed_word() -> str:

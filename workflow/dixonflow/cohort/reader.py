@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dixonflow.cohort.archive import Archive, open_archive, unreadable, zip_fingerprint
 from dixonflow.cohort.arrange import Volume, arrange
-from dixonflow.cohort.bids import check_chunks, session_fingerprint, station_files, volumes_of_files
+from dixonflow.cohort.bids import check_chunks, ct_file, session_fingerprint, station_files, volumes_of_files
 from dixonflow.cohort.header import SliceHeader, read_header
 from dixonflow.cohort.layouts import expected_stations
 from dixonflow.cohort.pixels import check_length, read_volume
@@ -86,12 +86,13 @@ def inspect(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> RawSumm
     OSError
         If the disk, not the data, is at fault.
     """
-    if raw.layout is Layout.BIDS:
-        stations, notes = _arrange_bids(raw, options), list[str]()
+    notes = list[str]()
+    if raw.layout.has_session_folders:
+        stations = _arrange_files(raw, options)
     else:
         with open_archive(raw.path) as archive:
             stations, notes = _arrange_dicom(archive, raw, options)
-    grids = [station[Contrast.WATER].grid for station in stations]
+    grids = [next(iter(station.values())).grid for station in stations]
     spacings = []
     for grid in grids:
         x, y, z = grid.spacing_mm.tolist()
@@ -109,7 +110,8 @@ def read_stations(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> l
 
     Returns
     -------
-    Head to feet; four contrasts each, one grid, (x, y, z) in RAS+, int16 or int32, or float32 where headers scale.
+    Head to feet; four contrasts each, one grid, (x, y, z) in RAS+, int16 or int32, or float32 where headers scale. A CT
+    is one station with one image.
 
     Raises
     ------
@@ -120,9 +122,9 @@ def read_stations(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> l
     OSError
         If the disk, not the data, is at fault.
     """
-    if raw.layout is Layout.BIDS:
-        _check_key(session_fingerprint(raw.path), raw)
-        stations = _arrange_bids(raw, options)
+    if raw.layout.has_session_folders:
+        _check_key(session_fingerprint(raw.path, raw.layout), raw)
+        stations = _arrange_files(raw, options)
         return [_station(index, station, _read_file) for index, station in enumerate(stations)]
     with open_archive(raw.path) as archive:
         _check_key(zip_fingerprint(raw.path), raw)
@@ -138,14 +140,14 @@ def read_stations(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> l
 
 def _station(index: int, volumes: Mapping[Contrast, Volume], read: Callable[[Volume], NDArray[np.generic]]) -> Station:
     images = {}
-    for contrast in Contrast:
+    for contrast in sorted(volumes, key=list(Contrast).index):
         image = read(volumes[contrast])
         low, high = image.min(), image.max()
         if low == high or not (np.isfinite(low) and np.isfinite(high)):
             what = "is constant" if low == high else "holds values that are not finite"
             raise ScanExcluded(Reason.EMPTY_IMAGE, f"station {index + 1}: the {contrast} image {what}")
         images[contrast] = image
-    return Station(index, images, volumes[Contrast.WATER].grid.affine)
+    return Station(index, images, next(iter(volumes.values())).grid.affine)
 
 
 def _read_file(volume: Volume) -> NDArray[np.generic]:
@@ -161,9 +163,11 @@ def _check_key(found: str, raw: RawFiles) -> None:
         raise RawDataChangedError("the raw data has changed since the cohort stage saw it: run the workflow again")
 
 
-def _arrange_bids(raw: RawFiles, options: InspectOptions) -> ArrangedStations:
+def _arrange_files(raw: RawFiles, options: InspectOptions) -> ArrangedStations:
     if raw.scan is None:
         raise ValueError("an entry without participant and session is no scan")
+    if raw.layout is Layout.CT:
+        return [{Contrast.CT: volumes_of_files([ct_file(raw.path, raw.scan)])[0]}]
     files = station_files(raw.path, raw.scan)
     stations = arrange(volumes_of_files(files), options.stations(raw.layout))
     check_chunks(files, [list(station.values()) for station in stations])

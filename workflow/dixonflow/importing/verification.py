@@ -18,8 +18,9 @@ from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.phantom.acquisition import acquire, nako_protocol
 from dixonflow.phantom.anatomy import render_anatomy
+from dixonflow.phantom.ct import ct_image
 from dixonflow.phantom.participant import draw_participant
-from dixonflow.phantom.writers_bids import write_bids
+from dixonflow.phantom.writers_bids import write_bids, write_ct
 from dixonflow.runnable import lacks
 from dixonflow.segment import load_model_folder
 from dixonflow.vocabulary import Layout, MergeStrategy, ScanId, Status
@@ -62,7 +63,7 @@ class Project:
 
 
 def write_scan(project: Project, scale: float) -> None:
-    """Write one phantom scan in NAKO's geometry.
+    """Write one phantom scan in NAKO's geometry, and a CT of the same body.
 
     Parameters
     ----------
@@ -71,7 +72,8 @@ def write_scan(project: Project, scale: float) -> None:
     """
     participant = draw_participant(_SEED)
     anatomy = render_anatomy(participant, 2.0 if scale > 0.5 else 4.0)
-    write_bids(project.raw, SCAN, acquire(participant, anatomy, nako_protocol(scale)))
+    write_bids(project.raw / Layout.BIDS, SCAN, acquire(participant, anatomy, nako_protocol(scale)))
+    write_ct(project.raw / Layout.CT, SCAN, ct_image(participant, anatomy), anatomy.affine)
 
 
 def verify_model(project: Project, name: str, given: Sequence[str], *, consent: bool) -> list[str]:
@@ -134,9 +136,10 @@ def _networks(model: Model) -> list[str]:
 def _run(project: Project, model: Model) -> str:
     """Run the whole workflow on the scan, and say how many structures were found."""
     results = Results(project.folder / model.name)
+    layout = Layout.CT if model.modality == "ct" else Layout.BIDS
     settings = {
         "results": str(results.root),
-        "cohort": {"sources": [{"layout": Layout.BIDS.value, "folder": str(project.raw)}], "withdrawn": None},
+        "cohort": {"sources": [{"layout": layout.value, "folder": str(project.raw / layout)}], "withdrawn": None},
         "segment": {"models": [model.name], "consent": [model.name]},
         "merge": {"strategy": MergeStrategy.PRIORITY.value},  # as published
     }

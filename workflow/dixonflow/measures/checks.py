@@ -42,6 +42,8 @@ class CheckDefinition:
         `dixonflow.measures.cohort_threshold` says.
     of_vertebrae
         Whether it is made for models with single vertebrae only, and others have no row of it.
+    of_dixon
+        Whether it is made for Dixon scans only, and those of CT have no row of it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class CheckDefinition:
     between_models: bool = False
     of_cohort: bool = False
     of_vertebrae: bool = False
+    of_dixon: bool = False
 
     def grade(self, value: float) -> Grade:
         """Verdict on a value."""
@@ -115,6 +118,7 @@ _CHECKS = (
         0.5,
         Grade.FAIL,
         ("subcutaneous_fat",),
+        of_dixon=True,
     ),
     CheckDefinition("structures_found", "1", "Share of the model's structures that were found.", "at_least", 0.9),
     CheckDefinition(
@@ -124,6 +128,7 @@ _CHECKS = (
         "label.",
         "at_least",
         0.8,
+        of_dixon=True,
     ),
     CheckDefinition(
         "labels_outside_field_of_view",
@@ -139,6 +144,7 @@ _CHECKS = (
         "the four corners of the axial planes, divided by sqrt(2 ln 2). 0: the scanner set the background to zero. "
         "Reported without a verdict.",
         source="Rayleigh noise of magnitude images: Gudbjartsson and Patz 1995, Magn Reson Med 34:910",
+        of_dixon=True,
     ),
     CheckDefinition(
         "signal_to_noise",
@@ -147,6 +153,7 @@ _CHECKS = (
         "at_least",
         5.0,
         source="Rose criterion: A. Rose 1948, J Opt Soc Am 38:196",
+        of_dixon=True,
     ),
     CheckDefinition(
         "overlap_residual",
@@ -155,6 +162,7 @@ _CHECKS = (
         "(sum of absolute differences over sum of means). Large: movement between stations.",
         "at_most",
         0.3,
+        of_dixon=True,
     ),
     CheckDefinition(
         "contrast_agreement",
@@ -168,6 +176,7 @@ _CHECKS = (
         "10.1007/s00330-025-12035-9); 10 scans: DixonFlow",
         each_structure=True,
         of_cohort=True,
+        of_dixon=True,
     ),
     CheckDefinition(
         "model_agreement",
@@ -219,10 +228,12 @@ CHECKS: dict[str, CheckDefinition] = {check.name: check for check in _CHECKS}
 """All checks by name."""
 
 
-def checks_of(structures: Iterable[str]) -> list[CheckDefinition]:
-    """Checks of a model with these structures, in the order of the tables."""
-    vertebrae = have_single_vertebrae(structures)
-    return [check for check in CHECKS.values() if vertebrae or not check.of_vertebrae]
+def checks_of(model: Model) -> list[CheckDefinition]:
+    """Checks of a model, in the order of the tables."""
+    vertebrae, dixon = have_single_vertebrae(model.structures), model.modality == "mr"
+    return [
+        check for check in CHECKS.values() if (vertebrae or not check.of_vertebrae) and (dixon or not check.of_dixon)
+    ]
 
 
 def expected_checks(model: Model, models: Iterable[Model]) -> frozenset[tuple[str, str, str]]:
@@ -237,7 +248,7 @@ def expected_checks(model: Model, models: Iterable[Model]) -> frozenset[tuple[st
     """
     shared = shared_structures(model, models)
     rows = []
-    for check in checks_of(model.structures):
+    for check in checks_of(model):
         of_structures = shared if check.between_models else model.structures
         rows += [(check.name, structure, model.name) for structure in (of_structures if check.each_structure else [""])]
     return frozenset(rows)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import DIXON, Modality
 
 NOISE_FLOOR_SIGMAS = 5.0
 """A voxel has signal where F + W is at least this many times the noise level (Rose criterion, A. Rose, J. Opt. Soc. Am.
@@ -52,7 +52,7 @@ class MeasureDefinition:
     name
         As in the column `measure`.
     unit
-        `mL`, `mm`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+        `mL`, `mm`, `HU`, `1` for fractions, or empty for signal in the images' own arbitrary units.
     definition
         How the value comes about, for a reader of the tables.
     source
@@ -61,6 +61,8 @@ class MeasureDefinition:
         Goes up when the definition changes.
     of_vertebrae
         Whether it is made of single vertebrae only, and other structures have no row of it.
+    modality
+        Kind of scan that it is made of; None for both.
     """
 
     name: str
@@ -69,6 +71,7 @@ class MeasureDefinition:
     source: str = "DixonFlow"
     version: int = 1
     of_vertebrae: bool = False
+    modality: Modality | None = None
 
     @property
     def key(self) -> str:
@@ -137,18 +140,22 @@ _MEASURES = (
         "1",
         "Signal fat fraction, main estimator: sum of F over sum of F + W, over all voxels of the structure. Not a "
         "proton density fat fraction: no correction for T1, T2* or the fat spectrum.",
+        modality="mr",
     ),
-    MeasureDefinition("fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}."),
-    MeasureDefinition("fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}."),
-    MeasureDefinition("fat_fraction_eroded_mean", "1", f"As fat_fraction_mean, in the eroded structure: {_ERODED}."),
+    MeasureDefinition("fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}.", modality="mr"),
+    MeasureDefinition("fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}.", modality="mr"),
     MeasureDefinition(
-        "fat_fraction_eroded_median", "1", f"As fat_fraction_median, in the eroded structure: {_ERODED}."
+        "fat_fraction_eroded_mean", "1", f"As fat_fraction_mean, in the eroded structure: {_ERODED}.", modality="mr"
+    ),
+    MeasureDefinition(
+        "fat_fraction_eroded_median", "1", f"As fat_fraction_median, in the eroded structure: {_ERODED}.", modality="mr"
     ),
     MeasureDefinition(
         "signal_voxel_fraction",
         "1",
         f"Share of the structure's voxels with signal: F + W at least {NOISE_FLOOR_SIGMAS:g} times the noise level "
         "of the scan.",
+        modality="mr",
     ),
     MeasureDefinition(
         "lean_volume",
@@ -156,6 +163,7 @@ _MEASURES = (
         f"Volume of the voxels with signal whose fat fraction F / (F + W) is below {INTRAMUSCULAR_FAT_THRESHOLD:g}, "
         f"{_MUSCLE}.",
         _AMRA,
+        modality="mr",
     ),
     MeasureDefinition(
         "intramuscular_fat_volume",
@@ -163,6 +171,7 @@ _MEASURES = (
         "Volume of the voxels with signal whose fat fraction F / (F + W) is at least "
         f"{INTRAMUSCULAR_FAT_THRESHOLD:g}, {_MUSCLE}.",
         _AMRA,
+        modality="mr",
     ),
     *(
         MeasureDefinition(
@@ -170,8 +179,18 @@ _MEASURES = (
             "",
             f"{statistic.words} of the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. "
             "Arbitrary units: comparable inside a scan, not between scanners.",
+            modality="mr",
         )
-        for contrast in Contrast
+        for contrast in DIXON
+        for statistic in SIGNAL_STATISTICS
+    ),
+    *(
+        MeasureDefinition(
+            f"hounsfield_{statistic.name}",
+            "HU",
+            f"{statistic.words} of the CT number over all voxels of the structure {_FIELD}.",
+            modality="ct",
+        )
         for statistic in SIGNAL_STATISTICS
     ),
     MeasureDefinition(

@@ -12,7 +12,7 @@ from dixonflow.measures.checks import CheckDefinition, checks_of
 from dixonflow.measures.field_of_view import StationBox
 from dixonflow.measures.level_checks import LEVEL_CHECKS
 from dixonflow.measures.levels import Levels
-from dixonflow.measures.tally import Images, Tally
+from dixonflow.measures.tally import DixonTally, Images, Tally
 from dixonflow.model import Model
 from dixonflow.sides import landmarks_of
 from dixonflow.station import Affine
@@ -73,7 +73,7 @@ def quality_rows(scan: CheckedScan) -> list[QualityRow]:
     too little to look at. One whose threshold follows from the cohort has none here, and passes.
     """
     rows = []
-    for check in checks_of(scan.model.structures):
+    for check in checks_of(scan.model):
         if check.each_structure:
             of = scan.model_agreement if check.between_models else scan.model.structures
             rows += [_of_structure(check, structure, scan) for structure in of]
@@ -96,6 +96,12 @@ def _of_structure(check: CheckDefinition, structure: str, scan: CheckedScan) -> 
     value = _RUN_EACH[check.name](scan).get(structure)
     grade = Grade.PASS if value is None else check.grade(value)
     return QualityRow(check.name, structure, value, check.threshold, grade)
+
+
+def _dixon(scan: CheckedScan) -> DixonTally:
+    """Counts of water and fat, which checks of Dixon scans ask for."""
+    assert scan.tally.dixon is not None
+    return scan.tally.dixon
 
 
 def _region(scan: CheckedScan, structure: str) -> int:
@@ -151,8 +157,8 @@ def _structures_found(scan: CheckedScan) -> float:
 
 
 def _labelled_signal(scan: CheckedScan) -> float | Grade:
-    signal = scan.tally.signal_voxels
-    return scan.tally.labelled_signal_voxels / signal if signal else Grade.REVIEW
+    dixon = _dixon(scan)
+    return dixon.labelled_signal_voxels / dixon.signal_voxels if dixon.signal_voxels else Grade.REVIEW
 
 
 def _labels_outside(scan: CheckedScan) -> float | Grade:
@@ -161,11 +167,12 @@ def _labels_outside(scan: CheckedScan) -> float | Grade:
 
 
 def _noise_level(scan: CheckedScan) -> float | Grade:
-    return Grade.REVIEW if scan.tally.noise_level is None else scan.tally.noise_level
+    level = _dixon(scan).noise_level
+    return Grade.REVIEW if level is None else level
 
 
 def _signal_to_noise(scan: CheckedScan) -> float | Grade:
-    noise = scan.tally.noise_level
+    noise = _dixon(scan).noise_level
     signal = scan.tally.signal[Contrast.IN_PHASE].of(range(1, len(scan.model.labels) + 1))
     if noise is None or not signal.size:
         return Grade.REVIEW

@@ -9,6 +9,7 @@ from importlib.resources import files
 from dixonflow.measures.definitions import MEASURES, MeasureDefinition
 from dixonflow.model import Model
 from dixonflow.structures import have_single_vertebrae, is_muscle, vertebra_of
+from dixonflow.vocabulary import Modality
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Structure:
         Volume under which its segmentation counts as failed, where one is published.
     vertebra
         Id of the vertebra whose level it has; none where it is no single vertebra, or the model labels none.
+    modality
+        Kind of scan that the model takes.
     """
 
     name: str
@@ -37,11 +40,16 @@ class Structure:
     cut_by_design: bool
     lower_cutoff_ml: float | None
     vertebra: int | None
+    modality: Modality
 
     @property
     def measures(self) -> tuple[MeasureDefinition, ...]:
         """What is measured of it, in the order of the tables."""
-        return tuple(each for each in MEASURES.values() if not each.of_vertebrae or self.vertebra is not None)
+        return tuple(
+            each
+            for each in MEASURES.values()
+            if each.modality in (None, self.modality) and (not each.of_vertebrae or self.vertebra is not None)
+        )
 
 
 def structures_of(model: Model) -> list[Structure]:
@@ -58,6 +66,7 @@ def structures_of(model: Model) -> list[Structure]:
             name in cut_by_design(),
             cutoffs.get(name),
             vertebrae.get(model.structures.get(name, 0)),
+            model.modality,
         )
         for name, members in parts.items()
     ]

@@ -15,7 +15,7 @@ from dixonflow.measures.histogram import JointHistogram, joint_histogram
 from dixonflow.measures.noise import noise_level
 from dixonflow.measures.surface import Surface, surface
 from dixonflow.station import Affine
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, contrasts_of
 
 Images = Mapping[Contrast, NDArray[np.integer | np.floating]]
 
@@ -37,14 +37,10 @@ class Tally:
         Those inside the field of view.
     signal
         Distribution of each contrast in each region, inside the field of view.
-    fat
-        Voxel fat fractions of each region.
     surface
         Where regions meet.
-    noise_level
-        Standard deviation of the noise, None where it could not be estimated.
-    signal_voxels, labelled_signal_voxels
-        Voxels above the noise floor inside the field of view: all, and those with a label.
+    dixon
+        What is counted in water and fat; None for a CT.
     """
 
     box: Box
@@ -52,8 +48,25 @@ class Tally:
     labelled: NDArray[np.intp]
     voxels: NDArray[np.intp]
     signal: Mapping[Contrast, JointHistogram]
-    fat: FatFractions
     surface: Surface
+    dixon: "DixonTally | None"
+
+
+@dataclass(frozen=True)
+class DixonTally:
+    """What water and fat images tell.
+
+    Attributes
+    ----------
+    fat
+        Voxel fat fractions of each region.
+    noise_level
+        Standard deviation of the noise, None where it could not be estimated.
+    signal_voxels, labelled_signal_voxels
+        Voxels above the noise floor inside the field of view: all, and those with a label.
+    """
+
+    fat: FatFractions
     noise_level: float | None
     signal_voxels: int
     labelled_signal_voxels: int
@@ -67,7 +80,7 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     labels
         Label map (x, y, z).
     images
-        The four contrasts on the same grid.
+        The four contrasts on the same grid, or the one image of a CT.
     affine
         4x4, voxel index to RAS mm, diagonal and positive.
     boxes
@@ -93,36 +106,43 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     face_mm2 = [float(np.prod(spacing) / spacing[axis]) for axis in axes]
     edges = surface(region, seen, count, (face_mm2[0], face_mm2[1], face_mm2[2]))
 
-    noise = noise_level(images[Contrast.IN_PHASE], labels == 0, inside)
-    floor = NOISE_FLOOR_SIGMAS * (noise or 0.0)
     measured = region > 0
     hidden = np.zeros(count, np.intp)
     if seen is not None:
         hidden = np.bincount(region[measured & ~seen], minlength=count)
         measured &= seen
     inner = region[measured]
-    values = {contrast: images[contrast][ring].transpose(axes)[measured] for contrast in Contrast}
-    signal = {contrast: joint_histogram(inner, values[contrast], count) for contrast in Contrast}
-    voxels = signal[Contrast.WATER].voxels
-    fat = fat_fractions(inner, edges.interior[measured], values[Contrast.WATER], values[Contrast.FAT], floor, count)
+    values = {contrast: image[ring].transpose(axes)[measured] for contrast, image in images.items()}
+    signal = {contrast: joint_histogram(inner, each, count) for contrast, each in values.items()}
+    voxels = next(iter(signal.values())).voxels
+    dixon = None
+    if Contrast.CT not in images:
+        noise = noise_level(images[Contrast.IN_PHASE], labels == 0, inside)
+        floor = NOISE_FLOOR_SIGMAS * (noise or 0.0)
+        water, fat = images[Contrast.WATER], images[Contrast.FAT]
+        fractions = fat_fractions(
+            inner, edges.interior[measured], values[Contrast.WATER], values[Contrast.FAT], floor, count
+        )
+        signal_voxels = _signal_voxels(water, fat, floor, inside, axes)
+        dixon = DixonTally(fractions, noise, signal_voxels, int(fractions.whole.sum()))
     return Tally(
         box=box,
         voxel_mm3=float(np.prod(spacing)),
         labelled=voxels + hidden,
         voxels=voxels,
         signal=signal,
-        fat=fat,
         surface=edges,
-        noise_level=noise,
-        signal_voxels=_signal_voxels(images[Contrast.WATER], images[Contrast.FAT], floor, inside, axes),
-        labelled_signal_voxels=int(fat.whole.sum()),
+        dixon=dixon,
     )
 
 
 def _check(labels: Labels, images: Images, affine: Affine) -> tuple[float, float, float]:
     if labels.ndim != 3 or labels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a label map is a 3D array of uint8 or uint16, not {labels.ndim}D {labels.dtype}")
-    for contrast in Contrast:
+    wanted = contrasts_of("ct" if Contrast.CT in images else "mr")
+    if foreign := [contrast for contrast in images if contrast not in wanted]:
+        raise ValueError(f"a CT has no {', '.join(foreign)} image")
+    for contrast in wanted:
         if contrast not in images:
             raise ValueError(f"there is no {contrast} image")
         if images[contrast].shape != labels.shape:

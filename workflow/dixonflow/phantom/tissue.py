@@ -42,6 +42,11 @@ def _rows() -> tuple[dict[str, str], ...]:
     return tuple(csv.DictReader(text.splitlines()))
 
 
+def tissue_names() -> dict[int, str]:
+    """Tissue of each label."""
+    return {int(row["id"]): row["tissue"] for row in _rows()}
+
+
 def tissue_table(participant: Participant) -> TissueTable:
     """Signals of one participant's tissues; labels of the same tissue get the same numbers."""
     water, fat = np.zeros(256, np.float32), np.zeros(256, np.float32)

@@ -1,15 +1,16 @@
-"""Write a scan as a BIDS-like folder: one NIfTI file and one JSON sidecar per station and contrast."""
+"""Write a scan as a BIDS-like folder: a NIfTI file and a JSON sidecar per station and contrast, or one of a CT."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dixonflow.atomic import write_json
 from dixonflow.nifti import write_nifti
 from dixonflow.phantom.header_dicom import CONTRAST_ORDER, FIRST_SERIES_NUMBER, scanner_of
-from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, Layout, ScanId
+from dixonflow.station import Affine, Station
+from dixonflow.vocabulary import DIXON, Layout, ScanId
 
 
 def write_bids(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
@@ -35,15 +36,12 @@ def write_bids(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
     ValueError
         If a contrast is missing, or an image is not of whole numbers that fit int16.
     """
-    write_json(
-        folder / "dataset_description.json",
-        {"Name": "DixonFlow phantom", "BIDSVersion": "1.10.0", "DatasetType": "raw"},
-    )
+    _describe(folder)
     anat = folder / f"sub-{scan.participant}" / f"ses-{scan.session}" / "anat"
     scanner = scanner_of(Layout.BIDS)
     for station in stations:
-        if set(station.images) != set(Contrast):
-            raise ValueError(f"station {station.index} needs all of {', '.join(Contrast)}")
+        if set(station.images) != set(DIXON):
+            raise ValueError(f"station {station.index} needs all of {', '.join(DIXON)}")
         for order, contrast in enumerate(CONTRAST_ORDER):
             image = station.images[contrast]
             limits = np.iinfo(np.int16)
@@ -68,3 +66,25 @@ def write_bids(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
                 },
             )
     return anat
+
+
+def write_ct(folder: Path, scan: ScanId, image: NDArray[np.int16], affine: Affine) -> Path:
+    """Write `sub-X/ses-Y/ct/sub-X_ses-Y_ct.nii.gz` and its sidecar; gives the folder of the session.
+
+    Parameters
+    ----------
+    image, affine
+        Hounsfield units (x, y, z) in RAS+, and voxel index to RAS mm.
+    """
+    _describe(folder)
+    session = folder / f"sub-{scan.participant}" / f"ses-{scan.session}"
+    write_nifti(session / "ct" / f"{scan.name}_ct.nii.gz", image, affine)
+    write_json(session / "ct" / f"{scan.name}_ct.json", {"Modality": "CT"})
+    return session
+
+
+def _describe(folder: Path) -> None:
+    write_json(
+        folder / "dataset_description.json",
+        {"Name": "DixonFlow phantom", "BIDSVersion": "1.10.0", "DatasetType": "raw"},
+    )

@@ -28,7 +28,7 @@ from dixonflow.phantom.header_dicom import (
     uid,
 )
 from dixonflow.station import Station
-from dixonflow.vocabulary import Contrast, Layout, ScanId
+from dixonflow.vocabulary import DIXON, Contrast, Layout, ScanId
 
 MANIFEST_NAME = "manifest.cvs"
 """UK Biobank's own spelling, as public loaders of its zips know it."""
@@ -138,8 +138,8 @@ def write_zip(path: Path, entries: Sequence[tuple[str, bytes]]) -> Path:
 
 def _encode_scan(layout: Layout, scan: ScanId, stations: Sequence[Station], *, feet_first: bool) -> Iterator[DicomFile]:
     for station in stations:
-        if set(station.images) != set(Contrast):
-            raise ValueError(f"station {station.index} needs all of {', '.join(Contrast)}")
+        if set(station.images) != set(DIXON):
+            raise ValueError(f"station {station.index} needs all of {', '.join(DIXON)}")
         for contrast in CONTRAST_ORDER:
             yield from _encode_series(layout, scan, station, contrast, feet_first=feet_first)
 

@@ -67,7 +67,7 @@ def contact_sheet(images: Mapping[Contrast, NDArray[np.generic]], labels: NDArra
     ----------
     images
         Stitched images of shape (x, y, z) in RAS+ orientation. Water is drawn plain, in-phase under the labels; where
-        one of the two is missing the other stands in.
+        one of the two is missing the other stands in. A CT is drawn in the window of soft tissue.
     labels
         Label map on the same grid; 0 is background.
     affine
@@ -81,12 +81,14 @@ def contact_sheet(images: Mapping[Contrast, NDArray[np.generic]], labels: NDArra
     Raises
     ------
     ValueError
-        If there is neither water nor in-phase, if shapes differ, or if the affine is not that of a RAS+ grid.
+        If there is neither water nor in-phase nor CT, if shapes differ, or if the affine is not that of a RAS+ grid.
     """
+    if Contrast.CT in images:
+        images = {Contrast.IN_PHASE: _soft_tissue(images[Contrast.CT])}
     plain = images.get(Contrast.WATER, images.get(Contrast.IN_PHASE))
     under = images.get(Contrast.IN_PHASE, plain)
     if plain is None or under is None:
-        raise ValueError("a contact sheet needs the water or the in-phase image")
+        raise ValueError("a contact sheet needs the water or the in-phase image, or a CT")
     if labels.ndim != 3 or 0 in labels.shape or labels.shape != plain.shape or labels.shape != under.shape:
         raise ValueError(f"images {plain.shape}, {under.shape} and labels {labels.shape} are not on one grid")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
@@ -126,6 +128,11 @@ def contact_sheet(images: Mapping[Contrast, NDArray[np.generic]], labels: NDArra
         encoded, "PNG", compress_level=6
     )
     return encoded.getvalue()
+
+
+def _soft_tissue(ct: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Window of soft tissue, centre 40 HU and width 400 HU, from 0 up."""
+    return np.clip(np.asarray(ct, np.float32), -160, 240) + np.float32(160)
 
 
 def shown_slices(labels: NDArray[np.integer]) -> tuple[int, int, int, int]:

@@ -17,8 +17,6 @@ from dixonflow.report.figures import STRIP_MOST, Mark, distribution, far_out, ni
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import REASON_DESCRIPTIONS, Grade, Reason, Stage, Status
 
-WIDE = ("volumes", "fat_compartments")
-"""Tables of the first model; those of a further one have its name behind theirs."""
 COVERAGE = "coverage_fraction"
 
 
@@ -83,10 +81,9 @@ def read_wide(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     return pd.read_parquet(path, columns=columns, dtype_backend="pyarrow")
 
 
-def table_names(further_models: Iterable[str]) -> list[str]:
-    """Names of all tables of a run."""
-    further = [f"{table}_{model}" for model in further_models for table in WIDE]
-    return ["scans", "timings", "measurements", *WIDE, *further, "quality", "dictionary"]
+def table_names(wide: Iterable[str]) -> list[str]:
+    """Names of all tables of a run with these wide ones."""
+    return ["scans", "timings", "measurements", *wide, "quality", "dictionary"]
 
 
 def table_files(folder: Path, names: Iterable[str]) -> list[TableFile]:

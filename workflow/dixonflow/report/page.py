@@ -19,7 +19,7 @@ from dixonflow.report import checks, contents
 from dixonflow.report.figures import STRIP_MOST, share_bar, stacked_bar
 from dixonflow.report.palette import colour
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Grade, Status
+from dixonflow.vocabulary import Grade, Layout, Status
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -39,8 +39,8 @@ class ReportOptions:
         Rows of the lists of scans; the tables hold all.
     structures
         Label id of each structure of the first model, for the legend of colours.
-    further_models
-        Names of the models after the first; they have wide tables of their own.
+    wide
+        Names of the wide tables of all models.
     versions
         Further lines for the section on model and software, for example the hash of the weights.
     """
@@ -49,7 +49,7 @@ class ReportOptions:
     largest_pictures: int = 200
     largest_rows: int = 500
     structures: Mapping[str, int] = field(default_factory=dict)
-    further_models: Sequence[str] = ()
+    wide: Sequence[str] = ("volumes", "fat_compartments")
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,7 +96,7 @@ def _environment() -> jinja2.Environment:
 
 def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOptions) -> dict[str, Any]:
     """Everything the template names."""
-    files = contents.table_files(tables, contents.table_names(options.further_models))
+    files = contents.table_files(tables, contents.table_names(options.wide))
     models = contents.models_of(tables / "measurements.parquet")
     quality = checks.name_models(checks.read_verdicts(tables / "quality.parquet"), models)
     objections = checks.name_models(checks.read_objections(tables / "quality.parquet"), models)
@@ -122,6 +122,7 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
     return {
         "options": options,
         "css": _resource("page.css"),
+        "of_ct": set(scans["layout"]) == {Layout.CT.value},
         "n_in": len(scans),
         "n_ok": len(ok),
         "n_failed": int(counts.get(Status.FAILED, 0)),
@@ -142,7 +143,8 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
         },
         "to_review": _records(to_review, options.largest_rows),
         "to_review_total": len(to_review),
-        **{name: _panels(name, tables, options.further_models, scans, links) for name in contents.WIDE},
+        "volumes": _panels("volumes", tables, options.wide, scans, links),
+        "fat_compartments": _panels("fat_compartments", tables, options.wide, scans, links),
         "pictures": shown,
         "pictures_total": int((ok["sheet"] != "").sum()),
         "without_picture": int((ok["sheet"] == "").sum()),
@@ -160,11 +162,15 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
 
 
 def _panels(
-    table: str, tables: Path, further_models: Sequence[str], scans: pd.DataFrame, links: Mapping[str, str]
+    kind: str, tables: Path, wide: Sequence[str], scans: pd.DataFrame, links: Mapping[str, str]
 ) -> list[tuple[str, list[contents.Panel]]]:
-    """Distributions of a wide table and of those of further models, each with its heading; empty ones are left out."""
-    headed = [("", table), *((f"Model {model}", f"{table}_{model}") for model in further_models)]
-    found = [(heading, contents.panels(tables / f"{name}.parquet", scans, links)) for heading, name in headed]
+    """Distributions of the wide tables of a kind, those of further models with a heading; empty ones are left out."""
+    found = []
+    for name in wide:
+        if name == kind or name.startswith(f"{kind}_"):
+            model = name[len(kind) + 1 :]
+            panels = contents.panels(tables / f"{name}.parquet", scans, links)
+            found.append((f"Model {model}" if model else "", panels))
     return [(heading, panels) for heading, panels in found if panels]
 
 

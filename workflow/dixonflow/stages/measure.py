@@ -25,7 +25,7 @@ from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
-from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage
+from dixonflow.vocabulary import Reason, ScanId, Stage, contrasts_of
 from dixonflow.work import Done, StageWork
 
 
@@ -42,10 +42,12 @@ def work(context: StageContext) -> StageWork:
 
     def process(scan: ShardScan) -> Done:
         labels, _ = read_labels(results.labels(scan.scan, model.name))
-        images, affine = read_stitched({contrast: results.stitched(scan.scan, contrast) for contrast in Contrast})
-        if images[Contrast.WATER].shape != labels.shape:
+        images, affine = read_stitched(
+            {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(model.modality)}
+        )
+        if next(iter(images.values())).shape != labels.shape:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
-        sidecar = _content(results.stitched_sidecar(scan.scan))
+        sidecar = _content(results.stitched_sidecar(scan.scan, model.modality))
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
@@ -79,7 +81,7 @@ def work(context: StageContext) -> StageWork:
         write_table(results.quality(shard), QUALITY, _table(records, "quality", QUALITY.names))
         if not keep.stitched:  # only now: the records that say so are on disk
             for scan in {record.outcome.scan for record in records}:
-                for contrast in Contrast:
+                for contrast in contrasts_of(model.modality):
                     results.stitched(scan, contrast).unlink(missing_ok=True)
 
     return StageWork(

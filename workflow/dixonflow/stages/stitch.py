@@ -1,4 +1,4 @@
-"""Stitch stage: raw stations in, four stitched contrasts and their sidecar out."""
+"""Stitch stage: raw stations in, four stitched contrasts and their sidecar out. A CT is one image, turned upright."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,8 @@ from dixonflow.cohort.reader import read_stations
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.provenance import versions
 from dixonflow.stages import StageContext, Superseded, contexts
-from dixonflow.stitch import StitchOptions, stitch, write_stitched
-from dixonflow.vocabulary import Contrast, Stage
+from dixonflow.stitch import StitchOptions, stitch, upright_ct, write_stitched
+from dixonflow.vocabulary import Contrast, Layout, Stage, contrasts_of
 from dixonflow.work import Done, StageWork
 
 
@@ -18,24 +18,30 @@ def work(context: StageContext) -> StageWork:
     results = context.results
     options = StitchOptions(**context.config.stitch.model_dump())
 
+    def paths(scan: ShardScan) -> dict[Contrast, Path]:
+        return {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(scan.layout.modality)}
+
+    def sidecar_of(scan: ShardScan) -> Path:
+        return results.stitched_sidecar(scan.scan, scan.layout.modality)
+
     def process(scan: ShardScan) -> Done:
-        stitched = stitch(read_stations(scan), options)
+        stations = read_stations(scan)
+        stitched = upright_ct(stations[0]) if scan.layout is Layout.CT else stitch(stations, options)
         # written last: while it is there, the images beside it are those that it tells of
-        results.stitched_sidecar(scan.scan).unlink(missing_ok=True)
-        write_stitched(stitched, {contrast: results.stitched(scan.scan, contrast) for contrast in Contrast})
-        sidecar = {
+        sidecar_of(scan).unlink(missing_ok=True)
+        write_stitched(stitched, paths(scan))
+        content = {
             **stitched.report.as_dict(),
             "content_key": context.key(Stage.STITCH, scan),
             "source": {"layout": scan.layout.value, "name": scan.path.name, "raw_key": scan.raw_key},
             "parameters": context.config.stitch.model_dump(mode="json"),
             "versions": versions(),
         }
-        write_json(results.stitched_sidecar(scan.scan), sidecar)
+        write_json(sidecar_of(scan), content)
         return Done()
 
     def outputs(scan: ShardScan) -> list[Path]:
-        images = [results.stitched(scan.scan, contrast) for contrast in Contrast]
-        return [*images, results.stitched_sidecar(scan.scan)]
+        return [*paths(scan).values(), sidecar_of(scan)]
 
     return StageWork(
         stage=Stage.STITCH,
@@ -51,4 +57,4 @@ def _measured(context: StageContext) -> Callable[[ShardScan], bool]:
     each_model = contexts(Stage.MEASURE, context.config, context.models, context.results, context.shard)
     done = [Superseded(each, stage) for each in each_model for stage in (Stage.POSTPROCESS, Stage.MEASURE)]
     sidecar = context.results.stitched_sidecar
-    return lambda scan: all(is_done(scan) for is_done in done) and sidecar(scan.scan).exists()
+    return lambda scan: all(is_done(scan) for is_done in done) and sidecar(scan.scan, scan.layout.modality).exists()

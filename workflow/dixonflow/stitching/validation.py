@@ -8,7 +8,7 @@ import numpy as np
 from dixonflow.errors import ScanExcluded
 from dixonflow.station import Station
 from dixonflow.stitching.grid import EDGE_VOXELS, station_axes
-from dixonflow.vocabulary import Contrast, Reason
+from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 MIN_IN_PLANE_OVERLAP = 0.5
 """Neighbouring stations share at least this part of the smaller one's in-plane box, or a position is wrong."""
@@ -28,10 +28,10 @@ def value_limits(station: Station) -> Limits:
         `missing_contrast`, `missing_slice`, `spacing_mismatch`, `unexpected_geometry` or `empty_image`.
     """
     where = f"station {station.index}"
-    missing = [contrast.value for contrast in Contrast if contrast not in station.images]
+    missing = [contrast.value for contrast in DIXON if contrast not in station.images]
     if missing:
         raise ScanExcluded(Reason.MISSING_CONTRAST, f"{where} has no {', '.join(missing)}")
-    shapes = {station.images[contrast].shape for contrast in Contrast}
+    shapes = {station.images[contrast].shape for contrast in DIXON}
     if len(shapes) > 1 or {len(shape) for shape in shapes} != {3}:
         raise ScanExcluded(Reason.SPACING_MISMATCH, f"the contrasts of {where} have matrices {sorted(shapes)}")
     if not all(station.shape):
@@ -45,7 +45,7 @@ def value_limits(station: Station) -> Limits:
     if np.any(skew > 0.1 * spacing):
         raise ScanExcluded(Reason.SPACING_MISMATCH, f"{where} is not aligned with the axes of the scanner")
     limits: Limits = {}
-    for contrast in Contrast:
+    for contrast in DIXON:
         low, high = float(station.images[contrast].min()), float(station.images[contrast].max())
         if not np.isfinite(low) or not np.isfinite(high) or low == high:
             raise ScanExcluded(

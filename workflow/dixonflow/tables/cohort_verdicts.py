@@ -70,5 +70,5 @@ def with_verdicts(rows: pa.Table, thresholds: Mapping[tuple[str, str, str], floa
 
 def _number(rows: pa.Table, keys: list[tuple[str, str, str]]) -> pa.ChunkedArray:
     """Place of each row's check, structure and model in `keys`; null where it is none of them."""
-    names = pa.table({name: [key[place] for key in keys] for place, name in enumerate(_KEY)})
+    names = pa.table({name: pa.array([key[place] for key in keys], pa.string()) for place, name in enumerate(_KEY)})
     return pc.index_in(joined(rows, _KEY), value_set=joined(names, _KEY).combine_chunks())

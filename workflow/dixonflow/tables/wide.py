@@ -74,14 +74,15 @@ class WideTable:
 
 def wide_tables(models: Sequence[Model]) -> list[WideTable]:
     """All wide tables of a run. Those of the first model have the plain names, so that a further one renames nothing;
-    those of others bear the model's name, `volumes_<model>` and `fat_compartments_<model>`.
+    those of others bear the model's name, `volumes_<model>` and `fat_compartments_<model>`. CT has no fat compartments.
     """
-    endings = ["", *(f"_{model.name}" for model in models[1:])]
-    return [
-        make(model, ending)
-        for model, ending in zip(models, endings, strict=True)
-        for make in (volumes_table, fat_compartments_table)
-    ]
+    tables = []
+    for place, model in enumerate(models):
+        ending = f"_{model.name}" if place else ""
+        tables.append(volumes_table(model, ending))
+        if model.modality == "mr":
+            tables.append(fat_compartments_table(model, ending))
+    return tables
 
 
 def volumes_table(model: Model, ending: str = "") -> WideTable:
