@@ -18,11 +18,11 @@ from dixonflow.errors import DixonflowError
 from dixonflow.evaluate import Summary, summarise
 from dixonflow.layout import Results
 from dixonflow.model import load_model
+from dixonflow.networks import segment_options
 from dixonflow.phantom.demo_cohort import DEMO_SCANS
 from dixonflow.phantom_evaluation import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
 from dixonflow.plan import MODELS
 from dixonflow.segment import Predictor
-from dixonflow.stages.segment import segment_options
 from dixonflow.targets import Targets, Violation, evaluation_record, violations
 from dixonflow.vocabulary import Layout, MergeStrategy, Status
 

@@ -10,8 +10,7 @@ from dixonflow.config import SourceConfig, config_yaml, demo_config
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.model import Model, load_model
 from dixonflow.plan import MODELS, Plan
-from dixonflow.published import Crop
-from dixonflow.runnable import check_modality, check_runnable, lacks
+from dixonflow.runnable import check_modality, check_runnable
 from dixonflow.vocabulary import Layout
 
 ROOT = Path(__file__).parents[2]
@@ -47,23 +46,6 @@ def test_a_model_without_weights_names_the_remedy(tmp_path):
         check_runnable(absent, config_with("mrsegmentator"))
     with pytest.raises(ModelError, match="nothing is in"):
         check_runnable(model_of("demo", weights=tmp_path / "demo"), demo_config())
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "need"),
-    [
-        (
-            "demo",
-            {"crop": Crop(model="totalsegmentatormr6mm", structures=("spine",), margin_mm=20)},
-            "cropping to structures of another model",
-        ),
-    ],
-)
-def test_what_this_version_cannot_do_is_said_even_if_imported(tmp_path, name, changes, need):
-    model = model_of(name, tmp_path, **changes)
-    assert need in lacks(model)
-    with pytest.raises(ModelError, match=f"model {name} needs what this version cannot do yet: .*{need}"):
-        check_runnable(model, config_with(name))
 
 
 def test_terms_come_first(tmp_path):

@@ -58,6 +58,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             if mean and model.contrast_weights:
                 run["weights_of_contrasts"] = model.weights_of(model.input_contrasts)
             parts = [[part.name, model.classes_of(part)] for part in model.parts]
+            if model.rough is not None:
+                run["rough"] = [settings(each, config, model.rough) for each in (Stage.RESAMPLE, Stage.SEGMENT)]
             return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
         case Stage.MERGE | Stage.POSTPROCESS:
             rules = {name: dump[name] for name in ("group_order", "group_contrasts", "keep_largest")}

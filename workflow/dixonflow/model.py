@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from dixonflow.errors import ModelError
 from dixonflow.imported import is_imported, trained_orientation, trained_spacing_mm
@@ -143,6 +143,7 @@ class Model(Record):
     labels: dict[PositiveId, LabelRule]
     composites: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     sources: dict[str, str]
+    _rough: "Model | None" = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -224,6 +225,16 @@ class Model(Record):
         return {part.name: self.weights / part.name for part in self.parts}
 
     @property
+    def is_resampled_before(self) -> bool:
+        """Whether the resample stage brings its images onto its grid; where they are cropped first, it cannot yet."""
+        return self.resampling != "nnunet" and self.crop is None
+
+    @property
+    def rough(self) -> "Model | None":
+        """The rough model whose structures the image is cropped to."""
+        return self._rough
+
+    @property
     def contrasts_read(self) -> tuple[Contrast, ...]:
         """Contrasts whose images the model takes, together or one by one."""
         return self.channels or self.input_contrasts
@@ -291,7 +302,18 @@ def load_model(path: Path) -> Model:
     if unknown:
         raise ModelError(f"model file {path}: not in the vocabulary workflow/structures.csv: {', '.join(unknown)}")
     model = model.model_copy(update={"weights": (path.parent / model.weights).resolve()})
+    if model.crop is not None:
+        model._rough = _rough_model(path, model, model.crop)
     return _with_trained_geometry(model) if model.is_imported else model
+
+
+def _rough_model(path: Path, model: Model, crop: Crop) -> Model:
+    rough = load_model(path.with_name(f"{crop.model}.yaml"))
+    if missing := [name for name in crop.structures if name not in rough.regions]:
+        raise ModelError(f"model file {path}: crop: {rough.name} does not have {', '.join(missing)}")
+    if rough.crop or rough.channels or rough.modality != model.modality:
+        raise ModelError(f"model file {path}: crop: {rough.name} must take one image of the same kind, and all of it")
+    return rough
 
 
 def _with_trained_geometry(model: Model) -> Model:

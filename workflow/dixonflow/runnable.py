@@ -1,4 +1,4 @@
-"""Whether a model can be run: its terms are agreed to, this version knows how, its weights are here."""
+"""Whether a model can be run: its terms are agreed to, its weights are here, and the scans are of its kind."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,15 @@ def check_runnable(model: Model, config: Config) -> None:
     ConfigError
         If its licence asks for consent and `segment.consent` does not name it.
     ModelError
-        If it needs what this version cannot do, or its weights are not imported.
+        If its weights, or those of the rough model that it is cropped by, are not imported.
     """
     if model.consent is not None and model.name not in config.segment.consent:
         raise ConfigError(f"config: segment.consent: {model.consent}. If you have agreed, add {model.name}")
-    if lacking := lacks(model):
-        raise ModelError(f"model {model.name} needs what this version cannot do yet: {', '.join(lacking)}")
     if not model.is_imported:
         remedy = f"run scripts/import_model.py {model.name}" if model.source else f"nothing is in {model.weights}"
         raise ModelError(f"model {model.name} is not imported: {remedy}")
+    if model.rough is not None:
+        check_runnable(model.rough, config)
 
 
 def check_modality(models: Sequence[Model], config: Config) -> None:
@@ -42,11 +42,3 @@ def check_modality(models: Sequence[Model], config: Config) -> None:
                     f"config: segment.models: {model.name} takes {kinds[model.modality]}, and cohort.sources.{number} "
                     f"has {kinds[source.layout.modality]} (layout {source.layout}): give them a run of their own"
                 )
-
-
-def lacks(model: Model) -> list[str]:
-    """What a model needs that this version cannot do, in words; empty for a model that it can run."""
-    wanted = {
-        "cropping to structures of another model": model.crop is not None,
-    }
-    return [need for need, is_wanted in wanted.items() if is_wanted]

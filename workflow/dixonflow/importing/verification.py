@@ -21,7 +21,6 @@ from dixonflow.phantom.anatomy import render_anatomy
 from dixonflow.phantom.ct import ct_image
 from dixonflow.phantom.participant import draw_participant
 from dixonflow.phantom.writers_bids import write_bids, write_ct
-from dixonflow.runnable import lacks
 from dixonflow.segment import load_model_folder
 from dixonflow.vocabulary import Layout, MergeStrategy, ScanId, Status
 
@@ -99,8 +98,6 @@ def verify_model(project: Project, name: str, given: Sequence[str], *, consent: 
     import_model(load_model(path), given, consent=consent)
     model = load_model(path)
     lines = [*_archives(model), *_networks(model)]
-    if lacking := lacks(model):
-        return [*lines, f"not run: it needs what this version cannot do yet: {', '.join(lacking)}"]
     return [*lines, _run(project, model)]
 
 

@@ -2,24 +2,20 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dixonflow.agreement import pairwise_dice
 from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.config import SegmentConfig
-from dixonflow.keys import interpolate_of
-from dixonflow.label_lookup import label_lookup
-from dixonflow.model import Model
+from dixonflow.model_grid import to_image_grid, to_model_grid
+from dixonflow.networks import load_networks, segment_options
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
-from dixonflow.resample import labels_to_grid, zoom_labels
-from dixonflow.segment import Inferred, PartsPredictor, SegmentOptions
+from dixonflow.rough import Box, RoughModel, cut, pasted
+from dixonflow.segment import Inferred, PartsPredictor
 from dixonflow.segment.preprocess import Prepared
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.station import Affine
@@ -40,26 +36,19 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Scan:
-    """A scan on its way through the stage, with what each network gave for each target."""
+    """A scan on its way through the stage, with what each network gave for each target.
+
+    Where it is cropped, `box` is the part that targets are of, None if there is nothing to segment, and `shape` and
+    `affine` are those of the whole.
+    """
 
     scan: ScanId
     targets: Sequence[_Target]
     inferred: Sequence[Sequence[Inferred]] = ()
     gpu_seconds: float = 0.0
-
-
-def segment_options(model: Model, segment: SegmentConfig) -> SegmentOptions:
-    """How a configuration runs a model; what it leaves open is the model file's to say."""
-    return SegmentOptions(
-        tile_step=model.tile_step,
-        folds=segment.folds,
-        interpolate=interpolate_of(model, segment),
-        device=segment.device,
-        threads=segment.threads,
-        orientation=model.orientation,
-        mirroring=model.mirroring,
-        image_weights=tuple(model.weights_of(model.input_contrasts)),
-    )
+    box: Box | None = None
+    shape: tuple[int, ...] = ()
+    affine: Affine = field(default_factory=lambda: np.eye(4))
 
 
 class _Segmenter:
@@ -73,14 +62,19 @@ class _Segmenter:
     def predictor(self) -> PartsPredictor:
         """The networks, loaded once."""
         model = self._context.model
-        options = segment_options(model, self._context.config.segment)
-        parts = {part.name: part for part in model.parts}
-        lookups = {name: label_lookup(model, parts.get(name)) for name in model.folders}
-        return PartsPredictor(model.folders, lookups, options, model.pad_voxels)
+        return load_networks(model, segment_options(model, self._context.config.segment))
+
+    @cached_property
+    def rough(self) -> RoughModel | None:
+        """The rough model whose structures images are cropped to, for a model that wants that."""
+        model = self._context.model
+        if model.crop is None or model.rough is None:
+            return None
+        return RoughModel(model.crop, model.rough, self._context.config.segment)
 
     def start(self) -> None:
         """Load the networks; torch's number of threads holds for the thread that does it."""
-        _ = self.predictor
+        _ = self.predictor, self.rough
 
     def usable(self) -> bool:
         """Whether another scan can be processed here."""
@@ -99,13 +93,15 @@ class _Segmenter:
         return self._context.results.segment_provenance(self._context.shard, scan, self._context.model.name)
 
     def prepare(self, entry: ShardScan) -> _Scan:
-        """Read the contrasts and bring them onto the networks' grids."""
+        """Read the contrasts and bring them onto the networks' grids; not where they are cropped first."""
         scan = entry.scan
-        return _Scan(scan, [self._target(scan, path, contrasts) for path, contrasts in self.maps(scan).items()])
+        return _Scan(scan, [] if self.rough else self._targets(scan, None))
 
     def process(self, scan: _Scan) -> _Scan:
         """Run the networks."""
         started = time.perf_counter()
+        if self.rough is not None:
+            scan = self._cropped(scan, self.rough)
         several = len(self._context.model.input_contrasts) > 1
         inferred = [self.predictor.infer(target.prepared, each=several) for target in scan.targets]
         on_device = self.predictor.device.type != "cpu"
@@ -114,19 +110,39 @@ class _Segmenter:
             replace(target, prepared=[[images[0].without_image()] for images in target.prepared])
             for target in scan.targets
         ]
-        return _Scan(scan.scan, targets, inferred, time.perf_counter() - started if on_device else 0.0)
+        seconds = time.perf_counter() - started if on_device else 0.0
+        return replace(scan, targets=targets, inferred=inferred, gpu_seconds=seconds)
+
+    def _cropped(self, scan: _Scan, rough: RoughModel) -> _Scan:
+        """Find the part of the scan to segment; there is nothing to segment where the rough model finds nothing."""
+        assert self._context.model.rough is not None
+        image = self._stitched(scan.scan, self._context.model.rough.contrasts_read[0])
+        box = rough.box(image)
+        targets = self._targets(scan.scan, box) if box else []
+        return replace(scan, targets=targets, box=box, shape=image.data.shape, affine=image.affine)
 
     def finish(self, scan: _Scan) -> Done:
         """Bring the labels back onto the stitched grid and write them."""
+        model = self._context.model
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
             labels = self.predictor.restore(target.prepared, inferred)
-            write_nifti(target.path, self._on_stitched_grid(labels, target), target.affine)
+            labels = to_image_grid(labels, model, target.image_affine, target.shape, target.affine)
+            if scan.box is None:
+                write_nifti(target.path, labels, target.affine)
+            else:
+                write_nifti(target.path, pasted(labels, scan.box, scan.shape), scan.affine)
+        if not scan.targets:
+            for path in self.maps(scan.scan):
+                write_nifti(path, np.zeros(scan.shape, np.min_scalar_type(max(model.labels))), scan.affine)
         images = {
             target.path.name: self.predictor.image_provenance(inferred)
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
         agreement = self._contrast_agreement(scan)
         content = {**self.predictor.provenance(), "images": images, "contrast_agreement": agreement}
+        if self.rough is not None:
+            box = [[part.start, part.stop] for part in scan.box] if scan.box else None
+            content["crop"] = {**self.rough.provenance(), "box": box}
         write_json(self.provenance_path(scan.scan), content)
         return Done(gpu_seconds=scan.gpu_seconds)
 
@@ -145,34 +161,25 @@ class _Segmenter:
         dice = pairwise_dice(maps, structures.values())
         return {name: dice[label] for name, label in structures.items()}
 
-    @property
-    def _resampled_first(self) -> bool:
-        return self._context.model.resampling != "nnunet"
+    def _targets(self, scan: ScanId, box: Box | None) -> list[_Target]:
+        return [self._target(scan, path, contrasts, box) for path, contrasts in self.maps(scan).items()]
 
-    def _on_stitched_grid(self, labels: NDArray[Any], target: _Target) -> NDArray[Any]:
-        match self._context.model.resampling:
-            case "first":
-                return labels_to_grid(labels, target.image_affine, target.shape, target.affine)
-            case "first_zoom":
-                return zoom_labels(labels, target.shape)
-            case "nnunet":
-                return labels
+    def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast], box: Box | None) -> _Target:
+        model, results = self._context.model, self._context.results
+        wanted = model.channels or contrasts
+        if model.is_resampled_before:
+            paths = [results.resampled(self._context.shard, scan, model.name, contrast) for contrast in wanted]
+            images, image = [read_nifti(path) for path in paths], self._stitched(scan, wanted[0])
+        else:
+            originals = [self._stitched(scan, contrast) for contrast in wanted]
+            originals = [cut(original, box) for original in originals] if box else originals
+            images, image = [to_model_grid(original, model) for original in originals], originals[0]
+        data = [each.data for each in images]
+        prepared = self.predictor.prepare([np.stack(data)] if model.channels else data, images[0].spacing_mm)
+        return _Target(path, prepared, images[0].affine, image.data.shape, image.affine)
 
-    def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast]) -> _Target:
-        channels = self._context.model.channels
-        images = [self._read(scan, contrast) for contrast in channels or contrasts]
-        data = [image.data for image in images]
-        prepared = self.predictor.prepare([np.stack(data)] if channels else data, images[0].spacing_mm)
-        stitched = images[0]
-        if self._resampled_first:
-            stitched = read_nifti(self._context.results.stitched(scan, contrasts[0]))
-        return _Target(path, prepared, images[0].affine, stitched.data.shape, stitched.affine)
-
-    def _read(self, scan: ScanId, contrast: Contrast) -> NiftiImage:
-        results = self._context.results
-        if self._resampled_first:
-            return read_nifti(results.resampled(self._context.shard, scan, self._context.model.name, contrast))
-        return read_nifti(results.stitched(scan, contrast))
+    def _stitched(self, scan: ScanId, contrast: Contrast) -> NiftiImage:
+        return read_nifti(self._context.results.stitched(scan, contrast))
 
 
 def work(context: StageContext) -> StageWork:
