@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,10 +21,12 @@ from dixonflow.model import Model, load_model
 from dixonflow.nifti import read_labels, write_nifti
 from dixonflow.phantom.acquisition import Protocol, StationGeometry, acquire
 from dixonflow.phantom.anatomy import render_anatomy
+from dixonflow.phantom.ct import ct_image
 from dixonflow.phantom.participant import draw_participant
 from dixonflow.phantom.writers_bids import write_bids
 from dixonflow.plan import MODELS
 from dixonflow.stages import StageContext, stage_work
+from dixonflow.stitch import stitch
 from dixonflow.vocabulary import Contrast, Layout, MergeStrategy, ScanId, Stage
 
 Array = np.ndarray[Any, Any]
@@ -123,12 +126,28 @@ def segmented(
     }
 
 
+_STATIONS = tuple(StationGeometry((32, 28, 12), (8.0, 8.0, 9.0), depth) for depth in (250.0, 340.0))
+
+
+@cache
+def phantom_scan() -> tuple[dict[Contrast, Array], tuple[float, ...]]:
+    """Stitched contrasts of two small stations of the phantom, and a CT of its trunk under `Contrast.CT`; spacing
+    (mm) of the contrasts, 8 mm of the CT.
+    """
+    participant = draw_participant(31)
+    stitched = stitch(acquire(participant, render_anatomy(participant, 4.0), Protocol("small", _STATIONS)))
+    x, y, z = np.diag(stitched.affine)[:3].tolist()
+    anatomy = render_anatomy(participant, 8.0)
+    ct = ct_image(participant, anatomy)
+    middle = tuple(slice(size // 2 - half, size // 2 + half) for size, half in zip(ct.shape, (15, 13, 10), strict=True))
+    return {**stitched.images, Contrast.CT: ct[middle]}, (x, y, z)
+
+
 def measured(model: Model, folder: Path, strategy: MergeStrategy) -> tuple[Results, dict[str, Any]]:
     """All stages on a raw scan of the phantom, from the stitching to the measurements, which it gives."""
-    stations = tuple(StationGeometry((32, 28, 12), (8.0, 8.0, 9.0), depth) for depth in (250.0, 340.0))
     participant = draw_participant(31)
     raw = write_bids(
-        folder / "raw", SCAN, acquire(participant, render_anatomy(participant, 4.0), Protocol("small", stations))
+        folder / "raw", SCAN, acquire(participant, render_anatomy(participant, 4.0), Protocol("small", _STATIONS))
     )
     results = Results(folder / "results")
     entry = ShardScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent, Layout.BIDS))

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imported_system import Array, ImportedSystem, assert_measured, differing, nnunet_labels_of, segmented
+from imported_system import (
+    Array,
+    ImportedSystem,
+    assert_measured,
+    differing,
+    nnunet_labels_of,
+    phantom_scan,
+    segmented,
+)
 from nnunet_reference import body
 from scipy import ndimage
 
@@ -63,10 +71,18 @@ def real(shared_data: Path, imported: ImportedSystem) -> NiftiImage:
 
 
 def test_labels_are_those_of_the_authors_steps(imported: ImportedSystem, tmp_path: Path, real: NiftiImage) -> None:
-    """On an asymmetric image, coarser than the network's grid and finer, and on a real one; a CT goes below 0."""
+    """On an asymmetric image, coarser than the network's grid and finer, a part of a phantom scan, and a real image; a
+    CT goes below 0.
+    """
     (contrast,) = imported.model.input_contrasts
     invented = body((15, 12, 11)) - (700 if contrast is Contrast.CT else 0)
-    images = {"invented": (invented, (2.232, 1.4, 3.1)), "real": (real.data, real.spacing_mm)}
+    scan, spacing_of_scan = phantom_scan()
+    phantom = scan[contrast][8:20, 8:18, 6:15] if contrast is Contrast.CT else scan[contrast][9:21, 9:19, 4:13]
+    images = {
+        "invented": (invented, (2.232, 1.4, 3.1)),
+        "phantom": (phantom, (8.0, 8.0, 8.0) if contrast is Contrast.CT else spacing_of_scan),
+        "real": (real.data, real.spacing_mm),
+    }
     assert tuple(part.name for part in imported.model.parts) == PARTS[imported.model.name]
     for data, spacing_mm in images.values():
         ours = segmented(imported.model, {contrast: data}, spacing_mm, tmp_path)[contrast]
