@@ -213,7 +213,7 @@ def measure(name: str, shard: Shard) -> list[Run]:
 
 def _differing(ours: Path, theirs: Path) -> float:
     different = voxels = 0
-    for our_path, path in label_map_pairs(ours, theirs):
+    for our_path, path in label_map_pairs(ours, theirs, "benchmark"):
         our_labels, labels = read_labels(our_path)[0], read_labels(path)[0]
         different += int(np.count_nonzero(our_labels != labels))
         voxels += labels.size

@@ -89,7 +89,7 @@ class SegmentBenchmark:
             raise ValueError("nothing to compare with")
         lookup = label_lookup(load_model(MODELS / "demo.yaml"))
         different = voxels = worst = 0
-        for our_path, path in label_map_pairs(ours, theirs):
+        for our_path, path in label_map_pairs(ours, theirs, "demo"):
             if not our_path.exists():
                 return Verdict(False, f"no label map {our_path.name}")
             our_labels, labels = read_labels(our_path)[0], lookup[read_labels(path)[0]]
@@ -110,13 +110,13 @@ class SegmentBenchmark:
         return Measured(measured.seconds - network_s, measured.peak_mb)
 
 
-def label_map_pairs(ours: Path, theirs: Path) -> Iterator[tuple[Path, Path]]:
-    """Our label map and the peer's, for each that the peer wrote."""
+def label_map_pairs(ours: Path, theirs: Path, model: str) -> Iterator[tuple[Path, Path]]:
+    """Our label map by a model and the peer's, for each that the peer wrote."""
     from dixonflow.vocabulary import Contrast
 
     for path in sorted(theirs.glob("*.nii.gz")):
         scan, contrast = path.name.removesuffix(".nii.gz").rsplit("-", 1)
-        yield ours / f"{scan}_acq-{Contrast(contrast).acq}_seg-demo_dseg.nii.gz", path
+        yield ours / f"{scan}_acq-{Contrast(contrast).acq}_seg-{model}_dseg.nii.gz", path
 
 
 def _nnunet_folder(inputs: Path) -> Path:

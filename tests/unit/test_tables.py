@@ -232,7 +232,7 @@ def test_a_fraction_above_one_is_refused() -> None:
 
 
 def test_expected_rows_are_every_structure_times_every_measure() -> None:
-    measures = [each for each in MEASURES.values() if not each.of_vertebrae]
+    measures = [each for each in MEASURES.values() if not each.of_vertebrae and each.modality != "ct"]
     assert len(expected_rows(MODEL)) == len(structures_of(MODEL)) * len(measures)
     assert ("total_muscle", "lean_volume", "demo") in expected_rows(MODEL)
 
