@@ -39,8 +39,8 @@ from dixonflow.training.scans import CLASS_OF_LABEL, CONTRASTS, simulate_scan
 log = logging.getLogger(__name__)
 
 CALIBRATION_SEEDS = range(500000, 500036)
-"""A small organ's volume is off by 8 % (SD) between participants: the median of 12 is known to 3 %, that of 36 to 1.6 %.
-Their scores take 300 MB of memory each."""
+"""A small organ's volume is off by 8 % (SD) between participants: the median of 12 is known to 3 %, that of 36 to
+1.6 %. Their scores take 300 MB of memory each."""
 ROUNDS = 5
 _FIRST_SLOPE, _SLOPES = 0.3, (0.05, 1.5)
 """Relative change of a volume for a shift of 1: what is assumed first, and what is believed of a measured one."""
