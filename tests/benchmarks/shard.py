@@ -36,7 +36,7 @@ def write_shard(
     paths = Results(results)
     config = demo_config()
     # a label map of each contrast, as nnU-Net gives them
-    ours = {"models": [model.name], "threads": threads, "device": device, "interpolate": "scores"}
+    ours = {"models": (model.name,), "threads": threads, "device": device, "interpolate": "scores"}
     segment = config.segment.model_copy(update=ours)
     merge = config.merge.model_copy(update={"strategy": MergeStrategy.PRIORITY})
     # the demo's list of withdrawn participants is there only where the demo was made
