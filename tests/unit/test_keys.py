@@ -20,7 +20,7 @@ def model():
 
 
 def keys(config, model, raw_key="raw"):
-    return [stage_key(stage, raw_key, config, model) for stage in STAGES]
+    return [stage_key(stage, raw_key, config, model, [model]) for stage in STAGES]
 
 
 def first_difference(one, other):
@@ -99,7 +99,7 @@ def test_the_vocabulary_touches_the_check_of_sides(model, monkeypatch):
 
 def test_the_cohort_has_no_key_of_its_own(model):
     with pytest.raises(ValueError, match="no content key"):
-        stage_key(Stage.COHORT, "raw", demo_config(), model)
+        stage_key(Stage.COHORT, "raw", demo_config(), model, [model])
 
 
 def test_the_orientation_touches_resampling_only_where_one_end_of_the_image_keeps_its_place(model):

@@ -88,8 +88,12 @@ def test_results_name_all_the_channels(tiny: TinyModel, images: dict[Contrast, A
 def test_other_channels_are_other_work(tiny: TinyModel, tmp_path: Path) -> None:
     config = context_of(model_of(tiny), Results(tmp_path)).config
     more = model_of(tiny, channels=(*CHANNELS, Contrast.IN_PHASE))
-    assert stage_key(Stage.RESAMPLE, "raw", config, model_of(tiny)) != stage_key(Stage.RESAMPLE, "raw", config, more)
-    assert stage_key(Stage.SEGMENT, "raw", config, model_of(tiny)) != stage_key(Stage.SEGMENT, "raw", config, more)
+    assert stage_key(Stage.RESAMPLE, "raw", config, model_of(tiny), []) != stage_key(
+        Stage.RESAMPLE, "raw", config, more, []
+    )
+    assert stage_key(Stage.SEGMENT, "raw", config, model_of(tiny), []) != stage_key(
+        Stage.SEGMENT, "raw", config, more, []
+    )
 
 
 @pytest.mark.parametrize(

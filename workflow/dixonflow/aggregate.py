@@ -121,8 +121,8 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
     all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
-    write_json(results.datapackage, datapackage(all_tables))
     _remove_other_wide_tables(tables, {each.table.name for each in wide})
+    write_json(results.datapackage, datapackage(all_tables))
     return summarise(scans)
 
 
@@ -243,7 +243,10 @@ def _checked(scans: pd.DataFrame, results: Results, models: Sequence[Model]) -> 
 
 
 def _remove_other_wide_tables(tables: Path, names: Collection[str]) -> None:
-    """Take away the wide tables of models that are not in the run any more: nobody must take them for current."""
+    """Take away the wide tables of models that are not in the run any more: nobody must take them for current.
+
+    Before datapackage.json says that all is done: a call that is killed in between is made again.
+    """
     for name in ("volumes", "fat_compartments"):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:

@@ -81,7 +81,7 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             return {}
 
 
-def stage_key(stage: Stage, raw_key: str, config: Config, model: Model, models: Sequence[Model] = ()) -> str:
+def stage_key(stage: Stage, raw_key: str, config: Config, model: Model, models: Sequence[Model]) -> str:
     """Content key of a scan at `stage`, for one model.
 
     Parameters
@@ -89,7 +89,7 @@ def stage_key(stage: Stage, raw_key: str, config: Config, model: Model, models: 
     raw_key
         Fingerprint of the scan's raw data; empty for the part of the key that all scans share.
     models
-        All models of the run, where there are several: `measure` compares their label maps, and makes the picture of a
+        All models of the run. Where there are several, `measure` compares their label maps, and makes the picture of a
         scan with the first.
 
     Returns
@@ -101,7 +101,7 @@ def stage_key(stage: Stage, raw_key: str, config: Config, model: Model, models: 
         content: list[Any] = [current.value, version, settings(current, config, model), key]
         if current is Stage.MEASURE and len(models) > 1:
             compared = compared_models(model, models)
-            others = [stage_key(Stage.POSTPROCESS, raw_key, config, other) for other in compared]
+            others = [stage_key(Stage.POSTPROCESS, raw_key, config, other, models) for other in compared]
             content.append([model.name == models[0].name, others])
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if current is stage:

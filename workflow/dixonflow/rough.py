@@ -14,6 +14,7 @@ from dixonflow.nifti import NiftiImage
 from dixonflow.published import Crop
 from dixonflow.segment import PartsPredictor
 from dixonflow.station import Affine
+from dixonflow.vocabulary import Contrast
 
 Box = tuple[slice, slice, slice]
 
@@ -36,6 +37,11 @@ class RoughModel:
         options = segment_options(model, segment.model_copy(update={"folds": None, "interpolate": None}))
         self._predictor: PartsPredictor = load_networks(model, options)
 
+    @property
+    def contrast(self) -> Contrast:
+        """The image that it takes."""
+        return self._model.contrasts_read[0]
+
     def box(self, image: NiftiImage) -> Box | None:
         """Where the structures lie in an image, with the margin around them; None where none of them is found."""
         on_grid = to_model_grid(image, self._model)
@@ -47,7 +53,7 @@ class RoughModel:
 
     def provenance(self) -> dict[str, Any]:
         """What decides the box, for the sidecar of the label map."""
-        return {"model": self._model.name, "sha256": self._model.weights_hash, **self._crop.model_dump(mode="json")}
+        return {"sha256": self._model.weights_hash, **self._crop.model_dump(mode="json")}
 
 
 def box_around(mask: NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float) -> Box | None:

@@ -115,8 +115,7 @@ class _Segmenter:
 
     def _cropped(self, scan: _Scan, rough: RoughModel) -> _Scan:
         """Find the part of the scan to segment; there is nothing to segment where the rough model finds nothing."""
-        assert self._context.model.rough is not None
-        image = self._stitched(scan.scan, self._context.model.rough.contrasts_read[0])
+        image = self._stitched(scan.scan, rough.contrast)
         box = rough.box(image)
         targets = self._targets(scan.scan, box) if box else []
         return replace(scan, targets=targets, box=box, shape=image.data.shape, affine=image.affine)
