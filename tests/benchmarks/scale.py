@@ -127,28 +127,32 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
         write_outcomes(results.outcomes(stage, shard.name), outcomes)
     kinds = sorted((structure.name, each.name) for structure in structures_of(model) for each in structure.measures)
     names, measures = (np.array(column) for column in zip(*kinds, strict=True))
-    n_values = len(shard.scans) * len(kinds)
+    n_scans, n_values = len(shard.scans), len(shard.scans) * len(kinds)
+    ids = np.array([entry.scan.participant for entry in shard.scans])
     measurements = {
-        **_scan_columns(shard, len(kinds)),
-        "structure": np.tile(names, len(shard.scans)),
-        "measure": np.tile(measures, len(shard.scans)),
+        "participant_id": np.tile(ids, len(kinds)),
+        "session_id": np.full(n_values, "2"),
+        "structure": np.repeat(names, n_scans),
+        "measure": np.repeat(measures, n_scans),
         "value": rng.uniform(0, 1, n_values),
-        "unit": np.tile([MEASURES[name].unit for name in measures], len(shard.scans)),
-        "definition": np.tile([MEASURES[name].key for name in measures], len(shard.scans)),
+        "unit": np.repeat([MEASURES[name].unit for name in measures], n_scans),
+        "definition": np.repeat([MEASURES[name].key for name in measures], n_scans),
         "grade": np.full(n_values, Grade.PASS.value),
         "missing_reason": pa.nulls(n_values, pa.string()),
         "model": np.full(n_values, model.name),
     }
     checks = sorted(expected_checks(model, [model]))
     names, of, _ = (np.array(column) for column in zip(*checks, strict=True))
+    n_values = n_scans * len(checks)
     quality = {
-        **_scan_columns(shard, len(checks)),
-        "check": np.tile(names, len(shard.scans)),
-        "structure": np.tile(of, len(shard.scans)),
-        "model": np.full(len(shard.scans) * len(checks), model.name),
-        "value": rng.uniform(0, 1, len(shard.scans) * len(checks)),
-        "threshold": pa.nulls(len(shard.scans) * len(checks), pa.float64()),
-        "grade": np.full(len(shard.scans) * len(checks), Grade.PASS.value),
+        "participant_id": np.repeat(ids, len(checks)),
+        "session_id": np.full(n_values, "2"),
+        "check": np.tile(names, n_scans),
+        "structure": np.tile(of, n_scans),
+        "model": np.full(n_values, model.name),
+        "value": rng.uniform(0, 1, n_values),
+        "threshold": pa.nulls(n_values, pa.float64()),
+        "grade": np.full(n_values, Grade.PASS.value),
     }
     for path, table, columns in (
         (results.measurements(shard.name), MEASUREMENTS, measurements),
@@ -156,11 +160,6 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
     ):
         # not by write_table, whose checks would take longer than all that is timed; aggregate makes them
         pq.write_table(pa.table(columns, arrow_schema(table)), path, compression="zstd")
-
-
-def _scan_columns(shard: Shard, repeats: int) -> dict[str, np.ndarray]:
-    ids = np.repeat([entry.scan.participant for entry in shard.scans], repeats)
-    return {"participant_id": ids, "session_id": np.full(len(ids), "2")}
 
 
 def _ask(table: Path, n_scans: int) -> None:

@@ -144,7 +144,7 @@ def test_units_travel_with_the_file(folder: Path) -> None:
     schema = pq.read_schema(folder / "volumes.parquet")
     assert schema.field("liver_volume_ml").metadata[b"unit"] == b"mL"
     assert schema.field("liver_coverage_fraction").metadata[b"unit"] == b"1"
-    assert schema.metadata[b"schema_version"] == b"1.4"
+    assert schema.metadata[b"schema_version"] == b"1.5"
     assert schema.metadata[b"keys"] == b"participant_id,session_id"
     dictionary = pd.read_parquet(folder / "dictionary.parquet").set_index(["table_name", "name"])
     assert dictionary.loc[("volumes", "liver_volume_ml"), "unit"] == "mL"

@@ -22,6 +22,7 @@ from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, table_writer, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
+from dixonflow.tables.turning import turning
 from dixonflow.tables.wide import wide_tables, widen
 from dixonflow.vocabulary import Reason, Stage, Status
 
@@ -103,14 +104,17 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
     tables = results.tables
     wide = wide_tables(models)
     with ExitStack() as stack:
-        long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
+        turned = stack.enter_context(turning(tables / "measurements.parquet", MEASUREMENTS))
         writers = [
             stack.enter_context(table_writer(tables / f"{each.table.name}.parquet", each.table)) for each in wide
         ]
         for rows in in_scan_order({shard: results.measurements(shard) for shard in shards}, ok, MEASUREMENTS):
-            long.write(rows)
+            turned.add(rows)
             for each, writer in zip(wide, writers, strict=True):
                 writer.write(widen(rows, each))
+        long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
+        for rows in turned.turned():
+            long.write(rows)
     quality_files = {shard: results.quality(shard) for shard in shards}
     thresholds = cohort_thresholds(quality_files, ok, _checks(models))
     with table_writer(tables / "quality.parquet", QUALITY) as quality:

@@ -19,6 +19,7 @@ from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.retry import read_retry
 from dixonflow.runnable import check_modality, check_runnable
+from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.vocabulary import Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -82,6 +83,8 @@ class Plan:
         if chosen is Stage.STITCH:  # all models share it
             return stage_key(chosen, "", self.config, self.models[0], self.models)[:16]
         keys = [f"{model.name} {stage_key(chosen, '', self.config, model, self.models)}" for model in self.models]
+        if chosen is Stage.MEASURE:  # its jobs write tables, from what they keep of every scan
+            keys.append(f"tables {SCHEMA_VERSION}")
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     def retry(self, name: str) -> int:

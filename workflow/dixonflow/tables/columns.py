@@ -10,10 +10,6 @@ from enum import StrEnum
 
 import pandas as pd
 
-SCHEMA_VERSION = "1.4"
-"""Version of the tables. Within a major version columns are only ever added; a column that leaves or changes its
-meaning makes the next one."""
-
 NAME_ENDINGS: dict[str, str] = {"mL": "ml", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "": ""}
 """How the name of a column ends that holds values in a unit. `1` is a ratio, the empty unit is text or a count."""
 

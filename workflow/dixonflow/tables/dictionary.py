@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from dixonflow.tables.columns import SCHEMA_VERSION, Column, ColumnType, Table
+from dixonflow.tables import SCHEMA_VERSION
+from dixonflow.tables.columns import Column, ColumnType, Table
 
 FRICTIONLESS_TYPES: dict[ColumnType, str] = {
     ColumnType.STRING: "string",

@@ -37,7 +37,8 @@ MEASUREMENTS = Table(
     "measurements",
     "One row per scan with status ok, structure and measure: the value, or the reason why there is none. Levels are "
     "measured of single vertebrae only.",
-    ("participant_id", "session_id", "structure", "measure", "model"),
+    # who reads it asks for some structures of all scans: these lie together, and the rest of the file is not read
+    ("structure", "measure", "model", "participant_id", "session_id"),
     (
         PARTICIPANT,
         SESSION,

@@ -10,7 +10,8 @@ from pandera import pandas as pandera
 from pandera.errors import SchemaErrors
 
 from dixonflow.errors import DixonflowError
-from dixonflow.tables.columns import SCHEMA_VERSION, Column, ColumnType, Table
+from dixonflow.tables import SCHEMA_VERSION
+from dixonflow.tables.columns import Column, ColumnType, Table
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.STRING: pa.string(),

@@ -23,10 +23,11 @@ SCANS_AT_ONCE = 512
 
 
 def in_scan_order(files: Mapping[str, Path], scans: pd.DataFrame, table: Table) -> Iterator[pa.Table]:
-    """Rows of all shards' files, sorted by the keys of `table`, a few hundred whole scans at a time.
+    """Rows of all shards' files, a few hundred whole scans at a time.
 
-    The ids of shards may overlap, because new scans form new shards: only the row groups that hold the scans at hand
-    are read, so that memory stays bounded however many shards there are.
+    Scans come in order; the rows of those at hand are sorted by the keys of `table`, whatever the first of them is.
+    The ids of shards may overlap, because new scans form new shards: only the rows of the scans at hand are taken, so
+    that memory stays bounded however many shards there are.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def scan_problems(
     scans
         participant_id and session_id of the scans of the shard that should be in it.
     wanted
-        Values of the keys after the scan: every scan has these rows and no others.
+        Values of the keys beside the scan's, in order: every scan has these rows and no others.
 
     Returns
     -------
@@ -88,7 +89,10 @@ def scan_problems(
         rows = read_table(path, table)
     except TableError as error:
         return dict.fromkeys(scans.index, str(error))
-    known = pc.is_in(joined(rows, table.keys[2:]), value_set=pa.array(map(_SEPARATOR.join, wanted), pa.string()))
+    known = pc.is_in(
+        joined(rows, [key for key in table.keys if key not in SCAN_KEYS]),
+        value_set=pa.array(map(_SEPARATOR.join, wanted), pa.string()),
+    )
     keyed = rows.select(SCAN_KEYS).append_column("known", pc.cast(known, pa.int64()))
     counts = keyed.group_by(SCAN_KEYS).aggregate([("known", "sum"), ("known", "count")])
     found = {

@@ -19,6 +19,7 @@ from dixonflow.model import Model
 from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
 from dixonflow.tables.measurements import MISSING_REASON_DEFINITION
+from dixonflow.tables.shards import SCAN_KEYS, joined
 from dixonflow.vocabulary import Grade
 
 COVERAGE = "coverage_fraction"
@@ -111,31 +112,27 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
     Parameters
     ----------
     rows
-        Sorted, all rows of each of their scans.
+        All rows of each of their scans, in any order.
 
     Returns
     -------
-    One row per scan. A value whose row is not there has neither value nor reason, which the table's rules refuse.
+    One row per scan, in order. A value whose row is not there has neither value nor reason, which the table's rules
+    refuse.
     """
-    scans = rows.select(["participant_id", "session_id"]).to_pandas()
-    first = scans.ne(scans.shift()).any(axis=1).to_numpy()
-    number = np.cumsum(first) - 1
-    names = pc.binary_join_element_wise(rows["model"], rows["structure"], rows["measure"], "\t")
+    scans = rows.group_by(SCAN_KEYS).aggregate([]).sort_by([(key, "ascending") for key in SCAN_KEYS])
     wanted = pa.array(["\t".join((wide.model, *pair)) for pair in wide.values.values()], pa.string())
-    place = pc.fill_null(pc.index_in(names, value_set=wanted), -1).to_numpy()
-    here = place >= 0
-    chosen = pa.array(here)
-    at = number[here], place[here]
-    shape = (int(first.sum()), len(wide.values))
+    place = pc.index_in(joined(rows, ["model", "structure", "measure"]), value_set=wanted)
+    rows, place = rows.filter(pc.is_valid(place)), pc.drop_null(place)
+    number = pc.index_in(joined(rows, SCAN_KEYS), value_set=joined(scans, SCAN_KEYS).combine_chunks())
+    at = number.to_numpy(), place.to_numpy()
+    shape = (scans.num_rows, len(wide.values))
     values = np.full(shape, np.nan)
-    values[at] = rows["value"].to_numpy()[here]  # null becomes NaN here and null again below
+    values[at] = rows["value"].to_numpy()  # null becomes NaN here and null again below
     reasons, grades = np.full(shape, None, object), np.full(shape, None, object)
-    reasons[at] = rows["missing_reason"].filter(chosen).to_numpy()
-    grades[at] = rows["grade"].filter(chosen).to_numpy()
+    reasons[at] = rows["missing_reason"].to_numpy()
+    grades[at] = rows["grade"].to_numpy()
 
-    columns: dict[str, pa.Array] = {
-        name: pa.array(scans.loc[first, name], pa.string()) for name in ("participant_id", "session_id")
-    }
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {name: scans[name] for name in SCAN_KEYS}
     columns["model"] = pa.array([wide.model] * shape[0], pa.string())
     for index, name in enumerate(wide.values):
         columns[name] = pa.array(values[:, index], pa.float64(), from_pandas=True)
