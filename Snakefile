@@ -13,6 +13,7 @@ from dixonflow.errors import DixonflowError
 from dixonflow.job_errors import JobErrors
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
+from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.slurm import Request
 
 min_version("9.0")

@@ -30,7 +30,9 @@ def main(
         settings = read_config(config)
         results = Results(settings.results)
         if resources:
-            proposals = propose(results, settings.cohort.scans_per_shard, settings.scan_minutes)
+            proposals = propose(
+                results, settings.cohort.scans_per_shard, len(settings.segment.models), settings.scan_minutes
+            )
             print(json.dumps([asdict(each) for each in proposals]) if as_json else format_proposals(proposals))
         else:
             status = run_status(results, time.time())

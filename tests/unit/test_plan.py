@@ -111,12 +111,6 @@ def test_a_further_model_has_every_shard_looked_at_but_for_stitching(plan):
     assert changed == [stage for stage in STAGE_VERSIONS if stage is not Stage.STITCH]
 
 
-def test_tables_of_another_schema_are_written_anew_from_what_measure_keeps(plan, monkeypatch):
-    before = {stage: plan.settings(stage) for stage in STAGE_VERSIONS}
-    monkeypatch.setattr("dixonflow.plan.SCHEMA_VERSION", "999.0")
-    assert [stage for stage in STAGE_VERSIONS if plan.settings(stage) != before[stage]] == [Stage.MEASURE]
-
-
 def test_what_the_snakefile_imports_in_every_job_is_light():
     text = (Path(__file__).parents[2] / "Snakefile").read_text()
     imports = re.findall("^from dixonflow.*", text, re.M)

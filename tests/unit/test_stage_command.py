@@ -11,6 +11,7 @@ from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
 from dixonflow.layout import Results
 from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
+from dixonflow.plan import beside_mb
 from dixonflow.retry import read_retry
 from dixonflow.stage_command import _run_stage
 from dixonflow.stages import merge
@@ -80,7 +81,7 @@ def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, mon
     usual = merge.work
     monkeypatch.setattr(merge, "work", lambda context: replace(usual(context), start=load_much))
     with pytest.raises(SystemExit, match=r"^merge: .*ended before it began \(out_of_memory\)") as ended:
-        one_shard.run(Stage.MERGE, memory_mb=350)
+        one_shard.run(Stage.MERGE, memory_mb=beside_mb(2, 1) + 350)
     assert "\n" not in str(ended.value)
     assert read_retry(one_shard.results, one_shard.name).memory == 2
     assert one_shard.number(2) == 1

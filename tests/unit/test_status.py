@@ -257,9 +257,9 @@ def test_the_script_prints_text_and_json_without_a_participant(made_up, script):
 
 def test_requests_follow_from_what_scans_took(made_up, script):
     with pytest.raises(StatusError, match="no shard"):
-        propose(made_up.results, 64, 0)
+        propose(made_up.results, 64, 1, 0)
     made_up.end("shard000", Stage.SEGMENT, {0: (Stage.STITCH, Reason.FAT_WATER_SWAP)})
-    proposals = {each.stage: each for each in propose(made_up.results, 64, 30)}
+    proposals = {each.stage: each for each in propose(made_up.results, 64, 1, 30)}
     assert list(proposals) == [Stage.STITCH, Stage.RESAMPLE, Stage.SEGMENT]
     segment = proposals[Stage.SEGMENT]
     assert (segment.mem_mb, segment.runtime, segment.scans) == (

@@ -19,15 +19,12 @@ from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
 from dixonflow.retry import read_retry
 from dixonflow.runnable import check_modality, check_runnable
-from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.vocabulary import Stage
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 """Folder of the model files."""
 
-START_MB, SCAN_MB = 600, 1
-"""Memory of a shard's job beside the process that works: for Snakemake, and for the process that watches it and keeps
-the rows of every scan (0.6 MB each at the measure stage, for each model)."""
+_START_MB, _SCAN_MB = 600, 1  # of a scan: 0.6 MB of rows at the measure stage, for each model
 
 
 @dataclass(frozen=True)
@@ -83,8 +80,6 @@ class Plan:
         if chosen is Stage.STITCH:  # all models share it
             return stage_key(chosen, "", self.config, self.models[0], self.models)[:16]
         keys = [f"{model.name} {stage_key(chosen, '', self.config, model, self.models)}" for model in self.models]
-        if chosen is Stage.MEASURE:  # its jobs write tables, from what they keep of every scan
-            keys.append(f"tables {SCHEMA_VERSION}")
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     def retry(self, name: str) -> int:
@@ -99,8 +94,8 @@ class Plan:
         return usual * read_retry(self.results, name).memory
 
     def beside_mb(self, shard: str) -> int:
-        """Memory of a shard's job beside the process that works, in proportion to its scans and models."""
-        return START_MB + SCAN_MB * _n_scans(self.results.shard(shard)) * len(self.models)
+        """Memory of a shard's job beside the process that works."""
+        return beside_mb(_n_scans(self.results.shard(shard)), len(self.models))
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
@@ -170,6 +165,11 @@ class Plan:
 
 def _content(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
+
+
+def beside_mb(n_scans: int, n_models: int) -> int:
+    """Memory of a shard's job beside the process that works: Snakemake, and what watches it and keeps all rows."""
+    return _START_MB + _SCAN_MB * n_scans * n_models
 
 
 def load_models(config: Config) -> tuple[Model, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dixonflow.layout import Results
-from dixonflow.plan import SCAN_MB, START_MB
+from dixonflow.plan import beside_mb
 from dixonflow.stage_files import STAGES, StageFiles, read_rows
 from dixonflow.status import StatusError
 from dixonflow.tables.definitions import TIMINGS
@@ -46,7 +46,7 @@ class Proposal:
     gpu_seconds: float
 
 
-def propose(results: Results, scans_per_shard: int, scan_minutes: float) -> list[Proposal]:
+def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes: float) -> list[Proposal]:
     """Propose what every stage should ask for; stages that have done nothing yet are left out.
 
     Raises
@@ -56,7 +56,7 @@ def propose(results: Results, scans_per_shard: int, scan_minutes: float) -> list
     """
     rows = _timings(results)
     proposals = [
-        _proposal(stage, rows[rows["stage"].eq(stage.value)], scans_per_shard, scan_minutes)
+        _proposal(stage, rows[rows["stage"].eq(stage.value)], scans_per_shard, n_models, scan_minutes)
         for stage in STAGES
         if rows["stage"].eq(stage.value).any()
     ]
@@ -65,8 +65,8 @@ def propose(results: Results, scans_per_shard: int, scan_minutes: float) -> list
     return proposals
 
 
-def _proposal(stage: Stage, rows: pd.DataFrame, scans_per_shard: int, scan_minutes: float) -> Proposal:
-    memory = float(rows["peak_memory_mb"].max()) * SPARE + START_MB + SCAN_MB * scans_per_shard
+def _proposal(stage: Stage, rows: pd.DataFrame, scans_per_shard: int, n_models: int, scan_minutes: float) -> Proposal:
+    memory = float(rows["peak_memory_mb"].max()) * SPARE + beside_mb(scans_per_shard, n_models)
     minutes = float(rows["seconds"].quantile(0.95)) * scans_per_shard / 60 + START_MINUTES + scan_minutes
     return Proposal(
         stage,

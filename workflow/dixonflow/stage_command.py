@@ -16,7 +16,7 @@ from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
 from dixonflow.layout import Results
 from dixonflow.model import Model
 from dixonflow.outcome import Outcome, outcome_of_models, read_outcomes, write_outcomes
-from dixonflow.plan import load_models
+from dixonflow.plan import beside_mb, load_models
 from dixonflow.records import Record
 from dixonflow.retry import Failure, ask_for_look, note_failures
 from dixonflow.shard import run_shard
@@ -32,7 +32,7 @@ ScanOption = Annotated[
 ]
 MemoryOption = Annotated[
     float | None,
-    typer.Option("--memory-mb", help="With --shard: a scan for which its process takes more fails: out_of_memory."),
+    typer.Option("--memory-mb", help="With --shard: memory of the job. A scan that needs more fails: out_of_memory."),
 ]
 
 
@@ -81,6 +81,8 @@ def _run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, 
 
 def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
     config, results = each_model[0].config, each_model[0].results
+    if memory_mb is not None:
+        memory_mb -= beside_mb(len(shard.scans), len(config.segment.models))
     limits = Limits(memory_mb, 60 * config.scan_minutes)
     upstream = _upstream(stage, each_model[0], shard)
     done: dict[str, list[Record]] = {}

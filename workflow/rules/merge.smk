@@ -18,7 +18,6 @@ rule merge:
         # its images are temporary: whatever changes on the way to the final label map needs them again
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
-        beside_mb=lambda wildcards: PLAN.beside_mb(wildcards.shard),
     shell:
         "python scripts/merge.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb $(({resources.mem_mb} - {params.beside_mb})) 2> {log}"
+        " --memory-mb {resources.mem_mb} 2> {log}"

@@ -17,7 +17,6 @@ rule postprocess:
         config=CONFIG,
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
-        beside_mb=lambda wildcards: PLAN.beside_mb(wildcards.shard),
     shell:
         "python scripts/postprocess.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb $(({resources.mem_mb} - {params.beside_mb})) 2> {log}"
+        " --memory-mb {resources.mem_mb} 2> {log}"

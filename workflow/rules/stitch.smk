@@ -19,7 +19,6 @@ rule stitch:
         # images that are not kept are needed again by whatever changes later
         settings=PLAN.settings("stitch" if PLAN.config.keep.stitched else "measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
-        beside_mb=lambda wildcards: PLAN.beside_mb(wildcards.shard),
     shell:
         "python scripts/stitch.py --config {params.config} --shard {wildcards.shard}"
-        " --memory-mb $(({resources.mem_mb} - {params.beside_mb})) 2> {log}"
+        " --memory-mb {resources.mem_mb} 2> {log}"
