@@ -13,8 +13,8 @@ from dixonflow.errors import DixonflowError
 from dixonflow.job_errors import JobErrors
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
-from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.slurm import Request
+from dixonflow.tables import SCHEMA_VERSION
 
 min_version("9.0")
 # Jobs in a conda environment find the package too. A script takes the place of its shell, so that it ends with the

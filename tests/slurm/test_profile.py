@@ -47,11 +47,13 @@ def test_jobs_that_find_all_done_do_nothing(cluster, demo):
     assert status == 0, output
     assert (run.done(), run.tables()) == (done, tables)
     rows = [row.split("|") for row in cluster.ask("squeue", "-h", "--states=all", "-o", "%A|%k|%S").splitlines()]
-    started = {
-        comment: datetime.fromisoformat(start).timestamp()
+    jobs = [
+        (comment, datetime.fromisoformat(start).timestamp())
         for number, comment, start in rows
         if int(number) not in before and "_wildcards_" in comment
-    }
+    ]
+    started = dict(jobs)
+    assert len(started) == len(jobs)  # none ran twice
     seconds = [
         run.results.outcomes(stage, shard).stat().st_mtime - started.pop(f"rule_{stage}_wildcards_{shard}")
         for stage in STAGES

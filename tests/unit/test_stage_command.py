@@ -72,6 +72,12 @@ def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_th
     assert not one_shard.results.outcomes(Stage.MERGE, one_shard.name).exists()
 
 
+def test_memory_that_the_job_itself_takes_is_one_clear_line_and_no_scan_fails(one_shard):
+    with pytest.raises(SystemExit, match=r"^merge: --memory-mb 602 .* the job itself takes 602 MB$"):
+        one_shard.run(Stage.MERGE, memory_mb=602)
+    assert not one_shard.results.outcomes(Stage.MERGE, one_shard.name).exists()
+
+
 def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, monkeypatch):
     def load_much():
         held = np.ones(300 * 2**17)

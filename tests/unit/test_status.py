@@ -268,6 +268,8 @@ def test_requests_follow_from_what_scans_took(made_up, script):
         3,
     )  # 1000 x 1.25 + 600 + 64; 64 x 2 s + 10 + 30 min
     assert (segment.seconds, segment.gpu_seconds) == (2.0, 0.5)
+    three_models = {each.stage: each for each in propose(made_up.results, 64, 3, 30)}
+    assert three_models[Stage.SEGMENT].mem_mb == 2100  # 1000 x 1.25 + 600 + 3 x 64
     assert "segment: {mem_mb: 1900, runtime: 135}" in script("--resources")
     assert json.loads(script("--resources", "--json"))[0]["stage"] == "stitch"
 

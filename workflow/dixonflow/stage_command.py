@@ -82,7 +82,10 @@ def _run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, 
 def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
     config, results = each_model[0].config, each_model[0].results
     if memory_mb is not None:
-        memory_mb -= beside_mb(len(shard.scans), len(config.segment.models))
+        beside = beside_mb(len(shard.scans), len(config.segment.models))
+        if memory_mb <= beside:
+            raise ConfigError(f"--memory-mb {memory_mb:.0f} leaves a scan nothing: the job itself takes {beside} MB")
+        memory_mb -= beside
     limits = Limits(memory_mb, 60 * config.scan_minutes)
     upstream = _upstream(stage, each_model[0], shard)
     done: dict[str, list[Record]] = {}
