@@ -68,6 +68,22 @@ def test_resampled_labels_equal_nnunets_export(case: str, slab: int) -> None:
     np.testing.assert_array_equal(labels.collected(), expected)
 
 
+@pytest.mark.parametrize("highest", [-3.0, 0.0, 2.0])
+def test_classes_that_are_equal_over_whole_blocks_are_not_taken_for_out_of_reach(highest: float) -> None:
+    shape, target = (26, 40, 150), (21, 37, 140)
+    steps = np.random.default_rng(5).integers(-3, 1, (9, 2, 2, 2)).astype(np.float32)
+    scores = np.repeat(np.repeat(np.repeat(steps, 13, 1), 20, 2), 75, 3) + np.float32(highest)
+    scores[scores == 0] = -0.0
+    expected = resample_data_or_seg_to_shape(
+        scores.astype(np.float16), target, [1.0] * 3, [1.0] * 3, order=1, order_z=0, force_separate_z=None
+    ).argmax(0)
+    assert len(np.unique(expected)) >= 3
+    sink = ResampledLabels(shape, target, (1, 1, 1), labels := LabelRows(target, len(scores), Copies(CPU)))
+    for rows in torch.split(torch.from_numpy(scores).half(), 5, dim=1):
+        sink.add(rows.clone())
+    np.testing.assert_array_equal(labels.collected(), expected)
+
+
 @pytest.mark.parametrize("classes", [12, 300])
 def test_labels_on_the_same_grid_are_the_first_largest_scores(classes: int) -> None:
     scores = blobs(classes, (11, 35, 17), 0.0)

@@ -5,11 +5,12 @@ resampled scores to half precision and of equal scores takes the lower label.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dixonflow.segment.architecture import Shape
 from dixonflow.segment.taps import AxisTaps, axis_taps
@@ -22,11 +23,13 @@ _HALF_ULP = 2.0**-10
 _SINGLE_ERROR = 2.0**-20
 
 CPU_BLOCK: Shape = (16, 64, 128)
-"""Target rows, lines and voxels of a line that are worked on at a time: their numbers stay in a processor's cache, and
-so few source voxels are in reach that interpolation multiplies little with 0 and most classes can be left out."""
+"""Rows, lines and voxels of a line that are compared at a time: their numbers stay in a processor's cache."""
+CPU_TARGET_BLOCK: Shape = (8, 16, 64)
+"""The same where scores are interpolated: so few source voxels are in reach that most classes can be left out, and that
+little is multiplied with 0."""
 GPU_BLOCK: Shape = (64, 512, 512)
-"""The same for a GPU, which wants few large operations."""
-EXACT_VOXELS = 2**14
+"""Both for a GPU, which wants few large operations."""
+EXACT_VOXELS = 2**12
 """Voxels whose scores are computed again at a time."""
 
 
@@ -37,6 +40,19 @@ def block_of(device: torch.device) -> Shape:
 
 def _blocks(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def _surely(least: float, largest: float) -> float:
+    """What the smallest of a block's best scores is at least, after rounding to half precision."""
+    return least - abs(least) * _HALF_ULP - largest * _SINGLE_ERROR
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Classes in the order in which they are compared, and the largest source score of each."""
+
+    labels: Sequence[int]
+    bounds: Sequence[float]
 
 
 class _Best:
@@ -103,8 +119,8 @@ class ResampledLabels:
     it, the voxel's scores are computed again as nnU-Net does: in double precision, summed in scipy's order, rounded to
     half precision. Labels therefore do not depend on how the image is cut into blocks.
 
-    In each block the classes come in the order of their largest source score. An interpolated score is never above it,
-    so that the rest cannot win once it is below the best score of every voxel.
+    On a CPU most classes are left out of a block: an interpolated score lies between the smallest and the largest
+    source score around, and what cannot win by these bounds is not interpolated. Where one class is left, nothing is.
 
     Parameters
     ----------
@@ -137,34 +153,37 @@ class ResampledLabels:
 
     def _resampled(self, slab: "_Slab", rows: slice) -> torch.Tensor:
         labels = self._labels.empty((rows.stop - rows.start, *self._target[1:]), slab.device)
-        size_a, size_b, size_c = block_of(slab.device)
-        largest = slab.largest()
-        plane = [
+        on_cpu = slab.device.type == "cpu"
+        size_a, size_b, size_c = CPU_TARGET_BLOCK if on_cpu else GPU_BLOCK
+        lines, columns = (
             [_Tile.of(taps, part, slab.device) for part in _blocks(0, target, size)]
             for taps, target, size in zip(self._taps[1:], self._target[1:], (size_b, size_c), strict=True)
-        ]
+        )
         for a in _blocks(rows.start, rows.stop, size_a):
             along_rows = _Tile.of(self._taps[0], a, slab.device)
-            for b, c in itertools.product(*plane):
-                block = self._block_labels(slab, (along_rows, b, c), largest)
+            # To look at numbers is a small cost on a CPU; a GPU would wait for it, and its blocks hold most classes.
+            bounds = slab.largest_scores(along_rows, lines, columns) if on_cpu else None
+            for (i, b), (j, c) in itertools.product(enumerate(lines), enumerate(columns)):
+                tiles = along_rows, b, c
+                in_reach = slab.all_classes() if bounds is None else slab.in_reach(tiles, bounds[:, i, j])
+                block = self._block_labels(slab, tiles, in_reach)
                 labels[a.start - rows.start : a.stop - rows.start, b.target, c.target] = block.to(labels.dtype)
         return labels
 
-    def _block_labels(self, slab: "_Slab", tiles: "_Tiles", largest: float) -> torch.Tensor:
-        block = _Block(slab, tiles)
-        bounds, classes = block.largest_scores().sort(descending=True)
-        out_of_reach = (bounds + largest * (_HALF_ULP + _SINGLE_ERROR)).tolist()
-        order = classes.tolist()
-        best = _BestTwo(block.scores(order[0]))
+    def _block_labels(self, slab: "_Slab", tiles: "_Tiles", in_reach: "_Classes") -> torch.Tensor:
+        classes = torch.tensor(in_reach.labels, device=slab.device)
+        if len(classes) == 1:
+            return classes.view(1, 1, 1)
+        block, on_cpu = _Block(slab, tiles), slab.device.type == "cpu"
+        best = _BestTwo(block.scores(in_reach.labels[0]))
         compared = 1
-        for label, bound in zip(order[1:], out_of_reach[1:], strict=True):
-            # To look is a small cost on a CPU; on a GPU it would stop everything, and its blocks hold most classes.
-            if slab.device.type == "cpu" and compared % 4 == 0 and bound < best.scores.min().item():
+        for label, bound in zip(in_reach.labels[1:], in_reach.bounds[1:], strict=True):
+            if compared % 2 == 0 and on_cpu and bound < _surely(best.scores.min().item(), block.largest().item()):
                 break
             best.add(compared, block.scores(label))
             compared += 1
         labels = classes[best.winners.long()]
-        margin = torch.maximum(best.scores.abs(), best.second.abs()) * _HALF_ULP + largest * _SINGLE_ERROR
+        margin = torch.maximum(best.scores.abs(), best.second.abs()) * _HALF_ULP + block.largest() * _SINGLE_ERROR
         candidates = classes[:compared].sort().values
         corner = [tile.target.start for tile in tiles]
         for near in torch.split(torch.nonzero(best.scores - best.second <= margin), EXACT_VOXELS):
@@ -174,9 +193,13 @@ class ResampledLabels:
 
     def _exact_labels(self, slab: "_Slab", voxels: Sequence[torch.Tensor], candidates: torch.Tensor) -> torch.Tensor:
         taps = [axis.at(index) for axis, index in zip(self._taps, voxels, strict=True)]
-        total = torch.zeros(len(candidates), len(voxels[0]), dtype=torch.float64, device=slab.device)
-        for (a, weight_a), (b, weight_b), (c, weight_c) in itertools.product(*taps):
-            total += slab.at(candidates, a, b, c).double() * weight_a * weight_b * weight_c
+        corners = list(itertools.product(*taps))
+        places = [torch.stack([corner[axis][0] for corner in corners]) for axis in range(3)]
+        weights = [torch.stack([corner[axis][1] for corner in corners]) for axis in range(3)]
+        values = slab.at(candidates, *places).double() * weights[0] * weights[1] * weights[2]
+        total = torch.zeros_like(values[:, 0])
+        for corner in range(len(corners)):  # one after the other: the order decides the last bit
+            total += values[:, corner]
         # numpy rounds doubles to half precision in one step, torch by way of single precision.
         half = total.cpu().numpy().astype(np.float16)
         return candidates[torch.from_numpy(half.argmax(0)).to(slab.device)]
@@ -212,6 +235,7 @@ class _Block:
         source, in_rows = memory(source_a, source_b, source_c), memory(a, source_b, source_c)
         stretched, self._target = memory(a, source_b, c), memory(a, b, c)
         self._parts = slab.parts([tile.source for tile in tiles])
+        self._whole, self._extremes = source, [torch.zeros((), device=slab.device)]
         self._source = torch.split(source, [part.shape[1] for part in self._parts])
         # Views are made once: for some thousand voxels, making them takes as long as the arithmetic.
         self._products = (
@@ -220,17 +244,19 @@ class _Block:
         )
         self._last = along_b.expand(a, -1, -1), stretched
 
-    def largest_scores(self) -> torch.Tensor:
-        """Largest source score of each class that a voxel of the block hangs on, float32."""
-        return torch.stack([part.amax((1, 2, 3)) for part in self._parts]).amax(0).float()
-
     def scores(self, label: int) -> torch.Tensor:
         """Scores (a, b, c) of a class, float32, valid until the next call."""
         for part, source in zip(self._parts, self._source, strict=True):
             source.copy_(part[label])
+        self._extremes += torch.aminmax(self._whole)
         for first, second, product in self._products:
             torch.mm(first, second, out=product)
         return torch.bmm(*self._last, out=self._target)
+
+    def largest(self) -> torch.Tensor:
+        """Largest absolute source score of the classes so far; a scalar."""
+        self._extremes = [torch.stack(self._extremes).abs().max()]
+        return self._extremes[0]
 
 
 class _Slab:
@@ -251,24 +277,65 @@ class _Slab:
         return parts if first >= 0 or self._halo is None else [self._halo[:, :, b, c], *parts]
 
     def at(self, classes: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        """Scores (class, n) of n voxels."""
+        """Scores (class, ...) of voxels whose places are given by three arrays of one shape."""
         before = a < self._start
         values = _gather(self._scores, classes, (a - self._start).clamp(min=0), b, c)
         if self._halo is None or not bool(before.any()):
             return values
         return torch.where(before, _gather(self._halo, classes, torch.zeros_like(a), b, c), values)
 
-    def largest(self) -> float:
-        """Largest absolute score."""
-        parts = [self._scores] if self._halo is None else [self._scores, self._halo]
-        bounds = [torch.stack(torch.aminmax(part)) for tensor in parts for part in tensor]
-        return float(torch.stack(bounds).abs().max())
+    def all_classes(self) -> "_Classes":
+        """Every class, whatever its scores."""
+        return _Classes(list(range(len(self._scores))), [torch.inf] * len(self._scores))
+
+    def in_reach(self, tiles: "_Tiles", bounds: NDArray[np.float16]) -> "_Classes":
+        """Classes that a voxel of a block may get.
+
+        An interpolated score is between its source scores, and so it is after rounding to half precision, which theirs
+        are. So no class wins whose largest one is below the smallest one of another.
+
+        Parameters
+        ----------
+        bounds
+            Largest source score of each class in the block.
+        """
+        leading = int(bounds.argmax())
+        least = min(part[leading].float().min().item() for part in self.parts([tile.source for tile in tiles]))
+        order = np.argsort(bounds)[::-1]
+        order = order[bounds[order] >= least]
+        return _Classes(order.tolist(), bounds[order].tolist())
+
+    def largest_scores(
+        self, rows: "_Tile", lines: Sequence["_Tile"], columns: Sequence["_Tile"]
+    ) -> NDArray[np.float16]:
+        """Largest source score of each class in each block of some rows: (class, lines, columns)."""
+        whole = slice(None)
+        parts = [part.view(torch.int16) for part in self.parts([rows.source, whole, whole])]
+        # Half-precision numbers as integers: those from 0 up keep their order, those below 0 are less and reversed.
+        most, least = (
+            _over_tiles(_over_tiles(_over_rows(parts, reduce), lines, 1, reduce), columns, 2, reduce)
+            for reduce in (torch.amax, torch.amin)
+        )
+        return torch.where(most >= 0, most, least).view(torch.half).numpy()
+
+
+_Reduce = Callable[[torch.Tensor, int], torch.Tensor]
+
+
+def _over_rows(parts: Sequence[torch.Tensor], reduce: _Reduce) -> torch.Tensor:
+    return reduce(torch.stack([reduce(part, 1) for part in parts]), 0)
+
+
+def _over_tiles(values: torch.Tensor, tiles: Sequence[_Tile], axis: int, reduce: _Reduce) -> torch.Tensor:
+    """Each tile's source voxels along an axis to one."""
+    parts = [values.narrow(axis, tile.source.start, tile.source.stop - tile.source.start) for tile in tiles]
+    return torch.stack([reduce(part, axis) for part in parts], axis)
 
 
 def _gather(scores: torch.Tensor, classes: torch.Tensor, *voxel: torch.Tensor) -> torch.Tensor:
     """Scores (class, n) of n voxels, by way of their place in memory: one index is much faster than three."""
     strides = scores.stride()
-    place = sum(index * stride for index, stride in zip(voxel, strides[1:], strict=True))
+    place = torch.stack([index * stride for index, stride in zip(voxel, strides[1:], strict=True)]).sum(0)
     span = 1 + sum((size - 1) * stride for size, stride in zip(scores.shape[1:], strides[1:], strict=True))
     lines = scores.as_strided((len(scores), span), (strides[0], 1), scores.storage_offset())
-    return lines[classes[:, None], place]
+    return lines[classes.view(-1, *[1] * place.ndim), place]
