@@ -2,7 +2,6 @@
 
 A scan is a folder:
 `anatomy.npz`         the body on its fine grid
-`ideal/`              stations of a scanner that adds nothing: `<station>_<contrast>.npy`, `<station>_affine.npy`
 `stitched/`           contrasts of a scanner that adds noise, shading, gains and folding, stitched: `<contrast>.npy`
                       and `affine.npy`
 `stitched.json`       how they were stitched
@@ -12,11 +11,16 @@ A scan is a folder:
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.arrays import make_once, read_arrays, write_arrays
+
+if TYPE_CHECKING:  # the peers' environment has no dixonflow
+    from dixonflow.phantom.anatomy import Anatomy
+    from dixonflow.station import Station
 
 SEED = 31
 SMALL_SCALE = {"nako": 0.15, "ukb": 0.2}
@@ -29,16 +33,13 @@ def phantom_scan(inputs: Path, cohort: str, small: bool) -> Path:
 
 
 def _scan(folder: Path, cohort: str, scale: float) -> None:
-    from dixonflow.phantom.acquisition import IDEAL, acquire, nako_protocol, ukb_protocol
     from dixonflow.phantom.anatomy import render_anatomy
     from dixonflow.phantom.participant import draw_participant
     from dixonflow.phantom.truth import truth_on_grid
     from dixonflow.stitch import stitch
     from dixonflow.vocabulary import DIXON, Contrast
 
-    participant = draw_participant(SEED)
-    anatomy = render_anatomy(participant, 2.0 if scale == 1 else 5.0)
-    protocol = {"nako": nako_protocol, "ukb": ukb_protocol}[cohort](scale)
+    anatomy = render_anatomy(draw_participant(SEED), 2.0 if scale == 1 else 5.0)
     np.savez(
         folder / "anatomy.npz",
         labels=anatomy.labels,
@@ -46,17 +47,34 @@ def _scan(folder: Path, cohort: str, scale: float) -> None:
         spacing_mm=anatomy.spacing_mm,
         top_mm=anatomy.top_mm,
     )
-    for name in ("ideal", "stitched"):
-        (folder / name).mkdir()
-    for station in acquire(participant, anatomy, protocol, IDEAL):
-        write_arrays(folder / "ideal", {f"{station.index}_{c}": image for c, image in station.images.items()})
-        write_arrays(folder / "ideal", {f"{station.index}_affine": station.affine})
-    stitched = stitch(acquire(participant, anatomy, protocol))
+    stitched = stitch(_acquired(anatomy, cohort, scale))
+    (folder / "stitched").mkdir()
     write_arrays(folder / "stitched", {c.value: stitched.images[c] for c in DIXON} | {"affine": stitched.affine})
     (folder / "stitched.json").write_text(json.dumps(stitched.report.as_dict()), encoding="utf-8")
     x, y, z = stitched.images[Contrast.WATER].shape
     # Fortran order, as label maps come from NIfTI files
     np.save(folder / "labels.npy", np.asfortranarray(truth_on_grid(anatomy, (x, y, z), stitched.affine)))
+
+
+def anatomy_of(scan: Path) -> "Anatomy":
+    """The body of a scan on its fine grid."""
+    from dixonflow.phantom.anatomy import Anatomy
+
+    with np.load(scan / "anatomy.npz") as file:
+        return Anatomy(file["labels"], file["affine"], float(file["spacing_mm"]), float(file["top_mm"]))
+
+
+def acquired(scan: Path, cohort: str, small: bool) -> "list[Station]":
+    """Stations of a scan, as a scanner gives them."""
+    return _acquired(anatomy_of(scan), cohort, SMALL_SCALE[cohort] if small else 1.0)
+
+
+def _acquired(anatomy: "Anatomy", cohort: str, scale: float) -> "list[Station]":
+    from dixonflow.phantom.acquisition import acquire, nako_protocol, ukb_protocol
+    from dixonflow.phantom.participant import draw_participant
+
+    protocol = {"nako": nako_protocol, "ukb": ukb_protocol}[cohort](scale)
+    return acquire(draw_participant(SEED), anatomy, protocol)
 
 
 def stitched_contrasts(scan: Path) -> tuple[dict[str, NDArray[np.int16]], NDArray[np.float64]]:

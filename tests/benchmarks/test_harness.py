@@ -154,7 +154,7 @@ def test_distance_to_the_truth_sees_a_shift_by_a_voxel(inputs: Path) -> None:
     prepared = stitching.prepare_ukb(inputs, small=True)
     ours = stitching.ours(prepared)()
     shifted = {name: image if name == "affine" else np.roll(image, 1, axis=2) for name, image in ours.items()}
-    assert stitching.distance_to_truth(prepared, ours) < 0.5 * stitching.distance_to_truth(prepared, shifted)
+    assert stitching.distance_to_truth(prepared, ours) < 0.8 * stitching.distance_to_truth(prepared, shifted)
     assert stitching.compare(prepared, ours, shifted).equal
     assert not stitching.compare(prepared, shifted, ours).equal
 
