@@ -20,14 +20,11 @@ from torch import nn
 
 
 class NetworkClock:
-    """Seconds inside calls of modules that are not parts of other modules, over all threads."""
+    """Seconds inside calls of modules that are not parts of others, over all threads and all processes forked later."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self.calls = 0
-        self.first = self.last = 0.0
+        self._seconds = multiprocessing.get_context("fork").Value("d", 0.0)
         self._inside = threading.local()
-        self._lock = threading.Lock()
 
     def install(self) -> None:
         """Wrap calls of all modules."""
@@ -42,20 +39,15 @@ class NetworkClock:
                 return call(module, *args, **kwargs)
             finally:
                 self._inside.yes = False
-                self._add(started, time.perf_counter())
+                with self._seconds.get_lock():
+                    self._seconds.value += time.perf_counter() - started
 
         nn.Module.__call__ = timed  # type: ignore[method-assign]
 
-    def _add(self, started: float, ended: float) -> None:
-        with self._lock:
-            self.first = self.first or started
-            self.last = ended
-            self.seconds += ended - started
-            self.calls += 1
-
-    def report(self) -> dict[str, float]:
-        """Seconds inside, number of calls, and seconds from the first call's begin to the last one's end."""
-        return {"network_s": self.seconds, "calls": self.calls, "first_to_last_s": self.last - self.first}
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return float(self._seconds.value)
 
 
 def main(report: Path, threads: int, program: str, arguments: list[str]) -> None:
@@ -74,7 +66,7 @@ def main(report: Path, threads: int, program: str, arguments: list[str]) -> None
     except SystemExit as ended:
         if ended.code:
             raise
-    report.write_text(json.dumps(clock.report()), encoding="utf-8")
+    report.write_text(json.dumps({"network_s": clock.seconds}), encoding="utf-8")
 
 
 if __name__ == "__main__":

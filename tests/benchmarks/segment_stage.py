@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arrays import Verdict, make_once
-from benchmarks.harness import Measured, Setting, run_process
+from benchmarks.harness import BenchmarkError, Measured, Setting, run_process
 from benchmarks.phantom_scan import SMALL_SCALE
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -107,6 +107,8 @@ class SegmentBenchmark:
         if self.per_scan:
             return measured
         network_s = json.loads(report.read_text(encoding="utf-8"))["network_s"]
+        if network_s == 0:
+            raise BenchmarkError(f"the clock saw no network in {program}")
         return Measured(measured.seconds - network_s, measured.peak_mb)
 
 
