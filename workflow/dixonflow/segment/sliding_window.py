@@ -3,11 +3,14 @@
 nnU-Net visits patches with the first axis slowest. Once the next start on that axis begins, nothing more is added to
 the rows before it: they are divided by their weights, handed on and forgotten. Numbers are rounded at the same points
 as nnU-Net rounds them, so the scores are the same to the last bit on the same device.
+
+Where scores are summed on the CPU, a thread does so, and serves the sinks, while the networks compute the next patch.
 """
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,6 +20,7 @@ from torch.nn import functional
 
 from dixonflow.errors import DixonflowError
 from dixonflow.segment.architecture import Shape
+from dixonflow.segment.beside import Beside
 from dixonflow.segment.transfer import Copies, ImageRows
 
 # nnU-Net's values: width of the Gaussian as a part of the patch, and its height, which keeps small weights above the
@@ -80,9 +84,9 @@ def run_sliding_window(
     Scores of several images of one grid, the contrasts of a scan, are averaged over the networks, then over the images.
 
     Memory where scores are summed: 2 bytes x networks x images x classes x patch rows x padded plane, however many
-    rows the image has; the scores of one patch (4 bytes x classes x voxels), and 4 bytes for each voxel of the images.
-    With one network of 73 classes and patches of 128 x 128 x 128 on a plane of 320 x 260 these are 1.6, 0.6 and
-    0.1 GB. What the network itself needs comes on top.
+    rows the image has; the scores of one patch (4 bytes x classes x voxels), of two on the CPU; and 4 bytes for each
+    voxel of the images. With one network of 73 classes and patches of 128 x 128 x 128 on a plane of 320 x 260 these are
+    1.6, 0.6 or 1.2, and 0.1 GB. What the network itself needs comes on top.
 
     Parameters
     ----------
@@ -131,20 +135,13 @@ def run_sliding_window(
     sources = list(itertools.product(padded, networks))
     sums = [zeros(window.classes, patch[0], *plane) for _ in sources]
     weights = zeros(patch[0], *plane)
-    for image in padded:
-        image.fetch(patch[0])
-    for start, following in itertools.pairwise([*starts[0], depth]):
-        copies.device_waits()
-        for image in padded:
-            image.fetch(min(following + patch[0], depth))
-        for b, c in itertools.product(starts[1], starts[2]):
-            place = (slice(b, b + patch[1]), slice(c, c + patch[2]))
-            tile_place = (slice(None), slice(start, start + patch[0]), *place)
-            for (image, network), total in zip(sources, sums, strict=True):
-                tile = image.data[tile_place][None].contiguous().to(window.device)
-                scores = _scores(network, tile, window).to(scores_device)
-                _add_weighted(total[(slice(None), slice(None), *place)], scores, gaussian)
+
+    def add_scores(number: int, place: tuple[slice, slice], scores: torch.Tensor) -> None:
+        _add_weighted(sums[number][(slice(None), slice(None), *place)], scores, gaussian)
+        if number == 0:
             weights[(slice(None), *place)] += gaussian
+
+    def hand_on(start: int, following: int) -> None:
         rows = following - start
         first, last = max(start, below[0]) - start, min(following, below[0] + shape[0]) - start
         if last > first:
@@ -157,6 +154,22 @@ def run_sliding_window(
         for total in (*(part for source in sums for part in source), weights):  # class by class: a small temporary copy
             total[: patch[0] - rows] = total[rows:].clone()
             total[patch[0] - rows :] = 0
+
+    for image in padded:
+        image.fetch(patch[0])
+    with Beside(scores_device.type == "cpu") as beside:
+        for start, following in itertools.pairwise([*starts[0], depth]):
+            copies.device_waits()
+            for image in padded:
+                image.fetch(min(following + patch[0], depth))
+            for b, c in itertools.product(starts[1], starts[2]):
+                place = (slice(b, b + patch[1]), slice(c, c + patch[2]))
+                tile_place = (slice(None), slice(start, start + patch[0]), *place)
+                for number, (image, network) in enumerate(sources):
+                    tile = image.data[tile_place][None].contiguous().to(window.device)
+                    scores = _scores(network, tile, window).to(scores_device)
+                    beside.do(partial(add_scores, number, place, scores))
+            beside.do(partial(hand_on, start, following))
 
 
 def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> torch.Tensor:

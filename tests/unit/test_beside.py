@@ -1,0 +1,76 @@
+"""Steps taken in order beside another thread."""
+
+import threading
+
+import pytest
+import torch
+
+from dixonflow.segment.beside import Beside
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_steps_are_taken_in_order_and_are_done_at_the_end(in_thread: bool) -> None:
+    taken: list[int] = []
+    threads = set()
+
+    def step(number: int) -> None:
+        threads.add(threading.get_ident())
+        taken.append(number)
+
+    with Beside(in_thread) as beside:
+        for number in range(20):
+            beside.do(lambda number=number: step(number))
+    assert taken == list(range(20))
+    assert (threads == {threading.get_ident()}) is not in_thread
+    assert len(threads) == 1
+
+
+def test_no_more_than_one_step_waits() -> None:
+    go = threading.Event()
+    begun: list[int] = []
+
+    def step(number: int) -> None:
+        begun.append(number)
+        go.wait()
+
+    def second() -> None:
+        beside.do(lambda: step(1))
+        begun.append(100)
+
+    with Beside(True) as beside:
+        beside.do(lambda: step(0))
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(0.2)
+        assert begun == [0]
+        go.set()
+        waiting.join()
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_the_error_of_a_step_is_raised_and_ends_the_rest(in_thread: bool) -> None:
+    taken = []
+
+    def fails() -> None:
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"), Beside(in_thread) as beside:
+        beside.do(fails)
+        beside.do(lambda: taken.append(1))
+    assert taken == []
+    with pytest.raises(KeyError), Beside(in_thread) as beside:  # the error of the block comes first
+        if in_thread:
+            beside.do(fails)
+        raise KeyError
+
+
+def test_the_thread_has_as_many_threads_of_torch_and_keeps_no_gradients() -> None:
+    before = torch.get_num_threads()
+    seen = []
+    torch.set_num_threads(3)
+    try:
+        with Beside(True) as beside:
+            beside.do(lambda: seen.append((torch.get_num_threads(), torch.is_inference_mode_enabled())))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(3, True)]
