@@ -136,10 +136,12 @@ def run_sliding_window(
     sums = [zeros(window.classes, patch[0], *plane) for _ in sources]
     weights = zeros(patch[0], *plane)
 
-    def add_scores(number: int, place: tuple[slice, slice], scores: torch.Tensor) -> None:
+    def add_scores(number: int, place: tuple[slice, slice], scores: torch.Tensor, done: tuple[int, int] | None) -> None:
         _add_weighted(sums[number][(slice(None), slice(None), *place)], scores, gaussian)
         if number == 0:
             weights[(slice(None), *place)] += gaussian
+        if done:
+            hand_on(*done)
 
     def hand_on(start: int, following: int) -> None:
         rows = following - start
@@ -162,14 +164,15 @@ def run_sliding_window(
             copies.device_waits()
             for image in padded:
                 image.fetch(min(following + patch[0], depth))
-            for b, c in itertools.product(starts[1], starts[2]):
+            patches = list(itertools.product(starts[1], starts[2], range(len(sources))))
+            for b, c, number in patches:
                 place = (slice(b, b + patch[1]), slice(c, c + patch[2]))
-                tile_place = (slice(None), slice(start, start + patch[0]), *place)
-                for number, (image, network) in enumerate(sources):
-                    tile = image.data[tile_place][None].contiguous().to(window.device)
-                    scores = _scores(network, tile, window).to(scores_device)
-                    beside.do(partial(add_scores, number, place, scores))
-            beside.do(partial(hand_on, start, following))
+                image, network = sources[number]
+                tile = image.data[(slice(None), slice(start, start + patch[0]), *place)][None].contiguous()
+                scores = _scores(network, tile.to(window.device), window).to(scores_device)
+                # What is done with the last patch is no step of its own, which would have to be waited for.
+                done = (start, following) if (b, c, number) == patches[-1] else None
+                beside.do(partial(add_scores, number, place, scores, done))
 
 
 def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> torch.Tensor:
