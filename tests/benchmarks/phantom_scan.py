@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.arrays import make_once, read_arrays, write_arrays
 
 if TYPE_CHECKING:  # the peers' environment has no dixonflow
+    from dixonflow.phantom.acquisition import ScannerOptions
     from dixonflow.phantom.anatomy import Anatomy
     from dixonflow.station import Station
 
@@ -64,17 +65,19 @@ def anatomy_of(scan: Path) -> "Anatomy":
         return Anatomy(file["labels"], file["affine"], float(file["spacing_mm"]), float(file["top_mm"]))
 
 
-def acquired(scan: Path, cohort: str, small: bool) -> "list[Station]":
+def acquired(scan: Path, cohort: str, small: bool, options: "ScannerOptions | None" = None) -> "list[Station]":
     """Stations of a scan, as a scanner gives them."""
-    return _acquired(anatomy_of(scan), cohort, SMALL_SCALE[cohort] if small else 1.0)
+    return _acquired(anatomy_of(scan), cohort, SMALL_SCALE[cohort] if small else 1.0, options)
 
 
-def _acquired(anatomy: "Anatomy", cohort: str, scale: float) -> "list[Station]":
+def _acquired(
+    anatomy: "Anatomy", cohort: str, scale: float, options: "ScannerOptions | None" = None
+) -> "list[Station]":
     from dixonflow.phantom.acquisition import acquire, nako_protocol, ukb_protocol
     from dixonflow.phantom.participant import draw_participant
 
     protocol = {"nako": nako_protocol, "ukb": ukb_protocol}[cohort](scale)
-    return acquire(draw_participant(SEED), anatomy, protocol)
+    return acquire(draw_participant(SEED), anatomy, protocol, options)
 
 
 def stitched_contrasts(scan: Path) -> tuple[dict[str, NDArray[np.int16]], NDArray[np.float64]]:

@@ -1,13 +1,17 @@
 """Stitching the four contrasts of a scan, and how far the result is from the truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.arrays import Arrays, Verdict, make_once, read_arrays, write_arrays
 from benchmarks.phantom_scan import SEED, acquired, anatomy_of, phantom_scan
+
+if TYPE_CHECKING:  # the peers' environment has no dixonflow
+    from dixonflow.station import Station
 
 CONTRASTS = ("water", "fat", "in_phase", "opposed_phase")
 
@@ -28,12 +32,16 @@ def prepare_ukb(inputs: Path, small: bool) -> Path:
 def _prepare(inputs: Path, cohort: str, small: bool) -> Path:
     scan = phantom_scan(inputs, cohort, small)
 
-    def fill(folder: Path) -> None:
-        for station in acquired(scan, cohort, small):
-            write_arrays(folder, {f"{station.index}_{c}": image for c, image in station.images.items()})
-            write_arrays(folder, {f"{station.index}_affine": station.affine})
+    return make_once(
+        inputs / f"{scan.name}-stations", lambda folder: write_stations(folder, acquired(scan, cohort, small))
+    )
 
-    return make_once(inputs / f"{scan.name}-stations", fill)
+
+def write_stations(folder: Path, stations: "Sequence[Station]") -> None:
+    """Leave stations in a folder, as both sides read them."""
+    for station in stations:
+        write_arrays(folder, {f"{station.index}_{c}": image for c, image in station.images.items()})
+        write_arrays(folder, {f"{station.index}_affine": station.affine})
 
 
 def _stations(prepared: Path) -> list[tuple[Arrays, NDArray[np.float64]]]:

@@ -26,11 +26,12 @@ def test_steps_are_taken_in_order_and_are_done_at_the_end(in_thread: bool) -> No
 
 
 def test_no_more_than_one_step_waits() -> None:
-    go = threading.Event()
+    first, go = threading.Event(), threading.Event()
     begun: list[int] = []
 
     def step(number: int) -> None:
         begun.append(number)
+        first.set()
         go.wait()
 
     def second() -> None:
@@ -39,6 +40,7 @@ def test_no_more_than_one_step_waits() -> None:
 
     with Beside(True) as beside:
         beside.do(lambda: step(0))
+        first.wait()
         waiting = threading.Thread(target=second)
         waiting.start()
         waiting.join(0.2)
