@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from dixonflow.atomic import remove_leftovers, write_json
 from dixonflow.cohort.table import COHORT_SCANS
@@ -261,10 +262,10 @@ def _stage_rows(results: Results, stage: Stage, shards: Sequence[str]) -> StageR
     parts, lost = [], {}
     for shard in shards:
         try:
-            rows = to_pandas(read_table(results.outcomes(stage, shard), OUTCOMES))
+            rows = read_table(results.outcomes(stage, shard), OUTCOMES)
         except TableError as error:
             lost[shard] = f"the rows of stage {stage.value} are lost: {error}"
         else:
-            parts.append(rows.assign(shard=shard))
-    none = to_pandas(arrow_schema(OUTCOMES).empty_table()).assign(shard="")
-    return StageRows(pd.concat([none, *parts], ignore_index=True), lost)
+            parts.append(rows.append_column("shard", pa.repeat(shard, rows.num_rows)))
+    none = arrow_schema(OUTCOMES).empty_table().append_column("shard", pa.array([], pa.string()))
+    return StageRows(to_pandas(pa.concat_tables([none, *parts])), lost)

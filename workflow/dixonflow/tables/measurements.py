@@ -12,8 +12,9 @@ from dixonflow.vocabulary import Grade
 MISSING_REASON_DEFINITION = "; ".join(
     f"{reason.value}: {words}" for reason, words in MISSING_REASON_DESCRIPTIONS.items()
 )
-_UNITS = {measure.name: measure.unit for measure in MEASURES.values()}
-_KEYS = {measure.name: measure.key for measure in MEASURES.values()}
+_UNITS = sorted({measure.unit for measure in MEASURES.values()})
+_KEYS = [measure.key for measure in MEASURES.values()]
+_DEFINED = ["\t".join((measure.name, measure.unit, measure.key)) for measure in MEASURES.values()]
 
 
 def _value_or_reason(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -22,8 +23,7 @@ def _value_or_reason(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _as_defined(rows: pd.DataFrame) -> "pd.Series[bool]":
-    unit = rows["unit"].eq(rows["measure"].map(_UNITS))
-    return (unit & rows["definition"].eq(rows["measure"].map(_KEYS))).fillna(False).astype(bool)
+    return (rows["measure"] + "\t" + rows["unit"] + "\t" + rows["definition"]).isin(_DEFINED).astype(bool)
 
 
 def _in_bounds(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -53,9 +53,9 @@ MEASUREMENTS = Table(
         text(
             "unit",
             "Unit of value; 1 for fractions, empty for signal in arbitrary units",
-            allowed=sorted(set(_UNITS.values())),
+            allowed=_UNITS,
         ),
-        text("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS.values()),
+        text("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS),
         text("grade", "Verdict on the value; null where there is none", GRADE_DEFINITION, nullable=True, allowed=Grade),
         text(
             "missing_reason",
