@@ -2,7 +2,12 @@
 """Bring the rows of all shards together into the tables, and check that no scan was lost."""
 
 import logging
+import os
 import sys
+
+# Arrow's allocator reads it on import: memory that the rows of one structure took is kept for those of the next. Else
+# the kernel clears it again each time, which takes longer a row where there are more of them.
+os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
 
 import pandas as pd
 
