@@ -1,7 +1,6 @@
 """The numbers of the demo run against the truth of the phantom."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,8 @@ GRID_OFF = {"bone_other", "spinal_channel"}
 more than 2 % in the median: 10 % is asked of these, 5 % of the others."""
 
 
-MISSED = Path(__file__).with_name("missed_targets.json")
-"""Targets that the shipped demo network does not reach; README.md says the same. A better network shortens the list."""
+MEAN_DICE = 0.947
+"""Of the shipped demo network on the demo's scans; README.md says the same."""
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +86,12 @@ def test_structures_that_the_voxels_put_off_are_named(comparisons):
     assert set(large.loc[off, "structure"]) == GRID_OFF
 
 
-def test_the_network_misses_no_target_but_the_known_ones(comparisons):
-    known = json.loads(MISSED.read_text())
+def test_the_network_misses_no_target(comparisons):
     summary = summarise(comparisons)
     missed = violations(summary, fat_fraction_errors(comparisons, Targets().fat_fraction_regions))
     print(f"mean Dice {summary.mean_dice.value:.3f}")
-    new = [
-        f"{miss.structure}: {miss.measure} {miss.value:.3g}, bound {miss.bound:g}"
-        for miss in missed
-        if miss.structure not in known.get(miss.measure, [])
-    ]
-    assert not new
-    assert summary.mean_dice.value >= known["mean Dice reached"] - 0.02
+    assert not [f"{miss.structure}: {miss.measure} {miss.value:.3g}, bound {miss.bound:g}" for miss in missed]
+    assert summary.mean_dice.value >= MEAN_DICE - 0.02
 
 
 def test_the_tables_say_what_the_label_maps_hold(project, comparisons):
