@@ -198,6 +198,7 @@ def test_messages_hold_no_participant_id(tmp_path: Path) -> None:
         ({"grade": None}, "either value"),
         ({"unit": "1"}, "unit and definition"),
         ({"definition": "volume.v0"}, "definition"),
+        ({"definition": "fat_fraction.v1"}, "unit and definition"),
         ({"value": -0.5}, "not negative"),
         ({"measure": "size"}, "measure"),
         ({"missing_reason": "no idea"}, "missing_reason"),
