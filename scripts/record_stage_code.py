@@ -16,7 +16,7 @@ RECORD = Path(__file__).resolve().parents[1] / "workflow" / "stage_code.json"
 
 RUNNER = {
     *("atomic", "attempt", "command", "config", "errors", "keys", "layout", "outcome", "plan", "provenance"),
-    *("records", "retry", "shard", "stages", "supervisor", "work", "worker"),
+    *("records", "result_hash", "retry", "shard", "stages", "supervisor", "work", "worker"),
 }
 """Modules that decide how, where and when a stage runs, and nothing of what it computes."""
 

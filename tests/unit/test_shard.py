@@ -2,13 +2,17 @@
 
 import errno
 import logging
+import os
+import signal
 
 import pytest
 from counting_shard import Shard, statuses
 
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.outcome import Outcome
+from dixonflow.records import Before
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.work import Done
 
 
 def test_done_work_is_not_done_again(shard):
@@ -156,3 +160,83 @@ def test_a_row_lost_by_the_stage_before_costs_an_attempt_each_time(shard):
         lost, *others = shard.run(upstream)
         assert (lost.outcome.status, lost.outcome.attempt) == (Status.FAILED, attempt)
         assert statuses(others) == [Status.OK] * 2
+
+
+class TestSameResult:
+    """A stage that is done again under another key and gives the same bytes says so in its records."""
+
+    def run(self, shard, **steps):
+        return shard.run(result=lambda scan: shard.output(scan.scan).read_text(), **steps)
+
+    def test_the_record_names_the_keys_before(self, shard):
+        assert {record.stands_for for record in self.run(shard)} == {()}
+        shard.key = "second"
+        assert {record.stands_for for record in self.run(shard)} == {("key",)}
+        shard.key = "third"
+        assert {record.stands_for for record in self.run(shard)} == {("second", "key")}
+        assert shard.worked == ["000", "001", "002"]
+
+    def test_another_result_stands_for_itself(self, shard):
+        self.run(shard)
+        shard.key = "second"
+        records = self.run(shard, process=lambda scan: shard.output(scan.scan).write_text("other") and Done())
+        assert {record.stands_for for record in records} == {()}
+
+    def test_records_of_versions_without_results_are_compared_by_the_files(self, shard):
+        shard.run()
+        shard.key = "second"
+        assert {record.stands_for for record in self.run(shard)} == {("key",)}
+        shard.run()
+        shard.output(shard.scans[1].scan).unlink()
+        shard.key = "third"
+        assert [record.stands_for for record in shard.run(result=lambda scan: "x")] == [(), (), ()]
+
+    def test_a_job_that_is_killed_forgets_nothing(self, shard):
+        self.run(shard)
+        shard.key = "second"
+        shard.errors["001"] = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        records = self.run(shard, max_attempts=1)
+        assert [record.outcome.status for record in records] == [Status.OK, Status.FAILED, Status.OK]
+        before = Before("result", ("key",))
+        shard.records.begin(shard.scans[2].scan, "third", 0, before)
+        shard.key = "third"
+        shard.errors.clear()
+        records = self.run(shard)
+        assert [record.stands_for for record in records] == [("second", "key"), (), ("key",)]
+
+    def test_an_equal_key_stands_and_takes_the_new_name(self, shard):
+        self.run(shard)
+        shard.key = "second"
+        records = self.run(shard, equal_keys=lambda scan: {"key"})
+        assert shard.worked == []
+        assert {record.outcome.content_key for record in records} == {"second"}
+        assert {record.stands_for for record in records} == {("key",)}
+
+
+class TestRawState:
+    """A stage that reads raw data does it again where the data is in another state."""
+
+    def run(self, shard, state, **steps):
+        return shard.run(raw_stamp=lambda scan, status: state, **steps)
+
+    def test_another_state_is_read_again_and_counts_as_a_first_try(self, shard):
+        shard.errors["001"] = ScanExcluded(Reason.UNREADABLE_FILE, "damaged")
+        shard.errors["002"] = RuntimeError("bad")
+        first = self.run(shard, "one", max_attempts=1)
+        assert [record.outcome.status for record in first] == [Status.OK, Status.EXCLUDED, Status.FAILED]
+        self.run(shard, "one", max_attempts=1)
+        assert shard.worked == []
+        shard.errors.clear()
+        again = self.run(shard, "two", max_attempts=1)
+        assert shard.worked == ["000", "001", "002"]
+        assert {(record.outcome.status, record.outcome.attempt) for record in again} == {(Status.OK, 1)}
+
+    def test_of_records_without_a_state_only_what_was_made_stands(self, shard):
+        shard.errors["001"] = ScanExcluded(Reason.UNREADABLE_FILE, "damaged")
+        shard.run()
+        shard.errors.clear()
+        records = self.run(shard, "known")
+        assert shard.worked == ["001"]
+        assert {record.raw_stamp for record in records} == {"known"}
+        self.run(shard, "another")
+        assert shard.worked == ["000", "001", "002"]

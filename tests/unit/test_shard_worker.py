@@ -13,6 +13,7 @@ import pytest
 from counting_shard import statuses
 
 from dixonflow import worker
+from dixonflow.records import NOTHING_BEFORE, Begun
 from dixonflow.shard import MAX_INTERRUPTIONS
 from dixonflow.supervisor import Limits, StartDiedError
 from dixonflow.vocabulary import Reason, Status
@@ -199,4 +200,4 @@ def test_the_worker_ends_with_the_job_that_watches_it(shard):
         time.sleep(0.05)
     else:
         pytest.fail("the worker goes on without the job")
-    assert shard.records.begun() == {shard.scans[0].scan: ("key", 1)}
+    assert shard.records.begun() == {shard.scans[0].scan: Begun("key", 1, NOTHING_BEFORE)}

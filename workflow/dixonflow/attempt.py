@@ -13,7 +13,7 @@ from typing import Any
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.outcome import Outcome, status_of
-from dixonflow.records import Record
+from dixonflow.records import NOTHING_BEFORE, Before, Record
 from dixonflow.vocabulary import Reason, Stage, Status
 from dixonflow.work import Done, StageWork
 
@@ -37,12 +37,15 @@ class Task:
         Which try this is, from 1.
     interruptions
         How often a job was killed while it worked on this scan; these are no tries.
+    before
+        What the stage had made of it under another key.
     """
 
     scan: ShardScan
     key: str
     attempt: int
     interruptions: int = 0
+    before: Before = NOTHING_BEFORE
 
     def outcome(self, stage: Stage, reason: Reason, message: str = "") -> Outcome:
         """Outcome of the try without measured costs."""
@@ -73,6 +76,7 @@ class Attempt:
         self._seconds = 0.0
         self._peak_memory_mb = 0.0
         self._reason, self._message = Reason.NONE, ""
+        self._result = ""
 
     def prepare(self) -> "Attempt":
         """First step."""
@@ -87,7 +91,13 @@ class Attempt:
 
     def finish(self) -> "Attempt":
         """Last step."""
-        return self._step(self._work.finish)
+        return self._step(self._finish)
+
+    def _finish(self, value: Any) -> Done:
+        done = self._work.finish(value)
+        if self._work.result is not None:
+            self._result = self._work.result(self.task.scan)
+        return done
 
     @property
     def failed(self) -> bool:
@@ -104,7 +114,9 @@ class Attempt:
             gpu_seconds=done.gpu_seconds,
         )
         log.info("%s: %s %s in %.1f s", outcome.stage, outcome.status, outcome.reason, outcome.seconds)
-        return Record(outcome, done.payload)
+        stands_for = self.task.before.keys if self._result and self._result == self.task.before.result else ()
+        stamp = self._work.raw_stamp(self.task.scan, outcome.status)
+        return Record(outcome, done.payload, self._result, stands_for, stamp)
 
     def _step(self, step: Callable[[Any], Any]) -> "Attempt":
         if self._reason is not Reason.NONE:

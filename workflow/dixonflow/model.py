@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from dixonflow.errors import ModelError
-from dixonflow.imported import is_imported, trained_orientation, trained_spacing_mm
+from dixonflow.imported import is_imported, read_json, trained_orientation, trained_spacing_mm
 from dixonflow.published import Crop, Part, PositiveId, Record, WeightsSource
 from dixonflow.structures import known_structures
 from dixonflow.vocabulary import Contrast, Interpolate, Modality, contrasts_of
@@ -270,6 +270,19 @@ class Model(Record):
                 except OSError as error:
                     raise ModelError(f"model {self.name}: cannot read {path}: {error.strerror}") from error
         return digest.hexdigest()
+
+    @cached_property
+    def folds(self) -> tuple[str, ...] | None:
+        """Folds of its networks in the order in which they are averaged; None where its networks have different ones.
+
+        Raises
+        ------
+        ModelError
+            If a network is not there.
+        """
+        hashes = (read_json(folder / "metadata.json").get("weights_sha256", {}) for folder in self.folders.values())
+        each = {tuple(sorted(folds, key=lambda fold: (fold == "all", len(fold), fold))) for folds in hashes}
+        return each.pop() if len(each) == 1 else None
 
     @property
     def is_imported(self) -> bool:

@@ -21,21 +21,80 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """Outcome of a scan at a stage and what the stage has to say about it (JSON-compatible)."""
+    """Outcome of a scan at a stage and what the stage has to say about it (JSON-compatible).
+
+    Attributes
+    ----------
+    result
+        Hash over what later stages read of the stage's files; empty where that is not known.
+    stands_for
+        Earlier content keys of the scan at this stage under which it gave the same result.
+    raw_stamp
+        State of the raw data that the outcome rests on; empty where it was not known.
+    """
 
     outcome: Outcome
     payload: dict[str, Any] = field(default_factory=dict)
+    result: str = ""
+    stands_for: tuple[str, ...] = ()
+    raw_stamp: str = ""
 
     def to_json(self) -> bytes:
         """Encode as one line of JSON."""
-        content = {"outcome": self.outcome.to_row(), "payload": self.payload}
+        more: dict[str, Any] = {"result": self.result, "stands_for": list(self.stands_for), "raw_stamp": self.raw_stamp}
+        content: dict[str, Any] = {"outcome": self.outcome.to_row(), "payload": self.payload}
+        content |= {name: value for name, value in more.items() if value}
         return json.dumps(content, sort_keys=True, allow_nan=False).encode() + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> "Record":
         """Inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
         content = json.loads(line)
-        return cls(Outcome.from_row(content["outcome"]), content["payload"])
+        return cls(
+            Outcome.from_row(content["outcome"]),
+            content["payload"],
+            content.get("result", ""),
+            tuple(content.get("stands_for", ())),
+            content.get("raw_stamp", ""),
+        )
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a stage had made of a scan before it began to make it again.
+
+    Attributes
+    ----------
+    result
+        Hash of the earlier result; empty where it is not known.
+    keys
+        Content keys under which it was made.
+    """
+
+    result: str = ""
+    keys: tuple[str, ...] = ()
+
+
+NOTHING_BEFORE = Before()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The mark of a scan that was begun and never finished.
+
+    Attributes
+    ----------
+    key
+        Its content key; empty where the mark cannot be read.
+    interruptions
+        How often that has happened.
+    before
+        What there was before: its record does not count any more, its result may still be compared with.
+    """
+
+    key: str
+    interruptions: int
+    before: Before
 
 
 class Records:
@@ -73,28 +132,30 @@ class Records:
                 log.warning("a record of %s is unreadable and counts as not done", self._packed)
                 continue
             scan = record.outcome.scan
-            if scan not in begun or begun[scan][0] == record.outcome.content_key:
+            if scan not in begun or begun[scan].key == record.outcome.content_key:
                 records[scan] = record
         return records
 
-    def begun(self) -> dict[ScanId, tuple[str, int]]:
-        """Content key of the scans that were begun and never finished, and how often that has happened.
-
-        A mark that cannot be read is one of an unknown key, "".
-        """
-        marks: dict[ScanId, tuple[str, int]] = {}
+    def begun(self) -> dict[ScanId, Begun]:
+        """Marks of the scans that were begun and never finished."""
+        marks: dict[ScanId, Begun] = {}
         if self._loose.is_dir():
             for path in self._loose.glob("sub-*.begun"):
-                words = _content(path).split()
-                known = len(words) == 2 and words[1].isdigit()
+                words = _content(path).decode(errors="replace").split()
+                known = len(words) >= 2 and words[1].isdigit()
                 marks[ScanId.parse(path.stem)] = (
-                    (words[0].decode(errors="replace"), int(words[1]) + 1) if known else ("", 1)
+                    Begun(words[0], int(words[1]) + 1, Before("".join(words[2:3]), tuple(words[3:])))
+                    if known
+                    else Begun("", 1, NOTHING_BEFORE)
                 )
         return marks
 
-    def begin(self, scan: ScanId, content_key: str, interruptions: int) -> None:
+    def begin(self, scan: ScanId, content_key: str, interruptions: int, before: Before | None = None) -> None:
         """Leave a mark that work on `scan` has begun, after it was interrupted so often."""
-        write_bytes(self._loose / f"{scan.name}.begun", f"{content_key} {interruptions}".encode())
+        words = [content_key, str(interruptions)]
+        if before is not None and before.result:
+            words += [before.result, *before.keys]
+        write_bytes(self._loose / f"{scan.name}.begun", " ".join(words).encode())
 
     def finish(self, record: Record) -> None:
         """Write the record of a finished scan and take its mark away."""

@@ -5,12 +5,13 @@ parameters, model and code is not done again.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from dixonflow.atomic import remove_leftovers
 from dixonflow.attempt import Task
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.outcome import Outcome
-from dixonflow.records import Record, Records
+from dixonflow.records import NOTHING_BEFORE, Before, Begun, Record, Records
 from dixonflow.supervisor import Limits, supervise
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 from dixonflow.work import StageWork
@@ -19,6 +20,9 @@ MAX_INTERRUPTIONS = 10
 """Jobs that may be killed while they work on a scan before the scan is blamed: a scan that takes its whole node down
 must come to an end, because there are no tables before; a cluster that kills jobs for reasons of its own must not cost
 scans, and hardly hits the same minute of work so often."""
+
+MAX_EQUAL_KEYS = 8
+"""Earlier keys that a record remembers: as many changes without effect in a row cost no work."""
 
 
 def run_shard(
@@ -81,27 +85,68 @@ def _decide(
     work: StageWork,
     scan: ShardScan,
     known: Mapping[ScanId, Record],
-    begun: Mapping[ScanId, tuple[str, int]],
+    begun: Mapping[ScanId, Begun],
     max_attempts: int,
 ) -> Record | Task:
     """Give the record that stands, or what is to be done."""
     key = work.key(scan)
-    previous = known.get(scan.scan)
-    if previous is not None and previous.outcome.content_key != key:
+    earlier = known.get(scan.scan)
+    previous = _under_key(work, scan, earlier, key)
+    read_again = previous is not None and not _rests_on_the_same(work, scan, previous)
+    if read_again:
         previous = None
-    begun_key, interruptions = begun.get(scan.scan, ("", 0))
-    task = Task(scan, key, previous.outcome.attempt + 1 if previous else 1, interruptions if begun_key == key else 0)
+    mark = begun.get(scan.scan, Begun("", 0, NOTHING_BEFORE))
+    task = Task(
+        scan,
+        key,
+        previous.outcome.attempt + 1 if previous else 1,
+        mark.interruptions if mark.key == key else 0,
+        mark.before if mark.before.result else _before(work, scan, earlier),
+    )
     if task.interruptions > MAX_INTERRUPTIONS:
         often = f"the job was killed {task.interruptions} times while it worked on this scan"
-        return Record(Task(scan, key, max_attempts).outcome(work.stage, Reason.WORKER_DIED, often))
+        blamed = Task(scan, key, max_attempts).outcome(work.stage, Reason.WORKER_DIED, often)
+        return Record(blamed, raw_stamp=work.raw_stamp(scan, blamed.status))
     if previous is not None and _stands(work, scan, previous, max_attempts):
-        return previous
-    if work.superseded(scan):
-        return Record(task.outcome(work.stage, Reason.NONE))
+        return replace(previous, raw_stamp=work.raw_stamp(scan, previous.outcome.status))
+    if not read_again and work.superseded(scan):
+        return Record(task.outcome(work.stage, Reason.NONE), raw_stamp=work.raw_stamp(scan, Status.OK))
     if task.attempt > 1 or scan.scan in begun:
         for path in work.outputs(scan):
             remove_leftovers(path)
     return task
+
+
+def _under_key(work: StageWork, scan: ShardScan, record: Record | None, key: str) -> Record | None:
+    """Give a record as one of `key`, if it is one or if it was made under a key that is as good."""
+    if record is None or record.outcome.content_key == key:
+        return record
+    if record.outcome.status is Status.OK and record.outcome.content_key in work.equal_keys(scan):
+        keys = (record.outcome.content_key, *record.stands_for)[:MAX_EQUAL_KEYS]
+        return replace(record, outcome=replace(record.outcome, content_key=key), stands_for=keys)
+    return None
+
+
+def _rests_on_the_same(work: StageWork, scan: ShardScan, record: Record) -> bool:
+    """Whether the raw data is in the state that the outcome was made from.
+
+    Records of versions that did not know the state have no stamp: what was made stands, what was refused is read again.
+    """
+    stamp = work.raw_stamp(scan, record.outcome.status)
+    return not stamp or stamp == record.raw_stamp or (not record.raw_stamp and record.outcome.status is Status.OK)
+
+
+def _before(work: StageWork, scan: ShardScan, record: Record | None) -> Before:
+    """What to compare with, should the stage now give the same as before."""
+    if record is None or record.outcome.status is not Status.OK or work.result is None:
+        return NOTHING_BEFORE
+    result = record.result
+    if not result and all(path.exists() for path in work.outputs(scan)):
+        try:
+            result = work.result(scan)
+        except (OSError, ValueError, LookupError):  # a damaged file is none to compare with
+            return NOTHING_BEFORE
+    return Before(result, (record.outcome.content_key, *record.stands_for)[:MAX_EQUAL_KEYS])
 
 
 def _stands(work: StageWork, scan: ShardScan, record: Record, max_attempts: int) -> bool:

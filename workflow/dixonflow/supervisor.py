@@ -139,7 +139,8 @@ def _blame(work: StageWork, task: Task, life: _Life, records: Records, limits: L
         case _:
             message = "the process that worked on this scan ended without a word"
     log.error("%s: %s: %s", work.stage, life.ended_by, message)
-    record = Record(task.outcome(work.stage, life.ended_by, message))
+    outcome = task.outcome(work.stage, life.ended_by, message)
+    record = Record(outcome, raw_stamp=work.raw_stamp(task.scan, outcome.status))
     records.finish(record)
     return record
 

@@ -1,13 +1,13 @@
 """What a stage does with one scan, in terms that the shard runner understands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.records import Record
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import Stage, Status
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,14 @@ class StageWork:
         Loads what all scans need, in the thread that runs `process`; not called where no scan is to be worked on.
     usable
         Asked after `process` failed: False where nothing can be processed in this process any more.
+    equal_keys
+        Keys under which the stage made, of the same scan, what it would make under `key` now: a stage before it was
+        done again and gave the same bytes.
+    result
+        Hash over what later stages read of this one's files, which are there; None for a stage that nothing follows.
+    raw_stamp
+        What an outcome of this status rests on beyond its key; an outcome with another stamp does not stand. Empty for
+        a stage that reads no raw data.
     prepare, finish
         Reading before and writing after, where it pays to do that for the scans before and after this one while
         `process` keeps the device busy. They run in threads of their own.
@@ -65,6 +73,9 @@ class StageWork:
     outputs: Callable[[ShardScan], Sequence[Path]]
     superseded: Callable[[ShardScan], bool] = lambda scan: False
     write_rows: Callable[[Sequence[Record]], None] | None = None
+    equal_keys: Callable[[ShardScan], Collection[str]] = lambda scan: ()
+    result: Callable[[ShardScan], str] | None = None
+    raw_stamp: Callable[[ShardScan, Status], str] = lambda scan, status: ""
     start: Callable[[], None] = _nothing
     usable: Callable[[], bool] = _always
     prepare: Callable[[ShardScan], Any] = _unchanged

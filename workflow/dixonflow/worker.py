@@ -58,7 +58,7 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
 
     def begin(place: int) -> Attempt:
         task = tasks[place]
-        records.begin(task.scan.scan, task.key, task.interruptions)
+        records.begin(task.scan.scan, task.key, task.interruptions, task.before)
         tell(Begun(place))
         return Attempt(work, task).prepare()
 

@@ -5,16 +5,17 @@ run for one model after another, each with records of its own, so that a further
 network is in memory at a time.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.config import Config
-from dixonflow.keys import stage_key
+from dixonflow.keys import STAGE_VERSIONS, stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model
-from dixonflow.records import Records
-from dixonflow.vocabulary import Stage, Status
+from dixonflow.records import Record, Records
+from dixonflow.vocabulary import ScanId, Stage, Status
 from dixonflow.work import StageWork
 
 
@@ -39,10 +40,40 @@ class StageContext:
     model: Model
     results: Results
     shard: str
+    _earlier: dict[tuple[str, Stage], Mapping[ScanId, Record]] = field(default_factory=dict, compare=False, repr=False)
 
     def key(self, stage: Stage, scan: ShardScan) -> str:
         """Content key of a scan at `stage`."""
         return stage_key(stage, scan.raw_key, self.config, self.model, self.models)
+
+    def equal_keys(self, stage: Stage, scan: ShardScan) -> frozenset[str]:
+        """Other keys under which a result of `stage` is as good as one of `key`.
+
+        A stage before it was done again and gave the same bytes: its record says under which keys it gave them too.
+        """
+        found: dict[tuple[str, Stage], tuple[str, ...]] = {}
+        earlier_stages = list(STAGE_VERSIONS)[: list(STAGE_VERSIONS).index(stage)]
+        for model in self.models if stage is Stage.MEASURE else (self.model,):
+            for earlier in earlier_stages:
+                record = self._records_of(model, earlier).get(scan.scan)
+                if record is None or record.outcome.status is not Status.OK or not record.stands_for:
+                    continue
+                if record.outcome.content_key == stage_key(earlier, scan.raw_key, self.config, model, self.models):
+                    found[model.name, earlier] = record.stands_for
+        keys = set()
+        for place in range(max(map(len, found.values()), default=0)):
+            known = {where: stands_for[min(place, len(stands_for) - 1)] for where, stands_for in found.items()}
+            for start in (known, *({where: key} for where, key in known.items())):
+                keys.add(stage_key(stage, scan.raw_key, self.config, self.model, self.models, start))
+        return frozenset(keys)
+
+    def _records_of(self, model: Model, stage: Stage) -> Mapping[ScanId, Record]:
+        """Records of an earlier stage, which are complete when this one begins, and read once."""
+        where = model.name, stage
+        if where not in self._earlier:
+            path = self.results.records(stage, self.shard, "" if stage is Stage.STITCH else model.name)
+            self._earlier[where] = Records(path).load()
+        return self._earlier[where]
 
     def records(self, stage: Stage) -> Records:
         """What the shard has done at `stage`."""
@@ -83,6 +114,9 @@ class Superseded:
         return (
             record is not None
             and record.outcome.status is Status.OK
-            and record.outcome.content_key == self._context.key(self._stage, scan)
+            and (
+                record.outcome.content_key == self._context.key(self._stage, scan)
+                or record.outcome.content_key in self._context.equal_keys(self._stage, scan)
+            )
             and all(path.exists() for path in self._outputs(scan))
         )

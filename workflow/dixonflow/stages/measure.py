@@ -87,6 +87,7 @@ def work(context: StageContext) -> StageWork:
     return StageWork(
         stage=Stage.MEASURE,
         key=lambda scan: context.key(Stage.MEASURE, scan),
+        equal_keys=lambda scan: context.equal_keys(Stage.MEASURE, scan),
         process=process,
         outputs=outputs,
         write_rows=write_rows,

@@ -5,6 +5,7 @@ import numpy as np
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.merge import clean, merge
 from dixonflow.nifti import read_labels, write_nifti
+from dixonflow.result_hash import result_hash
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.station import Affine
 from dixonflow.vocabulary import MergeStrategy, Stage
@@ -34,6 +35,8 @@ def work(context: StageContext) -> StageWork:
         key=lambda scan: context.key(Stage.MERGE, scan),
         process=process,
         outputs=lambda scan: [results.merged(shard, scan.scan, model.name)],
+        equal_keys=lambda scan: context.equal_keys(Stage.MERGE, scan),
+        result=lambda scan: result_hash([results.merged(shard, scan.scan, model.name)]),
         superseded=Superseded(context),
     )
 

@@ -13,6 +13,7 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.nifti import read_labels, write_nifti
 from dixonflow.postprocess import postprocess
 from dixonflow.provenance import versions
+from dixonflow.result_hash import result_hash, sidecar_facts
 from dixonflow.stages import StageContext
 from dixonflow.vocabulary import Stage
 from dixonflow.work import Done, StageWork
@@ -56,9 +57,19 @@ def work(context: StageContext) -> StageWork:
         write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
         write_json(sidecar, content)
 
+    def result(scan: ShardScan) -> str:
+        facts = sidecar_facts(results.labels_sidecar(scan.scan, model.name), ["segment", "sides"])
+        read_later = {
+            "contrast_agreement": facts["segment"]["contrast_agreement"],
+            "wrong_side_ml": facts["sides"]["wrong_side_ml"],
+        }
+        return result_hash([results.labels(scan.scan, model.name)], read_later)
+
     return StageWork(
         stage=Stage.POSTPROCESS,
         key=lambda scan: context.key(Stage.POSTPROCESS, scan),
+        equal_keys=lambda scan: context.equal_keys(Stage.POSTPROCESS, scan),
+        result=result,
         process=process,
         outputs=lambda scan: [results.labels(scan.scan, model.name), results.labels_sidecar(scan.scan, model.name)],
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.model_grid import to_model_grid
 from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.result_hash import result_hash
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.vocabulary import Contrast, Stage
 from dixonflow.work import Done, StageWork
@@ -37,5 +38,7 @@ def work(context: StageContext) -> StageWork:
         key=lambda scan: context.key(Stage.RESAMPLE, scan),
         process=process,
         outputs=outputs,
+        equal_keys=lambda scan: context.equal_keys(Stage.RESAMPLE, scan),
+        result=lambda scan: result_hash(outputs(scan)),
         superseded=Superseded(context),
     )

@@ -14,6 +14,7 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.model_grid import to_image_grid, to_model_grid
 from dixonflow.networks import load_networks, segment_options
 from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
+from dixonflow.result_hash import result_hash, sidecar_facts
 from dixonflow.rough import Box, RoughModel, cut, pasted
 from dixonflow.segment import Inferred, PartsPredictor
 from dixonflow.segment.preprocess import Prepared
@@ -193,5 +194,9 @@ def work(context: StageContext) -> StageWork:
         process=segmenter.process,
         finish=segmenter.finish,
         outputs=lambda scan: [*segmenter.maps(scan.scan), segmenter.provenance_path(scan.scan)],
+        equal_keys=lambda scan: context.equal_keys(Stage.SEGMENT, scan),
+        result=lambda scan: result_hash(
+            segmenter.maps(scan.scan), sidecar_facts(segmenter.provenance_path(scan.scan), ["contrast_agreement"])
+        ),
         superseded=Superseded(context),
     )

@@ -7,6 +7,7 @@ from dixonflow.atomic import write_json
 from dixonflow.cohort.reader import read_stations
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.provenance import versions
+from dixonflow.result_hash import result_hash, sidecar_facts
 from dixonflow.stages import StageContext, Superseded, contexts
 from dixonflow.stitch import StitchOptions, stitch, upright_ct, write_stitched
 from dixonflow.vocabulary import Contrast, Layout, Stage, contrasts_of
@@ -48,6 +49,9 @@ def work(context: StageContext) -> StageWork:
         key=lambda scan: context.key(Stage.STITCH, scan),
         process=process,
         outputs=outputs,
+        result=lambda scan: result_hash(
+            paths(scan).values(), sidecar_facts(sidecar_of(scan), ["stations", "pairs", "intensity_scale"])
+        ),
         superseded=(lambda scan: False) if context.config.keep.stitched else _measured(context),
     )
 

@@ -1,0 +1,35 @@
+"""Hash over what later stages read of a stage's files: where it is the same, they need not be done again."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None) -> str:
+    """SHA-256 over the bytes of images, in their order, and facts of a sidecar; names and dates play no part.
+
+    Raises
+    ------
+    OSError
+        If an image cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in images:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def sidecar_facts(sidecar: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Chosen entries of a sidecar.
+
+    Raises
+    ------
+    OSError, ValueError, LookupError
+        If it cannot be read or lacks one.
+    """
+    content = json.loads(sidecar.read_text(encoding="utf-8"))
+    return {name: content[name] for name in names}
