@@ -2,16 +2,16 @@
 
 import os
 
-from dixonflow.cohort.look import Finding
+from dixonflow.cohort.look import Inspection
 from dixonflow.cohort.raw import RawScan
 from dixonflow.cohort.reader import InspectOptions
 from dixonflow.vocabulary import Reason
 
 
-def look_that_fails(raw: RawScan, options: InspectOptions) -> Finding:
+def look_that_fails(raw: RawScan, options: InspectOptions) -> Inspection:
     """Die at participant 1, fail at participant 2."""
     if raw.scan and raw.scan.participant == "1":
         os._exit(7)
     if raw.scan and raw.scan.participant == "2":
-        return Finding(Reason.INTERNAL_ERROR, "ValueError: a bug")
-    return Finding(n_stations=1, n_slices=1)
+        return Inspection(Reason.INTERNAL_ERROR, "ValueError: a bug")
+    return Inspection(n_stations=1, n_slices=1)

@@ -65,7 +65,7 @@ def test_a_member_that_is_no_dicom_file_excludes_the_scan(tmp_path: Path) -> Non
     path = write_scan_zip(tmp_path / "a.zip", scan_slices(make_stations(3)))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("zzz.dcm", b"\0" * 5000)
-    assert reason_of(path) == (Reason.UNREADABLE_FILE, "zzz.dcm: no DICOM file")
+    assert reason_of(path) == (Reason.UNREADABLE_FILE, "file 73 of 73 in the zip: no DICOM file")
 
 
 def test_zips_that_claim_too_much_are_refused_before_anything_is_inflated(
@@ -99,8 +99,9 @@ def test_a_header_is_read_without_the_rest_of_the_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("0.dcm", encode(ds))
     with open_archive(path) as archive:
-        stream = archive.stream(archive.images[0])
-        header = read_header(stream, "0.dcm", "0.dcm")
+        entry = archive.images[0]
+        stream = archive.stream(entry, "file 1")
+        header = read_header(stream, entry, "file 1")
         assert header is not None
         assert header.pixel_bytes == header.expected_bytes == 512 * 512 * 2
         assert not stream.ended

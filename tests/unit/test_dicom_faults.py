@@ -8,7 +8,7 @@ from pydicom.uid import generate_uid
 from raw_scan_files import Slice, make_stations, scan_slices, write_scan_zip
 from scan_reading import SCAN, THREE, raw_scan, reason_of
 
-from dixonflow.cohort.reader import InspectOptions, inspect, read_stations
+from dixonflow.cohort.reader import inspect, read_stations
 from dixonflow.errors import ScanExcluded
 from dixonflow.vocabulary import Contrast, Reason
 
@@ -165,7 +165,11 @@ def test_the_most_fundamental_of_several_faults_is_reported_whatever_the_order(t
 
 def test_values_beyond_the_stored_bits_are_refused(tmp_path: Path) -> None:
     slices = change("BitsStored", 8, station=1)(scan_slices(make_stations(3)))
-    with pytest.raises(ScanExcluded, match="do not fit the 8 bits"):
+    slices = change("HighBit", 11, station=1)(slices)
+    with pytest.raises(ScanExcluded, match="8 bits of 16 whose highest is number 11 cannot be meant"):
+        read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices)), THREE)
+    slices = change("HighBit", 7, station=1)(slices)
+    with pytest.raises(ScanExcluded, match="use more than the 8 bits"):
         read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices)), THREE)
 
 
@@ -177,12 +181,9 @@ def test_a_constant_image_is_empty(tmp_path: Path) -> None:
     assert "station 3: the fat image is constant" in excluded.value.message
 
 
-def test_the_patient_id_is_compared_with_the_name_only_when_asked(tmp_path: Path) -> None:
-    slices = scan_slices(make_stations(3), patient_id="PSEUDONYM")
-    path = write_scan_zip(tmp_path / "a.zip", slices)
-    inspect(raw_scan(path), THREE)
-    asked = InspectOptions(THREE.n_stations, match_patient_id=True)
-    assert reason_of(path, asked)[0] is Reason.IDENTITY_MISMATCH
-    inspect(raw_scan(write_scan_zip(tmp_path / "b.zip", scan_slices(make_stations(3)))), asked)
-    visit = scan_slices(make_stations(3), patient_id="0001234_30")
-    inspect(raw_scan(write_scan_zip(tmp_path / "c.zip", visit)), asked)
+def test_the_patient_id_is_held_against_the_name(tmp_path: Path) -> None:
+    for patient_id, matches in {"0001234": True, "0001234_30": True, "00012345": False, "PSEUDONYM": False}.items():
+        path = write_scan_zip(tmp_path / "a.zip", scan_slices(make_stations(3), patient_id=patient_id))
+        assert inspect(raw_scan(path), THREE).patient_id_matches is matches
+    path = write_scan_zip(tmp_path / "a.zip", scan_slices(make_stations(3), patient_id=""))
+    assert inspect(raw_scan(path), THREE).patient_id_matches is None

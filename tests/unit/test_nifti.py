@@ -124,7 +124,7 @@ def test_scaled_and_big_endian_values(tmp_path: Path) -> None:
 def excluded(path: Path) -> Reason:
     with pytest.raises(ScanExcluded) as caught:
         read_nifti(path)
-    assert path.name in caught.value.message
+    assert path.name not in caught.value.message  # a participant's id may be part of it
     return caught.value.reason
 
 
@@ -192,7 +192,7 @@ def test_damaged_files(tmp_path: Path) -> None:
         ("datatype", 128, Reason.UNREADABLE_FILE),
         ("datatype", 12345, Reason.UNREADABLE_FILE),
         ("vox_offset", 0, Reason.TRUNCATED_PIXELS),
-        ("vox_offset", 1e9, Reason.TRUNCATED_PIXELS),
+        ("vox_offset", 1e9, Reason.UNREADABLE_FILE),
         ("vox_offset", np.nan, Reason.UNREADABLE_FILE),
         ("magic", b"ni1", Reason.UNREADABLE_FILE),
     ],

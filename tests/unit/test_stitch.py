@@ -180,7 +180,8 @@ def test_weights_sum_to_one_for_any_layout(layout: list[tuple[int, float, int, f
         assert len(members) >= 1
     assert covered.all()  # neighbours overlap, so no plane is without a station
 
-    images = stitch(stations, StitchOptions(drop_end_slices=drop, match_intensities=False)).images
+    options = StitchOptions(drop_end_slices=drop, match_intensities=False, check_contrasts=False)  # all are one image
+    images = stitch(stations, options).images
     water = images[Contrast.WATER].transpose(2, 1, 0)
     assert np.abs(water[reached].astype(int) - 1000).max() <= 1
     assert not water[~reached].any()
@@ -207,7 +208,7 @@ def test_swapped_station_is_found() -> None:
     images = dict(stations[2].images)
     images[Contrast.WATER], images[Contrast.FAT] = images[Contrast.FAT], images[Contrast.WATER]
     stations[2] = Station(2, images, stations[2].affine)
-    with pytest.raises(ScanExcluded, match="station 2 contradict") as caught:
+    with pytest.raises(ScanExcluded, match="station 3 contradict") as caught:
         stitch(stations)
     assert caught.value.reason is Reason.FAT_WATER_SWAP
     stitched = stitch(stations, StitchOptions(exclude_swaps=False))

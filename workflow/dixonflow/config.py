@@ -26,6 +26,12 @@ class SourceConfig(_Section):
         description="ukb (zips of UK Biobank field 20201), nako (zips of NAKO), bids (NIfTI) or ct (NIfTI of CT)."
     )
     folder: Path = Field(description="Folder with the raw data, from the repository root or absolute.")
+    match_patient_id: bool | None = Field(
+        default=None,
+        description="Whether the PatientID in DICOM files must be the participant's id, or begin with it: a zip under "
+        "another participant's name is then excluded. null: yes in NAKO, no in UK Biobank, whose headers may carry "
+        "pseudonyms. Where most scans of a source disagree the check switches itself off, with a note.",
+    )
 
 
 class CohortConfig(_Section):
@@ -57,6 +63,11 @@ class StitchConfig(_Section):
     )
     exclude_swaps: bool = Field(
         default=True, description="Exclude a scan in which water and fat are exchanged in a station beyond doubt."
+    )
+    check_contrasts: bool = Field(
+        default=True,
+        description="Exclude a scan in which in phase is not water + fat, slice by slice: contrasts are mixed up or "
+        "scaled differently. Off for scanners whose images do not add up.",
     )
 
 

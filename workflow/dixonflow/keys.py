@@ -23,7 +23,7 @@ STAGE_VERSIONS: dict[Stage, int] = {
     Stage.SEGMENT: 2,
     Stage.MERGE: 1,
     Stage.POSTPROCESS: 1,
-    Stage.MEASURE: 4,
+    Stage.MEASURE: 5,
 }
 """Raise a number when a change of the code changes what the stage computes."""
 
@@ -42,7 +42,7 @@ they do not use. An option that is renamed keeps its first name here and in `_NA
 _NAMES_IN_KEYS: dict[str, str] = {}
 """First names of options that were renamed, by their present name."""
 
-_OPTIONS_OF_OTHER_STAGES: dict[str, set[str]] = {"stitch": set()}
+_OPTIONS_OF_OTHER_STAGES: dict[str, set[str]] = {"stitch": {"check_contrasts"}}
 """Options that a section holds and that the results of its own stage do not depend on."""
 
 _PREDICTION = ("orientation", "tile_step", "mirroring", "pad_voxels", "input_contrasts", "channels", "modality", "crop")
@@ -119,8 +119,10 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             cutoffs = {rule.name: rule.lower_cutoff_ml for rule in model.labels.values()}
             muscles = [name for name in model.structures if is_muscle(name)]
             vertebrae = vertebrae_of(model)
-            levels = {"vertebrae": vertebrae} if vertebrae else {}
-            return {**chosen, "cutoffs": cutoffs, "muscles": muscles, **levels}
+            more: dict[str, Any] = {"vertebrae": vertebrae} if vertebrae else {}
+            if not config.stitch.check_contrasts:  # it changes no pixel: the check of what is stitched is made here
+                more["check_contrasts"] = False
+            return {**chosen, "cutoffs": cutoffs, "muscles": muscles, **more}
         case Stage.COHORT:
             return {}
 

@@ -60,6 +60,7 @@ def measure(
     wrong_side_ml: float | None = None,
     contrast_agreement: Mapping[str, float | None] | None = None,
     model_agreement: Mapping[str, float | None] | None = None,
+    intensity_scale: float = 1.0,
 ) -> Measured:
     """Measure every structure of a model in one scan and run the quality checks.
 
@@ -90,6 +91,8 @@ def measure(
         no value.
     model_agreement
         Mean Dice with other models of each structure or composite that they have too: these are the rows of that check.
+    intensity_scale
+        What the input's values were multiplied by for storage: values of signal are given in the input's units.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def measure(
     grade_of_levels = level_grade(levels)
     rows: list[tuple[Any, ...]] = []
     for structure in structures_of(model):
-        values = dict(_values(structure, counts)) | dict(_level_values(structure, levels))
+        values = dict(_values(structure, counts, intensity_scale)) | dict(_level_values(structure, levels))
         grades = _grades(structure, counts)
         for definition in structure.measures:
             value = values[definition.name]
@@ -130,6 +133,7 @@ def measure(
         contrast_agreement=agreement,
         model_agreement=model_agreement or {},
         levels=levels,
+        intensity_scale=intensity_scale,
     )
     quality = [
         (row.check, row.structure, model.name, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)
@@ -145,7 +149,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFr
     return pd.DataFrame({name: pd.Series(entries[name], dtype=types[name]) for name in columns})
 
 
-def _values(structure: Structure, counts: Tally) -> Iterator[tuple[str, float | MissingReason]]:
+def _values(structure: Structure, counts: Tally, scale: float) -> Iterator[tuple[str, float | MissingReason]]:
     """Give every measure of a structure: a finite number, or why there is none."""
     regions = list(structure.regions)
     voxels = int(counts.voxels[regions].sum())
@@ -154,7 +158,9 @@ def _values(structure: Structure, counts: Tally) -> Iterator[tuple[str, float | 
         absent = MissingReason.NOT_FOUND
     elif not voxels:
         absent = MissingReason.OUTSIDE_FIELD_OF_VIEW
-    values = _present_values(regions, voxels, counts) if absent is None else ((name, absent) for name in MEASURES)
+    values = (
+        _present_values(regions, voxels, counts, scale) if absent is None else ((name, absent) for name in MEASURES)
+    )
     for name, value in values:
         if name in ("lean_volume", "intramuscular_fat_volume") and not structure.is_muscle:
             yield name, MissingReason.NOT_APPLICABLE
@@ -170,7 +176,9 @@ def _level_values(structure: Structure, levels: Levels) -> Iterator[tuple[str, f
         yield f"level_{place}", levels.missing[structure.vertebra] if level is None else level.at(place)
 
 
-def _present_values(regions: list[int], voxels: int, counts: Tally) -> Iterator[tuple[str, float | MissingReason]]:
+def _present_values(
+    regions: list[int], voxels: int, counts: Tally, scale: float
+) -> Iterator[tuple[str, float | MissingReason]]:
     ml = counts.voxel_mm3 / 1000
     yield "volume", voxels * counts.voxel_mm3 / 1000
     yield "coverage_fraction", counts.surface.uncut_share(regions)
@@ -182,7 +190,7 @@ def _present_values(regions: list[int], voxels: int, counts: Tally) -> Iterator[
                 value = distribution.quantile(statistic.quantile)
             else:
                 value = distribution.mean if statistic.name == "mean" else distribution.sd
-            yield f"{kind}_{statistic.name}", value
+            yield f"{kind}_{statistic.name}", value / scale
     if counts.dixon is not None:
         yield from _fat_values(regions, voxels, signal, counts.dixon.fat, ml)
 

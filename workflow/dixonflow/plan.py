@@ -122,8 +122,10 @@ class Plan:
                 except OSError as error:
                     add_error(entry.path, error)
                 else:
-                    # with its mode: a file that could not be opened may be open now
-                    add(entry.path, f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_mode}")
+                    # with its mode: a file that could not be opened may be open now; with its inode and change time: it
+                    # may have been replaced, or written in place, and keep its date
+                    dates = f"{state.st_mtime_ns}\0{state.st_ctime_ns}"
+                    add(entry.path, f"{state.st_size}\0{dates}\0{state.st_ino}\0{state.st_mode}")
         if self.config.cohort.withdrawn is not None:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]
@@ -132,6 +134,10 @@ class Plan:
     def environment(self) -> str:
         """Name of the conda environment of the segment stage: `cuda`, or `cpu` where the configuration says so."""
         return "cpu" if self.config.segment.device == "cpu" else "cuda"
+
+    def members(self, shard: str) -> str:
+        """Hash over a shard list: a change of it is seen whatever the dates of files say."""
+        return _shard_digest(self.results.shard(shard))
 
     def minutes(self, shard: str, per_scan: float, start: float = 10.0, *, each_model: bool = True) -> int:
         """Time limit of a shard's job in minutes: a start, a share for each scan, and the longest that one may take.
@@ -191,3 +197,8 @@ def load_models(config: Config) -> tuple[Model, ...]:
 def _n_scans(path: Path) -> int:
     # asked for once per stage
     return len(read_shard(path).scans)
+
+
+@cache
+def _shard_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

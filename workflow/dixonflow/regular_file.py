@@ -3,8 +3,8 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -19,7 +19,7 @@ class NotRegularError(OSError):
     """The path leads to a FIFO, device, directory or socket. `strerror` says which; `filename` is the path."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file, or a link to one, for reading. Never waits for another program.
 
     The kind is checked after opening, so that nothing can be swapped in between.

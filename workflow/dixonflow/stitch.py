@@ -6,7 +6,7 @@ not change. There is no bias field correction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from dixonflow.errors import ScanExcluded
 from dixonflow.nifti import read_nifti, write_nifti
 from dixonflow.station import Affine, Station
+from dixonflow.stitching.contrasts import check_contrasts
 from dixonflow.stitching.grid import Floats, Grid, resample, station_axes, target_grid
 from dixonflow.stitching.matching import Pair, compare_all, intensity_factors, swapped_stations
 from dixonflow.stitching.validation import Limits, head_to_feet, value_limits
+from dixonflow.stitching.values import without_outliers
 from dixonflow.stitching.weights import Placement, place, runs
 from dixonflow.vocabulary import DIXON, Contrast, Reason
 
@@ -27,6 +29,9 @@ INT16_MAX = 32767
 COARSE_MAXIMUM = 1024
 """Floating-point images whose maximum is below this are scaled up, so that rounding stays under 0.05 % of the range."""
 
+
+MIN_GREY_LEVELS = 64
+"""Fewer for the signal of in phase (its 99th percentile) would round fat fractions to whole per cents and worse."""
 
 HIGHEST_LEAST_HU = -50.0
 """A CT of a body holds fat (about -100 HU) and air (-1000): one without any value as low as this is in other units."""
@@ -46,6 +51,8 @@ class StitchOptions:
         Whether a scan is excluded when the overlaps show that a station has water and fat swapped.
     swap_limit
         How clearly: the pair's `water_fat_agreement` must be below minus this, 0 to 1.
+    check_contrasts
+        Whether a scan is excluded in which in phase is not water + fat.
     max_voxels
         Largest acceptable stitched matrix; more means that a position or spacing is wrong.
     """
@@ -54,6 +61,7 @@ class StitchOptions:
     match_intensities: bool = True
     exclude_swaps: bool = True
     swap_limit: float = 0.3
+    check_contrasts: bool = True
     max_voxels: int = 2**27
 
 
@@ -95,12 +103,19 @@ class StitchReport:
         Power of two that all images were multiplied by to fit int16; 1 in nearly all scans.
     swapped_stations
         Indices of stations that seem to have water and fat swapped.
+    in_phase_ratios
+        Median ratio of in phase to water + fat of each station, from head to feet; None where there is too little
+        signal, or where that is not checked.
+    outlier_voxels
+        Voxels, in all images, that were brought down to the brightest of the others.
     """
 
     stations: tuple[StationReport, ...]
     pairs: tuple[Pair, ...]
     intensity_scale: float
     swapped_stations: tuple[int, ...]
+    in_phase_ratios: tuple[float | None, ...] = ()
+    outlier_voxels: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -136,6 +151,25 @@ def _intensity_scale(stations: Sequence[Station], maximum: float) -> float:
     while floating and maximum * scale < COARSE_MAXIMUM:
         scale *= 2
     return scale
+
+
+def _in_phase_ratio(station: Station) -> float | None:
+    in_phase, water, fat = (station.images[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
+    return check_contrasts(in_phase, water, fat, f"station {station.index + 1}")
+
+
+def _check_grey_levels(stations: Sequence[Station], factors: Mapping[int, float], scale: float) -> None:
+    """Check that the scale that the brightest voxels ask for leaves the others enough grey levels."""
+    signal = max(
+        factors[station.index]
+        * float(np.percentile(station.images[Contrast.IN_PHASE][::2, ::2, ::2].astype(np.float64), 99))
+        for station in stations
+    )
+    if signal * scale < MIN_GREY_LEVELS:
+        raise ScanExcluded(
+            Reason.IMPLAUSIBLE_VALUES,
+            f"the brightest voxels are {INT16_MAX / (signal * scale):.0f} times as bright as the in-phase signal",
+        )
 
 
 def _blend(
@@ -199,13 +233,18 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
     ScanExcluded
         `missing_contrast`, `missing_slice`, `spacing_mismatch`, `unexpected_geometry`, `empty_image` for a station that
         cannot be used, `station_gap` where neighbours do not overlap by a slice, `fat_water_swap` where a station has
-        water and fat swapped.
+        water and fat swapped, `contrast_mismatch` where in phase is not water + fat, `implausible_values` where an
+        image is negative or a few voxels outshine all others.
     ValueError
         If the stations' indices contradict their positions.
     """
     options = options or StitchOptions()
-    limits = {station.index: value_limits(station) for station in stations}
-    ordered = head_to_feet(stations)
+    for station in stations:
+        value_limits(station)
+    checked = [without_outliers(station) for station in stations]
+    limits = {station.index: value_limits(station) for station, _ in checked}
+    ordered = head_to_feet([station for station, _ in checked])
+    ratios = tuple(_in_phase_ratio(station) if options.check_contrasts else None for station in ordered)
     indices = [station.index for station in ordered]
     grid = target_grid(ordered, options.max_voxels)
     placements = place(ordered, grid, options.drop_end_slices)
@@ -218,22 +257,27 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
     swapped = swapped_stations(indices, pairs, options.swap_limit)
     if swapped and options.exclude_swaps:
         agreements = ", ".join(
-            f"{pair.upper}-{pair.lower}: {pair.water_fat_agreement:.2f}"
+            f"{pair.upper + 1}-{pair.lower + 1}: {pair.water_fat_agreement:.2f}"
             for pair in pairs
             if pair.water_fat_agreement is not None
         )
         raise ScanExcluded(
             Reason.FAT_WATER_SWAP,
-            f"water and fat of station {' or '.join(map(str, swapped))} contradict the overlaps ({agreements})",
+            f"water and fat of station {' or '.join(str(index + 1) for index in swapped)} contradict the overlaps "
+            f"({agreements})",
         )
     factors = intensity_factors(indices, pairs) if options.match_intensities else dict.fromkeys(indices, 1.0)
     brightest = max(
         factors[index] * max(abs(low), abs(high)) for index in indices for low, high in limits[index].values()
     )
     scale = _intensity_scale(ordered, brightest)
+    if scale < 1:
+        _check_grey_levels(ordered, factors, scale)
     gains = {index: factors[index] * scale for index in indices}
     images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in DIXON}
-    return Stitched(images, grid.affine, _report(placements, pairs, factors, scale, swapped))
+    report = _report(placements, pairs, factors, scale, swapped)
+    outliers = sum(changed for _, changed in checked)
+    return Stitched(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))
 
 
 def upright_ct(station: Station) -> Stitched:

@@ -88,7 +88,9 @@ class Reason(StrEnum):
     SPACING_MISMATCH = "spacing_mismatch"
     STATION_GAP = "station_gap"
     UNEXPECTED_GEOMETRY = "unexpected_geometry"
+    CONTRADICTORY_HEADERS = "contradictory_headers"
     EMPTY_IMAGE = "empty_image"
+    IMPLAUSIBLE_VALUES = "implausible_values"
     FAT_WATER_SWAP = "fat_water_swap"
     # withdrawn
     CONSENT_WITHDRAWN = "consent_withdrawn"
@@ -104,7 +106,7 @@ REASON_DESCRIPTIONS: dict[Reason, str] = {
     Reason.NONE: "no reason: the scan is ok",
     Reason.MISSING_STATION: "fewer stations than the protocol of the cohort has, or a gap where one should be",
     Reason.MISSING_CONTRAST: "water, fat, in-phase or opposed-phase, or the image of a CT, is missing altogether",
-    Reason.CONTRAST_MISMATCH: "the tags of a series contradict each other on its contrast, or a CT is not in HU",
+    Reason.CONTRAST_MISMATCH: "tags contradict each other on a contrast, in phase is not water + fat, or CT not in HU",
     Reason.MISSING_SLICE: "a series has fewer slices than its neighbours, or uneven slice positions",
     Reason.UNREADABLE_FILE: "a zip, DICOM or NIfTI file cannot be opened or is cut off",
     Reason.TRUNCATED_PIXELS: "a file holds less pixel data than its header says",
@@ -114,7 +116,9 @@ REASON_DESCRIPTIONS: dict[Reason, str] = {
     Reason.SPACING_MISMATCH: "contrasts or stations of one scan disagree in matrix, spacing or orientation",
     Reason.STATION_GAP: "neighbouring stations do not overlap",
     Reason.UNEXPECTED_GEOMETRY: "matrix or spacing outside what is plausible for a body scan",
-    Reason.EMPTY_IMAGE: "an image is constant or holds no finite value",
+    Reason.CONTRADICTORY_HEADERS: "headers contradict each other or their pixels, and neither is believed",
+    Reason.EMPTY_IMAGE: "an image is constant or holds values that are not finite",
+    Reason.IMPLAUSIBLE_VALUES: "an image holds values that a magnitude image cannot have",
     Reason.FAT_WATER_SWAP: "water and fat are exchanged in at least one station",
     Reason.CONSENT_WITHDRAWN: "the participant is on the list of withdrawn participants",
     Reason.OUT_OF_MEMORY: "memory ran out while this scan was processed",

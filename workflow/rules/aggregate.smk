@@ -2,6 +2,8 @@
 rule aggregate:
     input:
         f"{RESULTS}/cohort/shards.txt",
+        # what was found, withdrawn and excluded scans too: the list of shards need not change with it
+        f"{RESULTS}/cohort/scans.sha256",
         lambda wildcards: PLAN.measured(checkpoints.cohort.get().output[0]),
     output:
         f"{RESULTS}/tables/datapackage.json",

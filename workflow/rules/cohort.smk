@@ -5,6 +5,7 @@ checkpoint cohort:
         str(PLAN.results.look_again),
     output:
         f"{RESULTS}/cohort/shards.txt",
+        f"{RESULTS}/cohort/scans.sha256",
     log:
         f"{RESULTS}/logs/cohort.log",
     conda:

@@ -16,6 +16,7 @@ rule stitch:
         runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1, each_model=False),
     params:
         config=CONFIG,
+        members=lambda wildcards: PLAN.members(wildcards.shard),
         # images that are not kept are needed again by whatever changes later
         settings=PLAN.settings("stitch" if PLAN.config.keep.stitched else "measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),

@@ -3,7 +3,6 @@
 Nothing is ever extracted to disk. Inflating is isal's.
 """
 
-import errno
 import hashlib
 import struct
 import zipfile
@@ -15,7 +14,9 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.regular_file import open_regular
 from dixonflow.vocabulary import Reason
+from dixonflow.zip_contents import ZipContentsError, read_contents
 
 # A whole-body scan has about 1,500 slices of 100 to 300 KB. Deflate can grow data 1032-fold (RFC 1951), images do so
 # by 2 to 4; only zips beyond a size that any machine can take have to show a plausible ratio.
@@ -51,23 +52,34 @@ class Archive:
         self._file = file
         self.images = sorted(
             (info for info in infos if not info.is_dir() and not is_sidecar(info.filename)),
-            key=lambda info: info.filename,
+            key=lambda info: (info.filename, info.CRC, info.header_offset),
         )
 
-    def read(self, info: zipfile.ZipInfo) -> bytes:
-        """Inflate a whole member and verify its checksum. Raises ScanExcluded(UNREADABLE_FILE)."""
-        stream = self.stream(info)
+    def read(self, info: zipfile.ZipInfo, name: str) -> bytes:
+        """Inflate a whole member and verify its checksum.
+
+        Parameters
+        ----------
+        info
+            The entry itself: several may have one name.
+        name
+            How messages call it.
+
+        Raises
+        ------
+        ScanExcluded
+            `unreadable_file`.
+        """
+        stream = self.stream(info, name)
         data = stream.read(info.file_size + 1)
-        name = PurePosixPath(info.filename).name
         if len(data) != info.file_size or not stream.ended:
             raise unreadable(f"{name}: cut off inside the zip")
         if isal_zlib.crc32(data) != info.CRC:
             raise unreadable(f"{name}: wrong checksum")
         return data
 
-    def stream(self, info: zipfile.ZipInfo) -> "MemberStream":
+    def stream(self, info: zipfile.ZipInfo, name: str) -> "MemberStream":
         """Open a member for reading piece by piece. Raises ScanExcluded(UNREADABLE_FILE)."""
-        name = PurePosixPath(info.filename).name
         if info.flag_bits & 1:
             raise unreadable(f"{name}: encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -77,15 +89,17 @@ class Archive:
         if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
             raise unreadable(f"{name}: not where the table of contents of the zip says")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(head)
-        return MemberStream(self._file, info, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
+        return MemberStream(
+            self._file, info, name, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        )
 
 
 class MemberStream:
     """A member as a file that is inflated only as far as it is read."""
 
-    def __init__(self, file: BinaryIO, info: zipfile.ZipInfo, start: int) -> None:
+    def __init__(self, file: BinaryIO, info: zipfile.ZipInfo, name: str, start: int) -> None:
         self._file = file
-        self._name = PurePosixPath(info.filename).name
+        self._name = name
         self._size = info.file_size
         self._next = start
         self._end = start + info.compress_size
@@ -130,7 +144,7 @@ class MemberStream:
                 try:
                     # one byte more than there should be is enough to see a member that lies about its size
                     self._data += self._inflater.decompress(chunk, self._size + 1 - len(self._data))
-                except isal_zlib.error as error:  # type: ignore[misc]  # untyped in isal
+                except (isal_zlib.error, ValueError, OverflowError) as error:  # type: ignore[misc]  # untyped in isal
                     raise unreadable(f"{self._name}: damaged inside the zip ({error})") from error
             if len(self._data) > self._size:
                 raise unreadable(f"{self._name}: longer than the table of contents of the zip says")
@@ -147,7 +161,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
     OSError
         If the file itself cannot be opened or read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         infos = _contents(file)
         _check_claims(infos)
         yield Archive(file, infos)
@@ -155,23 +169,15 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
 def _contents(file: BinaryIO) -> list[zipfile.ZipInfo]:
     try:
-        with zipfile.ZipFile(file) as contents:
-            return contents.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeError, struct.error, ValueError, EOFError) as error:
+        return read_contents(file, max_entries=MAX_MEMBERS)
+    except ZipContentsError as error:
         raise unreadable(f"no readable zip: {error}") from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: a damaged table of contents led to a position before the file's start
-            raise
-        raise unreadable("no readable zip: its table of contents points outside the file") from error
 
 
 def _check_claims(infos: list[zipfile.ZipInfo]) -> None:
-    if len(infos) > MAX_MEMBERS:
-        raise unreadable(f"the zip lists {len(infos)} files, more than {MAX_MEMBERS}")
     for info in infos:
         if info.file_size > MAX_MEMBER_BYTES and not is_sidecar(info.filename):
-            name = PurePosixPath(info.filename).name
-            raise unreadable(f"{name}: claims {info.file_size} bytes, more than a slice can have")
+            raise unreadable(f"a file in the zip claims {info.file_size} bytes, more than a slice can have")
     total = sum(info.file_size for info in infos)
     compressed = sum(info.compress_size for info in infos)
     if total > MAX_TOTAL_BYTES or (total > RATIO_FREE_BYTES and total > MAX_RATIO * compressed):
@@ -186,19 +192,22 @@ def zip_fingerprint(path: Path) -> str:
     ScanExcluded
         As `open_archive`; the caller may then use `file_fingerprint`.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         infos = _contents(file)
     if not infos:
         raise unreadable("the zip is empty")
     lines = sorted(f"{info.filename}\0{info.file_size}\0{info.CRC:08x}\n" for info in infos)
+    if len({info.filename for info in infos}) < len(infos):
+        lines.append("members by entry\n")  # earlier versions mixed up members of one name: what they made is void
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def file_fingerprint(path: Path, edge_bytes: int = 1 << 20) -> str:
     """SHA-256 over the size and the first and last MB of a file that tells nothing about itself."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(f"{size}\n".encode())
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.sha256(f"{size}\n".encode())
         digest.update(file.read(edge_bytes))
         if size > edge_bytes:
             file.seek(max(edge_bytes, size - edge_bytes))

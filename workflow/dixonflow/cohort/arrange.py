@@ -3,7 +3,7 @@
 Where several things are wrong the most fundamental is reported, in this order: files that cannot be read, truncated
 pixels, patient ids, geometry that cannot be meant, contrasts that cannot be told (all before the volumes come here);
 a contrast missing altogether, stations missing, stations too many, a series twice, a contrast missing in a station,
-missing slices, grids that differ, echo times, gaps.
+missing slices, grids that differ, scaling of values, echo times, gaps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,11 +117,27 @@ def _check_volumes(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
                 raise ScanExcluded(Reason.MISSING_SLICE, f"{station[contrast].name}: {station[contrast].flaw}")
     for number, station in enumerate(whole, 1):
         _check_one_grid(station, f"station {number}")
+    _check_scaling(whole)
     for number, station in enumerate(whole, 1):
         echoes = station[Contrast.IN_PHASE].echo_time_ms, station[Contrast.OPPOSED_PHASE].echo_time_ms
         check_echo_times(*echoes, f"station {number}")
     for number, (upper, lower) in enumerate(pairwise(whole), 1):
         _check_overlap(upper[Contrast.WATER], lower[Contrast.WATER], f"stations {number} and {number + 1}")
+
+
+def _check_scaling(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
+    """Check that all images of a scan say how their values are scaled, or none does."""
+    says: dict[tuple[bool, bool], str] = {}
+    for number, station in enumerate(whole, 1):
+        for contrast in DIXON:
+            files = station[contrast].files
+            if not isinstance(files, Path):
+                says.setdefault((files[0].slope is None, files[0].intercept is None), f"{contrast} of station {number}")
+    if len(says) > 1:
+        raise ScanExcluded(
+            Reason.CONTRADICTORY_HEADERS,
+            f"rescale slope or intercept are missing in part of the scan: {' and '.join(says.values())} differ",
+        )
 
 
 def _place(volume: Volume) -> tuple[float, float, str, str]:

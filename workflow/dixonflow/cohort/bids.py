@@ -3,24 +3,20 @@
 NIfTI knows no contrast tag: here, and only here, the contrast comes from the file name. A CT is one file.
 """
 
-import gzip
 import hashlib
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 
-from dixonflow.cohort.archive import unreadable
 from dixonflow.cohort.arrange import Volume
-from dixonflow.cohort.geometry import unexpected, upright_grid, upright_rotation
+from dixonflow.cohort.geometry import upright_grid, upright_rotation
 from dixonflow.errors import ScanExcluded
-from dixonflow.station import Affine
+from dixonflow.nifti import read_header
+from dixonflow.regular_file import open_regular
 from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId
 
 _CONTRASTS = {contrast.acq: contrast for contrast in DIXON}
@@ -106,21 +102,37 @@ def station_files(session: Path, scan: ScanId) -> list[StationFile]:
 
 
 def session_fingerprint(session: Path, layout: Layout) -> str:
-    """SHA-256 over names, sizes and contents of the images; of compressed files only their own checksum and length.
+    """SHA-256 over names and contents of the images.
 
     Participant and session are left out of the names, so that equal images under two names have equal fingerprints.
     """
     digest = hashlib.sha256()
     for path in image_paths(session, layout):
-        name = re.sub(r"^sub-[^_]*_ses-[^_]*_", "", path.name)
-        digest.update(os.fsencode(f"{name}\0{path.stat().st_size}\0"))  # a name need not be UTF-8
-        with path.open("rb") as file:
+        digest.update(_name_in_fingerprint(path) + b"\0")
+        with open_regular(path) as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def session_fingerprint_0_1(session: Path, layout: Layout) -> str:
+    """The fingerprint that version 0.1 took: of compressed files their size and their last 8 bytes only.
+
+    What was processed under it stands while its files do not change.
+    """
+    digest = hashlib.sha256()
+    for path in image_paths(session, layout):
+        digest.update(_name_in_fingerprint(path) + f"\0{path.stat().st_size}\0".encode())
+        with open_regular(path) as file:
             if path.suffix == ".gz":
-                file.seek(-min(8, path.stat().st_size), 2)  # CRC-32 and ISIZE of the last gzip member, RFC 1952
+                file.seek(-min(8, path.stat().st_size), 2)
                 digest.update(file.read())
             else:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _name_in_fingerprint(path: Path) -> bytes:
+    return os.fsencode(re.sub(r"^sub-[^_]*_ses-[^_]*_", "", path.name))  # a name need not be UTF-8
 
 
 def volumes_of_files(files: Sequence[StationFile]) -> list[Volume]:
@@ -135,30 +147,12 @@ def volumes_of_files(files: Sequence[StationFile]) -> list[Volume]:
     rotation = None
     for file in files:
         name = f"acq-{file.contrast.acq}_chunk-{file.chunk}"
-        shape, affine = _header(file.path, name)
+        shape, affine = read_header(file.path)
         directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
         if rotation is None:
             rotation = upright_rotation(directions, name)
         volumes.append(Volume(file.contrast, upright_grid(shape, affine, rotation, name), name, file.path))
     return volumes
-
-
-def _header(path: Path, name: str) -> tuple[tuple[int, int, int], Affine]:
-    try:
-        header: Any = nib.load(path).header  # reads the header only
-        shape = tuple(int(size) for size in header.get_data_shape())
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        raise unreadable(f"{name}: no NIfTI image") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        raise unreadable(f"{name}: damaged or cut off") from error
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 1:
-        raise unexpected(f"{name}: {'x'.join(map(str, shape))} is not one 3D image")
-    if not np.all(np.isfinite(affine)) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise unexpected(f"{name}: the affine matrix is not invertible")
-    return (shape[0], shape[1], shape[2]), affine
 
 
 def check_chunks(files: Sequence[StationFile], stations: Sequence[Sequence[Volume]]) -> None:

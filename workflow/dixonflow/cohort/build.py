@@ -5,8 +5,8 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,19 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dixonflow.atomic import write_bytes
+from dixonflow.cohort import look as look_module
 from dixonflow.cohort.discover import discover
-from dixonflow.cohort.look import Finding, look_into, open_pool
+from dixonflow.cohort.look import Inspection
+from dixonflow.cohort.patient_ids import ANOTHER_ID, judge_patient_ids
 from dixonflow.cohort.raw import RawScan, Source
-from dixonflow.cohort.reader import DEFAULT_OPTIONS, InspectOptions
-from dixonflow.cohort.shards import Shard, ShardScan, assign_shards, shard_by_scan, write_shards
-from dixonflow.cohort.table import CohortScan, write_scans
+from dixonflow.cohort.reader import DEFAULT_OPTIONS, OUTLIERS, READER_VERSION, InspectOptions, key_of_reading
+from dixonflow.cohort.shards import Shard, ShardScan, assign_shards, shard_by_scan, without_paths, write_shards
+from dixonflow.cohort.table import CohortScan, table_digest, write_scans
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
-from dixonflow.vocabulary import Reason, Status
+from dixonflow.guard import Allowance, Lost, guarded
+from dixonflow.vocabulary import Reason, ScanId, Status
 
 log = logging.getLogger(__name__)
-
-INSPECT_VERSION = 1
-"""Raised when a change of the code changes what is said about a scan: rows of earlier versions are not used again."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def build_cohort(
     options: InspectOptions = DEFAULT_OPTIONS,
     max_attempts: int = 3,
     workers: int = 1,
+    allowance: Allowance | None = None,
+    doubtful: Collection[ScanId] = (),
 ) -> CohortResult:
     """Find all scans, look into those that are new, and put the whole ones into shards.
 
@@ -75,9 +77,9 @@ def build_cohort(
     sources
         Raw folders.
     withdrawn
-        Ids of participants who have withdrawn: their scans are counted and not opened.
+        Ids of participants who have withdrawn: their scans are counted and not looked into.
     previous
-        Rows of the run before; used again for scans whose content and options have not changed.
+        Rows of the run before; used again for scans whose files and options have not changed.
     shards
         Shards of earlier runs, which keep their members.
     scans_per_shard
@@ -87,7 +89,11 @@ def build_cohort(
     max_attempts
         How often a scan that failed is looked into before its failure stands.
     workers
-        Processes that open zips.
+        Processes that open files.
+    allowance
+        What one scan may take of memory and time.
+    doubtful
+        Scans whose results of an earlier version are not to stand, although their content is the same.
 
     Returns
     -------
@@ -101,51 +107,49 @@ def build_cohort(
     ShardError
         If shard lists contradict each other.
     """
-    with open_pool(workers) as pool:
-        return _build(sources, withdrawn, previous, tuple(shards), scans_per_shard, options, max_attempts, pool)
-
-
-def _build(
-    sources: Sequence[Source],
-    withdrawn: frozenset[str],
-    previous: Iterable[CohortScan],
-    shards: Iterable[Shard],
-    scans_per_shard: int,
-    options: InspectOptions,
-    max_attempts: int,
-    pool: ProcessPoolExecutor,
-) -> CohortResult:
-    found = discover(sources, pool)
+    previous, shards = tuple(previous), tuple(shards)
+    expected_keys = {entry.scan: entry.raw_key for shard in shards for entry in shard.scans}
+    found = discover(
+        sources,
+        lambda function, entries: guarded(function, entries, workers=workers, allowance=allowance),
+        _known_files(previous, max_attempts),
+        expected_keys,
+    )
     log.info("found %d scans, %d other files", len(found.scans), len(found.ignored))
     check_zeros(withdrawn, (raw.scan.participant for raw in found.scans if raw.scan))
-    previous = tuple(previous)
-    known = {row.content_key: row for row in previous if row.content_key}
-    unopened = {(row.scan, row.source): row.attempt for row in previous if row.could_not_be_opened}
-    rows: list[CohortScan] = []
-    new: list[tuple[RawScan, CohortScan]] = []
+    known = {(row.content_key, row.state): row for row in previous if row.content_key and row.state}
+    unopened = {(row.scan, row.source): row.attempt for row in previous if not row.raw_key}
+    pairs: list[tuple[RawScan, CohortScan]] = []
+    new: list[int] = []
     for raw in found.scans:
-        row = CohortScan(raw.scan, raw.layout, raw.path, raw.raw_key, note=raw.note)
+        row = CohortScan(raw.scan, raw.layout, raw.path, raw.raw_key, state=raw.state, content=raw.content)
         if raw.scan is not None and raw.scan.participant in withdrawn:
-            rows.append(replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE))
+            row = replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE)
         elif raw.problem is not None:
             row = replace(row, reason=raw.problem[0], message=raw.problem[1])
-            if row.could_not_be_opened:
-                row = replace(row, attempt=unopened.get((row.scan, row.source), 0) + 1)
-            rows.append(row)
+            if not raw.raw_key and raw.scan is not None:
+                row = replace(row, attempt=unopened.get((raw.scan, raw.path), 0) + 1)
         else:
             key = _content_key(raw, options)
-            before = known.get(key)
+            before = known.get((key, raw.state))
             if before is not None and (before.status is not Status.FAILED or before.attempt >= max_attempts):
-                rows.append(replace(before, scan=raw.scan, source=raw.path))
+                row = _again(before, row)
             else:
-                new.append((raw, replace(row, content_key=key, attempt=before.attempt + 1 if before else 1)))
-    rows += _look_into_new(new, options, pool)
+                row = replace(row, content_key=key, attempt=before.attempt + 1 if before else 1)
+                new.append(len(pairs))
+        pairs.append((raw, row))
+    inspections = _look_into([pairs[place][0] for place in new], options, workers, allowance)
+    for place, inspection in zip(new, inspections, strict=True):
+        raw, row = pairs[place]
+        row = _completed(row, inspection)
+        pairs[place] = raw, replace(row, reading=OUTLIERS) if raw.scan in doubtful and not row.reading else row
+    rows = judge_patient_ids(pairs, [source.matches_patient_id for source in sources])
     whole = [
-        ShardScan(row.scan, row.layout, row.source, row.raw_key)
+        ShardScan(row.scan, row.layout, row.source, key_of_reading(row.raw_key, row.reading), row.state)
         for row in rows
         if row.scan is not None and row.status is Status.OK
     ]
-    assigned = assign_shards(whole, shards, scans_per_shard)
+    assigned = without_paths(assign_shards(whole, shards, scans_per_shard), withdrawn)
     shard_of = shard_by_scan(assigned)
     rows = [
         replace(row, shard=shard_of[row.scan] if row.scan is not None and row.status is Status.OK else "")
@@ -156,27 +160,75 @@ def _build(
 
 
 def write_cohort(result: CohortResult, scans_path: Path, shards_folder: Path) -> None:
-    """Write shard lists, `shards.txt`, `ignored.txt` and last `scans.parquet`: a run that is cut off repeats itself."""
+    """Write shard lists, `shards.txt`, `ignored.txt`, `scans.parquet` and last `scans.sha256`.
+
+    A run that is cut off repeats itself. The digest is what the tables are made again for: the list of shards stays as
+    it is where a scan is withdrawn, excluded, or has another message.
+    """
     write_shards(shards_folder, result.shards)
     write_bytes(scans_path.with_name("ignored.txt"), "".join(f"{path}\n" for path in result.ignored).encode())
     write_scans(scans_path, result.scans)
+    write_bytes(scans_path.with_suffix(".sha256"), f"{table_digest(result.scans)}\n".encode())
+
+
+def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tuple[ScanId, Path, str], RawScan]:
+    """What need not be opened again while its files stay in their state.
+
+    Rows whose verdict rests on other scans too know no more than the fingerprint of their own files.
+    """
+    known = {}
+    for row in previous:
+        tried = row.status is not Status.FAILED or row.attempt >= max_attempts
+        if row.scan is None or not row.raw_key or not row.state or row.status is Status.WITHDRAWN or not tried:
+            continue
+        own = not row.content_key and row.reason is not Reason.IDENTITY_MISMATCH
+        problem = (row.reason, row.message) if own else None
+        known[row.scan, row.source, row.state] = RawScan(
+            row.scan, row.layout, row.source, row.raw_key, problem, state=row.state, content=row.content
+        )
+    return known
+
+
+def _again(before: CohortScan, row: CohortScan) -> CohortScan:
+    """Use what an earlier run found in the files of a scan; its patient id is judged beside those of others."""
+    judged = before.patient_id_matches is False and before.message == ANOTHER_ID
+    return replace(
+        row,
+        content_key=before.content_key,
+        reason=Reason.NONE if judged else before.reason,
+        message="" if judged else before.message,
+        n_stations=before.n_stations,
+        n_slices=before.n_slices,
+        attempt=before.attempt,
+        patient_id_matches=before.patient_id_matches,
+        left_out=before.left_out,
+        reading=before.reading,
+    )
 
 
 def _content_key(raw: RawScan, options: InspectOptions) -> str:
     name = raw.scan.name if raw.scan else ""
-    asked = [options.stations(raw.layout), options.match_patient_id]
-    content = [INSPECT_VERSION, raw.raw_key, name, raw.layout.value, *asked]
+    content = [READER_VERSION, raw.raw_key, raw.content, name, raw.layout.value, options.stations(raw.layout)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _look_into_new(
-    new: list[tuple[RawScan, CohortScan]], options: InspectOptions, pool: ProcessPoolExecutor
-) -> list[CohortScan]:
+def _look_into(
+    new: list[RawScan], options: InspectOptions, workers: int, allowance: Allowance | None
+) -> list[Inspection]:
+    with _progress(len(new)) as advance:
+        found = guarded(
+            lambda raw: look_module.look(raw, options), new, workers=workers, allowance=allowance, advance=advance
+        )
+    return [Inspection(each.reason, each.message) if isinstance(each, Lost) else each for each in found]
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Give what is to be called after each scan: a bar for people, in a log file a line every twentieth of the way."""
     columns = (TextColumn("cohort"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # a bar for people; in a log file a line every twentieth of the way
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("cohort", total=len(new))
-        step = max(1, len(new) // 20)
+        task = progress.add_task("cohort", total=total)
+        step = max(1, total // 20)
         count = 0
 
         def advance() -> None:
@@ -184,18 +236,19 @@ def _look_into_new(
             count += 1
             progress.advance(task)
             if count % step == 0:
-                log.info("looked into %d of %d new scans", count, len(new))
+                log.info("looked into %d of %d new scans", count, total)
 
-        findings = look_into([raw for raw, _ in new], options, pool, advance)
-    return [_completed(row, finding) for (_, row), finding in zip(new, findings, strict=True)]
+        yield advance
 
 
-def _completed(row: CohortScan, finding: Finding) -> CohortScan:
+def _completed(row: CohortScan, inspection: Inspection) -> CohortScan:
     return replace(
         row,
-        reason=finding.reason,
-        message=finding.message,
-        note="; ".join(filter(None, [row.note, finding.note])),
-        n_stations=finding.n_stations,
-        n_slices=finding.n_slices,
+        reason=inspection.reason,
+        message=inspection.message,
+        left_out=inspection.left_out,
+        n_stations=inspection.n_stations,
+        n_slices=inspection.n_slices,
+        patient_id_matches=inspection.patient_id_matches,
+        reading=inspection.reading,
     )

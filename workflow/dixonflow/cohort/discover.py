@@ -2,23 +2,27 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from dixonflow.cohort.archive import file_fingerprint, is_sidecar, zip_fingerprint
-from dixonflow.cohort.bids import image_paths, no_image, session_fingerprint
+from dixonflow.cohort.bids import image_paths, no_image, session_fingerprint, session_fingerprint_0_1
+from dixonflow.cohort.file_state import file_state
 from dixonflow.cohort.layouts import scan_of_zip
 from dixonflow.cohort.raw import Discovery, RawScan, Source
 from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
 from dixonflow.errors import ConfigError, ScanExcluded
+from dixonflow.guard import Lost
 from dixonflow.vocabulary import Layout, Reason, ScanId
 
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
 _SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
-_CHUNK = 32
+
+
+Run = Callable[[Callable[["_Entry"], RawScan], Sequence["_Entry"]], Sequence["RawScan | Lost"]]
+"""Applies a function to each of several entries, each protected from the others."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,34 @@ class _Entry:
     scan: ScanId | None
     layout: Layout
     path: Path
+    source: int = 0
+    state: str = ""
+    expected_key: str = ""
 
 
-def discover(sources: Sequence[Source], pool: Executor | None = None) -> Discovery:
+def _here(function: Callable[[_Entry], RawScan], entries: Sequence[_Entry]) -> list[RawScan]:
+    return [function(entry) for entry in entries]
+
+
+def discover(
+    sources: Sequence[Source],
+    run: Run = _here,
+    known: Mapping[tuple[ScanId, Path, str], RawScan] | None = None,
+    expected_keys: Mapping[ScanId, str] | None = None,
+) -> Discovery:
     """List the scans of all sources and take the fingerprint of each.
 
     Parameters
     ----------
     sources
         Folders; one may lie inside another.
-    pool
-        Takes the fingerprints, which means opening every zip; None works in this process.
+    run
+        Takes the fingerprints, which means opening every zip that is not known; in this process by default.
+    known
+        What is known from before, by scan, path and state: these are not opened.
+    expected_keys
+        Fingerprints under which scans were processed before. Where what lies there now has it by the rules of an
+        earlier version, it stands.
 
     Returns
     -------
@@ -52,15 +73,27 @@ def discover(sources: Sequence[Source], pool: Executor | None = None) -> Discove
     """
     entries: dict[Path, _Entry] = {}
     ignored: set[Path] = set()
-    for source in sources:
+    for number, source in enumerate(sources):
         found, passed_over = _list_folders(source) if source.layout.has_session_folders else _list_zips(source)
-        for entry in found:
+        for entry in (replace(each, source=number) for each in found):
             # in a folder that is a source of two layouts, each names its own zips
             if entry.path not in entries or (entries[entry.path].scan is None and entry.scan is not None):
                 entries[entry.path] = entry
         ignored.update(passed_over)
-    ordered = [entries[path] for path in sorted(entries)]
-    scans = list(pool.map(_raw_scan, ordered, chunksize=_CHUNK) if pool else map(_raw_scan, ordered))
+    expected_keys = expected_keys or {}
+    ordered = [
+        replace(entry, state=_state(entry), expected_key=expected_keys.get(entry.scan, "") if entry.scan else "")
+        for entry in (entries[path] for path in sorted(entries))
+    ]
+    scans, unknown = [], []
+    for entry in ordered:
+        before = (known or {}).get((entry.scan, entry.path, entry.state)) if entry.scan and entry.state else None
+        if before is None:
+            unknown.append(entry)
+        else:
+            scans.append(replace(before, source=entry.source))
+    for entry, taken in zip(unknown, run(_raw_scan, unknown), strict=True):
+        scans.append(replace(_unless_lost(entry, taken), source=entry.source, state=entry.state))
     scans = _exclude_equal_content(_merge_repeats(scans))
     scans.sort(key=lambda raw: (raw.scan is None, raw.scan or ScanId("0", "0"), raw.path))
     return Discovery(tuple(scans), tuple(Path(readable(path)) for path in sorted(ignored - set(entries))))
@@ -122,6 +155,24 @@ def _list_sessions(folder: Path, participant: str, source: Source) -> tuple[list
     return entries, ignored
 
 
+def _state(entry: _Entry) -> str:
+    """State of an entry's files; empty where they cannot be looked at."""
+    if entry.scan is None:
+        return ""
+    try:
+        if entry.layout.has_session_folders:
+            return file_state(image_paths(entry.path, entry.layout))
+        return file_state([entry.path])
+    except OSError:
+        return ""
+
+
+def _unless_lost(entry: _Entry, found: RawScan | Lost) -> RawScan:
+    if isinstance(found, Lost):
+        return RawScan(entry.scan, entry.layout, entry.path, "", (found.reason, f"opening it: {found.message}"))
+    return found
+
+
 def _raw_scan(entry: _Entry) -> RawScan:
     path = readable(entry.path)
     if path != str(entry.path):  # neither a table nor a shard list can hold such a path
@@ -131,20 +182,29 @@ def _raw_scan(entry: _Entry) -> RawScan:
         message = "the name gives no participant and session as the layout has them"
         return RawScan(None, entry.layout, entry.path, "", (Reason.UNPARSABLE_NAME, message))
     try:
-        if entry.layout.has_session_folders:
-            key = session_fingerprint(entry.path, entry.layout)
-            missing = Reason.MISSING_CONTRAST, no_image(entry.layout)
-            problem = None if image_paths(entry.path, entry.layout) else missing
-            return RawScan(entry.scan, entry.layout, entry.path, key, problem)
-        try:
-            return RawScan(entry.scan, entry.layout, entry.path, zip_fingerprint(entry.path))
-        except ScanExcluded as problem:
-            key = file_fingerprint(entry.path)
-            return RawScan(entry.scan, entry.layout, entry.path, key, (problem.reason, problem.message))
+        read = _session if entry.layout.has_session_folders else _zip
+        return read(entry.scan, entry)
     except OSError as error:
         # no fingerprint, so that the next run tries again
         message = f"cannot be opened: {error.strerror}"
         return RawScan(entry.scan, entry.layout, entry.path, "", (Reason.UNREADABLE_FILE, message))
+
+
+def _session(scan: ScanId, entry: _Entry) -> RawScan:
+    content = session_fingerprint(entry.path, entry.layout)
+    missing = Reason.MISSING_CONTRAST, no_image(entry.layout)
+    problem = None if image_paths(entry.path, entry.layout) else missing
+    if entry.expected_key and entry.expected_key == session_fingerprint_0_1(entry.path, entry.layout):
+        return RawScan(scan, entry.layout, entry.path, entry.expected_key, problem, content=content)
+    return RawScan(scan, entry.layout, entry.path, content, problem)
+
+
+def _zip(scan: ScanId, entry: _Entry) -> RawScan:
+    try:
+        return RawScan(scan, entry.layout, entry.path, zip_fingerprint(entry.path))
+    except ScanExcluded as problem:
+        key = file_fingerprint(entry.path)
+        return RawScan(scan, entry.layout, entry.path, key, (problem.reason, problem.message))
 
 
 def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
@@ -165,7 +225,8 @@ def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
         else:
             message = f"found {len(group)} times, with different content: keep one"
             key = sha256("\n".join(keys).encode()).hexdigest()
-            merged.append(replace(group[0], raw_key=key, problem=(Reason.DUPLICATE_SCAN, message)))
+            # without a state: none of the files is spared the next look
+            merged.append(replace(group[0], raw_key=key, problem=(Reason.DUPLICATE_SCAN, message), state=""))
     return merged
 
 

@@ -20,11 +20,20 @@ class Source:
     name_pattern
         Regular expression with the groups `participant` and `session` that a whole zip name must match; the one of the
         layout where it is None. Of no use for `bids`.
+    match_patient_id
+        Whether the PatientID of DICOM files must be the participant's id, or begin with it; what is usual for the
+        layout where it is None.
     """
 
     layout: Layout
     folder: Path
     name_pattern: str | None = None
+    match_patient_id: bool | None = None
+
+    @property
+    def matches_patient_id(self) -> bool:
+        """Whether the patient id is held against the name: headers of UK Biobank may carry pseudonyms."""
+        return self.layout is Layout.NAKO if self.match_patient_id is None else self.match_patient_id
 
 
 class RawFiles(Protocol):
@@ -46,6 +55,10 @@ class RawFiles(Protocol):
     def raw_key(self) -> str:
         """Fingerprint of the content."""
 
+    @property
+    def state(self) -> str:
+        """State of its files on disk; empty where it is not known."""
+
 
 @dataclass(frozen=True)
 class RawScan:
@@ -65,6 +78,12 @@ class RawScan:
         Why the scan is excluded before it was looked into: reason and message.
     note
         What a person may want to know: the same content lay in a second place.
+    state
+        State of its files on disk; empty where they could not be looked at.
+    content
+        Fingerprint of what may lie behind an equal `raw_key` of an earlier version; empty where there is no such one.
+    source
+        Which of the source folders it was found in.
     """
 
     scan: ScanId | None
@@ -73,6 +92,9 @@ class RawScan:
     raw_key: str
     problem: tuple[Reason, str] | None = None
     note: str = ""
+    state: str = ""
+    content: str = ""
+    source: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,25 @@
 """Look into one scan: first at its headers, then at its pixels."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.cohort.archive import Archive, open_archive, unreadable, zip_fingerprint
 from dixonflow.cohort.arrange import Volume, arrange
-from dixonflow.cohort.bids import check_chunks, ct_file, session_fingerprint, station_files, volumes_of_files
+from dixonflow.cohort.bids import (
+    check_chunks,
+    ct_file,
+    session_fingerprint,
+    session_fingerprint_0_1,
+    station_files,
+    volumes_of_files,
+)
 from dixonflow.cohort.header import SliceHeader, read_header
+from dixonflow.cohort.identity import matches
 from dixonflow.cohort.layouts import expected_stations
 from dixonflow.cohort.pixels import check_length, read_volume
 from dixonflow.cohort.raw import RawFiles
@@ -33,13 +42,9 @@ class InspectOptions:
     ----------
     n_stations
         Number of stations of a complete scan where it is not the usual one of the layout.
-    match_patient_id
-        Exclude a scan whose PatientID is neither the participant's id nor begins with it and an underscore. Off: the
-        headers that UK Biobank delivers may carry pseudonyms.
     """
 
     n_stations: Mapping[Layout, int] = field(default_factory=dict)
-    match_patient_id: bool = False
 
     def stations(self, layout: Layout) -> int | None:
         """Number of stations of a complete scan; None takes as many as there are."""
@@ -47,6 +52,13 @@ class InspectOptions:
 
 
 DEFAULT_OPTIONS = InspectOptions()
+
+READER_VERSION = 2
+"""Raised when a change of the code changes what is said about raw data: scans that earlier versions looked into are
+looked into again, and what they refused is tried again. What they read stands."""
+
+PADDING, OUTLIERS = "padding", "outliers"
+"""What earlier versions read wrongly: padding as data, and few voxels so bright that no grey levels were left."""
 
 ArrangedStations = list[Mapping[Contrast, Volume]]
 
@@ -63,12 +75,18 @@ class RawSummary:
         Of all stations, one contrast.
     notes
         Series that are no part of the scan.
+    patient_id_matches
+        Whether the patient id in the files is the participant's; None where they hold none.
+    reading
+        What in the headers earlier versions read wrongly; empty for nothing.
     """
 
     shapes: tuple[tuple[int, int, int], ...]
     spacings_mm: tuple[tuple[float, float, float], ...]
     n_slices: int
     notes: tuple[str, ...] = ()
+    patient_id_matches: bool | None = None
+    reading: str = ""
 
     @property
     def n_stations(self) -> int:
@@ -86,19 +104,25 @@ def inspect(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> RawSumm
     OSError
         If the disk, not the data, is at fault.
     """
-    notes = list[str]()
+    found = _Arranged([])
     if raw.layout.has_session_folders:
-        stations = _arrange_files(raw, options)
+        found = _Arranged(_arrange_files(raw, options))
     else:
         with open_archive(raw.path) as archive:
-            stations, notes = _arrange_dicom(archive, raw, options)
+            found = _arrange_dicom(archive, raw, options)
+    stations = found.stations
     grids = [next(iter(station.values())).grid for station in stations]
     spacings = []
     for grid in grids:
         x, y, z = grid.spacing_mm.tolist()
         spacings.append((x, y, z))
     return RawSummary(
-        tuple(grid.shape for grid in grids), tuple(spacings), sum(grid.shape[2] for grid in grids), tuple(notes)
+        tuple(grid.shape for grid in grids),
+        tuple(spacings),
+        sum(grid.shape[2] for grid in grids),
+        tuple(found.notes),
+        found.patient_id_matches,
+        found.reading,
     )
 
 
@@ -123,17 +147,17 @@ def read_stations(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> l
         If the disk, not the data, is at fault.
     """
     if raw.layout.has_session_folders:
-        _check_key(session_fingerprint(raw.path, raw.layout), raw)
+        if raw.raw_key != session_fingerprint_0_1(raw.path, raw.layout):
+            _check_key(session_fingerprint(raw.path, raw.layout), raw)
         stations = _arrange_files(raw, options)
         return [_station(index, station, _read_file) for index, station in enumerate(stations)]
     with open_archive(raw.path) as archive:
         _check_key(zip_fingerprint(raw.path), raw)
-        stations, _ = _arrange_dicom(archive, raw, options)
-        infos = {info.filename: info for info in archive.images}
+        stations = _arrange_dicom(archive, raw, options).stations
 
         def read(volume: Volume) -> NDArray[np.generic]:
             assert not isinstance(volume.files, Path)
-            return read_volume(archive, infos, volume.files, volume.grid)
+            return read_volume(archive, volume.files, volume.grid)
 
         return [_station(index, station, read) for index, station in enumerate(stations)]
 
@@ -159,7 +183,7 @@ def _read_file(volume: Volume) -> NDArray[np.generic]:
 
 
 def _check_key(found: str, raw: RawFiles) -> None:
-    if found != raw.raw_key:
+    if raw.raw_key not in {found, key_of_reading(found, PADDING), key_of_reading(found, OUTLIERS)}:
         raise RawDataChangedError("the raw data has changed since the cohort stage saw it: run the workflow again")
 
 
@@ -174,33 +198,50 @@ def _arrange_files(raw: RawFiles, options: InspectOptions) -> ArrangedStations:
     return stations
 
 
-def _arrange_dicom(archive: Archive, raw: RawFiles, options: InspectOptions) -> tuple[ArrangedStations, list[str]]:
+@dataclass(frozen=True)
+class _Arranged:
+    """The stations of a scan and what was found beside them; attributes as of `RawSummary`."""
+
+    stations: ArrangedStations
+    notes: Sequence[str] = ()
+    patient_id_matches: bool | None = None
+    reading: str = ""
+
+
+def _arrange_dicom(archive: Archive, raw: RawFiles, options: InspectOptions) -> _Arranged:
     if raw.scan is None:
         raise ValueError("an entry without participant and session is no scan")
     headers: list[SliceHeader] = []
     truncated: list[ScanExcluded] = []
-    for info in archive.images:
-        name = PurePosixPath(info.filename).name
-        header = read_header(archive.stream(info), info.filename, name)
+    for number, entry in enumerate(archive.images, 1):
+        # names inside the zip are whatever somebody typed: messages count the files instead, in the order of the names
+        name = f"file {number} of {len(archive.images)} in the zip"
+        header = read_header(archive.stream(entry, name), entry, name)
         if header is None:
             continue
         headers.append(header)
         try:
-            check_length(header, info.file_size, name)
+            check_length(header, entry.file_size)
         except ScanExcluded as problem:
             truncated.append(problem)
     if not headers:
         raise unreadable("the zip holds no DICOM image")
     if truncated:
         raise truncated[0]
-    _check_identity(headers, raw.scan.participant if options.match_patient_id else None)
+    patient_ids = {header.patient_id for header in headers}
+    if len(patient_ids) > 1:
+        message = f"files of {len(patient_ids)} different patient ids in one scan"
+        raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
+    patient_id = patient_ids.pop()
     volumes, notes = volumes_of(headers)
-    return arrange(volumes, options.stations(raw.layout), notes), notes
+    return _Arranged(
+        arrange(volumes, options.stations(raw.layout), notes),
+        notes,
+        matches(patient_id, raw.scan.participant) if patient_id else None,
+        PADDING if any(header.padding for header in headers) else "",
+    )
 
 
-def _check_identity(headers: Sequence[SliceHeader], participant: str | None) -> None:
-    found = {header.patient_id for header in headers}
-    if len(found) > 1:
-        raise ScanExcluded(Reason.IDENTITY_MISMATCH, f"files of {len(found)} different patient ids in one scan")
-    if participant is not None and found.pop().partition("_")[0] != participant:
-        raise ScanExcluded(Reason.IDENTITY_MISMATCH, "the patient id inside the files is not that of the file name")
+def key_of_reading(raw_key: str, reading: str) -> str:
+    """Fingerprint of a scan for its content keys: another one where earlier versions read the same content wrongly."""
+    return hashlib.sha256(f"{raw_key} {reading}".encode()).hexdigest() if reading else raw_key

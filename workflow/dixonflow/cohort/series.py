@@ -1,7 +1,7 @@
 """Slices to volumes: group by series, sort along the slice normal, find what is missing; by tags, never file order."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,16 @@ EVEN_SPACING_SHARE = 0.01
 
 IN_LINE_MM = 0.1
 ORIENTATION_TOLERANCE = 1e-3
+
+
+_ONE_PER_SERIES: dict[str, Callable[[SliceHeader], object]] = {
+    "bits": lambda header: (header.bits_allocated, header.bits_stored, header.signed),
+    "echo time": lambda header: header.echo_time_ms,
+    "padding": lambda header: header.padding,
+    "whether values are scaled": lambda header: (header.slope is None, header.intercept is None),
+}
+"""What all slices of a series have in common. A tag that is there on some of them only has no default: its value where
+it is missing is not known."""
 
 
 def volumes_of(headers: Sequence[SliceHeader]) -> tuple[list[Volume], list[str]]:
@@ -74,11 +84,13 @@ def _series(headers: Sequence[SliceHeader]) -> tuple[list[tuple[Contrast | None,
             groups.setdefault((header.series_uid, contrast_of(header, name)), []).append(header)
     notes = [f"{name}: composed by the scanner, {count} slices" for name, count in sorted(composed.items())]
     ordered = sorted(groups.items(), key=lambda item: (item[0][1] is None, item[0][0], str(item[0][1])))
-    return [(contrast, _name(slices[0]), slices) for (_, contrast), slices in ordered], notes
+    return [(contrast, _name(slices[0], contrast), slices) for (_, contrast), slices in ordered], notes
 
 
-def _name(header: SliceHeader) -> str:
-    return " ".join(filter(None, [f"series {header.series_number or 'without number'}", header.series_description]))
+def _name(header: SliceHeader, contrast: Contrast | None = None) -> str:
+    # by its number: the description is what somebody typed at the scanner
+    number = header.series_number if header.series_number.isdecimal() else "without number"
+    return f"series {number} ({contrast})" if contrast else f"series {number}"
 
 
 def _check_alike(slices: Sequence[SliceHeader], name: str) -> None:
@@ -91,6 +103,9 @@ def _check_alike(slices: Sequence[SliceHeader], name: str) -> None:
             raise ScanExcluded(
                 Reason.SPACING_MISMATCH, f"{name}: its slices differ in matrix, pixel spacing or orientation"
             )
+    for what, value_of in _ONE_PER_SERIES.items():
+        if len({value_of(header) for header in slices}) > 1:
+            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: its slices contradict each other in {what}")
 
 
 def _directions(header: SliceHeader) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +32,15 @@ class ShardScan:
         Zip, or session folder.
     raw_key
         Fingerprint of the raw data.
+    state
+        State of its files on disk when they were last read; empty in lists of versions that did not know it.
     """
 
     scan: ScanId
     layout: Layout
     path: Path
     raw_key: str
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,23 @@ def shard_of(scans: Iterable[ShardScan]) -> Shard:
     if not entries or len({entry.scan for entry in entries}) != len(entries):
         raise ValueError("a shard holds at least one scan, and each once")
     return Shard(shard_name(entry.scan for entry in entries), entries)
+
+
+def without_paths(shards: Iterable[Shard], participants: Collection[str]) -> list[Shard]:
+    """Take out of shard lists where the raw data of participants lies, and its fingerprint.
+
+    Their ids stay: the members give a shard its name.
+    """
+    return [
+        Shard(
+            shard.name,
+            tuple(
+                ShardScan(entry.scan, entry.layout, Path(), "") if entry.scan.participant in participants else entry
+                for entry in shard.scans
+            ),
+        )
+        for shard in shards
+    ]
 
 
 def assign_shards(scans: Iterable[ShardScan], existing: Iterable[Shard], scans_per_shard: int) -> list[Shard]:
@@ -176,8 +196,9 @@ def _to_json(entry: ShardScan) -> dict[str, str]:
         "participant": entry.scan.participant,
         "session": entry.scan.session,
         "layout": entry.layout.value,
-        "path": str(entry.path),
+        "path": str(entry.path) if entry.path != Path() else "",
         "raw_key": entry.raw_key,
+        "state": entry.state,
     }
 
 
@@ -185,4 +206,4 @@ def _from_json(entry: Mapping[str, str]) -> ShardScan:
     if not all(isinstance(entry[key], str) for key in ("participant", "session", "layout", "path", "raw_key")):
         raise TypeError("an entry of a shard list is text throughout")
     scan = ScanId(entry["participant"], entry["session"])
-    return ShardScan(scan, Layout(entry["layout"]), Path(entry["path"]), entry["raw_key"])
+    return ShardScan(scan, Layout(entry["layout"]), Path(entry["path"]), entry["raw_key"], entry.get("state", ""))

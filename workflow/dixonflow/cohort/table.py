@@ -1,7 +1,8 @@
 """`scans.parquet` of the cohort stage: one row for everything that was found, whatever became of it."""
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +39,16 @@ class CohortScan:
         None where unknown; slices of all stations in one contrast.
     attempt
         How often the scan was looked into with this key, or could not be opened.
+    state
+        State of its files on disk when they were read; empty where it is not known.
+    content
+        As `RawScan.content`.
+    patient_id_matches
+        Whether the patient id in its files is that of its name; None where they hold none.
+    left_out
+        The part of the note that its own files gave.
+    reading
+        What in its files earlier versions read wrongly; empty for nothing.
     """
 
     scan: ScanId | None
@@ -52,6 +63,11 @@ class CohortScan:
     n_stations: int | None = None
     n_slices: int | None = None
     attempt: int = 0
+    state: str = ""
+    content: str = ""
+    patient_id_matches: bool | None = None
+    left_out: str = ""
+    reading: str = ""
 
     @property
     def status(self) -> Status:
@@ -62,6 +78,9 @@ class CohortScan:
     def could_not_be_opened(self) -> bool:
         """Whether the file system gave nothing of it: that may be over at the next call, whatever its reason says."""
         return self.reason is Reason.UNREADABLE_FILE and not self.raw_key
+
+
+_YES_NO: dict[bool | None, str | None] = {True: "yes", False: "no", None: None}
 
 
 def _text(name: str, description: str, allowed: Iterable[str] = (), nullable: bool = False) -> Column:
@@ -92,6 +111,16 @@ COHORT_SCANS = Table(
             "How often the scan was looked into with this key, or could not be opened",
             minimum=0,
         ),
+        _text("state", "State of its files on disk when they were read; null where not known", nullable=True),
+        _text("content", "Fingerprint of all bytes, where raw_key is of a version that took fewer", nullable=True),
+        _text(
+            "patient_id_matches",
+            "Whether the patient id in its files is that of its name; null where they hold none",
+            ("yes", "no"),
+            nullable=True,
+        ),
+        _text("left_out", "What of its files is no part of the scan; empty for nothing"),
+        _text("reading", "What in its files earlier versions read wrongly; empty for nothing"),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )
@@ -100,6 +129,16 @@ COHORT_SCANS = Table(
 
 def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
     """Write the rows as Parquet, sorted, whole or not at all."""
+    write_table(path, COHORT_SCANS, _to_arrow(scans))
+
+
+def table_digest(scans: Iterable[CohortScan]) -> str:
+    """SHA-256 over all that the rows say of the scans; how often and in what state files were read is no part of it."""
+    plain = [replace(row, attempt=0, state="", content="") for row in scans]
+    return hashlib.sha256(repr(_to_arrow(plain).to_pylist()).encode()).hexdigest()
+
+
+def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
     rows = [
         {
             "participant_id": row.scan.participant if row.scan else None,
@@ -116,12 +155,17 @@ def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
             "n_stations": row.n_stations,
             "n_slices": row.n_slices,
             "attempt": row.attempt,
+            "state": row.state or None,
+            "content": row.content or None,
+            "patient_id_matches": _YES_NO[row.patient_id_matches],
+            "left_out": row.left_out,
+            "reading": row.reading,
         }
         for row in scans
     ]
     types = {ColumnType.STRING: pa.string(), ColumnType.INT64: pa.int64()}
     schema = pa.schema([(column.name, types[column.type]) for column in COHORT_SCANS.columns])
-    write_table(path, COHORT_SCANS, pa.Table.from_pylist(rows, schema))
+    return pa.Table.from_pylist(rows, schema)
 
 
 def read_scans(path: Path) -> list[CohortScan]:
@@ -146,6 +190,11 @@ def read_scans(path: Path) -> list[CohortScan]:
             n_stations=row["n_stations"],
             n_slices=row["n_slices"],
             attempt=row["attempt"],
+            state=row["state"] or "",
+            content=row["content"] or "",
+            patient_id_matches={word: value for value, word in _YES_NO.items()}[row["patient_id_matches"]],
+            left_out=row["left_out"],
+            reading=row["reading"],
         )
         for row in read_table(path, COHORT_SCANS).to_pylist()
     ]

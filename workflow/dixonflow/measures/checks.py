@@ -113,8 +113,8 @@ _CHECKS = (
         "subcutaneous_fat_fraction",
         "1",
         "Lowest signal fat fraction (ratio of sums) of subcutaneous fat in any one station. Low: water and fat may "
-        "be exchanged there.",
-        "at_least",
+        "be swapped there, or be one image.",
+        "above",
         0.5,
         Grade.FAIL,
         ("subcutaneous_fat",),

@@ -39,6 +39,8 @@ class CheckedScan:
         Mean Dice with other models by structure or composite that they have too; None where none found it.
     levels
         Levels of the vertebrae.
+    intensity_scale
+        What the input's values were multiplied by for storage.
     """
 
     tally: Tally
@@ -52,6 +54,7 @@ class CheckedScan:
     contrast_agreement: Mapping[str, float | None]
     model_agreement: Mapping[str, float | None]
     levels: Levels
+    intensity_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def _labels_outside(scan: CheckedScan) -> float | Grade:
 
 def _noise_level(scan: CheckedScan) -> float | Grade:
     level = _dixon(scan).noise_level
-    return Grade.REVIEW if level is None else level
+    return Grade.REVIEW if level is None else level / scan.intensity_scale
 
 
 def _signal_to_noise(scan: CheckedScan) -> float | Grade:

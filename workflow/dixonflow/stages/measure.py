@@ -1,11 +1,12 @@
 """Measure stage: rows of measurements and quality, and the overview picture of each scan."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from dixonflow.agreement import agreement_of_models
 from dixonflow.atomic import write_bytes
@@ -21,11 +22,13 @@ from dixonflow.records import Record
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.stages import StageContext
 from dixonflow.stitch import read_stitched
+from dixonflow.stitching.contrasts import check_contrasts
+from dixonflow.stitching.values import check_negative
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
-from dixonflow.vocabulary import Reason, ScanId, Stage, contrasts_of
+from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, contrasts_of
 from dixonflow.work import Done, StageWork
 
 
@@ -48,6 +51,8 @@ def work(context: StageContext) -> StageWork:
         if next(iter(images.values())).shape != labels.shape:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
         sidecar = _content(results.stitched_sidecar(scan.scan, model.modality))
+        if model.modality == "mr":
+            _check_stitched(images, sidecar, contrasts=context.config.stitch.check_contrasts)
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
@@ -62,6 +67,7 @@ def work(context: StageContext) -> StageWork:
             wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
             contrast_agreement=of_labels["segment"]["contrast_agreement"],
             model_agreement=agreement_of_models(labels, model, others(scan.scan)),
+            intensity_scale=sidecar["intensity_scale"],
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
@@ -92,6 +98,17 @@ def work(context: StageContext) -> StageWork:
         outputs=outputs,
         write_rows=write_rows,
     )
+
+
+def _check_stitched(images: Mapping[Contrast, NDArray[Any]], sidecar: Mapping[str, Any], *, contrasts: bool) -> None:
+    """Check what was stitched by a version, or under settings, that did not check it. Raises ScanExcluded."""
+    if "outlier_voxels" not in sidecar:
+        for contrast, image in images.items():
+            check_negative(image, f"the stitched {contrast} image")
+    ratios = sidecar.get("in_phase_ratios", [])
+    if contrasts and all(ratio is None for ratio in ratios):
+        in_phase, water, fat = (images[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
+        check_contrasts(in_phase, water, fat, "the stitched images")
 
 
 def _content(sidecar: Path) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dixonflow.atomic import write_json
-from dixonflow.cohort.reader import read_stations
+from dixonflow.cohort.reader import READER_VERSION, read_stations
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.provenance import versions
 from dixonflow.result_hash import result_hash, sidecar_facts
 from dixonflow.stages import StageContext, Superseded, contexts
 from dixonflow.stitch import StitchOptions, stitch, upright_ct, write_stitched
-from dixonflow.vocabulary import Contrast, Layout, Stage, contrasts_of
+from dixonflow.vocabulary import Contrast, Layout, Stage, Status, contrasts_of
 from dixonflow.work import Done, StageWork
 
 
@@ -41,6 +41,11 @@ def work(context: StageContext) -> StageWork:
         write_json(sidecar_of(scan), content)
         return Done()
 
+    def raw_stamp(scan: ShardScan, status: Status) -> str:
+        # what was refused is read again by a reader that may know better, or under settings that may allow it
+        refused_by = f" {READER_VERSION} {options.check_contrasts}" if status is not Status.OK else ""
+        return f"{scan.state}{refused_by}"
+
     def outputs(scan: ShardScan) -> list[Path]:
         return [*paths(scan).values(), sidecar_of(scan)]
 
@@ -49,6 +54,7 @@ def work(context: StageContext) -> StageWork:
         key=lambda scan: context.key(Stage.STITCH, scan),
         process=process,
         outputs=outputs,
+        raw_stamp=raw_stamp,
         result=lambda scan: result_hash(
             paths(scan).values(), sidecar_facts(sidecar_of(scan), ["stations", "pairs", "intensity_scale"])
         ),

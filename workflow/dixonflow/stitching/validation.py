@@ -27,7 +27,7 @@ def value_limits(station: Station) -> Limits:
     ScanExcluded
         `missing_contrast`, `missing_slice`, `spacing_mismatch`, `unexpected_geometry` or `empty_image`.
     """
-    where = f"station {station.index}"
+    where = f"station {station.index + 1}"
     missing = [contrast.value for contrast in DIXON if contrast not in station.images]
     if missing:
         raise ScanExcluded(Reason.MISSING_CONTRAST, f"{where} has no {', '.join(missing)}")
@@ -75,7 +75,7 @@ def head_to_feet(stations: Sequence[Station]) -> list[Station]:
     finest = min(station.spacing_mm[2] for station in ordered)
     reach = _z_box(ordered[0])[0]
     for upper, lower in itertools.pairwise(ordered):
-        pair = f"stations {upper.index} and {lower.index}"
+        pair = f"stations {upper.index + 1} and {lower.index + 1}"
         if np.allclose(_z_box(upper), _z_box(lower), atol=finest / 2):
             raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{pair} are at the same table position")
         overlap = _z_box(lower)[1] - reach
