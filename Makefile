@@ -4,6 +4,8 @@
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Snakemake ends with a traceback where neither this nor the list of users names a home folder.
+export HOME ?= /nonexistent
 # One thread per job: Snakemake runs as many jobs as there are cores.
 export OMP_NUM_THREADS ?= 1
 

@@ -9,20 +9,38 @@ from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from dixonflow.begin import begin_run
+from dixonflow.cohort.shards import NAME_DIGITS
+from dixonflow.config import check_readable
 from dixonflow.errors import DixonflowError
 from dixonflow.job_errors import JobErrors
+from dixonflow.job_shell import check_project_folder, job_prefix, quote_spawned_commands
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
 from dixonflow.slurm import Request
 from dixonflow.tables import SCHEMA_VERSION
+from dixonflow.user import name_user
 
 min_version("9.0")
-# Jobs in a conda environment find the package too. A script takes the place of its shell, so that it ends with the
-# Snakemake that runs it (workflow/dixonflow/lifetime.py).
-shell.prefix(f"export PYTHONPATH='{workflow.basedir}/workflow' DIXONFLOW_PARENT=$PPID; exec ")
+name_user()
+EXECUTOR = workflow.executor_plugin  # None where this file is only checked
+DEPLOYMENT = [method.item_to_choice() for method in workflow.deployment_settings.deployment_method]
+try:
+    check_project_folder(workflow.basedir, DEPLOYMENT, EXECUTOR.name if EXECUTOR else "")
+    # Before Snakemake reads it, which answers what is no text or too deep with a traceback.
+    check_readable(Path("config.yaml"))
+except DixonflowError as error:
+    raise WorkflowError(str(error)) from None
+
+shell.prefix(job_prefix(workflow.basedir, DEPLOYMENT))
+if EXECUTOR:
+    quote_spawned_commands(EXECUTOR.executor)
 
 
 configfile: "config.yaml"
+
+
+wildcard_constraints:
+    shard=f"[0-9a-f]{{{NAME_DIGITS}}}",
 
 
 try:

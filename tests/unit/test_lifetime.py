@@ -26,13 +26,14 @@ time.sleep(60)
 
 RUNNER = """
 import subprocess, sys
-shell = 'export DIXONFLOW_PARENT=$PPID; exec "$0" -c "$1"'  # as the Snakefile's prefix
-subprocess.run(["bash", "-c", shell, sys.executable, sys.argv[1]])
+from dixonflow.job_shell import job_prefix
+prefix = job_prefix(sys.argv[2], ()).format()
+subprocess.run(["bash", "-c", prefix + 'python -c "$0" 2> log', sys.argv[1]])
 """
 
 
 def test_a_job_ends_with_the_process_that_runs_it(tmp_path):
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, JOB], cwd=tmp_path, env=ENVIRONMENT)
+    runner = subprocess.Popen([sys.executable, "-c", RUNNER, JOB, str(ROOT)], cwd=tmp_path, env=ENVIRONMENT)
     while not (tmp_path / "job").exists():
         assert runner.poll() is None
         time.sleep(0.02)
@@ -49,7 +50,3 @@ def test_a_job_whose_snakemake_has_ended_before_does_not_begin(tmp_path):
     job = subprocess.run([sys.executable, "-c", JOB], cwd=tmp_path, env=environment, check=False)
     assert job.returncode == 1
     assert not (tmp_path / "job").exists()
-
-
-def test_the_snakefile_says_who_runs_a_job():
-    assert f"{PARENT_VARIABLE}=$PPID; exec " in (ROOT / "Snakefile").read_text()

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dixonflow.lifetime import end_with_snakemake
+from dixonflow.user import name_user
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="Configuration: config.yaml, or results/config.json of a run.")
@@ -23,6 +24,7 @@ def run(main: Callable[..., None]) -> None:
     Unexpected errors come as plain tracebacks: typer's own show the values of variables, participant ids among them.
     """
     end_with_snakemake()
+    name_user()
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     app.command()(main)
     app()

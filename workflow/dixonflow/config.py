@@ -9,14 +9,36 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dixonflow.errors import ConfigError
+from dixonflow.path_text import expanded_by_snakemake, unprintable
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+def _check_path(path: Path) -> Path:
+    problem = unprintable(str(path))
+    if problem:
+        raise ValueError(f"the path holds {problem}: rename the folder or file")
+    if path.parts[:1] == ("~",):
+        raise ValueError("~ is not replaced by your home folder here: write it out")
+    return path
+
+
+def _check_results(path: Path) -> Path:
+    problem = expanded_by_snakemake(str(path))
+    if problem:
+        raise ValueError(f"the path holds {problem}: name another folder")
+    if path == Path():
+        raise ValueError("name a folder in the project or elsewhere, not the project folder itself")
+    return Path(f"/{str(path).lstrip('/')}") if path.is_absolute() else path  # Snakemake warns of two slashes
+
+
+_Path = Annotated[Path, AfterValidator(_check_path)]
 
 
 class SourceConfig(_Section):
@@ -25,7 +47,7 @@ class SourceConfig(_Section):
     layout: Layout = Field(
         description="ukb (zips of UK Biobank field 20201), nako (zips of NAKO), bids (NIfTI) or ct (NIfTI of CT)."
     )
-    folder: Path = Field(description="Folder with the raw data, from the repository root or absolute.")
+    folder: _Path = Field(description="Folder with the raw data, from the repository root or absolute.")
     match_patient_id: bool | None = Field(
         default=None,
         description="Whether the PatientID in DICOM files must be the participant's id, or begin with it: a zip under "
@@ -38,7 +60,7 @@ class CohortConfig(_Section):
     """Which scans go in."""
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1, description="Folders of raw data, each with its layout.")
-    withdrawn: Path | None = Field(
+    withdrawn: _Path | None = Field(
         default=None, description="Text file with the ids of withdrawn participants, one a line; null for none."
     )
     scans_per_shard: int = Field(
@@ -142,7 +164,9 @@ class KeepConfig(_Section):
 class Config(_Section):
     """An experiment."""
 
-    results: Path = Field(default=Path("results"), description="Folder for everything the run writes.")
+    results: Annotated[_Path, AfterValidator(_check_results)] = Field(
+        default=Path("results"), description="Folder for everything the run writes."
+    )
     cohort: CohortConfig = Field(description="Which scans go in.")
     stitch: StitchConfig = Field(default=StitchConfig(), description="How stations become one image.")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="Which models run, and how.")
@@ -201,22 +225,40 @@ def parse_config(content: Mapping[str, Any]) -> Config:
             if problem["loc"] in deeper:
                 continue  # follows from what is wrong inside it
             key = ".".join(str(part) for part in problem["loc"])
-            known = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+            known = (
+                "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+            )
             lines.append(f"config: {key}: {known}")
         raise ConfigError("\n".join(lines)) from error
 
 
 def read_config(path: Path) -> Config:
     """Read a configuration file (YAML or JSON). Raises ConfigError with one line a problem."""
+    content = _load(path)
+    if content is None:
+        raise ConfigError(f"config: {path} does not exist")
+    return parse_config(content)
+
+
+def check_readable(path: Path) -> None:
+    """Check that a configuration file, where there is one, is a table of keys and values. Raises ConfigError."""
+    _load(path)
+
+
+def _load(path: Path) -> dict[str, Any] | None:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"config: {path} does not exist") from error
-    except (OSError, yaml.YAMLError) as error:
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config: {path} is not UTF-8: save it with that encoding") from error
+    except RecursionError as error:
+        raise ConfigError(f"config: {path} is nested too deeply") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"config: {path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"config: {path} is not a table of keys and values")
-    return parse_config(content)
+    return content
 
 
 def check_folders(config: Config, models_folder: Path) -> None:
@@ -229,16 +271,21 @@ def check_folders(config: Config, models_folder: Path) -> None:
     """
     for number, source in enumerate(config.cohort.sources):
         key = f"config: cohort.sources.{number}.folder"
-        if not source.folder.is_dir():
-            hint = "; `make demo` makes the demo cohort" if source.folder.is_relative_to("demo") else ""
-            raise ConfigError(f"{key}: there is no folder {source.folder}{hint}")
         try:
             next(source.folder.iterdir(), None)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            hint = "; `make demo` makes the demo cohort" if source.folder.is_relative_to("demo") else ""
+            raise ConfigError(f"{key}: there is no folder {source.folder}{hint}") from error
         except OSError as error:
             raise ConfigError(f"{key}: {source.folder} cannot be listed: {error.strerror}") from error
     withdrawn = config.cohort.withdrawn
-    if withdrawn is not None and not withdrawn.is_file():
-        raise ConfigError(f"config: cohort.withdrawn: there is no file {withdrawn}")
+    if withdrawn is not None:
+        try:
+            withdrawn.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise ConfigError(f"config: cohort.withdrawn: there is no file {withdrawn}") from error
+        except OSError as error:
+            raise ConfigError(f"config: cohort.withdrawn: {withdrawn} cannot be read: {error.strerror}") from error
     known = sorted(path.stem for path in models_folder.glob("*.yaml"))
     for name in config.segment.models:
         if name not in known:

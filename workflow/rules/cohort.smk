@@ -19,4 +19,4 @@ checkpoint cohort:
         raw=lambda wildcards: PLAN.raw_listing(),
         retry=lambda wildcards: PLAN.retry("cohort"),
     shell:
-        "python scripts/cohort.py --config {params.config} --jobs {threads} 2> {log}"
+        "python scripts/cohort.py --config {params.config:q} --jobs {threads} 2> {log:q}"

@@ -15,4 +15,4 @@ rule report:
     params:
         config=CONFIG,
     shell:
-        "python scripts/report.py --config {params.config} 2> {log}"
+        "python scripts/report.py --config {params.config:q} 2> {log:q}"
