@@ -19,10 +19,11 @@ def begin_run(plan: Plan, lock: RunLock, slurm_name: str = "", requests: Iterabl
 
     Raises
     ------
-    RunInProgressError, SlurmError
+    RunInProgressError, ConfigError, SlurmError
         With what to do; no job has been started.
     """
     before = lock.take()
+    lock.check_folders()
     if before is not None and before.slurm_name and not before.ended:
         left = cancel_leftovers(before.slurm_name)
         if left:

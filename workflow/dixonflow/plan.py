@@ -14,6 +14,7 @@ from dixonflow.atomic import write_bytes, write_json
 from dixonflow.cohort.shards import read_shard
 from dixonflow.cohort.walk import BIDS_FOLDERS, walk
 from dixonflow.config import Config, check_folders, parse_config
+from dixonflow.errors import ConfigError
 from dixonflow.keys import stage_key
 from dixonflow.layout import Results
 from dixonflow.model import Model, load_model
@@ -71,8 +72,11 @@ class Plan:
         word = _content(known)
         if not word or word != _content(self.results.look_again):
             word = uuid4().hex.encode()
-            write_bytes(self.results.look_again, word)
-            write_bytes(known, word)
+            for where, path in (("config: results", self.results.look_again), ("the project folder", known)):
+                try:
+                    write_bytes(path, word)
+                except OSError as error:
+                    raise ConfigError(f"{where}: {path} cannot be written: {error.strerror}") from error
 
     def settings(self, stage: str) -> str:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
