@@ -13,7 +13,7 @@ from dixonflow.cohort.shards import NAME_DIGITS
 from dixonflow.config import check_readable
 from dixonflow.errors import DixonflowError
 from dixonflow.job_errors import JobErrors
-from dixonflow.job_shell import check_project_folder, job_prefix, quote_spawned_commands
+from dixonflow.job_shell import check_project_folder, check_slurm_folder, job_prefix, quote_spawned_commands
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
 from dixonflow.slurm import Request
@@ -22,18 +22,16 @@ from dixonflow.user import name_user
 
 min_version("9.0")
 name_user()
-EXECUTOR = workflow.executor_plugin  # None where this file is only checked
 DEPLOYMENT = [method.item_to_choice() for method in workflow.deployment_settings.deployment_method]
 try:
-    check_project_folder(workflow.basedir, DEPLOYMENT, EXECUTOR.name if EXECUTOR else "")
+    check_project_folder(workflow.basedir, DEPLOYMENT)
     # Before Snakemake reads it, which answers what is no text or too deep with a traceback.
     check_readable(Path("config.yaml"))
 except DixonflowError as error:
     raise WorkflowError(str(error)) from None
 
 shell.prefix(job_prefix(workflow.basedir, DEPLOYMENT))
-if EXECUTOR:
-    quote_spawned_commands(EXECUTOR.executor)
+quote_spawned_commands()
 
 
 configfile: "config.yaml"
@@ -85,6 +83,7 @@ rule all:
 onstart:
     try:
         if workflow.executor_plugin.name == "slurm":
+            check_slurm_folder(workflow.workdir_init)
             asked = [
                 Request.of(each.name, {name: value.raw for name, value in each.resources.items()})
                 for each in workflow.rules

@@ -2,12 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
 from snakemake_interface_common.settings import SettingsEnumBase
 from snakemake_interface_executor_plugins import utils
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from dixonflow.errors import ConfigError
 from dixonflow.lifetime import PARENT_VARIABLE
@@ -19,15 +20,13 @@ _WITH_OWN_PYTHON = {"conda", "apptainer"}
 _snakemake_format_value = utils.format_cli_value
 
 
-def check_project_folder(folder: str, deployment_methods: Iterable[str], executor: str) -> None:
+def check_project_folder(folder: str, deployment_methods: Iterable[str]) -> None:
     """Check that jobs can be started in the folder of the project.
 
     Parameters
     ----------
     deployment_methods
         Snakemake's names of those that are switched on.
-    executor
-        Snakemake's name of what starts the jobs.
 
     Raises
     ------
@@ -41,8 +40,15 @@ def check_project_folder(folder: str, deployment_methods: Iterable[str], executo
         problem = "a colon, which parts the folders of PYTHONPATH"
     elif "'" in folder and _WITH_OWN_PYTHON & set(deployment_methods):
         problem = "an apostrophe, which Snakemake does not quote for conda and Apptainer"
-    elif "%" in folder and executor == "slurm":
-        problem = "a percent sign, which Slurm replaces in the names of its logs"
+    _refuse(folder, problem)
+
+
+def check_slurm_folder(folder: str) -> None:
+    """Check that Slurm can write its logs below the folder in which Snakemake is called. Raises ConfigError."""
+    _refuse(folder, "a percent sign, which Slurm replaces in the names of logs" if "%" in folder else "")
+
+
+def _refuse(folder: str, problem: str) -> None:
     if problem:
         raise ConfigError(f"the path of the project folder holds {problem}: rename or move it: {folder!a}")
 
@@ -67,26 +73,27 @@ def job_prefix(project: str, deployment_methods: Iterable[str]) -> str:
     return f'export PYTHONPATH={packages} {PARENT_VARIABLE}=$PPID; python() {{{{ exec {python} "$@"; }}}}; '
 
 
-def quote_spawned_commands(executor: type[Any]) -> None:
+def quote_spawned_commands() -> None:
     """Have every word of the command quoted with which an executor calls Snakemake again, as Slurm's does in each job.
 
     Snakemake quotes most of them by Python's `repr`. What holds an apostrophe stands in double quotes then, in which
     the shell runs `$(...)`, and backslashes are doubled. The path of Python is not quoted at all.
-
-    Parameters
-    ----------
-    executor
-        Class of the executor, of the run or in one of its jobs.
     """
     utils.format_cli_value = _format_value
-    python = executor.get_python_executable
-    if not hasattr(python, "__wrapped__"):
+    registry = ExecutorPluginRegistry()
+    for name in registry.get_registered_plugins():
+        executor = registry.get_plugin(name).executor
+        python_of = getattr(executor, "get_python_executable", None)  # that of dry runs calls nothing
+        if python_of is not None and not hasattr(python_of, "__wrapped__"):
+            executor.get_python_executable = _quoted(python_of)
 
-        @wraps(python)
-        def quoted(self: Any) -> str:
-            return shlex.quote(python(self))
 
-        executor.get_python_executable = quoted
+def _quoted(python_of: Callable[[Any], str]) -> Callable[[Any], str]:
+    @wraps(python_of)
+    def quoted(executor: Any) -> str:
+        return shlex.quote(python_of(executor))
+
+    return quoted
 
 
 def _format_value(value: Any, quote: bool = False, base64_encode: bool = False) -> str:
