@@ -58,6 +58,69 @@ def test_a_wrong_configuration_is_one_line_that_names_the_key(change, line):
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("a\nb", "the path holds a control character"),
+        ("a\0b", "the path holds a control character"),
+        ("a\x7fb", "the path holds a control character"),
+        ("a\u2028b", "the path holds a control character"),
+        ("~", "~ is not replaced by your home folder"),
+        ("~/data", "~ is not replaced by your home folder"),
+        ("a\udcffb", "Input is not a valid path"),
+    ],
+)
+@pytest.mark.parametrize("key", ["results", "cohort.sources.0.folder", "cohort.withdrawn"])
+def test_what_cannot_be_a_path_is_one_line_that_names_the_key(key, path, problem):
+    with pytest.raises(ConfigError) as error:
+        parse_config(with_path(key, path))
+    assert str(error.value).startswith(f"config: {key}: {problem}")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("a{b}", "the path holds braces"),
+        ("}", "the path holds braces"),
+        ("<results>", "the path holds a word in angle brackets"),
+        (".", "name a folder in the project or elsewhere"),
+        ("", "name a folder in the project or elsewhere"),
+    ],
+)
+def test_results_lie_where_snakemake_can_name_them(path, problem):
+    with pytest.raises(ConfigError, match=f"config: results: {problem}"):
+        parse_config(with_path("results", path))
+    if path:
+        parse_config(with_path("cohort.sources.0.folder", path))  # which Snakemake does not hear of
+
+
+@pytest.mark.parametrize("key", ["results", "cohort.sources.0.folder", "cohort.withdrawn"])
+def test_all_other_paths_stay_as_they_are(key):
+    odd = """-x/it's "Körper" $(touch owned) `touch owned` [a]*? ; & | <b > ! # ~ \\n %j"""
+    config = parse_config(with_path(key, odd))
+    paths = {
+        "results": config.results,
+        "cohort.sources.0.folder": config.cohort.sources[0].folder,
+        "cohort.withdrawn": config.cohort.withdrawn,
+    }
+    assert str(paths[key]) == odd
+
+
+def test_two_slashes_are_one():
+    assert str(parse_config(with_path("results", "//x//y/")).results) == "/x/y"
+
+
+def with_path(key, path):
+    content = {"results": "results", "cohort": {"sources": [{"layout": "bids", "folder": "raw"}], "withdrawn": "none"}}
+    *parents, last = key.split(".")
+    section = content
+    for parent in parents:
+        section = section[int(parent) if parent.isdigit() else parent]
+    section[last] = path
+    return content
+
+
 def test_missing_folders_and_models_are_named(tmp_path):
     raw = tmp_path / "raw"
     base = {"cohort": {"sources": [{"layout": "ukb", "folder": str(raw)}]}}
@@ -80,6 +143,22 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read") as error:
         read_config(path)
     assert "\n" not in str(error.value)
-    path.write_text("- a list")
-    with pytest.raises(ConfigError, match="not a table"):
-        read_config(path)
+    for content, problem in [
+        (b"- a list", "not a table"),
+        ("results: Körper".encode("latin-1"), "not UTF-8"),
+        (b"[" * 5000, "nested too deeply"),
+        (b"results: 2026-13-45", "cannot be read: month must be in 1..12"),
+        (b"results: \x00", "cannot be read"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=problem) as error:
+            read_config(path)
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_folders_that_the_system_refuses_to_open_are_named(tmp_path):
+    for key in ("cohort.sources.0.folder", "cohort.withdrawn"):
+        content = with_path(key, "x" * 300)
+        content["cohort"]["sources"][0]["folder"] = "x" * 300 if "sources" in key else str(tmp_path)
+        with pytest.raises(ConfigError, match=f"config: {key}: x+ cannot be (read|listed): File name too long"):
+            check_folders(parse_config(content), ROOT / "workflow/models")

@@ -85,6 +85,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         RunLock(Results(tmp_path / "file" / "results")).take()
 
 
+def test_a_folder_in_it_that_cannot_be_written_is_named(plan, results, monkeypatch):
+    (results.root / "tables").mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != "tables")  # modes do not hold root back
+    with pytest.raises(ConfigError, match=r"config: results: \S+/tables cannot be written: "):
+        begin_run(plan, RunLock(results))
+    assert not results.config.exists()
+
+
 @pytest.fixture
 def no_locks(monkeypatch):
     def refuse(*_):

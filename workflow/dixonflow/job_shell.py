@@ -44,8 +44,12 @@ def check_project_folder(folder: str, deployment_methods: Iterable[str]) -> None
 
 
 def check_slurm_folder(folder: str) -> None:
-    """Check that Slurm can write its logs below the folder in which Snakemake is called. Raises ConfigError."""
-    _refuse(folder, "a percent sign, which Slurm replaces in the names of logs" if "%" in folder else "")
+    """Check that Slurm can write its logs below the folder in which Snakemake is called. Raises ConfigError.
+
+    In the name of a log it replaces `%j` and the like, and takes backslashes out: the job ends before it has begun.
+    """
+    odd = "a percent sign" if "%" in folder else "a backslash" if "\\" in folder else ""
+    _refuse(folder, odd and f"{odd}, which Slurm does not take in the names of logs")
 
 
 def _refuse(folder: str, problem: str) -> None:
