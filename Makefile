@@ -13,6 +13,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 install: ## set up .venv (a few minutes the first time)
+	@scripts/check_folder.sh
 	@scripts/install.sh
 
 demo: install ## run the whole pipeline on the demo cohort

@@ -67,7 +67,9 @@ def test_a_wrong_configuration_is_one_line_that_names_the_key(change, line):
         ("a\u2028b", "the path holds a control character"),
         ("~", "~ is not replaced by your home folder"),
         ("~/data", "~ is not replaced by your home folder"),
-        ("a\udcffb", "Input is not a valid path"),
+        (7, "this is not a path"),
+        (["a"], "this is not a path"),
+        ("a\udcffb", "this is not a path"),
     ],
 )
 @pytest.mark.parametrize("key", ["results", "cohort.sources.0.folder", "cohort.withdrawn"])

@@ -3,8 +3,11 @@
 import importlib.metadata
 import re
 import runpy
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,3 +33,24 @@ def test_installed_versions_are_the_pinned_ones():
     for line in LOCK:
         name, version = line.split("==")
         assert importlib.metadata.version(name.split("[")[0]) == version
+
+
+def check_folder(folder):
+    (folder / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts/check_folder.sh", folder / "scripts")
+    return subprocess.run(["scripts/check_folder.sh"], cwd=folder, check=False, text=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", ["$(touch owned)", "`touch owned`", 'a"b', "a\\b", "a:b", "a\nb", "a\x7fb"])
+def test_nothing_is_installed_where_programs_of_the_environment_would_run_the_path(tmp_path, name):
+    run = check_folder(tmp_path / name)
+    assert run.returncode == 1
+    assert run.stderr.startswith("install: the path of this folder must not hold ")
+    assert len(run.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["check_folder.sh"]
+    assert "\t@scripts/check_folder.sh\n\t@scripts/install.sh\n" in (ROOT / "Makefile").read_text()
+
+
+def test_blanks_and_apostrophes_are_no_obstacle_to_installing(tmp_path):
+    run = check_folder(tmp_path / "it's Körper (neu) [a]*? ; & | # ~ {x}")
+    assert (run.returncode, run.stderr) == (0, "")

@@ -192,6 +192,10 @@ class Config(_Section):
     )
 
 
+_PROBLEMS = {"extra_forbidden": "unknown key", "path_type": "this is not a path"}
+"""What is said in place of pydantic's own message, by its name of the error."""
+
+
 def demo_config() -> Config:
     """Return the experiment that `config.yaml` ships with: the demo cohort on two cores."""
     return Config(
@@ -225,10 +229,8 @@ def parse_config(content: Mapping[str, Any]) -> Config:
             if problem["loc"] in deeper:
                 continue  # follows from what is wrong inside it
             key = ".".join(str(part) for part in problem["loc"])
-            known = (
-                "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
-            )
-            lines.append(f"config: {key}: {known}")
+            what = problem["msg"].removeprefix("Value error, ")  # pydantic puts it before what a validator says
+            lines.append(f"config: {key}: {_PROBLEMS.get(problem['type'], what)}")
         raise ConfigError("\n".join(lines)) from error
 
 

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any
 
 from snakemake_interface_common.settings import SettingsEnumBase
-from snakemake_interface_executor_plugins import utils
-from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+from snakemake_interface_executor_plugins import utils  # type: ignore[import-untyped]
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry  # type: ignore[import-untyped]
 
 from dixonflow.errors import ConfigError
 from dixonflow.lifetime import PARENT_VARIABLE
