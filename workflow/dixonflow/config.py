@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from dixonflow.documents import DocumentError, one_line, read_yaml_file
 from dixonflow.errors import ConfigError
 from dixonflow.path_text import expanded_by_snakemake, unprintable
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
@@ -230,7 +230,7 @@ def parse_config(content: Mapping[str, Any]) -> Config:
                 continue  # follows from what is wrong inside it
             key = ".".join(str(part) for part in problem["loc"])
             what = problem["msg"].removeprefix("Value error, ")  # pydantic puts it before what a validator says
-            lines.append(f"config: {key}: {_PROBLEMS.get(problem['type'], what)}")
+            lines.append(f"config: {one_line(key)}: {one_line(_PROBLEMS.get(problem['type'], what), 1000)}")
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -249,15 +249,13 @@ def check_readable(path: Path) -> None:
 
 def _load(path: Path) -> dict[str, Any] | None:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml_file(path)
     except FileNotFoundError:
         return None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"config: {path} is not UTF-8: save it with that encoding") from error
-    except RecursionError as error:
-        raise ConfigError(f"config: {path} is nested too deeply") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"config: {path} cannot be read: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise ConfigError(f"config: {path} cannot be read: {error.strerror}") from error
+    except DocumentError as error:
+        raise ConfigError(f"config: {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"config: {path} is not a table of keys and values")
     return content

@@ -1,11 +1,12 @@
 """What is known of a model only when its weights are here: whether they are, and what their own files say."""
 
-import json
 import math
 import re
+import reprlib
 from pathlib import Path
 from typing import Any
 
+from dixonflow.documents import DocumentError, read_json_file
 from dixonflow.errors import ModelError
 
 Spacing = tuple[float, float, float]
@@ -33,9 +34,9 @@ def trained_orientation(folder: Path) -> str:
     try:
         orientation = "".join(codes or "")
     except TypeError:
-        orientation = repr(codes)
+        orientation = reprlib.repr(codes)
     if not re.fullmatch("[RL][AP][SI]", orientation):
-        raise ModelError(f"{dataset}: 'orientation' must be like RAS or LPS, not {codes!r}: not supported")
+        raise ModelError(f"{dataset}: 'orientation' must be like RAS or LPS, not {reprlib.repr(codes)}: not supported")
     return orientation
 
 
@@ -58,18 +59,20 @@ def trained_spacing_mm(folder: Path) -> Spacing:
     if stated is not None:
         try:
             x, y, z = (float(length) for length in stated)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"{folder}: the spacing {stated!r} is not three numbers") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"{folder}: the spacing {reprlib.repr(stated)} is not three numbers") from error
         if not all(0 < length < math.inf for length in (x, y, z)):
-            raise ModelError(f"{folder}: the spacing {stated!r} is not positive")
+            raise ModelError(f"{folder}: the spacing {reprlib.repr(stated)} is not positive")
         return x, y, z
     plans = read_json(folder / "plans.json")
     configuration = str(read_json(folder / "metadata.json").get("configuration"))
     try:
         spacing = _inherited(plans["configurations"], configuration, "spacing")
         z, y, x = (float(spacing[axis]) for axis in plans["transpose_backward"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(f"{folder / 'plans.json'}: cannot read the spacing of {configuration}: {error!r}") from error
+    if not all(0 < length < math.inf for length in (x, y, z)):
+        raise ModelError(f"{folder / 'plans.json'}: the spacing of {configuration} is not positive")
     return x, y, z
 
 
@@ -80,9 +83,11 @@ def _overrule(folder: Path) -> dict[str, Any]:
 
 def _inherited(configurations: dict[str, Any], name: str, key: str) -> Any:
     """Entry of a configuration, or of the one that it inherits from."""
-    while key not in configurations[name]:
+    for _ in configurations:  # a longer way leads round in a circle
+        if key in configurations[name]:
+            return configurations[name][key]
         name = configurations[name]["inherits_from"]
-    return configurations[name][key]
+    raise KeyError(key)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -91,13 +96,13 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        If the file is missing or is no JSON object.
+        If the file is missing, is no JSON object, or larger than one of a network can be.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except DocumentError as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} must hold a JSON object")

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
+from dixonflow.documents import DocumentError, one_line, read_yaml_file
 from dixonflow.errors import ModelError
 from dixonflow.imported import is_imported, read_json, trained_orientation, trained_spacing_mm
 from dixonflow.published import Crop, Part, PositiveId, Record, WeightsSource
@@ -301,35 +301,51 @@ def load_model(path: Path) -> Model:
     ModelError
         Naming the file and the first thing that is wrong in it.
     """
+    model = _read_model(path)
+    if model.crop is not None:
+        model._rough = _rough_model(path, model, model.crop)
+    return _with_trained_geometry(model)
+
+
+def _read_model(path: Path) -> Model:
+    """Read a model file alone, without the rough model that it may name."""
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content: Any = read_yaml_file(path)
+    except OSError as error:
+        raise ModelError(f"model file {path} cannot be read: {error.strerror}") from error
+    except DocumentError as error:
         raise ModelError(f"model file {path} cannot be read: {error}") from error
     try:
         model = Model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ModelError(f"model file {path}: {where}: {first['msg']}") from error
+        raise ModelError(f"model file {path}: {one_line(where)}: {one_line(first['msg'])}") from error
     unknown = sorted({*model.structures, *model.composites} - known_structures())
     if unknown:
-        raise ModelError(f"model file {path}: not in the vocabulary workflow/structures.csv: {', '.join(unknown)}")
-    model = model.model_copy(update={"weights": (path.parent / model.weights).resolve()})
-    if model.crop is not None:
-        model._rough = _rough_model(path, model, model.crop)
-    return _with_trained_geometry(model) if model.is_imported else model
+        raise ModelError(
+            f"model file {path}: not in the vocabulary workflow/structures.csv: {one_line(', '.join(unknown))}"
+        )
+    try:
+        model = model.model_copy(update={"weights": (path.parent / model.weights).resolve()})
+        _ = model.is_imported
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no folder can have, links in a circle
+        raise ModelError(f"model file {path}: weights: {one_line(error)}") from error
+    return model
 
 
 def _rough_model(path: Path, model: Model, crop: Crop) -> Model:
-    rough = load_model(path.with_name(f"{crop.model}.yaml"))
+    rough = _read_model(path.with_name(f"{crop.model}.yaml"))
     if missing := [name for name in crop.structures if name not in rough.regions]:
         raise ModelError(f"model file {path}: crop: {rough.name} does not have {', '.join(missing)}")
     if rough.crop or rough.channels or rough.modality != model.modality:
         raise ModelError(f"model file {path}: crop: {rough.name} must take one image of the same kind, and all of it")
-    return rough
+    return _with_trained_geometry(rough)
 
 
 def _with_trained_geometry(model: Model) -> Model:
+    if not model.is_imported:
+        return model
     update: dict[str, Any] = {}
     for folder in model.folders.values():
         found: dict[str, Any] = {}
