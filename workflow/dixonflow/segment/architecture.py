@@ -18,6 +18,7 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
+from dixonflow.documents import one_line
 from dixonflow.errors import ModelError
 
 Shape = tuple[int, int, int]
@@ -28,6 +29,15 @@ _UNETS = "dynamic_network_architectures.architectures.unet"
 _RESAMPLING = "resample_data_or_seg_to_shape"
 _RESAMPLING_KEYWORDS = {"is_seg", "order", "order_z", "force_separate_z", "separate_z_anisotropy_threshold"}
 _MAX_CLASSES = 65536
+_MAX_NUMBER = 65536
+"""Largest whole number in the description of a network: features, sizes of kernels, classes."""
+_MAX_LAYERS = 1000
+"""Largest sum of a list of numbers of blocks, and most entries of any list."""
+_DAMAGE = (
+    *(ValueError, TypeError, AttributeError, AssertionError, RuntimeError, LookupError, ArithmeticError),
+    *(RecursionError, ImportError, pydoc.ErrorDuringImport),
+)
+"""What nnU-Net raises for plans that are not as its planner writes them."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +121,15 @@ def read_architecture(plans: dict[str, Any], dataset: dict[str, Any], configurat
         classes = _count_classes(plans_manager, dataset)
         channels = determine_num_input_channels(plans_manager, configuration, dataset)
         _check_normalisation(plans_manager, configuration, channels)
+        a, b, c = (int(size) for size in configuration.patch_size)
+        spacing_a, spacing_b, spacing_c = (float(size) for size in configuration.spacing)
     except ModelError:
         raise
     except KeyError as error:
-        raise ModelError(f"plans.json or dataset.json lacks the entry {error}") from error
-    except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
-        raise ModelError(f"plans.json or dataset.json cannot be used: {error}") from error
-    a, b, c = (int(size) for size in configuration.patch_size)
-    spacing_a, spacing_b, spacing_c = (float(size) for size in configuration.spacing)
-    spacing_mm = (spacing_a, spacing_b, spacing_c)
-    return Architecture(plans_manager, configuration, channels, classes, (a, b, c), spacing_mm)
+        raise ModelError(f"plans.json or dataset.json lacks the entry {one_line(error)}") from error
+    except _DAMAGE as error:
+        raise ModelError(f"plans.json or dataset.json cannot be used: {one_line(error)}") from error
+    return Architecture(plans_manager, configuration, channels, classes, (a, b, c), (spacing_a, spacing_b, spacing_c))
 
 
 def _check_images(plans: PlansManager, configuration: ConfigurationManager) -> None:
@@ -139,9 +148,11 @@ def _check_images(plans: PlansManager, configuration: ConfigurationManager) -> N
         name = configuration.configuration[f"resampling_fn_{what}"]
         keywords = configuration.configuration[f"resampling_fn_{what}_kwargs"]
         if name != _RESAMPLING or set(keywords) - _RESAMPLING_KEYWORDS or keywords.get("is_seg", False):
-            raise ModelError(f"resampling_fn_{what} {name!r} with {keywords} is not supported")
+            raise ModelError(f"resampling_fn_{what} {one_line(name)!r} with {one_line(keywords)} is not supported")
         if keywords.get("order", 3) != order or keywords.get("order_z", 0) != 0:
-            raise ModelError(f"resampling_fn_{what}: only order {order} and order_z 0 are supported, not {keywords}")
+            raise ModelError(
+                f"resampling_fn_{what}: only order {order} and order_z 0 are supported, not {one_line(keywords)}"
+            )
 
 
 def _check_architecture_names(configuration: ConfigurationManager) -> None:
@@ -150,10 +161,24 @@ def _check_architecture_names(configuration: ConfigurationManager) -> None:
     if not class_name.startswith("dynamic_network_architectures.") or not _network_class_name(class_name):
         raise ModelError(f"network class {class_name!r} is not supported")
     keywords: Mapping[str, Any] = configuration.network_arch_init_kwargs
+    _check_extent(keywords)
     for key in configuration.network_arch_init_kwargs_req_import:
         name = keywords[key]
         if name is not None and not str(name).startswith(("torch.nn.", "dynamic_network_architectures.")):
             raise ModelError(f"plans.json: {key} {name!r} is neither of torch.nn nor dynamic_network_architectures")
+
+
+def _check_extent(value: Any, name: str = "") -> None:
+    """Refuse networks that would take hours to build."""
+    items = list(value.items()) if isinstance(value, dict) else [(name, item) for item in value]
+    counts = [item for key, item in items if isinstance(item, int) and str(key).startswith("n_")]
+    if len(items) > _MAX_LAYERS or sum(counts) > _MAX_LAYERS:
+        raise ModelError("plans.json describes a network with more layers than any has")
+    for key, item in items:
+        if isinstance(item, int | float) and abs(item) > _MAX_NUMBER:
+            raise ModelError(f"plans.json: {one_line(key)} {one_line(item)} is more than any network has")
+        if isinstance(item, dict | list | tuple):
+            _check_extent(item, str(key))
 
 
 def _network_class_name(name: str) -> str | None:

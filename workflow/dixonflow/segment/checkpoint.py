@@ -1,31 +1,21 @@
-"""Import of a trained nnU-Net checkpoint as a model folder. The only place where anything is unpickled, once."""
+"""Import of a trained nnU-Net checkpoint as a model folder: its tensors and a few plain values."""
 
 import hashlib
-import pickle
-import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy._core import multiarray
 from pydantic import ValidationError
 from safetensors.torch import save as save_tensors
 
 from dixonflow.atomic import write_bytes, write_json
+from dixonflow.documents import one_line
 from dixonflow.errors import ModelError
 from dixonflow.imported import read_json
-from dixonflow.segment.architecture import one_tensor_per_parameter, read_architecture
+from dixonflow.segment.architecture import Architecture, one_tensor_per_parameter, read_architecture
 from dixonflow.segment.network import ModelMetadata, read_metadata, weights_path
-
-# nnU-Net's trainer keeps its best score and its log as numpy scalars. numpy 2 renamed the module that older
-# checkpoints name.
-_ALLOWED: list[Any] = [
-    multiarray.scalar,
-    (multiarray.scalar, "numpy.core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "bool")),
-]
+from dixonflow.segment.torch_archive import StoredTensor, TorchArchive
 
 
 def export_checkpoint(
@@ -67,16 +57,10 @@ def export_checkpoint(
         If the checkpoint holds other than tensors and plain values, does not fit the plans, is of another training
         than the folder's other folds, or (half precision) a weight does not fit in float16.
     """
-    content = _unpickle(checkpoint)
-    try:
-        arguments, trainer = content["init_args"], content["trainer_name"]
-        configuration, weights = arguments["configuration"], content["network_weights"]
-        fold = str(arguments["fold"]) if fold is None else fold
-        axes = content.get("inference_allowed_mirroring_axes")
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: no entry {error}") from error
-    architecture = read_architecture(read_json(plans), read_json(dataset), configuration)
-    tensors = one_tensor_per_parameter(architecture.build(), weights, str(checkpoint))
+    trained = _read(checkpoint)
+    fold = trained.fold if fold is None else fold
+    architecture = read_architecture(read_json(plans), read_json(dataset), trained.configuration)
+    tensors = _match(architecture, trained.weights, checkpoint)
     if half_precision:
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
         if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
@@ -84,9 +68,9 @@ def export_checkpoint(
     data = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     try:
         metadata = ModelMetadata(
-            trainer_name=trainer,
-            configuration=configuration,
-            inference_allowed_mirroring_axes=axes or None,
+            trainer_name=trained.trainer,
+            configuration=trained.configuration,
+            inference_allowed_mirroring_axes=trained.axes or None,
             weights_sha256={fold: hashlib.sha256(data).hexdigest()},
         )
     except ValidationError as error:
@@ -100,20 +84,52 @@ def export_checkpoint(
     return weights_path(target, fold)
 
 
-def _unpickle(checkpoint: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Trained:
+    """What is taken from a checkpoint."""
+
+    trainer: str
+    configuration: str
+    fold: str
+    axes: Any
+    weights: dict[str, torch.Tensor]
+
+
+def _read(checkpoint: Path) -> _Trained:
     try:
-        with torch.serialization.safe_globals(_ALLOWED):
-            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # Of torch's message only the name: the rest advises to switch the protection off.
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"the Python object {named[1]}" if named else "something else than tensors and plain values"
-        raise ModelError(f"{checkpoint} holds {what}, which is not allowed in a checkpoint") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"{checkpoint} cannot be read as a checkpoint: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint")
-    return content
+        with TorchArchive(checkpoint) as archive:
+            return _trained(archive, checkpoint)
+    except OSError as error:
+        raise ModelError(f"{checkpoint} cannot be read as a checkpoint: {error.strerror or error}") from error
+
+
+def _trained(archive: TorchArchive, checkpoint: Path) -> _Trained:
+    content = archive.values()
+    try:
+        arguments = content["init_args"]
+        trainer, configuration, fold = content["trainer_name"], arguments["configuration"], arguments["fold"]
+        weights, axes = content["network_weights"], content.get("inference_allowed_mirroring_axes")
+    except (LookupError, TypeError, AttributeError) as error:
+        entry = f": no entry {error}" if isinstance(error, KeyError) else ""
+        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint{entry}") from error
+    if not isinstance(trainer, str) or not isinstance(configuration, str) or not isinstance(fold, str | int):
+        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: trainer, configuration and fold must be names")
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(item, StoredTensor) for name, item in weights.items()
+    ):
+        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: network_weights holds other than tensors")
+    tensors = {name: archive.tensor(item) for name, item in weights.items()}
+    return _Trained(trainer, configuration, str(fold), axes, tensors)
+
+
+def _match(architecture: Architecture, weights: dict[str, torch.Tensor], checkpoint: Path) -> dict[str, torch.Tensor]:
+    try:
+        # plans can ask for any size: a network without memory has the shapes to compare with
+        with torch.device("meta"):
+            network = architecture.build()
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
+        raise ModelError(f"plans.json describes no network that can be built: {one_line(error)}") from error
+    return one_tensor_per_parameter(network, weights, str(checkpoint))
 
 
 def _join_folds(target: Path, metadata: ModelMetadata, sources: tuple[Path, Path]) -> ModelMetadata:

@@ -13,6 +13,7 @@ from torch import nn
 
 from dixonflow.errors import ModelError
 from dixonflow.imported import read_json
+from dixonflow.regular_file import open_regular
 from dixonflow.segment.architecture import Architecture, read_architecture, set_weights
 
 FoldName = Annotated[str, StringConstraints(pattern=r"^([0-9]+|all)$")]
@@ -128,7 +129,8 @@ def _fold_order(fold: str) -> tuple[bool, int, str]:
 def _load_fold(architecture: Architecture, folder: Path, fold: str, sha256: str) -> nn.Module:
     path = weights_path(folder, fold)
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     found = hashlib.sha256(content).hexdigest()
