@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dixonflow.errors import ModelError
-from dixonflow.importing.archive import ZipArchive, refuse_bomb
+from dixonflow.importing.archive import ZipArchive
 
 
 def _zip(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes], compressed: bool = True) -> Path:
@@ -103,8 +103,6 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     single = _zip(tmp_path / "single.zip", ("a", bytes(20 * 2**20)))
     with pytest.raises(ModelError, match=r"'a' unpacks from .* to 21\.0 MB: refused as a zip bomb"):
         ZipArchive(single)
-    with pytest.raises(ModelError, match="bomb"):
-        refuse_bomb(single)
     # each entry small enough to be no bomb by itself
     many = _zip(tmp_path / "many.zip", *((f"a{number}", bytes(14 * 2**20)) for number in range(5)))
     with pytest.raises(ModelError, match=r"many\.zip unpacks from .* refused as a zip bomb"):

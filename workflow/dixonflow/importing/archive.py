@@ -6,16 +6,20 @@ that try to leave their folder are refused all the same: an honest archive of we
 
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
+from dixonflow.documents import MAX_JSON_BYTES, one_line
 from dixonflow.errors import ModelError
 from dixonflow.importing.space import readable
+from dixonflow.regular_file import open_regular
+from dixonflow.zip_contents import BoundedReader, ZipContentsError, read_contents
 
 _MAX_ENTRIES = 10_000
 _MAX_RATIO = 200
@@ -23,8 +27,16 @@ _MAX_RATIO = 200
 _MAX_TOTAL_RATIO = 20
 _SMALL = 16 * 2**20
 """Bytes below which no ratio is suspicious."""
-_MAX_JSON = 64 * 2**20
 _CHUNK = 2**20
+_MAX_READ = 4 * 2**20
+_MAX_NAME = 500
+_MAX_PARTS = 12
+"""Parts of a name; nnU-Net's have four."""
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError),
+    *(ValueError, LookupError, OverflowError, ZipContentsError),
+)
+"""What the standard library raises for damaged entries."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -52,14 +64,12 @@ class ZipArchive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-            raise ModelError(
-                f"{path} is no whole zip file ({error}): a download that broke off, or another file. Remove it and "
-                "fetch it again"
-            ) from error
+            self._file = open_regular(path)
+        except OSError as error:
+            raise _not_whole(path, error.strerror or str(error)) from error
         try:
-            self.entries = _check(path, self._file.infolist())
+            self.entries = _check(path, _contents(path, self._file))
+            self._zip = zipfile.ZipFile(BoundedReader(self._file, _MAX_READ))
         except BaseException:
             self._file.close()
             raise
@@ -70,6 +80,7 @@ class ZipArchive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._zip.close()
         self._file.close()
 
     def read(self, name: PurePosixPath) -> bytes:
@@ -81,7 +92,7 @@ class ZipArchive:
             If it is damaged, or larger than a JSON file of a network can be.
         """
         info = self.entries[name]
-        if info.file_size > _MAX_JSON:
+        if info.file_size > MAX_JSON_BYTES:
             raise ModelError(f"{self.path}: {name} of {readable(info.file_size)} is too large for a JSON file")
         return b"".join(self._chunks(info))
 
@@ -102,34 +113,31 @@ class ZipArchive:
     def _chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         left = info.file_size
         try:
-            with self._file.open(info) as stream:
+            with self._zip.open(info) as stream:
                 while chunk := stream.read(_CHUNK):
                     left -= len(chunk)
                     if left < 0:
                         break
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise ModelError(
-                f"{self.path}: {info.filename} is damaged ({error}). Remove the archive and fetch it again"
+                f"{self.path}: {info.filename} is damaged ({one_line(error)}). Remove the archive and fetch it again"
             ) from error
         if left:
             raise ModelError(f"{self.path}: {info.filename} does not have the size that the archive says: refused")
 
 
-def refuse_bomb(path: Path) -> None:
-    """Look whether a file, if it is a zip as torch's checkpoints are, unpacks to far more than it is.
+def _not_whole(path: Path, why: str) -> ModelError:
+    return ModelError(
+        f"{path} is no whole zip file ({why}): a download that broke off, or another file. Remove it and fetch it again"
+    )
 
-    Raises
-    ------
-    ModelError
-        If it does.
-    """
-    if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as file:
-                _check_sizes(path, file.infolist())
-        except (zipfile.BadZipFile, NotImplementedError) as error:
-            raise ModelError(f"{path} is damaged ({error})") from error
+
+def _contents(path: Path, file: BinaryIO) -> list[zipfile.ZipInfo]:
+    try:
+        return read_contents(file)
+    except ZipContentsError as error:
+        raise _not_whole(path, str(error)) from error
 
 
 def _check(path: Path, infos: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
@@ -140,9 +148,12 @@ def _check(path: Path, infos: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipf
     entries: dict[PurePosixPath, zipfile.ZipInfo] = {}
     for info in infos:
         # zipfile cuts a name at a zero byte; the name before that is what other programs see.
-        problem = _problem_of_name(info.orig_filename) or _problem_of_kind(info)
+        problem = None if len(info.orig_filename) <= _MAX_NAME else "has a longer name than any file of a network"
+        problem = problem or _problem_of_name(info.orig_filename) or _problem_of_kind(info)
         if problem:
-            raise ModelError(f"{path}: entry {info.orig_filename!r} {problem}: refused. Weights as published have none")
+            raise ModelError(
+                f"{path}: entry {info.orig_filename[:_MAX_NAME]!r} {problem}: refused. Weights as published have none"
+            )
         key = _folded(info.orig_filename.rstrip("/"))
         if key in seen and not (info.is_dir() and seen[key]):
             raise ModelError(f"{path}: entry {info.orig_filename!r} occurs twice: refused")
@@ -183,10 +194,10 @@ def _problem_of_name(name: str) -> str | None:
         return "is an absolute path"
     if ".." in parts:
         return "leads out of its folder"
-    if "\\" in name or any(unicodedata.category(letter) == "Cc" for letter in name):
+    if "\\" in name or not name.isprintable():
         return "has a backslash or a control character in its name"
-    if any(part in {"", "."} or part != part.rstrip(". ") for part in parts):
-        return "has an empty or ambiguous part in its name"
+    if any(part in {"", "."} or part != part.rstrip(". ") for part in parts) or len(parts) > _MAX_PARTS:
+        return "has an empty or ambiguous part in its name, or too many"
     if any(_DEVICES.fullmatch(part) for part in parts):
         return "has the name of a device"
     return None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dixonflow.documents import one_line
 from dixonflow.errors import ModelError
 from dixonflow.importing.training import Training, builds_upon
 from dixonflow.label_lookup import class_differences
@@ -31,11 +32,13 @@ def check_training(training: Training, model: Model, part: Part) -> None:
     channels = dataset.get("channel_names", dataset.get("modality"))
     expected = max(1, len(model.channels))
     if not isinstance(channels, Mapping) or len(channels) != expected:
-        raise ModelError(f"{where} has the channels {channels}, the model file says {expected}. {_REMEDY}")
+        raise ModelError(f"{where} has the channels {one_line(channels)}, the model file says {expected}. {_REMEDY}")
     inference = training.read_json("inference_config.json") if training.has("inference_config.json") else {}
     renumbered = inference.get("labels", dataset.get("labels_mapping"))
     if renumbered:
-        raise ModelError(f"{where}: the authors' program renumbers its labels afterwards ({renumbered}): not supported")
+        raise ModelError(
+            f"{where}: the authors' program renumbers its labels afterwards ({one_line(renumbered)}): not supported"
+        )
     _check_orientation(inference.get("model_expected_orientation", dataset.get("orientation")), model, where)
 
 
@@ -60,12 +63,15 @@ def _classes(dataset: Mapping[str, Any], where: str) -> dict[int, str]:
     for name, number in labels.items():
         try:
             value = int(number)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"{where}: label {name!r} is {number!r}, not one number: not supported") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            shown = f"label {one_line(name)!r} is {one_line(number)!r}"
+            raise ModelError(f"{where}: {shown}, not one number: not supported") from error
         if name in {_BACKGROUND, _IGNORE}:
             continue
         if value in classes:
-            raise ModelError(f"{where}: {classes[value]!r} and {name!r} are both {value}. {_REMEDY}")
+            raise ModelError(
+                f"{where}: {one_line(classes[value])!r} and {one_line(name)!r} are both {one_line(value)}. {_REMEDY}"
+            )
         classes[value] = str(name)
     return classes
 
@@ -74,11 +80,11 @@ def _check_labels(found: Mapping[int, str], expected: Mapping[int, tuple[str, ..
     differences = class_differences(found, expected)
     if differences:
         more = f", and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
-        raise ModelError(f"{where}: {'; '.join(differences[:_SHOWN])}{more}. {_REMEDY}")
+        raise ModelError(f"{where}: {one_line('; '.join(differences[:_SHOWN]), 1000)}{more}. {_REMEDY}")
 
 
 def _check_orientation(found: Any, model: Model, where: str) -> None:
     stated = "".join(str(letter) for letter in found) if isinstance(found, list | tuple) else found
     # a wrong one swaps left and right without any other sign
-    if stated is not None and model.orientation not in {"dataset", stated}:
-        raise ModelError(f"{where} says orientation {stated}, the model file {model.orientation}. {_REMEDY}")
+    if stated is not None and model.orientation not in ("dataset", stated):
+        raise ModelError(f"{where} says orientation {one_line(stated)}, the model file {model.orientation}. {_REMEDY}")

@@ -7,7 +7,6 @@ continued only if the server says that it still has the same file (RFC 9110, If-
 import hashlib
 import http
 import http.client
-import json
 import logging
 import re
 import time
@@ -21,8 +20,10 @@ from typing import IO
 
 import dixonflow
 from dixonflow.atomic import write_json
+from dixonflow.documents import DocumentError, read_json_file
 from dixonflow.errors import ModelError
 from dixonflow.importing.space import readable, require_space
+from dixonflow.regular_file import open_regular
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def download(url: str, target: Path, *, expected_bytes: int | None = None) -> No
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -178,9 +179,9 @@ def _read_headers(status: int, headers: Message, offset: int) -> _Answer:
 
 def _recorded_validator(partial: Path, url: str) -> str | None:
     try:
-        recorded = json.loads(_validator_file(partial).read_text(encoding="utf-8"))
+        recorded = read_json_file(_validator_file(partial))
         return str(recorded["validator"]) if recorded["url"] == url else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DocumentError, KeyError, TypeError):
         return None
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from dixonflow.documents import MAX_JSON_BYTES
 from dixonflow.errors import ModelError
 from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.space import require_space
+from dixonflow.regular_file import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class FolderFiles:
         self.origin = str(folder)
         self.context = folder.parts[-2:]
         self.sizes: Mapping[PurePosixPath, int] = {
-            PurePosixPath(path.relative_to(folder).as_posix()): path.stat().st_size for path in _walk(folder, _DEPTH)
+            PurePosixPath(path.relative_to(folder).as_posix()): size for path, size in _walk(folder, _DEPTH)
         }
 
     def read(self, name: PurePosixPath) -> bytes:
@@ -47,7 +49,7 @@ class FolderFiles:
             If it cannot be read.
         """
         try:
-            return (self._folder / name).read_bytes()
+            return read_regular(self._folder / name, MAX_JSON_BYTES)
         except OSError as error:
             raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
 
@@ -122,14 +124,16 @@ class ArchiveFiles:
 Files = FolderFiles | ArchiveFiles
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
+    """Give the regular files and their sizes."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        files = [(Path(entry.path), entry.stat().st_size) for entry in entries if entry.is_file()]
+        folders = [Path(entry.path) for entry in entries if entry.is_dir()]
     except OSError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
-    for entry in entries:
-        if entry.is_file():
-            yield Path(entry.path)
+    yield from files
+    for inner in folders:
         # validation folders hold a file for each training case
-        elif entry.is_dir() and depth > 1 and not entry.name.startswith((".", "validation", "crossval")):
-            yield from _walk(Path(entry.path), depth - 1)
+        if depth > 1 and not inner.name.startswith((".", "validation", "crossval")):
+            yield from _walk(inner, depth - 1)

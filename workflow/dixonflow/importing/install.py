@@ -11,7 +11,6 @@ from pathlib import Path
 from dixonflow.atomic import write_bytes
 from dixonflow.errors import ModelError
 from dixonflow.imported import trained_orientation, trained_spacing_mm
-from dixonflow.importing.archive import refuse_bomb
 from dixonflow.importing.check import check_configuration
 from dixonflow.importing.download import sha256_of
 from dixonflow.importing.lock import import_lock
@@ -137,7 +136,6 @@ def _convert(
             digest = sha256_of(path)
             names = {path: f"{training.files}: {checkpoint}", target: training.origin}
             with _published_names(str(checkpoint), names):
-                refuse_bomb(path)
                 export_checkpoint(path, target / "plans.json", target / "dataset.json", target, fold=fold)
         records.append(_record(training, str(checkpoint.relative_to(training.folder)), size, digest))
         load_model_folder(target, (fold,))

@@ -61,4 +61,9 @@ def _with_children(folder: Path) -> Iterator[Path]:
     for base in (folder, folder / _BELOW):
         if base.is_dir():
             yield base
-            yield from sorted(child for child in base.iterdir() if child.is_dir() and not child.name.startswith("."))
+            try:
+                yield from sorted(
+                    child for child in base.iterdir() if child.is_dir() and not child.name.startswith(".")
+                )
+            except OSError as error:
+                log.warning("a local copy is of no use: cannot read %s: %s", base, error.strerror)

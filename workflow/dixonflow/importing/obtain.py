@@ -68,6 +68,8 @@ class Given:
                 given.archives.update({name: path / name for name in names if (path / name).is_file()})
             elif path.is_file():
                 given.archives[_published_name(path.name, names, value)] = path
+            elif path.exists():
+                raise ModelError(f"--from {value}: neither a folder nor a regular file")
             else:
                 raise ModelError(f"--from {value}: no such folder or file, and no http or https address")
         return given

@@ -101,7 +101,7 @@ def read_record(folder: Path) -> tuple[PartRecord, ...]:
     path = folder / NAME
     try:
         return tuple(_part(part) for part in read_json(path)["parts"])
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is damaged. Remove {folder} and import the model again") from error
 
 

@@ -4,13 +4,13 @@ nnU-Net keeps it as `Dataset<id>_<name>/<trainer>__<plans>__<configuration>/`; s
 """
 
 import fnmatch
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from dixonflow.documents import DocumentError, one_line, parse_json
 from dixonflow.errors import ModelError
 from dixonflow.importing.files import Files
 from dixonflow.published import Part
@@ -131,18 +131,21 @@ def check_addenda(files: Files, part: Part) -> None:
 def builds_upon(plans: Mapping[str, Any], trained: str, part: Part) -> bool:
     """Whether a configuration of plans.json is the part's, or inherits from it as one with another batch size does."""
     name: Any = trained
-    configurations = plans.get("configurations", {})
-    for _ in range(len(configurations)):
-        if part.configuration in {None, name}:
+    configurations = plans.get("configurations")
+    if not isinstance(configurations, dict):
+        return False
+    for _ in configurations:  # a longer way leads round in a circle
+        if part.configuration is None or part.configuration == name:
             return True
-        name = configurations.get(name, {}).get("inherits_from")
+        configuration = configurations.get(name) if isinstance(name, str) else None
+        name = configuration.get("inherits_from") if isinstance(configuration, dict) else None
     return False
 
 
 def _json(content: bytes, what: str, kind: type) -> Any:
     try:
-        value = json.loads(content)
-    except ValueError as error:
+        value = parse_json(content)
+    except DocumentError as error:
         raise ModelError(f"{what} is not valid JSON ({error}): fetch the weights again") from error
     if not isinstance(value, kind):
         raise ModelError(f"{what} does not hold what nnU-Net writes: fetch the weights again")
@@ -150,7 +153,7 @@ def _json(content: bytes, what: str, kind: type) -> Any:
 
 
 def _list(names: set[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+    return one_line(", ".join(sorted(names))) or "none"
 
 
 def _names(context: tuple[str, ...], folder: PurePosixPath) -> tuple[str, str, str]:
@@ -161,7 +164,7 @@ def _names(context: tuple[str, ...], folder: PurePosixPath) -> tuple[str, str, s
 
 
 def _fits(files: Files, folder: PurePosixPath, part: Part) -> bool:
-    datasets = [found for name in (*files.context, *folder.parts) if (found := re.match(r"Dataset([0-9]+)", name))]
+    datasets = [found for name in (*files.context, *folder.parts) if (found := re.match(r"Dataset([0-9]{1,9})", name))]
     if datasets and part.dataset_id not in {None, int(datasets[-1][1])}:
         return False
     trainer, plans, configuration = _names(files.context, folder)
