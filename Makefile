@@ -1,5 +1,5 @@
 # The commands of this project. Each does its own set-up.
-.PHONY: install demo run status test slurm-test verify-models check bench lock clean
+.PHONY: install demo run status test fuzz slurm-test verify-models check bench lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -36,6 +36,11 @@ verify-models: install ## import the published models and run one scan with each
 
 test: install ## run the tests
 	@python -m pytest
+
+# One reader: make fuzz FUZZ='--target checkpoint'; a short run: make fuzz FUZZ_SECONDS=60
+FUZZ_SECONDS ?= 3600
+fuzz: install ## feed damaged files to all readers (an hour; Linux only)
+	@python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 # Lint opens no raw data: any folder and file stand in for the demo cohort, which need not be there.
 check: install ## lint, types, formatting

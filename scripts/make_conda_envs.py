@@ -14,7 +14,7 @@ def conda_environment(kind: str, envs: Path = ENVS) -> str:
     torchvision is there because pip follows nnunetv2 to it and would bring a build that does not fit conda's torch;
     DixonFlow does not use it.
     """
-    pins = (envs / "requirements.lock").read_text(encoding="utf-8").split()
+    pins = (envs / "requirements.lock").read_text(encoding="utf-8").splitlines()
     torch = [line for line in (envs / "torch.txt").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
     version = torch[0].removeprefix("torch==")
     lines = [
