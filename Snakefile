@@ -16,6 +16,7 @@ from dixonflow.job_errors import JobErrors
 from dixonflow.job_shell import check_project_folder, check_slurm_folder, job_prefix, quote_spawned_commands
 from dixonflow.plan import Plan
 from dixonflow.run_lock import RunLock
+from dixonflow.settle import settle
 from dixonflow.slurm import Request
 from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.user import name_user
@@ -47,6 +48,8 @@ try:
     if workflow.is_main_process:
         logger.addHandler(JobErrors())
         PLAN.look_again_where_unknown(Path(".snakemake"))
+        if not workflow.dryrun and LOCK.is_free():
+            settle(PLAN)
         if PLAN.config.verify:
             # Not above: it needs pandas, and this file is read again in every job.
             from dixonflow.verify import ask_for_lost_files

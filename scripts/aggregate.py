@@ -13,13 +13,15 @@ import pandas as pd
 
 from dixonflow.aggregate import aggregate, format_summary, read_scans
 from dixonflow.atomic import write_bytes
-from dixonflow.cohort.raw import Source
+from dixonflow.cohort.sources import sources_of
+from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.command import CONFIG, ConfigOption, run, start_logging
 from dixonflow.config import read_config
 from dixonflow.conservation import check_conservation
 from dixonflow.departures import departures, write_departures
 from dixonflow.errors import DixonflowError
 from dixonflow.layout import Results
+from dixonflow.pictures import remove_pictures_of_nobody
 from dixonflow.plan import load_models
 from dixonflow.tables.schema import TableError
 
@@ -34,9 +36,11 @@ def main(config: ConfigOption = CONFIG) -> None:
         results = Results(settings.results)
         before = _earlier(results)
         summary = aggregate(results, load_models(settings), settings.max_attempts)
-        sources = [Source(source.layout, source.folder) for source in settings.cohort.sources]
+        cohort = settings.cohort
+        withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
         scans = read_scans(results.scan_table)
-        check_conservation(sources, scans)
+        check_conservation(sources_of(cohort), scans, withdrawn)
+        remove_pictures_of_nobody(results)
         if before is not None:
             write_departures(results, departures(before, scans))
         results.scans_before.unlink(missing_ok=True)

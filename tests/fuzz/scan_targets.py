@@ -53,7 +53,8 @@ def _read_header(data: bytes, folder: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("slice.dcm", data)
     with open_archive(path) as archive:
-        read_header(archive.stream(archive.images[0]), "slice.dcm", "slice")
+        entry = archive.images[0]
+        read_header(archive.stream(entry, "slice"), entry, "slice")
 
 
 def _headers(_: Path) -> list[bytes]:

@@ -147,7 +147,7 @@ def test_unreadable_files_are_named(tmp_path):
     assert "\n" not in str(error.value)
     for content, problem in [
         (b"- a list", "not a table"),
-        ("results: Körper".encode("latin-1"), "not UTF-8"),
+        ("results: Körper".encode("latin-1"), "not in UTF-8"),
         (b"[" * 5000, "nested too deeply"),
         (b"results: 2026-13-45", "cannot be read: month must be in 1..12"),
         (b"results: \x00", "cannot be read"),

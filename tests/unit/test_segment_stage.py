@@ -199,11 +199,12 @@ def test_the_agreement_reaches_the_rows_of_the_scan(tmp_path, model, make_shard_
     config = config.model_copy(update={"keep": config.keep.model_copy(update={"contact_sheets": False})})
     results, entry = Results(tmp_path), make_shard_scan(ScanId("001", "2"))
     rng = np.random.default_rng(0)
-    for contrast in DIXON:
-        data = rng.integers(1, 900, SCANS["001"]).astype(np.int16)
+    water, fat = (rng.integers(1, 900, SCANS["001"]).astype(np.int16) for _ in range(2))
+    images = dict(zip(DIXON, (water, fat, water + fat, abs(water - fat)), strict=True))
+    for contrast, data in images.items():
         write_nifti(results.stitched(entry.scan, contrast), data, np.diag([2.5, 2.5, 3.0, 1.0]))
     station = {"index": 0, "low_mm": [-2.0, -2.0, -2.0], "high_mm": [80.0, 70.0, 130.0]}
-    write_json(results.stitched_sidecar(entry.scan, "mr"), {"stations": [station], "pairs": []})
+    write_json(results.stitched_sidecar(entry.scan, "mr"), {"stations": [station], "pairs": [], "intensity_scale": 1.0})
     context = StageContext(config, (model,), model, results, "shard")
     for stage in (Stage.SEGMENT, Stage.MERGE, Stage.POSTPROCESS, Stage.MEASURE):
         done = stage_work(stage, context).by_hand(entry)

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,9 @@ class ConservationResult:
     n_by_status: dict[Status, int]
 
 
-def check_conservation(sources: Sequence[Source], scans_table: pd.DataFrame) -> ConservationResult:
+def check_conservation(
+    sources: Sequence[Source], scans_table: pd.DataFrame, withdrawn: Collection[str] = ()
+) -> ConservationResult:
     """Compare the raw folders with the table of scans.
 
     Parameters
@@ -62,6 +64,8 @@ def check_conservation(sources: Sequence[Source], scans_table: pd.DataFrame) -> 
         Raw folders of the run.
     scans_table
         With the columns `participant_id`, `session_id`, `source`, `status`.
+    withdrawn
+        Ids of the participants who have withdrawn: their scans, and no others, are withdrawn.
 
     Raises
     ------
@@ -83,12 +87,22 @@ def check_conservation(sources: Sequence[Source], scans_table: pd.DataFrame) -> 
     for what, keys in (("without a row", lost), ("with a row but no raw data", unknown), ("with two rows", twice)):
         for key in sorted(keys, key=str):
             log.debug("%s: %s", what, " ".join(part for part in key if part))
+    misplaced = sum(
+        (participant in withdrawn) != (status == Status.WITHDRAWN.value)
+        for participant, status in zip(scans_table["participant_id"], scans_table["status"], strict=True)
+        if isinstance(participant, str)
+    )
+    if misplaced:
+        raise ConservationError(
+            f"{misplaced} scans are withdrawn in the table and not on the list of withdrawn participants, or the other "
+            "way round. If the list changed while the run was in progress, call it again"
+        )
     if lost or unknown or twice or unclear:
         raise ConservationError(
             f"the raw folders hold {len(raw)} scans, the table has {len(rows)} rows: {len(lost)} scans without a row "
             f"({sum(key[0] is None for key in lost)} of them entries whose name gives no scan), {len(unknown)} rows "
             f"without raw data, {len(twice)} scans with more than one row, {len(unclear)} rows without a known status. "
-            "DIXONFLOW_LOG=DEBUG names them. If raw data came or went while the run went on, call it again"
+            "DIXONFLOW_LOG=DEBUG names them. If raw data came or went while the run was in progress, call it again"
         )
     statuses = Counter(Status(status) for status in scans_table["status"])
     n_unparsable = sum(key[0] is None for key in raw)

@@ -38,6 +38,16 @@ class Results:
         return self.root / "cohort" / "scans.parquet"
 
     @property
+    def found_digest(self) -> Path:
+        """Hash over that list: the tables are made again where it changes."""
+        return self.scans.with_suffix(".sha256")
+
+    @property
+    def shard_names(self) -> Path:
+        """Names of all shards, one per line."""
+        return self.shards.with_suffix(".txt")
+
+    @property
     def shards(self) -> Path:
         """Folder of the immutable shard lists."""
         return self.root / "cohort" / "shards"

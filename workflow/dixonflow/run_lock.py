@@ -117,6 +117,14 @@ class RunLock:
             if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
                 raise ConfigError(f"config: results: {path} cannot be written: Permission denied")
 
+    def is_free(self) -> bool:
+        """Take the lock if nobody else has it and the folder can be written to; else the start of the run says why."""
+        try:
+            self.take()
+        except DixonflowError:
+            return False
+        return True
+
     def announce(self, run: Run) -> None:
         """Say whose the lock is."""
         write_json(self._results.run, asdict(run))

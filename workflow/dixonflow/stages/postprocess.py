@@ -60,7 +60,7 @@ def work(context: StageContext) -> StageWork:
     def result(scan: ShardScan) -> str:
         facts = sidecar_facts(results.labels_sidecar(scan.scan, model.name), ["segment", "sides"])
         read_later = {
-            "contrast_agreement": facts["segment"]["contrast_agreement"],
+            "contrast_agreement": facts["segment"].get("contrast_agreement"),
             "wrong_side_ml": facts["sides"]["wrong_side_ml"],
         }
         return result_hash([results.labels(scan.scan, model.name)], read_later)

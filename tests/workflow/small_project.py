@@ -1,0 +1,105 @@
+"""A copy of the project with a cohort of small scans, and calls of the workflow as its user makes them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from project_copy import copy_project
+
+from dixonflow.phantom.acquisition import Protocol, StationGeometry, acquire, nako_protocol
+from dixonflow.phantom.anatomy import Anatomy, render_anatomy
+from dixonflow.phantom.participant import Participant, draw_participant
+from dixonflow.station import Station
+
+_FIELD_MM = (240.0, 192.0, 108.0)
+_TOP_MM, _OVERLAP_MM = 250.0, 24.0
+"""Two stations over the belly."""
+
+
+@cache
+def _body(seed: int) -> tuple[Participant, Anatomy]:
+    participant = draw_participant(seed)
+    return participant, render_anatomy(participant, 4.0)
+
+
+@cache
+def trunk_stations(session: int = 0, spacing_mm: float = 6.0, seed: int = 31) -> Sequence[Station]:
+    """Two short stations of a trunk, a second of work for the network; each session has noise of its own."""
+    x, y, z = (round(length / spacing_mm) for length in _FIELD_MM)
+    depths = (_TOP_MM, _TOP_MM + _FIELD_MM[2] - _OVERLAP_MM)
+    stations = tuple(StationGeometry((x, y, z), (spacing_mm,) * 3, depth) for depth in depths)
+    return acquire(*_body(seed), Protocol("small", stations), session=session)
+
+
+@cache
+def nako_stations(session: int = 0, seed: int = 32) -> Sequence[Station]:
+    """The four stations of NAKO in coarse voxels."""
+    return acquire(*_body(seed), nako_protocol(0.09, 0.25), session=session)
+
+
+class SmallProject:
+    """A copy of the project in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.raw = folder / "raw"
+        self.withdrawn = folder / "withdrawn.txt"
+        folder.mkdir(parents=True, exist_ok=True)
+        copy_project(folder)
+        self.raw.mkdir(exist_ok=True)
+        self.withdrawn.touch()
+
+    def configure(self, layouts: Sequence[str], **sections: object) -> None:
+        """Write config.yaml for a source of each layout, `raw/<layout>`."""
+        for layout in layouts:
+            (self.raw / layout).mkdir(exist_ok=True)
+        sources = [{"layout": layout, "folder": f"raw/{layout}"} for layout in layouts]
+        content: dict[str, object] = {
+            "results": "results",
+            "cohort": {"sources": sources, "withdrawn": "withdrawn.txt", "scans_per_shard": 8},
+            "segment": {"threads": 1, "device": "cpu"},
+        }
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(content | sections))
+
+    def call(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Call Snakemake, output and errors together."""
+        command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *options]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.folder / "workflow")}
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, *options: str) -> str:
+        """Call Snakemake, which must end well."""
+        done = self.call(*options)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def table(self, name: str, results: str = "results") -> pd.DataFrame:
+        """A table of the run."""
+        return pd.read_parquet(self.folder / results / "tables" / f"{name}.parquet")
+
+    def files(self, below: str) -> dict[str, tuple[int, bytes]]:
+        """Date and content of every file below a folder of the results."""
+        folder = self.folder / "results" / below
+        return {
+            str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def status(self) -> dict[str, tuple[str, str]]:
+        """Status and reason of every participant of the table."""
+        scans = self.table("scans")
+        return {row.participant_id: (row.status, row.reason) for row in scans.itertuples()}
