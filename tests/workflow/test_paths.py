@@ -126,6 +126,38 @@ def test_a_configuration_that_is_none(project, content, line):
     project.refuses(line)
 
 
+CONDA = """#!/bin/sh
+# what Snakemake asks of conda, and an environment that is this one under another name
+case "$*" in
+  "info --json") echo '{{"conda_prefix": "{prefix}", "platform": "linux-64"}}' ;;
+  --version) echo conda 25.1.0 ;;
+  "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+  *create*)
+    for word; do [ "$before" = --prefix ] && target=$word; before=$word; done
+    mkdir -p "$target/bin"
+    printf '#!/bin/sh\\necho "$@" >> {prefix}/asked\\nexec {python} "$@"\\n' > "$target/bin/python"
+    chmod +x "$target/bin/python"
+    ;;
+esac
+"""
+
+
+def test_jobs_in_a_conda_environment_are_run_by_its_python(tmp_path):
+    conda = tmp_path / "conda/bin"
+    conda.mkdir(parents=True)
+    (conda / "conda").write_text(CONDA.format(prefix=conda.parent, python=sys.executable))
+    (conda / "conda").chmod(0o755)
+    (conda / "activate").write_text('PATH="$1/bin:$PATH"')
+    project = Project(tmp_path / "a (b); touch owned")
+    make_small_cohort(project.folder / RAW, {SCANS[0]: 6.0})
+    (project.folder / RAW / "withdrawn").touch()
+    options = ("--until", "cohort", "--software-deployment-method", "conda")
+    run = project.call(*SNAKEMAKE, *options, PATH=f"{conda}:/usr/bin:/bin", HOME=str(tmp_path))
+    assert run.returncode == 0, run.stdout
+    assert (conda.parent / "asked").read_text().startswith("scripts/cohort.py --config results/config.json")
+    assert not list(tmp_path.rglob("owned*"))
+
+
 @pytest.mark.parametrize("name", ["a{b}", "a:b", "a\tb"])
 def test_a_project_folder_that_cannot_be_taken(tmp_path, name):
     Project(tmp_path / name).refuses("the path of the project folder holds ")

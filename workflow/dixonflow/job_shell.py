@@ -38,8 +38,8 @@ def check_project_folder(folder: str, deployment_methods: Iterable[str]) -> None
         problem = "braces, which Snakemake takes for wildcards"
     elif ":" in folder:  # Python makes no virtual environment there either
         problem = "a colon, which parts the folders of PYTHONPATH"
-    elif "'" in folder and _WITH_OWN_PYTHON & set(deployment_methods):
-        problem = "an apostrophe, which Snakemake does not quote for conda and Apptainer"
+    elif set("'\"$`\\") & set(folder) and _WITH_OWN_PYTHON & set(deployment_methods):
+        problem = "one of ' \" $ ` \\, which Snakemake does not quote for conda and Apptainer"
     _refuse(folder, problem)
 
 
