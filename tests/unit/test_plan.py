@@ -12,7 +12,9 @@ import pytest
 
 from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
+from dixonflow.errors import ConfigError
 from dixonflow.keys import STAGE_VERSIONS
+from dixonflow.layout import Results
 from dixonflow.plan import Plan
 from dixonflow.retry import MOST_MEMORY, ask_for_look
 from dixonflow.vocabulary import ScanId, Stage
@@ -58,6 +60,17 @@ def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_
     assert looked_again(another_copy)
     assert not looked_again(another_copy)
     assert looked_again()  # it does not know what the other one has done
+
+
+def test_results_that_lead_nowhere_are_named(plan, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    for name in ("loop", "file/results"):
+        odd = replace(plan, results=Results(tmp_path / name))
+        with pytest.raises(ConfigError, match=f"^config: results: \\S+/{name}/cohort/look_again cannot be written: "):
+            odd.look_again_where_unknown(tmp_path / ".snakemake")
+    with pytest.raises(ConfigError, match=r"^the project folder: \S+ cannot be written: "):
+        plan.look_again_where_unknown(tmp_path / "file")
 
 
 def test_another_look_is_asked_for_and_counted(plan):

@@ -85,11 +85,20 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         RunLock(Results(tmp_path / "file" / "results")).take()
 
 
-def test_a_folder_in_it_that_cannot_be_written_is_named(plan, results, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("tables", r"^config: results: \S+/tables cannot be written: is it another user's"),
+        ("metadata.db", r"^\S+/metadata.db cannot be written: run a copy of the project"),
+    ],
+)
+def test_what_another_user_has_made_is_named(plan, results, tmp_path, monkeypatch, name, line):
     (results.root / "tables").mkdir(parents=True)
-    monkeypatch.setattr("os.access", lambda path, mode: path.name != "tables")  # modes do not hold root back
-    with pytest.raises(ConfigError, match=r"config: results: \S+/tables cannot be written: "):
-        begin_run(plan, RunLock(results))
+    (tmp_path / "snakemake").mkdir()
+    (tmp_path / "snakemake/metadata.db").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != name)  # modes do not hold root back
+    with pytest.raises(ConfigError, match=line):
+        begin_run(plan, RunLock(results), snakemake_folder=tmp_path / "snakemake")
     assert not results.config.exists()
 
 

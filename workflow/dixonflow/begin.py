@@ -1,13 +1,38 @@
 """Before the first job of a run: it is the only one, a dead one is cleared away, Slurm has what is asked for."""
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
+from dixonflow.errors import ConfigError
 from dixonflow.plan import Plan
 from dixonflow.run_lock import Run, RunLock
 from dixonflow.slurm import Request, cancel_leftovers, check_requests
 
 
-def begin_run(plan: Plan, lock: RunLock, slurm_name: str = "", requests: Iterable[Request] = ()) -> None:
+def check_writable(results: Path, snakemake_folder: Path) -> None:
+    """Check that folders which earlier runs have made can be written to: they may be another user's.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first that cannot.
+    """
+    for path in (results, *sorted(results.iterdir())):
+        if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+            raise ConfigError(f"config: results: {path} cannot be written: is it another user's?")
+    for path in (snakemake_folder, *sorted(snakemake_folder.glob("*"))):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise ConfigError(f"{path} cannot be written: run a copy of the project that is yours")
+
+
+def begin_run(
+    plan: Plan,
+    lock: RunLock,
+    slurm_name: str = "",
+    requests: Iterable[Request] = (),
+    snakemake_folder: Path = Path(".snakemake"),
+) -> None:
     """Take the lock, clear away, check, and write the configuration in force.
 
     Parameters
@@ -16,6 +41,8 @@ def begin_run(plan: Plan, lock: RunLock, slurm_name: str = "", requests: Iterabl
         Name of all Slurm jobs of the run; empty on one machine.
     requests
         What the rules ask of Slurm.
+    snakemake_folder
+        Where Snakemake keeps its records.
 
     Raises
     ------
@@ -23,7 +50,7 @@ def begin_run(plan: Plan, lock: RunLock, slurm_name: str = "", requests: Iterabl
         With what to do; no job has been started.
     """
     before = lock.take()
-    lock.check_folders()
+    check_writable(plan.results.root, snakemake_folder)
     if before is not None and before.slurm_name and not before.ended:
         left = cancel_leftovers(before.slurm_name)
         if left:

@@ -67,7 +67,7 @@ class Plan:
         of the project has worked on the results since, it would take results for new that were made from other raw data
         or settings. Both sides keep one word, made when they were last brought together.
         """
-        place = hashlib.sha256(str(self.results.root.resolve()).encode()).hexdigest()[:16]
+        place = hashlib.sha256(os.path.realpath(self.results.root).encode()).hexdigest()[:16]
         known = snakemake_folder / "dixonflow" / place
         word = _content(known)
         if not word or word != _content(self.results.look_again):

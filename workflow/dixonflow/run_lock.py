@@ -110,13 +110,6 @@ class RunLock:
             self._descriptor = descriptor
         return read_run(self._results)
 
-    def check_folders(self) -> None:
-        """Check that the folder, and those in it, can be written to. Raises ConfigError, naming one that cannot."""
-        root = self._results.root
-        for path in (root, *sorted(root.iterdir())):
-            if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
-                raise ConfigError(f"config: results: {path} cannot be written: Permission denied")
-
     def is_free(self) -> bool:
         """Take the lock if nobody else has it and the folder can be written to; else the start of the run says why."""
         try:
