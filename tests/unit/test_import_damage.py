@@ -74,6 +74,10 @@ CHECKPOINTS: dict[str, tuple[bytes, str]] = {
     "a list": (START + b"]" + END, "is no nnU-Net checkpoint"),
     "a list nested deeply": (START + b"(" * 100_000 + b"t" * 100_000 + END, "is no nnU-Net checkpoint"),
     "many dictionaries": (START + b"}" * 5_000_000 + END, "holds more values than that of a network"),
+    "a copy that is asked for again and again": (
+        START + text("x" * 1_000_000) + b"q\0" + named("_codecs.encode") + b"q\1" + b"h\1h\0\x85R" * 5000 + END,
+        "is damaged",
+    ),
     "a place beyond the memo": (START + b"r\xff\xff\xff\xff" + END, "is damaged"),
     "a text that is cut off": (START + b"X\xff\xff\xff\x7fabc", "is damaged"),
     "a number of 2 GB": (START + b"\x8b\xff\xff\xff\x7f" + END, "is damaged"),
@@ -178,7 +182,7 @@ DOCUMENTS: dict[str, tuple[str, bytes, str]] = {
     "a list of labels": ("dataset.json", b'{"labels": []}', "has no labels"),
     "a number of 5,000 digits": ("dataset.json", b'{"labels": {"a": ' + b"1" * 5000 + b"}}", "not valid JSON"),
     "an infinite label": ("dataset.json", b'{"labels": {"a": 1e999}}', "not one number"),
-    "too large": ("dataset.json", b" " * (9 << 20), "more than"),
+    "too large": ("dataset.json", b" " * (5 << 20), "more than"),
     "configurations that are a list": ("plans.json", b'{"configurations": []}', "plans.json"),
     "configurations in a circle": (
         "plans.json",

@@ -15,6 +15,9 @@ from dixonflow.errors import ConfigError
 from dixonflow.path_text import expanded_by_snakemake, unprintable
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
 
+_SHOWN = 20
+"""Problems of a configuration that are listed."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -231,7 +234,8 @@ def parse_config(content: Mapping[str, Any]) -> Config:
             key = ".".join(str(part) for part in problem["loc"])
             what = problem["msg"].removeprefix("Value error, ")  # pydantic puts it before what a validator says
             lines.append(f"config: {one_line(key)}: {one_line(_PROBLEMS.get(problem['type'], what), 1000)}")
-        raise ConfigError("\n".join(lines)) from error
+        more = [f"config: {len(lines) - _SHOWN} more problems"] if len(lines) > _SHOWN else []
+        raise ConfigError("\n".join(lines[:_SHOWN] + more)) from error
 
 
 def read_config(path: Path) -> Config:

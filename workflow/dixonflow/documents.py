@@ -9,10 +9,12 @@ import yaml
 
 from dixonflow.regular_file import read_regular
 
-MAX_JSON_BYTES = 8 << 20
+MAX_JSON_BYTES = 4 << 20
 """nnU-Net's files have some 10 KB, with a list of all training cases some 100 KB."""
 MAX_YAML_BYTES = 1 << 20
 _MAX_DEPTH = 50
+_MAX_ITEMS = 500_000
+"""Items of all lists and objects of a JSON file."""
 _MAX_NODES = 50_000
 """Values of a YAML file, those that an alias repeats counted each time."""
 _MAX_WORD = 500
@@ -65,10 +67,13 @@ def parse_json(content: bytes) -> Any:
         raise DocumentError("it is nested too deeply") from error
     except ValueError as error:
         raise DocumentError(_reason(error)) from error
-    level, depth = _containers([value]), 0
+    level, depth, items = _containers([value]), 0, 0
     while level:
+        items += sum(map(len, level))
         if depth > _MAX_DEPTH:
             raise DocumentError("it is nested too deeply")
+        if items > _MAX_ITEMS:
+            raise DocumentError(f"it has more than {_MAX_ITEMS} items")
         level = [item for outer in level for item in _containers(outer)]
         depth += 1
     return value

@@ -161,9 +161,12 @@ def _check(path: Path, infos: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipf
         if not info.is_dir():
             entries[PurePosixPath(info.orig_filename)] = info
     for name in entries:
-        within = next((parent for parent in name.parents if seen.get(_folded(str(parent))) is False), None)
-        if within is not None:
-            raise ModelError(f"{path}: entry '{name}' lies within {str(within)!r}, which is a file: refused")
+        folded = _folded(str(name))
+        within = next(
+            (end for end, letter in enumerate(folded) if letter == "/" and seen.get(folded[:end]) is False), 0
+        )
+        if within:
+            raise ModelError(f"{path}: entry '{name}' lies within {folded[:within]!r}, which is a file: refused")
     return entries
 
 

@@ -98,10 +98,10 @@ def find_training(files: Files, part: Part, *, best_as_well: bool) -> Training:
                 fitting = preferred
                 break
     if not fitting:
-        found = ", ".join(str(folder) for folder in folders) or "no folder with plans.json and dataset.json"
+        found = one_line(", ".join(str(folder) for folder in folders)) or "no folder with plans.json and dataset.json"
         raise NoTrainingError(f"{files} has no {_wanted(part)}; it has {found}. Give what holds it with --from")
     if len(fitting) > 1:
-        found = ", ".join(str(folder) for folder in fitting)
+        found = one_line(", ".join(str(folder) for folder in fitting))
         raise NoTrainingError(
             f"{files} has several folders like {_wanted(part)}: {found}. Give one of them with --from"
         )

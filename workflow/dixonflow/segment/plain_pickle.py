@@ -18,9 +18,9 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _FETCH = {"BINGET", "LONG_BINGET"}
 _STORE = {"BINPUT", "LONG_BINPUT"}
 
-_SMALL_BYTES = 32
+_SMALL_BYTES = 48
 """At least what a number, or a place on the stack, takes."""
-_COSTS = dict.fromkeys(("EMPTY_LIST", "EMPTY_DICT", "SETITEM", *_STORE, "TUPLE", *_TUPLES), 128) | {"REDUCE": 640}
+_COSTS = dict.fromkeys(("EMPTY_LIST", "EMPTY_DICT", "SETITEM", *_STORE), 112) | dict.fromkeys(("TUPLE", *_TUPLES), 80)
 _ITEM_BYTES = 128
 """At least what an entry of a dictionary takes."""
 
@@ -34,9 +34,18 @@ class PickleRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Constructor:
-    """What an allowed name of the pickle stands for where it is called. Gets plain values, must check them."""
+    """What an allowed name of the pickle stands for where it is called.
+
+    Attributes
+    ----------
+    build
+        Gets plain values and must check them.
+    max_bytes
+        What its result takes in memory.
+    """
 
     build: Callable[..., Any]
+    max_bytes: int = 128
 
 
 def read_pickle(data: bytes, allowed: Mapping[str, Any], persistent: Callable[[Any], Any], *, max_bytes: int) -> Any:
@@ -166,6 +175,7 @@ class _Machine:
         arguments, constructor = self.stack.pop(), self.stack.pop()
         if type(constructor) is not Constructor or type(arguments) is not tuple:
             raise TypeError
+        self._count(constructor.max_bytes)
         self.stack.append(constructor.build(*arguments))
 
     def _build(self, _: Any) -> None:

@@ -24,8 +24,11 @@ from dixonflow.zip_contents import ZipContentsError, read_contents
 
 _MAX_PICKLE_BYTES = 64 << 20
 """The log of 8,000 epochs with 100 structures takes half of it."""
-_VALUES_BYTES = 200 << 20
+_VALUES_BYTES = 256 << 20
 """Memory for plain values, beyond the size of the file."""
+
+_MAX_COPIED = 64
+"""Letters or items that a call may copy: a pickle can ask for the same copy again with six bytes."""
 
 _LOCAL_HEADER = struct.Struct("<4s22x2H")
 _LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's number for its first format, as a pickle
@@ -92,7 +95,7 @@ class TorchArchive:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = open_regular(path)
-        self._read: dict[int, bytearray] = {}
+        self._read: dict[str, bytearray] = {}
         try:
             self._size = self._file.seek(0, 2)
             self._records = self._find_records()
@@ -131,9 +134,9 @@ class TorchArchive:
             If its record is damaged.
         """
         record, dtype = stored.storage.record, stored.storage.dtype
-        if record.header_offset not in self._read:
-            self._read[record.header_offset] = self._content(record, self._size)
-        content = self._read[record.header_offset]
+        if record.filename not in self._read:
+            self._read[record.filename] = self._content(record, self._size)
+        content = self._read[record.filename]
         if not content:
             return torch.empty(stored.shape, dtype=dtype)
         if dtype == torch.bool:  # other bytes than 0 and 1 would be neither true nor false
@@ -241,7 +244,7 @@ def _number(kind: Any, content: Any) -> Any:
 
 
 def _bytes(text: Any, encoding: Any = "latin1") -> bytes:
-    if type(text) is not str or encoding != "latin1":
+    if type(text) is not str or len(text) > _MAX_COPIED or encoding != "latin1":
         raise TypeError
     return text.encode("latin1")
 
@@ -253,7 +256,7 @@ def _text(value: Any = "", *_: Any) -> str:
 
 
 def _tuple(values: Any = (), *_: Any) -> tuple[Any, ...]:
-    if type(values) not in {tuple, list}:
+    if type(values) not in {tuple, list} or len(values) > _MAX_COPIED:
         raise TypeError
     return tuple(values)
 
@@ -261,12 +264,12 @@ def _tuple(values: Any = (), *_: Any) -> tuple[Any, ...]:
 # nnU-Net's trainer keeps its best score and its log as numpy scalars, and older ones the device. numpy 2 renamed the
 # module that older checkpoints name.
 _ALLOWED: dict[str, Any] = {
-    "collections.OrderedDict": Constructor(_dictionary),
-    "torch._utils._rebuild_tensor_v2": Constructor(_tensor),
-    "torch._utils._rebuild_tensor": Constructor(_tensor),
+    "collections.OrderedDict": Constructor(_dictionary, 640),
+    "torch._utils._rebuild_tensor_v2": Constructor(_tensor, 640),
+    "torch._utils._rebuild_tensor": Constructor(_tensor, 640),
     "torch._utils._rebuild_parameter": Constructor(_parameter),
     "torch.device": Constructor(_text),
-    "torch.Size": Constructor(_tuple),
+    "torch.Size": Constructor(_tuple, 640),
     "numpy.dtype": Constructor(_number_type),
     "numpy._core.multiarray.scalar": Constructor(_number),
     "numpy.core.multiarray.scalar": Constructor(_number),
