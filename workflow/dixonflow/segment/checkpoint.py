@@ -113,11 +113,8 @@ def _trained(archive: TorchArchive, checkpoint: Path) -> _Trained:
     except (LookupError, TypeError, AttributeError) as error:
         entry = f": no entry {error}" if isinstance(error, KeyError) else ""
         raise ModelError(f"{checkpoint} is no nnU-Net checkpoint{entry}") from error
-    if (
-        not isinstance(trainer, str)
-        or not isinstance(configuration, str)
-        or not re.fullmatch("[0-9]{1,9}|all", str(fold))
-    ):
+    names = isinstance(trainer, str) and isinstance(configuration, str) and isinstance(fold, str | int)
+    if not names or not re.fullmatch("[0-9]{1,9}|all", str(fold)):
         raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: trainer, configuration and fold must be names")
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(item, StoredTensor) for name, item in weights.items()
