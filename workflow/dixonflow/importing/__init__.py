@@ -1,4 +1,4 @@
-"""Import of published weights as model folders: found or downloaded, checked, unpickled once, installed whole.
+"""Import of published weights as model folders: found or downloaded, checked, converted, installed whole.
 
 `obtain` says where a model's weights come from and opens them: `local` finds copies on this machine, `download` fetches
 archives, `archive` refuses dangerous ones, `files` gives folders and archives one face. `training` finds a part's

@@ -82,7 +82,7 @@ class Given:
 def obtain(
     model: Model, part: Part, given: Given, downloads: Path
 ) -> Iterator[tuple[Training, tuple[ArchiveRecord, ...]]]:
-    """Get a part's trained network, checked against the model file as far as that goes without unpickling.
+    """Get a part's trained network, checked against the model file as far as that goes without its checkpoints.
 
     Parameters
     ----------

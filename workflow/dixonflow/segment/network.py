@@ -91,7 +91,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
 def load_model_folder(folder: Path, folds: Sequence[str] | None = None) -> LoadedModel:
     """Read a model folder and build its networks.
 
-    The weights are compared with their recorded SHA-256 before they are opened; nothing is unpickled.
+    The weights are compared with their recorded SHA-256 before they are opened; nothing in them is run.
 
     Parameters
     ----------
