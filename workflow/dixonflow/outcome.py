@@ -1,7 +1,6 @@
 """Outcome rows: what became of each scan of a shard at one stage."""
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,9 @@ import pyarrow as pa
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+
+_MOST = 1e15
+"""More than any time in seconds, memory in MB or number of attempts."""
 
 _STATUS_OF: dict[Reason, Status] = {
     Reason.NONE: Status.OK,
@@ -100,7 +102,7 @@ class Outcome:
         if self.status is Status.OK and self.message:
             raise ValueError("a scan that is ok has no message")
         for number in (self.seconds, self.peak_memory_mb, self.gpu_seconds, self.attempt):
-            if not math.isfinite(number) or number < 0:
+            if not 0 <= number <= _MOST:  # no whole number that is too large for a float passes, nor does NaN
                 raise ValueError(f"seconds, memory and attempt must be finite and not negative, not {number}")
 
     def to_row(self) -> dict[str, Any]:
