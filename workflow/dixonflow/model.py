@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from dixonflow.documents import DocumentError, one_line, read_yaml_file
+from dixonflow.documents import MAX_JSON_BYTES, DocumentError, one_line, read_yaml_file
 from dixonflow.errors import ModelError
 from dixonflow.imported import is_imported, read_json, trained_orientation, trained_spacing_mm
 from dixonflow.published import Crop, Part, PositiveId, Record, WeightsSource
+from dixonflow.regular_file import read_regular
 from dixonflow.structures import known_structures
 from dixonflow.vocabulary import Contrast, Interpolate, Modality, contrasts_of
 
@@ -266,7 +267,7 @@ class Model(Record):
             for name in ("plans.json", "dataset.json", "metadata.json"):
                 path = folder / name
                 try:
-                    digest.update(path.read_bytes())
+                    digest.update(read_regular(path, MAX_JSON_BYTES))
                 except OSError as error:
                     raise ModelError(f"model {self.name}: cannot read {path}: {error.strerror}") from error
         return digest.hexdigest()

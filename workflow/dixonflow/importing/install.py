@@ -133,10 +133,10 @@ def _convert(
         size = training.files.sizes[checkpoint]
         with training.files.local(checkpoint, scratch / "checkpoint.pth") as path:
             require_space(scratch, size, f"the weights of {checkpoint}")
-            digest = sha256_of(path)
             names = {path: f"{training.files}: {checkpoint}", target: training.origin}
             with _published_names(str(checkpoint), names):
                 export_checkpoint(path, target / "plans.json", target / "dataset.json", target, fold=fold)
+            digest = sha256_of(path)
         records.append(_record(training, str(checkpoint.relative_to(training.folder)), size, digest))
         load_model_folder(target, (fold,))
     trained = read_metadata(target)

@@ -174,7 +174,10 @@ def _fetch(archive: Archive, place: Path | str, downloads: Path) -> tuple[Path, 
             log.info("fetching %s", place)
         download(place, path, expected_bytes=archive.bytes)
         remedy = "It has been removed: run the same command again. If that does not help, it is not what was published"
-    size, digest = path.stat().st_size, sha256_of(path)
+    size = path.stat().st_size
+    if archive.sha256 is None and archive.bytes in {None, size}:
+        _open(path, downloads).close()  # before hours are spent on the hash of what only claims to be large
+    digest = sha256_of(path) if archive.bytes in {None, size} else ""
     if archive.bytes not in {None, size} or archive.sha256 not in {None, digest}:
         if isinstance(place, str):
             path.unlink()
