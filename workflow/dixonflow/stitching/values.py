@@ -85,4 +85,4 @@ def _outliers(image: NDArray[Any]) -> tuple[NDArray[np.bool_], float] | None:
     highest = float(ranked[image.size - allowed - 1])
     if highest <= 0 or high <= OUTLIER_FACTOR * highest:
         return None
-    return np.asarray(image > highest), highest
+    return np.asarray(image > OUTLIER_FACTOR * highest), highest
