@@ -195,6 +195,25 @@ def test_json_that_is_damaged_is_refused(
     _refused(weights, training, message)
 
 
+@pytest.mark.parametrize("key", ["nonlin", "norm_op", "conv_op"])
+def test_a_name_that_leads_out_of_the_layers_is_refused_and_not_called(
+    training: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.chdir(training)
+    path = training / "plans.json"
+    plans = json.loads(path.read_text())
+    changes: dict[str, Any] = {key: "torch.nn.modules.module.torch.os.mkdir", f"{key}_kwargs": {"path": "evil"}}
+    path.write_text(json.dumps(_changed(plans, **changes)))
+    _refused(weights, training, f"plans.json: {key} 'torch.nn.modules.module.torch.os.mkdir' is no layer")
+    plans = _changed(plans, nonlin="torch.nn.LeakyReLU")
+    plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = (
+        "dynamic_network_architectures.architectures.unet.torch.os.mkdir"
+    )
+    path.write_text(json.dumps(plans))
+    _refused(weights, training, "network class .* is not supported")
+    assert not (training / "evil").exists()
+
+
 def _changed(plans: dict[str, Any], **changes: Any) -> dict[str, Any]:
     plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"] |= changes
     return plans

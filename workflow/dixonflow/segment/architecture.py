@@ -156,16 +156,26 @@ def _check_images(plans: PlansManager, configuration: ConfigurationManager) -> N
 
 
 def _check_architecture_names(configuration: ConfigurationManager) -> None:
-    # nnU-Net imports and calls whatever these strings name, so a foreign plans.json could run any code.
+    # nnU-Net imports and calls whatever these strings name, so a foreign plans.json could run any code: by way of the
+    # modules that torch's modules import, a name that begins with torch.nn reaches all of Python.
     class_name = configuration.network_arch_class_name
     if not class_name.startswith("dynamic_network_architectures.") or not _network_class_name(class_name):
-        raise ModelError(f"network class {class_name!r} is not supported")
+        raise ModelError(f"network class {one_line(class_name)!r} is not supported")
     keywords: Mapping[str, Any] = configuration.network_arch_init_kwargs
     _check_extent(keywords)
     for key in configuration.network_arch_init_kwargs_req_import:
         name = keywords[key]
-        if name is not None and not str(name).startswith(("torch.nn.", "dynamic_network_architectures.")):
-            raise ModelError(f"plans.json: {key} {name!r} is neither of torch.nn nor dynamic_network_architectures")
+        if name is not None and not _is_layer(name, ("torch.nn.", "dynamic_network_architectures.")):
+            shown = f"{one_line(key)} {one_line(name)!r}"
+            raise ModelError(f"plans.json: {shown} is no layer of torch.nn or dynamic_network_architectures")
+
+
+def _is_layer(name: Any, packages: tuple[str, ...]) -> bool:
+    """Whether a name is that of a class of layers or networks, defined in one of these packages."""
+    if not isinstance(name, str) or not name.startswith(packages):
+        return False
+    found = pydoc.locate(name)
+    return isinstance(found, type) and issubclass(found, nn.Module) and found.__module__.startswith(packages)
 
 
 def _check_extent(value: Any, name: str = "") -> None:
@@ -186,7 +196,8 @@ def _network_class_name(name: str) -> str | None:
 
     nnU-Net itself would search all modules of the package, of which one needs torchvision.
     """
-    return next((known for known in (name, f"{_UNETS}.{name.rpartition('.')[2]}") if pydoc.locate(known)), None)
+    candidates = (name, f"{_UNETS}.{name.rpartition('.')[2]}")
+    return next((known for known in candidates if _is_layer(known, ("dynamic_network_architectures.",))), None)
 
 
 def _count_classes(plans: PlansManager, dataset: dict[str, Any]) -> int:
