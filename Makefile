@@ -1,5 +1,5 @@
 # The commands of this project. Each does its own set-up.
-.PHONY: install demo run status test fuzz slurm-test verify-models check bench lock clean
+.PHONY: install demo edits run status test fuzz slurm-test verify-models check bench lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -33,6 +33,10 @@ slurm-test: install ## install Slurm from Debian's packages (as root) and run th
 # One model: make verify-models VERIFY=mrsegmentator; with conditions of use: make verify-models VERIFY=--consent
 verify-models: install ## import the published models and run one scan with each (needs the internet)
 	@python scripts/verify_models.py $(VERIFY)
+
+# Some 40 minutes: make test runs one sequence of five.
+edits: install ## edit a finished cohort at random, ten sequences of ten, against runs from scratch
+	@DIXONFLOW_EDITS="10 10" python -m pytest tests/workflow/test_edits.py
 
 test: install ## run the tests
 	@python -m pytest

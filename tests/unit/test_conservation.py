@@ -10,6 +10,7 @@ from dixonflow.cohort.raw import Source
 from dixonflow.conservation import ConservationError, check_conservation
 from dixonflow.vocabulary import Layout, Status
 
+WITHDRAWN = {"100012"}
 COLUMNS = ["participant_id", "session_id", "source", "status"]
 
 
@@ -43,7 +44,7 @@ def whole_table(raw: list[Source]) -> pd.DataFrame:
 
 
 def test_what_adds_up_is_counted(raw: list[Source]) -> None:
-    result = check_conservation(raw, whole_table(raw))
+    result = check_conservation(raw, whole_table(raw), WITHDRAWN)
     assert (result.n_raw, result.n_unparsable) == (8, 3)
     assert result.n_by_status == {Status.OK: 2, Status.FAILED: 1, Status.WITHDRAWN: 1, Status.EXCLUDED: 4}
     assert sum(result.n_by_status.values()) == result.n_raw
@@ -56,7 +57,7 @@ def test_every_lost_row_is_missed_and_its_id_is_named_at_debug_level_only(
     table = whole_table(raw)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(ConservationError, match="8 scans, the table has 7 rows: 1 scans without a row") as error:
-        check_conservation(raw, table.drop(index=row))
+        check_conservation(raw, table.drop(index=row), WITHDRAWN)
     assert "0001" not in str(error.value)
     assert {record.levelno for record in caplog.records} == {logging.DEBUG}
     named = table["participant_id"][row]
@@ -67,20 +68,28 @@ def test_rows_from_nowhere_double_rows_and_unknown_words_break_the_law(raw: list
     table = whole_table(raw)
     stranger = pd.DataFrame([("0002", "2", "x", "ok")], columns=COLUMNS)
     with pytest.raises(ConservationError, match="1 rows without raw data"):
-        check_conservation(raw, pd.concat([table, stranger]))
+        check_conservation(raw, pd.concat([table, stranger]), WITHDRAWN)
     with pytest.raises(ConservationError, match="1 scans with more than one row"):
-        check_conservation(raw, pd.concat([table, table[:1]]))
+        check_conservation(raw, pd.concat([table, table[:1]]), WITHDRAWN)
     # an exchange that leaves the number of rows as it is
     with pytest.raises(ConservationError, match=r"1 scans without a row .* 1 rows without raw data"):
-        check_conservation(raw, pd.concat([table[1:], stranger]))
+        check_conservation(raw, pd.concat([table[1:], stranger]), WITHDRAWN)
     with pytest.raises(ConservationError, match="1 rows without a known status"):
-        check_conservation(raw, table.assign(status=["done", *table["status"][1:]]))
+        check_conservation(raw, table.assign(status=["done", *table["status"][1:]]), WITHDRAWN)
     numbers = table.assign(participant_id=[1, *table["participant_id"][1:]])
     with pytest.raises(ConservationError, match="1 scans without a row"):
-        check_conservation(raw, numbers)
+        check_conservation(raw, numbers, WITHDRAWN)
 
 
 def test_a_folder_that_cannot_be_listed_is_no_empty_folder(raw: list[Source], tmp_path: Path) -> None:
     for layout in Layout:
         with pytest.raises(ConservationError, match="cannot be listed"):
             check_conservation([Source(layout, tmp_path / "none")], whole_table(raw))
+
+
+def test_the_list_of_withdrawn_participants_and_the_table_say_the_same(raw: list[Source]) -> None:
+    table = whole_table(raw)
+    for withdrawn in ((), {"100012", "0001"}, {"01"}):
+        with pytest.raises(ConservationError, match="scans are withdrawn in the table and not on the list"):
+            check_conservation(raw, table, withdrawn)
+    check_conservation(raw, table, {"100012", "4711"})  # who has no scans

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 
-def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None) -> str:
+def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None, *, beside: str = "") -> str:
     """SHA-256 over the bytes of images, in their order, and facts of a sidecar; names and dates play no part.
+
+    Parameters
+    ----------
+    beside
+        Hash of what later stages read that is not of this stage: they all read the stitched images.
 
     Raises
     ------
@@ -20,6 +25,7 @@ def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None) 
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     digest.update(json.dumps(facts, sort_keys=True).encode())
+    digest.update(beside.encode())
     return digest.hexdigest()
 
 

@@ -141,7 +141,8 @@ def _before(work: StageWork, scan: ShardScan, record: Record | None) -> Before:
     if record is None or record.outcome.status is not Status.OK or work.result is None:
         return NOTHING_BEFORE
     result = record.result
-    if not result and all(path.exists() for path in work.outputs(scan)):
+    # of a version without results: only the first stage's files can be those that the record is of
+    if not result and work.stage is Stage.STITCH and all(path.exists() for path in work.outputs(scan)):
         try:
             result = work.result(scan)
         except (OSError, ValueError, LookupError):  # a damaged file is none to compare with

@@ -58,7 +58,8 @@ class StageWork:
         Keys under which the stage made, of the same scan, what it would make under `key` now: a stage before it was
         done again and gave the same bytes.
     result
-        Hash over what later stages read of this one's files, which are there; None for a stage that nothing follows.
+        Hash over what later stages read of this one's files, which are there, and of those of the stages before; None
+        for a stage that nothing follows.
     raw_stamp
         What an outcome of this status rests on beyond its key; an outcome with another stamp does not stand. Empty for
         a stage that reads no raw data.

@@ -67,6 +67,11 @@ class StageContext:
                 keys.add(stage_key(stage, scan.raw_key, self.config, self.model, self.models, start))
         return frozenset(keys)
 
+    def stitched_result(self, scan: ShardScan) -> str:
+        """Hash of the stitched images of a scan; empty where an earlier version made them."""
+        record = self._records_of(self.model, Stage.STITCH).get(scan.scan)
+        return record.result if record is not None else ""
+
     def _records_of(self, model: Model, stage: Stage) -> Mapping[ScanId, Record]:
         """Records of an earlier stage, which are complete when this one begins, and read once."""
         where = model.name, stage

@@ -5,7 +5,7 @@ import numpy as np
 from dixonflow.cohort.shards import ShardScan
 from dixonflow.merge import clean, merge
 from dixonflow.nifti import read_labels, write_nifti
-from dixonflow.result_hash import result_hash
+from dixonflow.result_hash import result_hash, sidecar_facts
 from dixonflow.stages import StageContext, Superseded
 from dixonflow.station import Affine
 from dixonflow.vocabulary import MergeStrategy, Stage
@@ -36,7 +36,11 @@ def work(context: StageContext) -> StageWork:
         process=process,
         outputs=lambda scan: [results.merged(shard, scan.scan, model.name)],
         equal_keys=lambda scan: context.equal_keys(Stage.MERGE, scan),
-        result=lambda scan: result_hash([results.merged(shard, scan.scan, model.name)]),
+        result=lambda scan: result_hash(
+            [results.merged(shard, scan.scan, model.name)],
+            sidecar_facts(results.segment_provenance(shard, scan.scan, model.name), ["contrast_agreement"]),
+            beside=context.stitched_result(scan),
+        ),
         superseded=Superseded(context),
     )
 

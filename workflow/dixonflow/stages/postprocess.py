@@ -63,7 +63,8 @@ def work(context: StageContext) -> StageWork:
             "contrast_agreement": facts["segment"].get("contrast_agreement"),
             "wrong_side_ml": facts["sides"]["wrong_side_ml"],
         }
-        return result_hash([results.labels(scan.scan, model.name)], read_later)
+        stitched = context.stitched_result(scan)
+        return result_hash([results.labels(scan.scan, model.name)], read_later, beside=stitched)
 
     return StageWork(
         stage=Stage.POSTPROCESS,

@@ -39,6 +39,6 @@ def work(context: StageContext) -> StageWork:
         process=process,
         outputs=outputs,
         equal_keys=lambda scan: context.equal_keys(Stage.RESAMPLE, scan),
-        result=lambda scan: result_hash(outputs(scan)),
+        result=lambda scan: result_hash(outputs(scan), beside=context.stitched_result(scan)),
         superseded=Superseded(context),
     )

@@ -196,7 +196,9 @@ def work(context: StageContext) -> StageWork:
         outputs=lambda scan: [*segmenter.maps(scan.scan), segmenter.provenance_path(scan.scan)],
         equal_keys=lambda scan: context.equal_keys(Stage.SEGMENT, scan),
         result=lambda scan: result_hash(
-            segmenter.maps(scan.scan), sidecar_facts(segmenter.provenance_path(scan.scan), ["contrast_agreement"])
+            segmenter.maps(scan.scan),
+            sidecar_facts(segmenter.provenance_path(scan.scan), ["contrast_agreement"]),
+            beside=context.stitched_result(scan),
         ),
         superseded=Superseded(context),
     )
