@@ -1,6 +1,7 @@
 """The cohort stage on folders of raw data: everything that lies there is accounted for."""
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from bids_session import scans_frame
 from dying_worker import look_that_fails
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
+from dixonflow.cohort import discover as discover_module
 from dixonflow.cohort import look as look_module
 from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.cohort.discover import discover
@@ -181,6 +183,35 @@ def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path) -> None:
     other = build_cohort(sources, previous=again.scans, shards=again.shards, options=InspectOptions())
     assert other.n_inspected == 3  # other options
     assert {row.reason for row in other.scans} == {Reason.MISSING_STATION}
+
+
+def test_files_in_a_known_state_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [Source(Layout.UKB, tmp_path)]
+    for number in range(3):
+        write_zip(tmp_path / f"{number}_20201_2_0.zip", number)
+    first = build_cohort(sources, options=TWO)
+    opened: list[str] = []
+    real = discover_module.zip_fingerprint
+
+    def watched(path: Path) -> str:
+        (tmp_path / f".opened-{path.name}").touch()
+        return real(path)
+
+    monkeypatch.setattr(discover_module, "zip_fingerprint", watched)
+
+    def call() -> list[str]:
+        result = build_cohort(sources, previous=first.scans, shards=first.shards, options=TWO)
+        assert [row.raw_key for row in result.scans] == [row.raw_key for row in first.scans]
+        opened[:] = sorted(path.name.removeprefix(".opened-") for path in tmp_path.glob(".opened-*"))
+        return opened
+
+    assert call() == []
+    path = tmp_path / "1_20201_2_0.zip"
+    content, state = path.read_bytes(), path.stat()
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # the change time cannot be put back
+    assert call() == [path.name]
 
 
 def test_a_worker_that_dies_costs_one_scan_and_failures_are_tried_again(

@@ -4,6 +4,7 @@ pydicom walks the elements; values are decoded here because only few are needed,
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 from zipfile import ZipInfo
@@ -196,6 +197,8 @@ def read_header(stream: MemberStream, entry: ZipInfo, name: str) -> SliceHeader 
         transfer_syntax = _text(syntax)
         if transfer_syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ""):
             raise unreadable(f"{name}: transfer syntax {transfer_syntax or 'unknown'} is not supported")
+        if not re.fullmatch(r"[0-9.]+", transfer_syntax):  # messages repeat it
+            raise unreadable(f"{name}: its transfer syntax is no identifier")
         values, pixels = _elements(source, transfer_syntax == ImplicitVRLittleEndian, _WANTED, _PIXEL_DATA)
     except ScanExcluded:
         raise
