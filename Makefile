@@ -24,7 +24,7 @@ run: install ## run the experiment in config.yaml on this machine
 	@snakemake --cores $(CORES)
 
 status: install ## how far the run in config.yaml is
-	@python scripts/status.py
+	@python -m dixonflow status
 
 slurm-test: install ## install Slurm from Debian's packages (as root) and run the tests that need it
 	@scripts/install_slurm.sh
@@ -32,7 +32,7 @@ slurm-test: install ## install Slurm from Debian's packages (as root) and run th
 
 # One model: make verify-models VERIFY=mrsegmentator; with conditions of use: make verify-models VERIFY=--consent
 verify-models: install ## import the published models and run one scan with each (needs the internet)
-	@python scripts/verify_models.py $(VERIFY)
+	@python -m dixonflow verify-models $(VERIFY)
 
 # Some 40 minutes: make test runs one sequence of five.
 edits: install ## edit a finished cohort at random, ten sequences of ten, against runs from scratch
@@ -57,7 +57,7 @@ check: install ## lint, types, formatting
 # One benchmark: make bench BENCH=stitch-nako; tiny inputs, to try them: make bench BENCH=--small
 bench: install ## compare speed and memory with other programs (over an hour, 12 GB of memory)
 	@tests/benchmarks/install_peers.sh
-	@PYTHONPATH=tests python -m benchmarks $(BENCH)
+	@PYTHONPATH=tests:tests/helpers python -m benchmarks $(BENCH)
 
 lock: install ## resolve envs/requirements.in anew into the lock file and the conda environments
 	@scripts/lock.sh

@@ -8,18 +8,18 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
-from dixonflow.begin import begin_run
+from dixonflow.run.start import begin_run
 from dixonflow.cohort.shards import NAME_DIGITS
 from dixonflow.config import check_readable
 from dixonflow.errors import DixonflowError
-from dixonflow.job_errors import JobErrors
-from dixonflow.job_shell import check_project_folder, check_slurm_folder, job_prefix, quote_spawned_commands
-from dixonflow.plan import Plan
-from dixonflow.run_lock import RunLock
-from dixonflow.settle import settle
-from dixonflow.slurm import Request
+from dixonflow.run.job_errors import JobErrors
+from dixonflow.run.job_shell import check_project_folder, check_slurm_folder, job_prefix, quote_spawned_commands
+from dixonflow.run.plan import Plan
+from dixonflow.run.lock import RunLock
+from dixonflow.run.settle import settle
+from dixonflow.run.slurm import Request
 from dixonflow.tables import SCHEMA_VERSION
-from dixonflow.user import name_user
+from dixonflow.run.user import name_user
 
 min_version("9.0")
 name_user()
@@ -52,7 +52,7 @@ try:
             settle(PLAN)
         if PLAN.config.verify:
             # Not above: it needs pandas, and this file is read again in every job.
-            from dixonflow.verify import ask_for_lost_files
+            from dixonflow.run.verify import ask_for_lost_files
 
             LOCK.take()
             ask_for_lost_files(PLAN)

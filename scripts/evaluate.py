@@ -12,18 +12,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dixonflow.atomic import write_bytes, write_json
 from dixonflow.config import demo_config, parse_config
 from dixonflow.errors import DixonflowError
-from dixonflow.evaluate import Summary, summarise
-from dixonflow.layout import Results
-from dixonflow.model import load_model
-from dixonflow.networks import segment_options
+from dixonflow.evaluation.accuracy import Summary, summarise
+from dixonflow.evaluation.phantom import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
+from dixonflow.evaluation.targets import Targets, Violation, evaluation_record, violations
+from dixonflow.models.load import MODELS
+from dixonflow.models.model import load_model
+from dixonflow.paths import Results
 from dixonflow.phantom.demo_cohort import DEMO_SCANS
-from dixonflow.phantom_evaluation import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
-from dixonflow.plan import MODELS
 from dixonflow.segment import Predictor
-from dixonflow.targets import Targets, Violation, evaluation_record, violations
+from dixonflow.segment.networks import segment_options
+from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Layout, MergeStrategy, Status
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from dixonflow.command import run
+from dixonflow.cli.options import run
 
 ENVS = Path(__file__).resolve().parent.parent / "envs"
 

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from dixonflow.command import run
+from dixonflow.cli.options import run
 from dixonflow.config import config_schema, config_yaml, demo_config
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dixonflow.command import run
+from dixonflow.cli.options import run
 from dixonflow.errors import DixonflowError
 from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, make_demo_cohort
 

@@ -7,18 +7,15 @@ import json
 from pathlib import Path
 
 import dixonflow
-from dixonflow.atomic import write_json
-from dixonflow.keys import STAGE_VERSIONS
+from dixonflow.execution.content_keys import STAGE_VERSIONS
+from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import Stage
 
 PACKAGE = Path(dixonflow.__file__).parent
 RECORD = Path(__file__).resolve().parents[1] / "workflow" / "stage_code.json"
 
-RUNNER = {
-    *("atomic", "attempt", "command", "config", "errors", "keys", "layout", "outcome", "plan", "provenance"),
-    *("records", "result_hash", "retry", "shard", "stages", "supervisor", "work", "worker"),
-}
-"""Modules that decide how, where and when a stage runs, and nothing of what it computes."""
+RUNNER = ("config", "errors", "paths", "execution", "run", "system.atomic", "system.versions", "stages.context")
+"""Modules and packages that decide how, where and when a stage runs, and nothing of what it computes."""
 
 
 def modules_of(stage: Stage) -> list[str]:
@@ -27,7 +24,7 @@ def modules_of(stage: Stage) -> list[str]:
     waiting = [f"stages.{stage.value}"]
     while waiting:
         name = waiting.pop()
-        if name in found or name in RUNNER:
+        if name in found or any(name == each or name.startswith(f"{each}.") for each in RUNNER):
             continue
         found.add(name)
         waiting += _imports(ast.parse(_file(name).read_text(encoding="utf-8")))

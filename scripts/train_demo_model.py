@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from dixonflow.command import run
-from dixonflow.plan import MODELS
+from dixonflow.cli.options import run
+from dixonflow.models.load import MODELS
 from dixonflow.training.cases import TRAINING_SEED
 from dixonflow.training.demo_model import Effort, train_demo_model
 from dixonflow.training.export import export_model

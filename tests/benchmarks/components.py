@@ -25,8 +25,13 @@ def prepare(inputs: Path, small: bool) -> Path:
 
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """One pass over the label map for all labels."""
-    from dixonflow.component_rules import COUNTING, ComponentLimit, drop_surplus, drop_surplus_then_keep_largest
-    from dixonflow.components import find_components
+    from dixonflow.labelmap.component_rules import (
+        COUNTING,
+        ComponentLimit,
+        drop_surplus,
+        drop_surplus_then_keep_largest,
+    )
+    from dixonflow.labelmap.components import find_components
 
     labels, every = np.load(prepared / "labels.npy"), range(1, LABELS + 1)
     always = dict.fromkeys(every, ComponentLimit(minimum=labels.size, maximum=labels.size, drop_mm3=SURPLUS_VOXELS))
@@ -43,7 +48,7 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
 
 def ours_largest(prepared: Path) -> Callable[[], Arrays]:
     """The largest components alone."""
-    from dixonflow.component_rules import ComponentLimit, drop_surplus_then_keep_largest
+    from dixonflow.labelmap.component_rules import ComponentLimit, drop_surplus_then_keep_largest
 
     labels, every = np.load(prepared / "labels.npy"), range(1, LABELS + 1)
     never = dict.fromkeys(every, ComponentLimit(minimum=0, maximum=labels.size, drop_mm3=0.0))

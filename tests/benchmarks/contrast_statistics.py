@@ -26,7 +26,7 @@ def _scan(prepared: Path) -> Path:
 
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """One joint histogram a contrast."""
-    from dixonflow.measures.histogram import joint_histogram
+    from dixonflow.measure.histogram import joint_histogram
 
     labels = np.load(prepared / "labels.npy")
     images, affine = stitched_contrasts(_scan(prepared))

@@ -29,7 +29,7 @@ def prepare(inputs: Path, small: bool) -> Path:
 
 
 def _ours(prepared: Path, dtype: type[np.float32] | type[np.float64], order: int = 3) -> Callable[[], Arrays]:
-    from dixonflow.resample import resample_image
+    from dixonflow.resample.volume import resample_image
 
     image, shape = np.load(prepared / "image.npy"), np.load(prepared / "new_shape.npy").tolist()
     return lambda: {"image": resample_image(image, shape, order=3 if order == 3 else 1, dtype=dtype)}

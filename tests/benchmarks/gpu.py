@@ -1,6 +1,6 @@
 """Throughput and idle share of a GPU: the segment command beside nnUNetv2_predict, on whole NAKO scans.
 
-`PYTHONPATH=tests python -m benchmarks.gpu` on a machine with an NVIDIA GPU, after tests/benchmarks/install_peers.sh.
+`PYTHONPATH=tests:tests/helpers python -m benchmarks.gpu` on a machine with an NVIDIA GPU, after tests/benchmarks/install_peers.sh.
 Networks have the size of published ones (nnU-Net's default and ResEnc-L plans, 73 classes) and random weights. The peer
 runs once with one command for all scans and once with one command a scan, mirroring off on both sides.
 `--device cpu --small` tries the script where there is no GPU; its numbers mean nothing.
@@ -38,8 +38,8 @@ from benchmarks.shard import (
     write_nnunet_folder,
     write_shard,
 )
-from dixonflow.layout import Results
-from dixonflow.nifti import read_labels
+from dixonflow.imaging.nifti import read_labels
+from dixonflow.paths import Results
 from dixonflow.vocabulary import Contrast
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,7 +156,7 @@ class Shard:
         results.root.mkdir()
         results.derivatives.symlink_to(self.folder / "results" / "derivatives")
         shard = write_shard(results.root, model, shard_scans(self.scans), self.setting.threads, self.device)
-        command = [str(self.setting.ours), str(project / "scripts" / "segment.py")]
+        command = [str(self.setting.ours), "-m", "dixonflow", "stage", "segment"]
         command += ["--config", str(results.config), "--shard", shard]
         seconds = run_process(command, self.setting, [package]).seconds
         check_outcomes(results.root, shard)

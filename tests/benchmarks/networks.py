@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from dixonflow.segment import export_checkpoint
+from dixonflow.checkpoint.export import export_checkpoint
+from dixonflow.models.anatomy import structures
 from dixonflow.segment.architecture import read_architecture
-from dixonflow.structures import structures
 from dixonflow.vocabulary import Contrast
 
 CONFIGURATION = "3d_fullres"

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from benchmarks.arrays import make_once, read_arrays, write_arrays
 
 if TYPE_CHECKING:  # the peers' environment has no dixonflow
-    from dixonflow.phantom.acquisition import ScannerOptions
-    from dixonflow.phantom.anatomy import Anatomy
-    from dixonflow.station import Station
+    from dixonflow.imaging.station import Station
+    from dixonflow.phantom.anatomy.render import Anatomy
+    from dixonflow.phantom.scanner.acquisition import ScannerOptions
 
 SEED = 31
 SMALL_SCALE = {"nako": 0.15, "ukb": 0.2}
@@ -34,10 +34,10 @@ def phantom_scan(inputs: Path, cohort: str, small: bool) -> Path:
 
 
 def _scan(folder: Path, cohort: str, scale: float) -> None:
-    from dixonflow.phantom.anatomy import render_anatomy
-    from dixonflow.phantom.participant import draw_participant
+    from dixonflow.phantom.anatomy.participant import draw_participant
+    from dixonflow.phantom.anatomy.render import render_anatomy
     from dixonflow.phantom.truth import truth_on_grid
-    from dixonflow.stitch import stitch
+    from dixonflow.stitch.scan import stitch
     from dixonflow.vocabulary import DIXON, Contrast
 
     anatomy = render_anatomy(draw_participant(SEED), 2.0 if scale == 1 else 5.0)
@@ -59,7 +59,7 @@ def _scan(folder: Path, cohort: str, scale: float) -> None:
 
 def anatomy_of(scan: Path) -> "Anatomy":
     """The body of a scan on its fine grid."""
-    from dixonflow.phantom.anatomy import Anatomy
+    from dixonflow.phantom.anatomy.render import Anatomy
 
     with np.load(scan / "anatomy.npz") as file:
         return Anatomy(file["labels"], file["affine"], float(file["spacing_mm"]), float(file["top_mm"]))
@@ -73,8 +73,8 @@ def acquired(scan: Path, cohort: str, small: bool, options: "ScannerOptions | No
 def _acquired(
     anatomy: "Anatomy", cohort: str, scale: float, options: "ScannerOptions | None" = None
 ) -> "list[Station]":
-    from dixonflow.phantom.acquisition import acquire, nako_protocol, ukb_protocol
-    from dixonflow.phantom.participant import draw_participant
+    from dixonflow.phantom.anatomy.participant import draw_participant
+    from dixonflow.phantom.scanner.acquisition import acquire, nako_protocol, ukb_protocol
 
     protocol = {"nako": nako_protocol, "ukb": ukb_protocol}[cohort](scale)
     return acquire(draw_participant(SEED), anatomy, protocol, options)

@@ -23,13 +23,13 @@ from project_copy import copy_project
 
 from dixonflow.cohort.shards import Shard, ShardScan, shard_of, write_shards
 from dixonflow.cohort.table import CohortScan, write_scans
-from dixonflow.layout import Results
-from dixonflow.measures.checks import expected_checks
-from dixonflow.measures.definitions import MEASURES
-from dixonflow.measures.structures import structures_of
-from dixonflow.model import Model, load_model
-from dixonflow.outcome import Outcome, write_outcomes
-from dixonflow.structures import structures
+from dixonflow.execution.outcome import Outcome, write_outcomes
+from dixonflow.measure.checks import expected_checks
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.structures import structures_of
+from dixonflow.models.anatomy import structures
+from dixonflow.models.model import Model, load_model
+from dixonflow.paths import Results
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.schema import arrow_schema
@@ -57,7 +57,7 @@ def _measure(folder: Path, n_scans: int) -> None:
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "2"]
     _say(f"dry run, {len(shards)} shards to do", *_run(project, [*snakemake[:3], "--profile", "slurm", "--dry-run"]))
 
-    stitch = ["scripts/stitch.py", "--config", "results/config.json", "--shard", shards[0].name]
+    stitch = ["-m", "dixonflow", "stage", "stitch", "--config", "results/config.json", "--shard", shards[0].name]
     _say("a job of stitch, all its zips empty", *_run(project, [sys.executable, *stitch]))
 
     rng = np.random.default_rng(1)
@@ -71,7 +71,7 @@ def _measure(folder: Path, n_scans: int) -> None:
     before, all_scans, after = (_aggregate(each) for each in (tenth, project, tenth))
     print(f"    time a row, all against a tenth: {2 * all_scans / (before + after):.3f}")
     _ask(results.tables / "measurements.parquet", n_scans)
-    _say("status", *_run(project, [sys.executable, "scripts/status.py", "--json"]))
+    _say("status", *_run(project, [sys.executable, "-m", "dixonflow", "status", "--json"]))
     results.report.mkdir()
     (results.report / "report.html").touch()  # its pictures are of images
     _run(project, [*snakemake, "--touch"])
@@ -93,7 +93,9 @@ def _project(project: Path, n_scans: int) -> tuple[Model, Results, list[Shard]]:
 
 def _aggregate(project: Path) -> float:
     """Seconds a row."""
-    seconds, peak_mb = _run(project, [sys.executable, "scripts/aggregate.py", "--config", "results/config.json"])
+    seconds, peak_mb = _run(
+        project, [sys.executable, "-m", "dixonflow", "aggregate", "--config", "results/config.json"]
+    )
     path = Results(project / "results").tables / "measurements.parquet"
     n_rows = pq.ParquetFile(path).metadata.num_rows
     _say(f"aggregate, {n_rows:,} measurements", seconds, peak_mb)

@@ -41,8 +41,8 @@ class SegmentMemory:
         """Run the command."""
         from benchmarks.networks import NARROW, TINY
         from benchmarks.shard import check_outcomes, copy_of_project, shard_scans, write_shard
-        from dixonflow.layout import Results
-        from dixonflow.nifti import read_labels
+        from dixonflow.imaging.nifti import read_labels
+        from dixonflow.paths import Results
         from dixonflow.vocabulary import Contrast
 
         results, scans, project = Results(output / "results"), shard_scans(1), output / "project"
@@ -50,7 +50,7 @@ class SegmentMemory:
         package, model = copy_of_project(project, plan, prepared / "model", [Contrast.WATER])
         shutil.copytree(prepared / "results", results.root)
         shard = write_shard(results.root, model, scans, setting.threads)
-        command = [str(setting.ours), str(project / "scripts" / "segment.py")]
+        command = [str(setting.ours), "-m", "dixonflow", "stage", "segment"]
         command += ["--config", str(results.config), "--shard", shard]
         measured = run_process(command, setting, [package])
         check_outcomes(results.root, shard)

@@ -14,8 +14,6 @@ from benchmarks.arrays import Verdict, make_once
 from benchmarks.harness import BenchmarkError, Measured, Setting, run_process
 from benchmarks.phantom_scan import SMALL_SCALE
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
 NNUNET = "nnunetv2.inference.predict_from_raw_data:predict_entry_point_modelfolder"
 """What the command nnUNetv2_predict_from_modelfolder calls."""
 
@@ -41,8 +39,8 @@ class SegmentBenchmark:
     def prepare(self, inputs: Path, setting: Setting) -> Path:
         """Make the shard, links to its images and, of the weights in force, nnU-Net's model folder."""
         from benchmarks.shard import write_nnunet_folder
-        from dixonflow.model import load_model
-        from dixonflow.plan import MODELS
+        from dixonflow.models.load import MODELS
+        from dixonflow.models.model import load_model
 
         weights = load_model(MODELS / "demo.yaml").weights
         make_once(_nnunet_folder(inputs), lambda folder: write_nnunet_folder(weights, folder))
@@ -53,15 +51,15 @@ class SegmentBenchmark:
     def ours(self, prepared: Path, output: Path, setting: Setting) -> Measured:
         """One command for the shard."""
         from benchmarks.shard import check_outcomes, read_shard_name
-        from dixonflow.layout import Results
+        from dixonflow.paths import Results
         from dixonflow.vocabulary import Stage
 
         results = Results(prepared / "results")
         shard = read_shard_name(results.root)
         for folder in (results.root / "temporary", results.records(Stage.SEGMENT, shard, "demo").parent):
             shutil.rmtree(folder, ignore_errors=True)
-        arguments = ["--config", str(results.config), "--shard", shard]
-        measured = self._run(setting.ours, str(SCRIPTS / "segment.py"), arguments, output, setting)
+        arguments = ["stage", "segment", "--config", str(results.config), "--shard", shard]
+        measured = self._run(setting.ours, "dixonflow.cli.main:main", arguments, output, setting)
         check_outcomes(results.root, shard)
         for path in (results.root / "temporary").rglob("*_dseg.nii.gz"):
             shutil.copy(path, output / path.name)
@@ -80,10 +78,10 @@ class SegmentBenchmark:
 
     def compare(self, prepared: Path, ours: Path, theirs: Path | None) -> Verdict:
         """Every label map; at most one voxel in `ONE_IN` may differ, over all."""
-        from dixonflow.label_lookup import label_lookup
-        from dixonflow.model import load_model
-        from dixonflow.nifti import read_labels
-        from dixonflow.plan import MODELS
+        from dixonflow.imaging.nifti import read_labels
+        from dixonflow.models.label_table import label_lookup
+        from dixonflow.models.load import MODELS
+        from dixonflow.models.model import load_model
 
         if theirs is None:
             raise ValueError("nothing to compare with")
@@ -122,21 +120,21 @@ def label_map_pairs(ours: Path, theirs: Path, model: str) -> Iterator[tuple[Path
 
 
 def _nnunet_folder(inputs: Path) -> Path:
-    from dixonflow.model import load_model
-    from dixonflow.plan import MODELS
+    from dixonflow.models.load import MODELS
+    from dixonflow.models.model import load_model
 
     return inputs / f"nnunet-demo-{load_model(MODELS / 'demo.yaml').weights_hash[:12]}"
 
 
 def _make(folder: Path, target: Path, setting: Setting) -> None:
     from benchmarks.shard import link_images, shard_scans, write_images, write_shard
-    from dixonflow.model import load_model
-    from dixonflow.phantom.acquisition import acquire, nako_protocol, ukb_protocol
-    from dixonflow.phantom.anatomy import render_anatomy
+    from dixonflow.models.load import MODELS
+    from dixonflow.models.model import load_model
+    from dixonflow.phantom.anatomy.participant import draw_participant
+    from dixonflow.phantom.anatomy.render import render_anatomy
     from dixonflow.phantom.demo_cohort import DemoOptions
-    from dixonflow.phantom.participant import draw_participant
-    from dixonflow.plan import MODELS
-    from dixonflow.stitch import stitch
+    from dixonflow.phantom.scanner.acquisition import acquire, nako_protocol, ukb_protocol
+    from dixonflow.stitch.scan import stitch
     from dixonflow.vocabulary import Contrast, Layout
 
     model = load_model(MODELS / "demo.yaml")

@@ -15,10 +15,10 @@ from benchmarks.harness import BenchmarkError
 from benchmarks.networks import Plan, write_model_file
 from dixonflow.cohort.shards import ShardScan, shard_of, write_shards
 from dixonflow.config import demo_config
-from dixonflow.layout import Results
-from dixonflow.model import Model, load_model
-from dixonflow.nifti import write_nifti
-from dixonflow.outcome import Outcome, read_outcomes, write_outcomes
+from dixonflow.execution.outcome import Outcome, read_outcomes, write_outcomes
+from dixonflow.imaging.nifti import write_nifti
+from dixonflow.models.model import Model, load_model
+from dixonflow.paths import Results
 from dixonflow.segment import load_model_folder
 from dixonflow.vocabulary import DIXON, Contrast, Layout, MergeStrategy, Reason, ScanId, Stage, Status
 

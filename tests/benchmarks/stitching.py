@@ -11,7 +11,7 @@ from benchmarks.arrays import Arrays, Verdict, make_once, read_arrays, write_arr
 from benchmarks.phantom_scan import SEED, acquired, anatomy_of, phantom_scan
 
 if TYPE_CHECKING:  # the peers' environment has no dixonflow
-    from dixonflow.station import Station
+    from dixonflow.imaging.station import Station
 
 CONTRASTS = ("water", "fat", "in_phase", "opposed_phase")
 
@@ -56,8 +56,8 @@ def _stations(prepared: Path) -> list[tuple[Arrays, NDArray[np.float64]]]:
 
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """All contrasts in one call, intensities matched between stations, swaps looked for."""
-    from dixonflow.station import Station
-    from dixonflow.stitch import stitch
+    from dixonflow.imaging.station import Station
+    from dixonflow.stitch.scan import stitch
     from dixonflow.vocabulary import Contrast
 
     stations = [
@@ -103,9 +103,9 @@ def distance_to_truth(prepared: Path, stitched: Arrays) -> float:
     """Mean absolute difference to the partial-volumed truth, over all contrasts and voxels that hold tissue, in percent
     of the mean true signal. Signal has no unit: all contrasts are first multiplied by the one number that fits best.
     """
-    from dixonflow.phantom.acquisition import axis_weights, box_average
-    from dixonflow.phantom.participant import draw_participant
-    from dixonflow.phantom.tissue import water_and_fat
+    from dixonflow.phantom.anatomy.participant import draw_participant
+    from dixonflow.phantom.anatomy.tissue import water_and_fat
+    from dixonflow.phantom.scanner.acquisition import axis_weights, box_average
 
     anatomy = anatomy_of(prepared.with_name(prepared.name.removesuffix("-stations")))
     affine = stitched["affine"].astype(np.float64)

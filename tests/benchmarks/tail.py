@@ -35,13 +35,13 @@ def _strew(labels: NDArray[np.uint8], present: NDArray[np.uint8], rng: np.random
 
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """The stages' own functions on one scan in memory; the final label map is written."""
-    from dixonflow.measure import measure
-    from dixonflow.measures.field_of_view import StationBox
-    from dixonflow.merge import merge
-    from dixonflow.model import load_model
-    from dixonflow.nifti import write_nifti
-    from dixonflow.plan import MODELS
-    from dixonflow.postprocess import postprocess
+    from dixonflow.imaging.nifti import write_nifti
+    from dixonflow.measure.field_of_view import StationBox
+    from dixonflow.measure.scan import measure
+    from dixonflow.merge.strategies import merge
+    from dixonflow.models.load import MODELS
+    from dixonflow.models.model import load_model
+    from dixonflow.postprocess.label_map import postprocess
     from dixonflow.vocabulary import Contrast
 
     scan = prepared.with_name(prepared.name.removesuffix("-label-maps"))

@@ -15,7 +15,7 @@ from benchmarks.harness import BenchmarkError, FunctionBenchmark, Measured, Sett
 from benchmarks.networks import TINY_RESIDUAL
 from benchmarks.phantom_scan import acquired, many_labels, phantom_scan
 from benchmarks.record import read_records, write_records
-from dixonflow.phantom.acquisition import IDEAL
+from dixonflow.phantom.scanner.acquisition import IDEAL
 
 KEYS = ["name", "peer", "peer_version", "ours_s", "peer_s", "ratio", "equal", "ours_peak_mb", "peer_peak_mb", "note"]
 SETTING = Setting(Path(sys.executable), Path(sys.executable), threads=1, small=True)

@@ -11,8 +11,8 @@ from dixonflow.cohort.shards import ShardError, ShardScan, read_shard, shard_of,
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import config_yaml, demo_config, read_config
 from dixonflow.errors import ConfigError
-from dixonflow.outcome import Outcome
-from dixonflow.records import Record, Records
+from dixonflow.execution.outcome import Outcome
+from dixonflow.execution.records import Record, Records
 from dixonflow.vocabulary import Layout, Reason, ScanId, Stage, Status
 
 _SCANS = [ScanId("0001234", "1"), ScanId("0001235", "1")]

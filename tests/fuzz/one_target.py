@@ -18,7 +18,7 @@ from random import Random
 import atheris
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "unit")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "helpers")]
 
 _ADDRESS_SPACE = 8 << 30
 """Beyond that memory is refused: the machine is not for this alone."""

@@ -12,13 +12,13 @@ from mutators import mutate_gzip, mutate_plainly, mutate_zip
 from raw_scan_files import encode, make_stations, scan_slices, write_scan_zip
 from targets import Target
 
-from dixonflow.cohort.archive import open_archive, zip_fingerprint
-from dixonflow.cohort.bids import session_fingerprint
-from dixonflow.cohort.header import read_header
-from dixonflow.cohort.raw import RawScan
-from dixonflow.cohort.reader import InspectOptions, inspect, read_stations
 from dixonflow.errors import ScanExcluded
-from dixonflow.nifti import read_nifti, write_nifti
+from dixonflow.imaging.nifti import read_nifti, write_nifti
+from dixonflow.rawdata.bids import session_fingerprint
+from dixonflow.rawdata.dicom_header import read_header
+from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.rawdata.reader import InspectOptions, inspect, read_stations
+from dixonflow.rawdata.zip_archive import open_archive, zip_fingerprint
 from dixonflow.vocabulary import Layout, ScanId
 
 _SCAN = ScanId("0001234", "1")

@@ -17,15 +17,15 @@ from targets import Target
 from tiny_model import CONFIGURATION, tiny_dataset, tiny_plans
 from trained_weights import dataset_of, inherited_plans, old_plans, residual_plans
 
+from dixonflow.checkpoint.export import export_checkpoint
 from dixonflow.errors import ModelError
-from dixonflow.imported import trained_orientation, trained_spacing_mm
 from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.check import check_configuration, check_training
 from dixonflow.importing.files import ArchiveFiles
 from dixonflow.importing.training import check_addenda, find_training
-from dixonflow.model import Model, load_model
+from dixonflow.models.model import Model, load_model
+from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
 from dixonflow.segment.architecture import read_architecture
-from dixonflow.segment.checkpoint import export_checkpoint
 
 _MODELS = Path(__file__).resolve().parents[2] / "workflow" / "models"
 _MODEL_FILES = ("demo", "mrsegmentator", "totalsegmentatormr6mm", "totalsegmentatorbodymr")

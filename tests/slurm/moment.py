@@ -83,7 +83,7 @@ def halfway(folder: Path) -> bool:
 
 def script_of(run: Run, stage: Stage, shard: str) -> psutil.Process | None:
     """Process that runs the script of `stage` on a shard, on any node of this machine."""
-    wanted = {f"scripts/{stage}.py", shard, f"{run.root}/config.json"}
+    wanted = {"stage", str(stage), shard, f"{run.root}/config.json"}
     for process in psutil.process_iter():
         try:
             words = process.cmdline()

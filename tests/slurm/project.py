@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from dixonflow.layout import Results
-from dixonflow.records import Records
+from dixonflow.execution.records import Records
+from dixonflow.paths import Results
 from dixonflow.vocabulary import Stage, Status
 
 STAGES = tuple(Stage)[1:]

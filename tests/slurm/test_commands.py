@@ -3,7 +3,7 @@
 import pytest
 from accounting import ACCOUNT
 
-from dixonflow.slurm import Request, SlurmError, cancel_leftovers, check_requests, jobs
+from dixonflow.run.slurm import Request, SlurmError, cancel_leftovers, check_requests, jobs
 
 NAME = "dixonflow_of_a_dead_run"
 

@@ -8,7 +8,7 @@ import re
 
 from moment import stop_in_the_middle
 
-from dixonflow.run_lock import is_running
+from dixonflow.run.lock import is_running
 from dixonflow.vocabulary import Stage
 
 

@@ -57,7 +57,7 @@ def kill_at(run: Run, places: list[str], chance: random.Random) -> Counter[str]:
 def begins(call: Call, place: str) -> bool:
     """Wait until a job of `place` runs; False if the call ends without one."""
     while call.process.poll() is None:
-        if any(f"scripts/{place}.py" in words(process) for process in processes(call)):
+        if any(place in words(process)[:6] for process in processes(call)):
             return True
         time.sleep(0.05)
     return False
@@ -70,7 +70,8 @@ def kill(call: Call, chance: random.Random, *, everything: bool) -> str:
         call.kill_group()
         return "all"
     victim = chance.choice(below)
-    name = next((word for word in words(victim) if word.startswith("scripts/")), "another process")
+    command = words(victim)
+    name = " ".join(command[command.index("dixonflow") + 1 :][:2]) if "dixonflow" in command else "another process"
     try:
         victim.kill()
     except psutil.NoSuchProcess:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from file_server import FileServer
     from tiny_model import TinyModel
 
-# modules beside the tests that assert: their failures say what was compared, as those of tests do
+# helper modules that assert: their failures say what was compared, as those of tests do
 pytest.register_assert_rewrite("imported_system", "published_weights", "scan_reading")
 
 

@@ -8,14 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from dixonflow.config import (
-    check_folders,
-    config_schema,
-    config_yaml,
-    demo_config,
-    parse_config,
-    read_config,
-)
+from dixonflow.config import check_folders, config_schema, config_yaml, demo_config, parse_config, read_config
 from dixonflow.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

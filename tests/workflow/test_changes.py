@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from small_project import SmallProject, nako_stations, trunk_stations
 
-from dixonflow.phantom.writers_bids import write_bids
-from dixonflow.phantom.writers_dicom import write_nako
+from dixonflow.phantom.writers.bids import write_bids
+from dixonflow.phantom.writers.dicom import write_nako
 from dixonflow.vocabulary import ScanId
 
 FIRST, SECOND = "200000", "200001"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dixonflow.layout import Results
+from dixonflow.paths import Results
 from dixonflow.vocabulary import Contrast, ScanId
 
 STAGES = ("cohort", "stitch", "resample", "segment", "merge", "postprocess", "measure")
@@ -147,16 +147,16 @@ def test_a_changed_setting_redoes_what_it_touches_in_one_run(project, kept):
 
 
 def test_a_stage_runs_by_hand_on_one_scan(project):
-    helped = project.call("python", "scripts/stitch.py", "--help")
+    helped = project.call("python", "-m", "dixonflow", "stage", "stitch", "--help")
     assert helped.returncode == 0
     assert "--scan" in helped.stdout
     target = next((project.results / "derivatives").rglob("sub-000123_ses-30_acq-water_*.nii.gz"))
     content = target.read_bytes()
     target.unlink()
-    run = project.call("python", "scripts/stitch.py", "--scan", "sub-000123_ses-30")
+    run = project.call("python", "-m", "dixonflow", "stage", "stitch", "--scan", "sub-000123_ses-30")
     assert run.returncode == 0, run.stdout
     assert target.read_bytes() == content
-    strange = project.call("python", "scripts/stitch.py", "--scan", "sub-999_ses-1")
+    strange = project.call("python", "-m", "dixonflow", "stage", "stitch", "--scan", "sub-999_ses-1")
     assert strange.returncode == 1
     assert "Traceback" not in strange.stdout
     assert "no shard list" in strange.stdout

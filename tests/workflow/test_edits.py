@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from small_project import SmallProject, nako_stations, trunk_stations
 
-from dixonflow.phantom.writers_bids import write_bids
-from dixonflow.phantom.writers_dicom import write_nako
+from dixonflow.phantom.writers.bids import write_bids
+from dixonflow.phantom.writers.dicom import write_nako
 from dixonflow.vocabulary import ScanId
 
 SEQUENCES, LENGTH = map(int, os.environ.get("DIXONFLOW_EDITS", "1 5").split())

@@ -97,7 +97,7 @@ def test_a_user_without_a_name_and_with_a_home_that_cannot_be_written(project, n
     run = project.call(*SNAKEMAKE, user=nobody, HOME=str(tmp_path))
     assert run.returncode == 0, run.stdout
     assert (project.folder / results / "tables/datapackage.json").exists()
-    status = project.call(sys.executable, "scripts/status.py", user=nobody)
+    status = project.call(sys.executable, "-m", "dixonflow", "status", user=nobody)
     assert status.returncode == 0, status.stdout
 
 
@@ -154,7 +154,7 @@ def test_jobs_in_a_conda_environment_are_run_by_its_python(tmp_path):
     options = ("--until", "cohort", "--software-deployment-method", "conda")
     run = project.call(*SNAKEMAKE, *options, PATH=f"{conda}:/usr/bin:/bin", HOME=str(tmp_path))
     assert run.returncode == 0, run.stdout
-    assert (conda.parent / "asked").read_text().startswith("scripts/cohort.py --config results/config.json")
+    assert (conda.parent / "asked").read_text().startswith("-m dixonflow cohort --config results/config.json")
     assert not list(tmp_path.rglob("owned*"))
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dixonflow.evaluate import summarise
-from dixonflow.layout import Results
-from dixonflow.measure import measure
-from dixonflow.measures.field_of_view import StationBox
-from dixonflow.model import load_model
-from dixonflow.phantom.anatomy import render_anatomy
+from dixonflow.evaluation.accuracy import summarise
+from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors
+from dixonflow.evaluation.targets import Targets, violations
+from dixonflow.measure.field_of_view import StationBox
+from dixonflow.measure.scan import measure
+from dixonflow.models.load import MODELS
+from dixonflow.models.model import load_model
+from dixonflow.paths import Results
+from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, participant_in_session
 from dixonflow.phantom.truth import truth_on_grid
-from dixonflow.phantom_evaluation import evaluate_demo_scan, fat_fraction_errors
-from dixonflow.plan import MODELS
-from dixonflow.stitch import read_stitched
-from dixonflow.targets import Targets, violations
+from dixonflow.stitch.scan import read_stitched
 from dixonflow.vocabulary import DIXON, Contrast, Layout, Status
 
 GRID_OFF = {"bone_other", "spinal_channel"}

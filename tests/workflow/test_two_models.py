@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dixonflow.layout import Results
+from dixonflow.paths import Results
 from dixonflow.vocabulary import ScanId, Stage
 
 SCAN = ScanId("1000017", "2")

@@ -17,8 +17,8 @@ import pytest
 from pydicom.dataset import Dataset
 from small_project import SmallProject, nako_stations, trunk_stations
 
-from dixonflow.phantom.writers_bids import write_bids
-from dixonflow.phantom.writers_dicom import write_nako
+from dixonflow.phantom.writers.bids import write_bids
+from dixonflow.phantom.writers.dicom import write_nako
 from dixonflow.vocabulary import ScanId
 
 NAKO, BIDS = "100000", "200000"

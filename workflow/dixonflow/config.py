@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from dixonflow.documents import DocumentError, one_line, read_yaml_file
 from dixonflow.errors import ConfigError
-from dixonflow.path_text import expanded_by_snakemake, unprintable
+from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
+from dixonflow.system.path_text import expanded_by_snakemake, unprintable
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
 
 _SHOWN = 20

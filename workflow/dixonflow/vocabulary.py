@@ -129,6 +129,38 @@ REASON_DESCRIPTIONS: dict[Reason, str] = {
 }
 
 
+_STATUS_OF: dict[Reason, Status] = {
+    Reason.NONE: Status.OK,
+    Reason.MISSING_STATION: Status.EXCLUDED,
+    Reason.MISSING_CONTRAST: Status.EXCLUDED,
+    Reason.CONTRAST_MISMATCH: Status.EXCLUDED,
+    Reason.MISSING_SLICE: Status.EXCLUDED,
+    Reason.UNREADABLE_FILE: Status.EXCLUDED,
+    Reason.TRUNCATED_PIXELS: Status.EXCLUDED,
+    Reason.UNPARSABLE_NAME: Status.EXCLUDED,
+    Reason.DUPLICATE_SCAN: Status.EXCLUDED,
+    Reason.IDENTITY_MISMATCH: Status.EXCLUDED,
+    Reason.SPACING_MISMATCH: Status.EXCLUDED,
+    Reason.STATION_GAP: Status.EXCLUDED,
+    Reason.UNEXPECTED_GEOMETRY: Status.EXCLUDED,
+    Reason.CONTRADICTORY_HEADERS: Status.EXCLUDED,
+    Reason.EMPTY_IMAGE: Status.EXCLUDED,
+    Reason.IMPLAUSIBLE_VALUES: Status.EXCLUDED,
+    Reason.FAT_WATER_SWAP: Status.EXCLUDED,
+    Reason.CONSENT_WITHDRAWN: Status.WITHDRAWN,
+    Reason.OUT_OF_MEMORY: Status.FAILED,
+    Reason.TIMEOUT: Status.FAILED,
+    Reason.WORKER_DIED: Status.FAILED,
+    Reason.DISK_FULL: Status.FAILED,
+    Reason.INTERNAL_ERROR: Status.FAILED,
+}
+
+
+def status_of(reason: Reason) -> Status:
+    """Status that goes with a reason: each reason belongs to exactly one."""
+    return _STATUS_OF[reason]
+
+
 class Grade(StrEnum):
     """Verdict of a quality check or a measurement."""
 

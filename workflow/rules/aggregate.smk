@@ -19,4 +19,4 @@ rule aggregate:
         config=CONFIG,
         retry=lambda wildcards: PLAN.retry("tables"),
     shell:
-        "python scripts/aggregate.py --config {params.config:q} 2> {log:q}"
+        "python -m dixonflow aggregate --config {params.config:q} 2> {log:q}"

@@ -19,5 +19,5 @@ checkpoint cohort:
         raw=lambda wildcards: PLAN.raw_listing(),
         retry=lambda wildcards: PLAN.retry("cohort"),
     shell:
-        "python scripts/cohort.py --config {params.config:q} --jobs {threads}"
+        "python -m dixonflow cohort --config {params.config:q} --jobs {threads}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

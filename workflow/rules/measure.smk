@@ -21,5 +21,5 @@ rule measure:
         tables=SCHEMA_VERSION,  # another one: its rows are written anew, from the records of the scans
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/measure.py --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage measure --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

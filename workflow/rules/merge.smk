@@ -19,5 +19,5 @@ rule merge:
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/merge.py --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage merge --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

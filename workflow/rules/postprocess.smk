@@ -18,5 +18,5 @@ rule postprocess:
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/postprocess.py --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage postprocess --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

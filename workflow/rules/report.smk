@@ -15,4 +15,4 @@ rule report:
     params:
         config=CONFIG,
     shell:
-        "python scripts/report.py --config {params.config:q} 2> {log:q}"
+        "python -m dixonflow report --config {params.config:q} 2> {log:q}"

@@ -19,5 +19,5 @@ rule resample:
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/resample.py --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage resample --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

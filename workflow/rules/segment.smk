@@ -20,5 +20,5 @@ rule segment:
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/segment.py --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage segment --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

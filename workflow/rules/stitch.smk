@@ -21,5 +21,5 @@ rule stitch:
         settings=PLAN.settings("stitch" if PLAN.config.keep.stitched else "measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python scripts/stitch.py --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage stitch --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

@@ -13,17 +13,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dixonflow.atomic import write_bytes
-from dixonflow.cohort import look as look_module
+from dixonflow.cohort import inspect as look_module
 from dixonflow.cohort.discover import discover
-from dixonflow.cohort.look import Inspection
+from dixonflow.cohort.inspect import Inspection
 from dixonflow.cohort.patient_ids import ANOTHER_ID, judge_patient_ids
-from dixonflow.cohort.raw import RawScan, Source
-from dixonflow.cohort.reader import DEFAULT_OPTIONS, OUTLIERS, READER_VERSION, InspectOptions, key_of_reading
 from dixonflow.cohort.shards import Shard, ShardScan, assign_shards, shard_by_scan, without_paths, write_shards
 from dixonflow.cohort.table import CohortScan, table_digest, write_scans
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
-from dixonflow.guard import Allowance, Lost, guarded
+from dixonflow.rawdata.raw_scan import RawScan, Source
+from dixonflow.rawdata.reader import DEFAULT_OPTIONS, OUTLIERS, READER_VERSION, InspectOptions, key_of_reading
+from dixonflow.system.atomic import write_bytes
+from dixonflow.system.guard import Allowance, Lost, guarded
 from dixonflow.vocabulary import Reason, ScanId, Status
 
 log = logging.getLogger(__name__)

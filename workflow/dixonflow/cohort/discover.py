@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from dixonflow.cohort.archive import file_fingerprint, is_sidecar, zip_fingerprint
-from dixonflow.cohort.bids import image_paths, no_image, session_fingerprint, session_fingerprint_0_1
 from dixonflow.cohort.file_state import file_state
-from dixonflow.cohort.layouts import scan_of_zip
-from dixonflow.cohort.raw import Discovery, RawScan, Source
 from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
 from dixonflow.errors import ConfigError, ScanExcluded
-from dixonflow.guard import Lost
+from dixonflow.rawdata.bids import image_paths, no_image, session_fingerprint, session_fingerprint_0_1
+from dixonflow.rawdata.protocols import scan_of_zip
+from dixonflow.rawdata.raw_scan import Discovery, RawScan, Source
+from dixonflow.rawdata.zip_archive import file_fingerprint, is_sidecar, zip_fingerprint
+from dixonflow.system.guard import Lost
 from dixonflow.vocabulary import Layout, Reason, ScanId
 
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")

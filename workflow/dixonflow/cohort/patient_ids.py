@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dixonflow.cohort.raw import RawScan
 from dixonflow.cohort.table import CohortScan
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Reason
 
 ANOTHER_ID = "the patient id inside the files is not that of the file name"

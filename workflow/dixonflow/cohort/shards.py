@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dixonflow.atomic import write_bytes, write_json
 from dixonflow.errors import DixonflowError
+from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Layout, ScanId
 
 NAME_DIGITS = 12

@@ -1,7 +1,7 @@
 """The source folders of a configuration."""
 
-from dixonflow.cohort.raw import Source
 from dixonflow.config import CohortConfig
+from dixonflow.rawdata.raw_scan import Source
 
 
 def sources_of(config: CohortConfig) -> list[Source]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dixonflow.outcome import reason_fits_status, status_of
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Layout, Reason, ScanId, Status
+from dixonflow.vocabulary import Layout, Reason, ScanId, Status, status_of
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,10 @@
-"""The list of participants who have withdrawn their consent, and those who are no longer on it."""
+"""The list of participants who have withdrawn their consent."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from dixonflow.errors import ConfigError
-from dixonflow.layout import Results
-from dixonflow.stage_files import STAGES, StageFiles, read_rows
-from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import ScanId, Status
 
 WITHDRAWN_MESSAGE = "the participant is on the list of withdrawn participants"
 
@@ -58,23 +54,3 @@ def check_zeros(withdrawn: Iterable[str], participants: Iterable[str]) -> None:
             f"the list of withdrawn participants holds {len(lost)} ids that differ from a participant's by leading "
             "zeros alone: write them as the cohort does"
         )
-
-
-def shards_of_returned(results: Results, shard_of: Mapping[ScanId, str]) -> frozenset[str]:
-    """Find the shards whose jobs have passed over a scan as withdrawn that is to be processed.
-
-    Parameters
-    ----------
-    shard_of
-        Shard of every scan that is to be processed.
-    """
-    # It rests on what the jobs have written and not on what the list once said: a call that was killed forgets nothing.
-    files = StageFiles.look(results, set(shard_of.values()))
-    returned = set()
-    for stage in STAGES:
-        paths = files.paths(stage, (shard for shard, last in files.last.items() if last is stage))
-        rows = read_rows(paths, [*SCAN_KEYS, "status"])
-        passed_over = rows[rows["status"].eq(Status.WITHDRAWN.value)]
-        for participant, session in passed_over[SCAN_KEYS].itertuples(index=False):
-            returned.add(shard_of.get(ScanId(participant, session), ""))
-    return frozenset(returned - {""})

@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from dixonflow.documents import MAX_JSON_BYTES, one_line
 from dixonflow.errors import ModelError
 from dixonflow.importing.space import readable
-from dixonflow.regular_file import open_regular
-from dixonflow.zip_contents import BoundedReader, ZipContentsError, read_contents
+from dixonflow.system.documents import MAX_JSON_BYTES, one_line
+from dixonflow.system.regular_file import open_regular
+from dixonflow.system.zip_contents import BoundedReader, ZipContentsError, read_contents
 
 _MAX_ENTRIES = 10_000
 _MAX_RATIO = 200

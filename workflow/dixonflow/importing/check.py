@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dixonflow.documents import one_line
 from dixonflow.errors import ModelError
 from dixonflow.importing.training import Training, builds_upon
-from dixonflow.label_lookup import class_differences
-from dixonflow.model import Model
-from dixonflow.published import Part
+from dixonflow.models.label_table import class_differences
+from dixonflow.models.model import Model
+from dixonflow.models.weights_source import Part
+from dixonflow.system.documents import one_line
 
 _BACKGROUND, _IGNORE = "background", "ignore"
 _SHOWN = 3

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO
 
 import dixonflow
-from dixonflow.atomic import write_json
-from dixonflow.documents import DocumentError, read_json_file
 from dixonflow.errors import ModelError
 from dixonflow.importing.space import readable, require_space
-from dixonflow.regular_file import open_regular
+from dixonflow.system.atomic import write_json
+from dixonflow.system.documents import DocumentError, read_json_file
+from dixonflow.system.regular_file import open_regular
 
 log = logging.getLogger(__name__)
 

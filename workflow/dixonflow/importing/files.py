@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from dixonflow.documents import MAX_JSON_BYTES
 from dixonflow.errors import ModelError
 from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.space import require_space
-from dixonflow.regular_file import read_regular
+from dixonflow.system.documents import MAX_JSON_BYTES
+from dixonflow.system.regular_file import read_regular
 
 log = logging.getLogger(__name__)
 

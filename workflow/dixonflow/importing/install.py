@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dixonflow.atomic import write_bytes
+from dixonflow.checkpoint.export import export_checkpoint
 from dixonflow.errors import ModelError
-from dixonflow.imported import trained_orientation, trained_spacing_mm
 from dixonflow.importing.check import check_configuration
 from dixonflow.importing.download import sha256_of
 from dixonflow.importing.lock import import_lock
@@ -18,10 +17,12 @@ from dixonflow.importing.obtain import Given, obtain
 from dixonflow.importing.record import ArchiveRecord, FileRecord, PartRecord, write_record
 from dixonflow.importing.space import require_space
 from dixonflow.importing.training import Training
-from dixonflow.model import Model
-from dixonflow.published import Part
-from dixonflow.segment import export_checkpoint, load_model_folder
+from dixonflow.models.model import Model
+from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
+from dixonflow.models.weights_source import Part
+from dixonflow.segment import load_model_folder
 from dixonflow.segment.network import read_metadata, weights_path
+from dixonflow.system.atomic import write_bytes
 
 log = logging.getLogger(__name__)
 

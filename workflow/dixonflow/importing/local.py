@@ -9,8 +9,8 @@ from dixonflow.errors import ModelError
 from dixonflow.importing.check import check_training
 from dixonflow.importing.files import FolderFiles
 from dixonflow.importing.training import NoTrainingError, Training, find_training
-from dixonflow.model import Model
-from dixonflow.published import Part, WeightsSource
+from dixonflow.models.model import Model
+from dixonflow.models.weights_source import Part, WeightsSource
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dixonflow.errors import ModelError
-from dixonflow.file_lock import try_lock
+from dixonflow.system.file_lock import try_lock
 
 log = logging.getLogger(__name__)
 

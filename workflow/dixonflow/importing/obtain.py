@@ -17,8 +17,8 @@ from dixonflow.importing.files import ArchiveFiles, FolderFiles
 from dixonflow.importing.local import find_local, local_folders, takes_best
 from dixonflow.importing.record import ArchiveRecord, FileRecord
 from dixonflow.importing.training import Training, check_addenda, find_training
-from dixonflow.model import Model
-from dixonflow.published import Archive, Part
+from dixonflow.models.model import Model
+from dixonflow.models.weights_source import Archive, Part
 
 log = logging.getLogger(__name__)
 

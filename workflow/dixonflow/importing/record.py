@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dixonflow.atomic import write_json
 from dixonflow.errors import ModelError
-from dixonflow.imported import read_json
-from dixonflow.provenance import versions
+from dixonflow.models.nnunet_files import read_json
+from dixonflow.system.atomic import write_json
+from dixonflow.system.versions import versions
 
 NAME = "import.json"
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from dixonflow.documents import DocumentError, one_line, parse_json
 from dixonflow.errors import ModelError
 from dixonflow.importing.files import Files
-from dixonflow.published import Part
+from dixonflow.models.weights_source import Part
+from dixonflow.system.documents import DocumentError, one_line, parse_json
 
 _FINAL = "checkpoint_final.pth"
 _BEST = "checkpoint_best.pth"

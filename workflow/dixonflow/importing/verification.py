@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dixonflow.aggregate import read_scans
-from dixonflow.atomic import write_json
+from dixonflow.aggregate.build import read_scans
 from dixonflow.errors import ModelError
-from dixonflow.imported import trained_spacing_mm
 from dixonflow.importing.install import import_model
 from dixonflow.importing.record import read_record
-from dixonflow.layout import Results
-from dixonflow.model import Model, load_model
-from dixonflow.phantom.acquisition import acquire, nako_protocol
-from dixonflow.phantom.anatomy import render_anatomy
-from dixonflow.phantom.ct import ct_image
-from dixonflow.phantom.participant import draw_participant
-from dixonflow.phantom.writers_bids import write_bids, write_ct
+from dixonflow.models.model import Model, load_model
+from dixonflow.models.nnunet_files import trained_spacing_mm
+from dixonflow.paths import Results
+from dixonflow.phantom.anatomy.participant import draw_participant
+from dixonflow.phantom.anatomy.render import render_anatomy
+from dixonflow.phantom.scanner.acquisition import acquire, nako_protocol
+from dixonflow.phantom.scanner.ct import ct_image
+from dixonflow.phantom.writers.bids import write_bids, write_ct
 from dixonflow.segment import load_model_folder
+from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import Layout, MergeStrategy, ScanId, Status
 
 SCAN = ScanId("0001", "1")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from dixonflow.atomic import write_bytes
-from dixonflow.phantom.header_dicom import SUFFIXES, uid
-from dixonflow.phantom.writers_dicom import write_zip
+from dixonflow.phantom.writers.dicom import write_zip
+from dixonflow.phantom.writers.header_dicom import SUFFIXES, uid
+from dixonflow.system.atomic import write_bytes
 from dixonflow.vocabulary import Contrast, Reason
 
 _CONTRASTS = {suffix: contrast for contrast, suffix in SUFFIXES.items()}

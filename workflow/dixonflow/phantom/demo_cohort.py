@@ -7,21 +7,20 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dixonflow.atomic import atomic_path, write_bytes, write_json
 from dixonflow.errors import DixonflowError
-from dixonflow.phantom.acquisition import Protocol, acquire, nako_protocol, ukb_protocol
-from dixonflow.phantom.anatomy import render_anatomy
+from dixonflow.phantom.anatomy.participant import Participant, draw_participant
+from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.breakages import Breakage
-from dixonflow.phantom.participant import Participant, draw_participant
+from dixonflow.phantom.scanner.acquisition import Protocol, acquire, nako_protocol, ukb_protocol
 from dixonflow.phantom.truth import truth_table
-from dixonflow.phantom.writers_dicom import nako_zip_name, ukb_zip_name, write_nako, write_ukb
+from dixonflow.phantom.writers.dicom import nako_zip_name, ukb_zip_name, write_nako, write_ukb
+from dixonflow.system.atomic import atomic_path, write_bytes, write_json
 from dixonflow.vocabulary import Layout, Reason, ScanId, Status
 
 EXPECTED_NAME, TRUTH_NAME, WITHDRAWN_NAME, STAMP_NAME = "expected.json", "truth.parquet", "withdrawn.txt", "stamp.json"
@@ -227,9 +226,10 @@ def _expectation(item: DemoScan) -> dict[str, Any]:
 def _stamp(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...]) -> dict[str, Any]:
     """What the cohort depends on (list, options, the phantom's own code and data) as a hash; files and their bytes."""
     digest = hashlib.sha256(repr((dataclasses.asdict(options), scans)).encode())
-    for file in sorted(resources.files("dixonflow.phantom").iterdir(), key=lambda file: file.name):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    own = Path(__file__).parent
+    for file in sorted(own.rglob("*")):
+        if file.is_file() and file.suffix != ".pyc":
+            digest.update(file.relative_to(own).as_posix().encode() + b"\0" + file.read_bytes())
     beside = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
     return {
         "key": digest.hexdigest(),

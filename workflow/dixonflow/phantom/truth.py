@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from dixonflow.phantom.acquisition import Floats, Protocol, axis_weights, station_affine
-from dixonflow.phantom.anatomy import Anatomy
-from dixonflow.phantom.participant import Participant
-from dixonflow.phantom.structures import Structure
-from dixonflow.phantom.tissue import tissue_table
+from dixonflow.phantom.anatomy.participant import Participant
+from dixonflow.phantom.anatomy.render import Anatomy
+from dixonflow.phantom.anatomy.structures import Structure
+from dixonflow.phantom.anatomy.tissue import tissue_table
+from dixonflow.phantom.scanner.acquisition import Floats, Protocol, axis_weights, station_affine
 
 
 def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) -> pd.DataFrame:

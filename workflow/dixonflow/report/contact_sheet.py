@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dixonflow.imaging.station import Affine
 from dixonflow.report.palette import lookup_table
-from dixonflow.station import Affine
 from dixonflow.vocabulary import Contrast, ScanId
 
 View = tuple[slice | int, slice | int, slice | int]

@@ -13,11 +13,11 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 
-from dixonflow import provenance
-from dixonflow.atomic import write_bytes
 from dixonflow.report import checks, contents
 from dixonflow.report.figures import STRIP_MOST, share_bar, stacked_bar
 from dixonflow.report.palette import colour
+from dixonflow.system import versions as provenance
+from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, Layout, Status
 

@@ -3,11 +3,10 @@
 `device` says what computes, `network` reads a model folder, `preprocess` brings an image onto the network's grid and
 labels back, `sliding_window` runs the networks over the image in slabs, `scores` turns slabs of class scores into
 labels, by way of the interpolation in `taps`; `transfer` copies between host and device meanwhile, `predictor` puts
-them together, `parts` several networks that fill one label map; `checkpoint` imports a trained checkpoint as a model
-folder.
+them together, `parts` several networks that fill one label map; `networks` loads those of a model, `rough` finds the
+box that an image is cropped to.
 """
 
-from dixonflow.segment.checkpoint import export_checkpoint
 from dixonflow.segment.network import LoadedModel, load_model_folder
 from dixonflow.segment.parts import PartsPredictor
 from dixonflow.segment.predictor import Inferred, Predictor, SegmentOptions
@@ -18,6 +17,5 @@ __all__ = [
     "PartsPredictor",
     "Predictor",
     "SegmentOptions",
-    "export_checkpoint",
     "load_model_folder",
 ]

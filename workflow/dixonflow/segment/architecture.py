@@ -18,8 +18,8 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
-from dixonflow.documents import one_line
 from dixonflow.errors import ModelError
+from dixonflow.system.documents import one_line
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]

@@ -12,9 +12,9 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from dixonflow.errors import ModelError
-from dixonflow.imported import read_json
-from dixonflow.regular_file import open_regular
+from dixonflow.models.nnunet_files import read_json
 from dixonflow.segment.architecture import Architecture, read_architecture, set_weights
+from dixonflow.system.regular_file import open_regular
 
 FoldName = Annotated[str, StringConstraints(pattern=r"^([0-9]+|all)$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

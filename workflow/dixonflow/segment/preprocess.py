@@ -14,9 +14,9 @@ from nnunetv2.preprocessing.resampling.default_resampling import compute_new_sha
 from numpy.typing import NDArray
 
 from dixonflow.errors import ModelError, ScanExcluded
-from dixonflow.orientation import orientation_flips
-from dixonflow.resample import resample_image
-from dixonflow.resampling.axes import nearest_samples
+from dixonflow.imaging.orientation import orientation_flips
+from dixonflow.resample.axes import nearest_samples
+from dixonflow.resample.volume import resample_image
 from dixonflow.segment.architecture import Architecture, Shape, Spacing, normalization_class
 from dixonflow.vocabulary import Reason
 

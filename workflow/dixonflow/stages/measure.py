@@ -8,28 +8,28 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from dixonflow.agreement import agreement_of_models
-from dixonflow.atomic import write_bytes
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.components import Labels
 from dixonflow.errors import ScanExcluded
-from dixonflow.measure import measure
-from dixonflow.measures.field_of_view import StationBox
-from dixonflow.measures.structures import compared_models
-from dixonflow.model import Model
-from dixonflow.nifti import read_labels
-from dixonflow.records import Record
+from dixonflow.execution.records import Record
+from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.imaging.nifti import read_labels
+from dixonflow.labelmap.agreement import agreement_of_models
+from dixonflow.labelmap.components import Labels
+from dixonflow.measure.field_of_view import StationBox
+from dixonflow.measure.scan import measure
+from dixonflow.models.comparison import compared_models
+from dixonflow.models.model import Model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
-from dixonflow.stages import StageContext
-from dixonflow.stitch import read_stitched
-from dixonflow.stitching.contrasts import check_contrasts
-from dixonflow.stitching.values import check_negative
+from dixonflow.stages.context import StageContext
+from dixonflow.stitch.contrasts import check_contrasts
+from dixonflow.stitch.scan import read_stitched
+from dixonflow.stitch.values import check_negative
+from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, contrasts_of
-from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

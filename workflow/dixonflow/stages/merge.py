@@ -3,13 +3,13 @@
 import numpy as np
 
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.merge import clean, merge
-from dixonflow.nifti import read_labels, write_nifti
-from dixonflow.result_hash import result_hash, sidecar_facts
-from dixonflow.stages import StageContext, Superseded
-from dixonflow.station import Affine
+from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.imaging.nifti import read_labels, write_nifti
+from dixonflow.imaging.station import Affine
+from dixonflow.merge.strategies import clean, merge
+from dixonflow.stages.context import StageContext, Superseded
 from dixonflow.vocabulary import MergeStrategy, Stage
-from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

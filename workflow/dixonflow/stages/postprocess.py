@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.nifti import read_labels, write_nifti
-from dixonflow.postprocess import postprocess
-from dixonflow.provenance import versions
-from dixonflow.result_hash import result_hash, sidecar_facts
-from dixonflow.stages import StageContext
+from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.imaging.nifti import read_labels, write_nifti
+from dixonflow.postprocess.label_map import postprocess
+from dixonflow.stages.context import StageContext
+from dixonflow.system.atomic import write_json
+from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Stage
-from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

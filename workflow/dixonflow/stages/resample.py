@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.model_grid import to_model_grid
-from dixonflow.nifti import read_nifti, write_nifti
-from dixonflow.result_hash import result_hash
-from dixonflow.stages import StageContext, Superseded
+from dixonflow.execution.result_hash import result_hash
+from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.imaging.nifti import read_nifti, write_nifti
+from dixonflow.resample.model_grid import to_model_grid
+from dixonflow.stages.context import StageContext, Superseded
 from dixonflow.vocabulary import Contrast, Stage
-from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from dixonflow.agreement import pairwise_dice
-from dixonflow.atomic import write_json
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.model_grid import to_image_grid, to_model_grid
-from dixonflow.networks import load_networks, segment_options
-from dixonflow.nifti import NiftiImage, read_nifti, write_nifti
-from dixonflow.result_hash import result_hash, sidecar_facts
-from dixonflow.rough import Box, RoughModel, cut, pasted
+from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.imaging.nifti import NiftiImage, read_nifti, write_nifti
+from dixonflow.imaging.station import Affine
+from dixonflow.labelmap.agreement import pairwise_dice
+from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import Inferred, PartsPredictor
+from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.segment.preprocess import Prepared
-from dixonflow.stages import StageContext, Superseded
-from dixonflow.station import Affine
+from dixonflow.segment.rough import Box, RoughModel, cut, pasted
+from dixonflow.stages.context import StageContext, Superseded
+from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, Stage
-from dixonflow.work import Done, StageWork
 
 
 @dataclass(frozen=True)

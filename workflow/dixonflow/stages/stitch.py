@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dixonflow.atomic import write_json
-from dixonflow.cohort.reader import READER_VERSION, read_stations
 from dixonflow.cohort.shards import ShardScan
-from dixonflow.provenance import versions
-from dixonflow.result_hash import result_hash, sidecar_facts
-from dixonflow.stages import StageContext, Superseded, contexts
-from dixonflow.stitch import StitchOptions, stitch, upright_ct, write_stitched
+from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.rawdata.reader import READER_VERSION, read_stations
+from dixonflow.stages.context import StageContext, Superseded, contexts
+from dixonflow.stitch.scan import StitchOptions, stitch, upright_ct, write_stitched
+from dixonflow.system.atomic import write_json
+from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Contrast, Layout, Stage, Status, contrasts_of
-from dixonflow.work import Done, StageWork
 
 
 def work(context: StageContext) -> StageWork:

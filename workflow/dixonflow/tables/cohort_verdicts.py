@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dixonflow.measures.checks import CHECKS
-from dixonflow.measures.cohort_threshold import cohort_threshold
+from dixonflow.measure.checks import CHECKS
+from dixonflow.measure.cohort_threshold import cohort_threshold
 from dixonflow.tables.shards import joined, shard_by_shard
 from dixonflow.vocabulary import Grade
 

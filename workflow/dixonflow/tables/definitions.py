@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from dixonflow.measures.checks import CHECKS
-from dixonflow.outcome import reason_fits_status
+from dixonflow.measure.checks import CHECKS
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.vocabulary import REASON_DESCRIPTIONS, Grade, Layout, Reason, Stage, Status
 
 STATUS_DEFINITION = (

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from dixonflow.measures.definitions import MEASURES, MISSING_REASON_DESCRIPTIONS, MissingReason
-from dixonflow.measures.structures import structures_of
-from dixonflow.model import Model
+from dixonflow.measure.definitions import MEASURES, MISSING_REASON_DESCRIPTIONS, MissingReason
+from dixonflow.measure.structures import structures_of
+from dixonflow.models.model import Model
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
 from dixonflow.vocabulary import Grade

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dixonflow.atomic import atomic_path, remove_leftovers
+from dixonflow.system.atomic import atomic_path, remove_leftovers
 from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.tables.columns import Table
 from dixonflow.tables.schema import TableError, arrow_schema, check_order, check_rows, check_types, to_arrow

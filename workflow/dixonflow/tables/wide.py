@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dixonflow.measures.definitions import MEASURES, MissingReason
-from dixonflow.measures.structures import structures_of
-from dixonflow.model import Model
+from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.structures import structures_of
+from dixonflow.models.model import Model
 from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
 from dixonflow.tables.measurements import MISSING_REASON_DEFINITION

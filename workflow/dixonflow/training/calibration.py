@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dixonflow.atomic import write_json
-from dixonflow.model import load_model
+from dixonflow.imaging.station import Affine
+from dixonflow.models.load import MODELS
+from dixonflow.models.model import load_model
+from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.demo_cohort import DemoOptions
-from dixonflow.phantom.participant import draw_participant
 from dixonflow.phantom.truth import truth_table
-from dixonflow.plan import MODELS
 from dixonflow.segment.network import LoadedModel, load_model_folder
 from dixonflow.segment.preprocess import Prepared, preprocess
 from dixonflow.segment.scores import ResampledLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
 from dixonflow.segment.transfer import Copies, LabelRows
-from dixonflow.station import Affine
+from dixonflow.system.atomic import write_json
 from dixonflow.training.cases import layout_of
 from dixonflow.training.export import export_model
 from dixonflow.training.plan import Workspace

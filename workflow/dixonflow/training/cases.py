@@ -12,8 +12,8 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
 
-from dixonflow.atomic import atomic_path
 from dixonflow.phantom.truth import shares_on_grid
+from dixonflow.system.atomic import atomic_path
 from dixonflow.training.plan import CONFIGURATION, Workspace
 from dixonflow.training.scans import CLASS_OF_LABEL, CONTRASTS, simulate_scan
 from dixonflow.vocabulary import Layout

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from dixonflow.atomic import atomic_path, write_bytes
+from dixonflow.checkpoint.export import export_checkpoint
 from dixonflow.errors import ModelError
-from dixonflow.segment.checkpoint import export_checkpoint
+from dixonflow.system.atomic import atomic_path, write_bytes
 from dixonflow.training.plan import Workspace
 
 # what nnunetv2's own trainer writes; the rest of our checkpoint serves to go on with the training

@@ -7,9 +7,9 @@ from typing import Any
 
 from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, plan_experiment_dataset
 
-from dixonflow.atomic import write_json
-from dixonflow.nifti import write_nifti
-from dixonflow.phantom.structures import Structure
+from dixonflow.imaging.nifti import write_nifti
+from dixonflow.phantom.anatomy.structures import Structure
+from dixonflow.system.atomic import write_json
 from dixonflow.training.scans import CONTRASTS, simulate_scan
 from dixonflow.vocabulary import Layout
 

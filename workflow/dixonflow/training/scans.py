@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.phantom.acquisition import acquire
-from dixonflow.phantom.anatomy import Anatomy, render_anatomy
+from dixonflow.phantom.anatomy.participant import draw_participant
+from dixonflow.phantom.anatomy.render import Anatomy, render_anatomy
+from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.phantom.demo_cohort import DemoOptions
-from dixonflow.phantom.participant import draw_participant
-from dixonflow.phantom.structures import Structure
+from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.truth import truth_on_grid
-from dixonflow.stitch import stitch
+from dixonflow.stitch.scan import stitch
 from dixonflow.vocabulary import Contrast, Layout
 
 CONTRASTS = (Contrast.WATER, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE)

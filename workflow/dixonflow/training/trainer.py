@@ -20,9 +20,9 @@ from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoM
 from safetensors.torch import load_file
 from torch import nn
 
-from dixonflow.atomic import atomic_path
-from dixonflow.phantom.structures import Structure
+from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.segment.architecture import set_weights
+from dixonflow.system.atomic import atomic_path
 from dixonflow.training.convolution import use_fast_convolutions
 from dixonflow.training.loss import deeply_supervised
 from dixonflow.training.plan import CONFIGURATION, PATCH_ZYX, Workspace

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from dixonflow.lifetime import end_with
+from dixonflow.system.lifetime import end_with
 from dixonflow.training.cases import make_case
 from dixonflow.training.plan import Workspace
 

@@ -1,0 +1,19 @@
+"""A copy of the project, for tests and benchmarks that run it as its user does."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "scripts", "profiles", "slurm", "envs")
+"""All that a run needs."""
+
+
+def copy_project(folder: Path, parts: Sequence[str] = PARTS) -> None:
+    """Copy what a run needs into a folder."""
+    for part in parts:
+        source = ROOT / part
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part, follow_symlinks=False)

@@ -1,0 +1,35 @@
+"""Model records for tests of merge, postprocess and measure: no weights, only labels and rules."""
+
+from pathlib import Path
+from typing import Any
+
+from dixonflow.models.model import LabelRule, Model
+from dixonflow.vocabulary import Contrast
+
+THREE = (Contrast.WATER, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE)
+
+
+def rule(name: str, group: str, **changes: Any) -> LabelRule:
+    """Rule of a single-piece structure with no thresholds, changed as asked."""
+    rules = {"max_components": 1, "single_piece": True, "drop_mm3_per_contrast": 0.0, "drop_mm3": 0.0}
+    return LabelRule(name=name, group=group, **(rules | changes))
+
+
+def small_model(labels: dict[int, LabelRule], **changes: Any) -> Model:
+    """Model with these labels; groups are filled in the order in which they occur, from all three contrasts."""
+    groups = tuple(dict.fromkeys(entry.group for entry in labels.values()))
+    fields = {
+        "name": "small",
+        "title": "for tests",
+        "description": "",
+        "licence": "",
+        "citation": "",
+        "weights": Path("nowhere"),
+        "input_contrasts": THREE,
+        "resampling": "nnunet",
+        "group_order": groups,
+        "group_contrasts": dict.fromkeys(groups, THREE),
+        "labels": labels,
+        "sources": {},
+    }
+    return Model(**(fields | changes))

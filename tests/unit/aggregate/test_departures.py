@@ -1,0 +1,76 @@
+import csv
+import os
+
+import pandas as pd
+
+from dixonflow.aggregate.departures import COLUMNS, departures, write_departures
+from dixonflow.cli.aggregate import _earlier
+from dixonflow.paths import Results
+
+
+def scans(*rows):
+    return pd.DataFrame(rows, columns=["participant_id", "session_id", "status"]).astype("string")
+
+
+def write(results, before, now, date):
+    """Write down what left, between setting the earlier table aside and removing it, as the script does."""
+    results.scans_before.touch()
+    os.utime(results.scans_before, (date, date))
+    write_departures(results, departures(before, now))
+
+
+def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):
+    results = Results(tmp_path)
+    first = scans(("001", "2", "ok"), ("001", "3", "ok"), ("002", "2", "excluded"), ("003", "2", "withdrawn"))
+    second = scans(("001", "2", "withdrawn"), ("001", "3", "withdrawn"), ("003", "2", "withdrawn"), ("004", "2", "ok"))
+    write(results, first, second, 1_000)
+    write(results, second, second, 2_000)
+    write(results, second, scans(("001", "2", "withdrawn")), 3_000)
+    with results.departures.open() as file:
+        head, *rows = csv.reader(file)
+    assert tuple(head) == COLUMNS
+    assert [row[1:] for row in rows] == [
+        ["001", "2", "ok", "consent_withdrawn"],
+        ["001", "3", "ok", "consent_withdrawn"],
+        ["002", "2", "excluded", "raw_data_vanished"],
+        ["004", "2", "ok", "raw_data_vanished"],
+    ]
+
+
+def test_a_run_that_died_after_it_wrote_down_what_left_does_not_have_it_written_twice(tmp_path):
+    results = Results(tmp_path)
+    before, now, later = scans(("001", "2", "ok"), ("002", "2", "ok")), scans(("002", "2", "ok")), scans()
+    write(results, before, now, 1_000)
+    write(results, before, now, 1_000)
+    write(results, before, later, 1_000)  # another one left before the next run
+    write(results, before, now, 2_000)  # it came back and left once more
+    rows = results.departures.read_text().splitlines()
+    assert rows[1:] == [
+        "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished",
+        "1970-01-01T00:16:40+00:00,002,2,ok,raw_data_vanished",
+        "1970-01-01T00:33:20+00:00,001,2,ok,raw_data_vanished",
+    ]
+
+
+def test_nothing_is_written_where_nothing_left(tmp_path):
+    write_departures(Results(tmp_path), departures(scans(("1", "2", "ok")), scans(("1", "2", "failed"))))
+    assert not Results(tmp_path).departures.exists()
+
+
+def test_what_left_is_not_forgotten_where_a_run_dies_before_it_wrote_it_down(tmp_path):
+    results = Results(tmp_path)
+    results.scan_table.parent.mkdir()
+    for content in (b"of the run before", b"of the run that dies"):
+        results.scan_table.write_bytes(content)
+        _earlier(results)
+        assert results.scans_before.read_bytes() == b"of the run before"
+
+
+def test_a_damaged_earlier_table_does_not_keep_a_run_from_replacing_it(tmp_path, caplog):
+    results = Results(tmp_path)
+    assert _earlier(results) is None
+    assert not caplog.text
+    results.scan_table.parent.mkdir()
+    results.scan_table.write_bytes(b"PAR1 half written by another program")
+    assert _earlier(results) is None
+    assert "what left the tables" in caplog.text

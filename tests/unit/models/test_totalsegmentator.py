@@ -1,0 +1,107 @@
+"""TotalSegmentator's models beside its own steps, written straight: resampling by scipy.ndimage.zoom, nnU-Net's own
+predictor, parts over each other, labels back by scipy.ndimage.zoom.
+
+The networks are small and hardly trained, so that their labels mean nothing; but no voxel keeps its label where image,
+parts or label table are not as the system's authors have them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imported_system import (
+    Array,
+    ImportedSystem,
+    assert_measured,
+    differing,
+    nnunet_labels_of,
+    phantom_scan,
+    segmented,
+)
+from nnunet_reference import body
+from scipy import ndimage
+
+from dixonflow.imaging.nifti import NiftiImage, read_nifti
+from dixonflow.vocabulary import Contrast, MergeStrategy
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+ONE_IN = 10_000
+"""One voxel in so many may differ: images are resampled in single precision, and random weights make much of that."""
+
+PARTS = {
+    "totalsegmentatormr": ("organs", "muscles"),
+    "totalsegmentatormr3mm": ("total",),
+    "totalsegmentatortissuemr": ("tissue",),
+    "totalsegmentatorct": ("organs", "vertebrae", "cardiac", "muscles", "ribs"),
+    "totalsegmentatorct3mm": ("total",),
+}
+
+
+def of_the_authors(system: ImportedSystem, image: Array, spacing_mm: tuple[float, ...]) -> Array:
+    """Labels (x, y, z) by the steps of totalsegmentator/nnunet.py and resampling.py (00064a1a, 01c1a833).
+
+    The resampled image is cut to whole numbers there; here only what becomes 0 by that is.
+    """
+    wanted = np.array(system.model.spacing_mm)
+    resampled = ndimage.zoom(image.astype(float), np.float32(spacing_mm) / wanted, order=3, mode="nearest")
+    resampled[resampled.astype(np.int32) == 0] = 0
+    joined = np.zeros(resampled.shape, np.uint8)
+    for part in system.model.parts:
+        channels = resampled.transpose(2, 1, 0)[None]
+        training, step = system.trainings[part.name], system.model.tile_step
+        classes = nnunet_labels_of(training, channels, tuple(wanted[::-1]), step)
+        for number, label in system.model.classes_of(part).items():
+            if label:
+                joined[classes.transpose(2, 1, 0) == number] = label
+    return ndimage.zoom(joined, np.array(image.shape) / np.array(joined.shape), order=0, mode="nearest")
+
+
+@pytest.fixture(scope="module", params=PARTS)
+def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImportedSystem:
+    return ImportedSystem(request.param, tmp_path_factory.mktemp("imported"))
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path, imported: ImportedSystem) -> NiftiImage:
+    """A part of the real image."""
+    name = "example_ct_sm.nii.gz" if imported.model.modality == "ct" else "example_mr_sm.nii.gz"
+    image = read_nifti(shared_data / "totalsegmentator" / name)
+    return NiftiImage(image.data[40:58, 35:50, :16], image.affine)
+
+
+def test_labels_are_those_of_the_authors_steps(imported: ImportedSystem, tmp_path: Path, real: NiftiImage) -> None:
+    """On an asymmetric image, coarser than the network's grid and finer, a part of a phantom scan, and a real image; a
+    CT goes below 0.
+    """
+    (contrast,) = imported.model.input_contrasts
+    invented = body((15, 12, 11)) - (700 if contrast is Contrast.CT else 0)
+    scan, spacing_of_scan = phantom_scan()
+    phantom = scan[contrast][8:20, 8:18, 6:15] if contrast is Contrast.CT else scan[contrast][9:21, 9:19, 4:13]
+    images = {
+        "invented": (invented, (2.232, 1.4, 3.1)),
+        "phantom": (phantom, (8.0, 8.0, 8.0) if contrast is Contrast.CT else spacing_of_scan),
+        "real": (real.data, real.spacing_mm),
+    }
+    assert tuple(part.name for part in imported.model.parts) == PARTS[imported.model.name]
+    for data, spacing_mm in images.values():
+        ours = segmented(imported.model, {contrast: data}, spacing_mm, tmp_path)[contrast]
+        theirs = of_the_authors(imported, data, spacing_mm)
+        assert differing(ours, theirs, min(6, len(imported.model.labels))) <= ours.size / ONE_IN
+        of_parts = {imported.model.labels[label].part for label in np.unique(ours) if label}
+        assert of_parts == (set(PARTS[imported.model.name]) if len(imported.model.parts) > 1 else {None})
+
+
+def test_a_raw_scan_is_measured_to_the_end_by_two_networks(tmp_path: Path) -> None:
+    """Coarser than published, to be quick, and by the mean scores of two contrasts, which are compared too."""
+    contrasts = ["in_phase", "water"]
+    change = {"spacing_mm": [8.0] * 3, "input_contrasts": contrasts, "group_contrasts": {"all": contrasts}}
+    system = ImportedSystem("totalsegmentatormr", tmp_path, change)
+    of_segment = assert_measured(
+        system.model, tmp_path / "scan", {"organs": 1, "muscles": 1}, MergeStrategy.MEAN_SCORES
+    )
+    agreement = of_segment["contrast_agreement"]
+    assert set(agreement) == set(system.model.structures)
+    assert len({value for value in agreement.values() if value}) > 3
+    ((_, of_image),) = of_segment["images"].items()
+    assert set(of_image) == {"organs", "muscles"}

@@ -1,0 +1,133 @@
+"""The plan of a run: configuration in force, calls for another look."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dixonflow.cohort.shards import shard_of, write_shards
+from dixonflow.config import demo_config
+from dixonflow.errors import ConfigError
+from dixonflow.execution.content_keys import STAGE_VERSIONS
+from dixonflow.paths import Results
+from dixonflow.run.plan import Plan
+from dixonflow.run.retry import MOST_MEMORY, ask_for_look
+from dixonflow.vocabulary import ScanId, Stage
+
+
+@pytest.fixture
+def plan(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    content = json.loads(demo_config().model_dump_json())
+    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": None}
+    return Plan.from_config(content | {"results": str(tmp_path / "results"), "verify": True})
+
+
+def test_the_configuration_in_force_is_written_once(plan):
+    plan.write()
+    path = plan.results.config
+    date = path.stat().st_mtime_ns
+    plan.write()
+    assert path.stat().st_mtime_ns == date
+    assert json.loads(path.read_text())["verify"] is False  # a switch of one run, not of its jobs
+    path.write_bytes(path.read_bytes()[:50])
+    plan.write()
+    assert json.loads(path.read_text())["verify"] is False
+
+
+def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_path):
+    records, mark = tmp_path / ".snakemake", plan.results.look_again
+
+    def looked_again(records=records):
+        before = mark.stat().st_mtime_ns if mark.exists() else None
+        plan.look_again_where_unknown(records)
+        return mark.stat().st_mtime_ns != before
+
+    assert looked_again()
+    assert not looked_again()
+    shutil.rmtree(records)
+    assert looked_again()
+    mark.unlink()
+    assert looked_again()
+    assert not looked_again()
+    another_copy = tmp_path / "copy" / ".snakemake"  # of the project, on the same results
+    assert looked_again(another_copy)
+    assert not looked_again(another_copy)
+    assert looked_again()  # it does not know what the other one has done
+
+
+def test_results_that_lead_nowhere_are_named(plan, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    for name in ("loop", "file/results"):
+        odd = replace(plan, results=Results(tmp_path / name))
+        with pytest.raises(ConfigError, match=f"^config: results: \\S+/{name}/cohort/look_again cannot be written: "):
+            odd.look_again_where_unknown(tmp_path / ".snakemake")
+    with pytest.raises(ConfigError, match=r"^the project folder: \S+ cannot be written: "):
+        plan.look_again_where_unknown(tmp_path / "file")
+
+
+def test_another_look_is_asked_for_and_counted(plan):
+    assert plan.retry("abc") == 0
+    ask_for_look(plan.results, "abc")
+    ask_for_look(plan.results, "abc")
+    assert plan.retry("abc") == 2
+    assert plan.retry("other") == 0
+
+
+def test_memory_is_doubled_where_it_ran_out_and_stays_so(plan):
+    assert plan.memory_mb("abc", 4000) == 4000
+    ask_for_look(plan.results, "abc", more_memory=True)
+    assert plan.memory_mb("abc", 4000) == 8000
+    ask_for_look(plan.results, "abc")
+    assert plan.memory_mb("abc", 4000) == 8000
+    for _ in range(5):
+        ask_for_look(plan.results, "abc", more_memory=True)
+    assert plan.memory_mb("abc", 4000) == 4000 * MOST_MEMORY
+    assert plan.memory_mb("other", 4000) == 4000
+
+
+def test_the_listing_changes_with_the_raw_folder_and_only_then(plan):
+    folder = plan.config.cohort.sources[0].folder
+    before = plan.raw_listing()
+    assert plan.raw_listing() == before
+    (folder / "1000001_20201_2_0.zip").write_bytes(b"new")
+    after = plan.raw_listing()
+    assert after != before
+    (folder / "1000001_20201_2_0.zip").write_bytes(b"newer")
+    assert plan.raw_listing() != after
+
+
+def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shard_scan):
+    shards = [shard_of([make_shard_scan(ScanId(f"{size}{number}", "2")) for number in range(size)]) for size in (1, 60)]
+    write_shards(plan.results.shards, shards)
+    one, sixty = (plan.minutes(shard.name, per_scan=2) for shard in shards)
+    assert sixty - one == 118
+    assert plan.beside_mb(shards[1].name) - plan.beside_mb(shards[0].name) == 59
+    assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's
+    two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
+    assert two_models.minutes(shards[1].name, per_scan=2) - sixty == 10 + 2 * 60
+    assert two_models.minutes(shards[1].name, per_scan=2, each_model=False) == sixty
+    assert two_models.beside_mb(shards[1].name) - plan.beside_mb(shards[1].name) == 60
+
+
+def test_a_further_model_has_every_shard_looked_at_but_for_stitching(plan):
+    # under another name its files are others, be it of the same networks and rules
+    two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
+    changed = [stage for stage in STAGE_VERSIONS if two_models.settings(stage) != plan.settings(stage)]
+    assert changed == [stage for stage in STAGE_VERSIONS if stage is not Stage.STITCH]
+
+
+def test_what_the_snakefile_imports_in_every_job_is_light():
+    text = (Path(__file__).parents[3] / "Snakefile").read_text()
+    imports = re.findall("^from dixonflow.*", text, re.M)
+    assert len(imports) > 4
+    program = "\n".join([*imports, "import sys", "print(*sorted(sys.modules))"])
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"numpy", "pandas", "pyarrow", "torch"} & set(run.stdout.split()) == set()

@@ -1,0 +1,1 @@
+"""Rows of all shards to the tables."""

@@ -1,0 +1,271 @@
+"""Rows of all shards to the tables: no scan that went in is missing from them."""
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from dixonflow.cohort.table import COHORT_SCANS
+from dixonflow.execution.outcome import OUTCOMES
+from dixonflow.measure.checks import expected_checks
+from dixonflow.models.model import Model
+from dixonflow.paths import Results
+from dixonflow.run.retry import COHORT, Failure, ask_for_look, note_failures, read_retry
+from dixonflow.system.atomic import remove_leftovers, write_json
+from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
+from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
+from dixonflow.tables.dictionary import datapackage, dictionary_rows
+from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
+from dixonflow.tables.parquet import read_table, table_writer, write_table
+from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
+from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
+from dixonflow.tables.turning import turning
+from dixonflow.tables.wide import wide_tables, widen
+from dixonflow.vocabulary import Reason, Stage, Status
+
+_AGGREGATE = "aggregate"
+"""Name, in the mark of a shard, of what was found lost here."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the scans of a run.
+
+    Raises
+    ------
+    ValueError
+        If the counts do not add up to the scans that went in.
+    """
+
+    scans_in: int
+    ok: int
+    excluded: Mapping[Reason, int]
+    failed: Mapping[Reason, int]
+    withdrawn: int
+
+    def __post_init__(self) -> None:
+        out = self.ok + sum(self.excluded.values()) + sum(self.failed.values()) + self.withdrawn
+        if out != self.scans_in:
+            raise ValueError(f"{self.scans_in} scans went in, {out} came out")
+
+
+@dataclass(frozen=True)
+class StageRows:
+    """Outcome rows of all shards at one stage.
+
+    Attributes
+    ----------
+    rows
+        Columns of `OUTCOMES` and `shard`.
+    lost
+        Shards without readable rows, and what is wrong with their file.
+    """
+
+    rows: pd.DataFrame
+    lost: Mapping[str, str]
+
+
+def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> Summary:
+    """Write all tables, their dictionary and, last, datapackage.json.
+
+    Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
+
+    Parameters
+    ----------
+    results
+        Holds the list of scans and the rows of every shard that the list names; `tables` is written below it.
+    models
+        The models in force: they name the columns of the wide tables and the rows that every ok scan must have.
+    max_attempts
+        How often a shard whose rows are not all there is looked at again, by as many calls.
+
+    Raises
+    ------
+    TableError
+        If the list of scans is unreadable; the next call makes it again. Whatever is wrong with the rows of a shard
+        makes its scans failed instead.
+    """
+    try:
+        cohort = to_pandas(read_table(results.scans, COHORT_SCANS))
+    except TableError:
+        ask_for_look(results, COHORT)
+        raise
+    shards = sorted(cohort["shard"].dropna().unique())
+    stages = {stage: _stage_rows(results, stage, shards) for stage in list(Stage)[1:]}
+    scans = _checked(scan_rows(cohort, stages), results, models)
+    broken = _broken(scans, stages)
+    for shard in shards:
+        _note_loss(results, shard, max_attempts, lost=shard in broken)
+    ok = scans.loc[scans["status"].eq(Status.OK.value), [*SCAN_KEYS, "shard"]]
+
+    tables = results.tables
+    wide = wide_tables(models)
+    with ExitStack() as stack:
+        turned = stack.enter_context(turning(tables / "measurements.parquet", MEASUREMENTS))
+        writers = [
+            stack.enter_context(table_writer(tables / f"{each.table.name}.parquet", each.table)) for each in wide
+        ]
+        for rows in in_scan_order({shard: results.measurements(shard) for shard in shards}, ok, MEASUREMENTS):
+            turned.add(rows)
+            for each, writer in zip(wide, writers, strict=True):
+                writer.write(widen(rows, each))
+        long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
+        for rows in turned.turned():
+            long.write(rows)
+    quality_files = {shard: results.quality(shard) for shard in shards}
+    thresholds = cohort_thresholds(quality_files, ok, _checks(models))
+    with table_writer(tables / "quality.parquet", QUALITY) as quality:
+        for rows in in_scan_order(quality_files, ok, QUALITY):
+            quality.write(with_verdicts(rows, thresholds))
+    write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
+    write_table(results.scan_table, SCANS, scans)
+    all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
+    write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
+    remove_leftovers(results.datapackage)
+    _remove_other_wide_tables(tables, {each.table.name for each in wide})
+    write_json(results.datapackage, datapackage(all_tables))
+    return summarise(scans)
+
+
+def read_scans(path: Path) -> pd.DataFrame:
+    """Read the table `scans` that `aggregate` wrote. Raises TableError."""
+    return to_pandas(read_table(path, SCANS))
+
+
+def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:
+    """Follow every scan of the cohort through the stages, to the rows of the table `scans`.
+
+    The first stage that is not ok decides; later ones repeat it. A scan without a row at a stage that it should have
+    reached is failed there.
+    """
+    scans = cohort.copy()
+    scans["last_stage"] = Stage.COHORT.value
+    scans[f"{Stage.COHORT.value}_status"] = scans["status"]
+    scans[f"{Stage.COHORT.value}_reason"] = scans["reason"]
+    for stage in list(Stage)[1:]:
+        found = scans[[*SCAN_KEYS, "shard"]].merge(
+            stages[stage].rows, how="left", on=[*SCAN_KEYS, "shard"], validate="many_to_one"
+        )
+        found.index = scans.index
+        going = scans["status"].eq(Status.OK.value)
+        present = going & found["status"].notna()
+        for column in ("status", "reason", "content_key"):
+            scans.loc[present, column] = found.loc[present, column]
+        noted = present & found["status"].ne(Status.OK.value)
+        scans.loc[noted, "message"] = found.loc[noted, "message"]
+        scans.loc[going, "last_stage"] = stage.value
+        gone = going & ~present
+        lost = stages[stage].lost
+        shards = dict(scans.loc[gone, "shard"].items())
+        no_row = f"the scan has no row at stage {stage.value}"
+        _fail(scans, {index: lost[shard] for index, shard in shards.items() if shard in lost}, Reason.WORKER_DIED)
+        _fail(scans, {index: no_row for index, shard in shards.items() if shard not in lost}, Reason.INTERNAL_ERROR)
+        scans[f"{stage.value}_status"] = scans["status"]
+        scans[f"{stage.value}_reason"] = scans["reason"]
+    scans["content_key"] = scans["content_key"].replace("", pd.NA)
+    return scans[list(SCANS.names)]
+
+
+def timing_rows(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:
+    """Rows of the table `timings`: stages that worked on a scan, not those that carried its row on."""
+    staying = scans.loc[scans["status"].ne(Status.WITHDRAWN.value) & scans["shard"].notna(), [*SCAN_KEYS, "shard"]]
+    parts = []
+    for stage, found in stages.items():
+        worked = found.rows[found.rows["stage"].eq(stage.value)]
+        parts.append(worked.merge(staying, how="inner", on=[*SCAN_KEYS, "shard"])[list(TIMINGS.names)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def summarise(scans: pd.DataFrame) -> Summary:
+    """Count the scans by status and reason."""
+
+    def by_reason(status: Status) -> dict[Reason, int]:
+        counts = Counter(scans.loc[scans["status"].eq(status.value), "reason"])
+        return {reason: counts[reason.value] for reason in Reason if counts[reason.value]}
+
+    return Summary(
+        scans_in=len(scans),
+        ok=int(scans["status"].eq(Status.OK.value).sum()),
+        excluded=by_reason(Status.EXCLUDED),
+        failed=by_reason(Status.FAILED),
+        withdrawn=int(scans["status"].eq(Status.WITHDRAWN.value).sum()),
+    )
+
+
+def format_summary(summary: Summary) -> str:
+    """Render a summary as a few aligned lines for the terminal."""
+    lines = [("scans in", summary.scans_in), ("ok", summary.ok)]
+    for status, counts in ((Status.EXCLUDED, summary.excluded), (Status.FAILED, summary.failed)):
+        lines.append((status.value, sum(counts.values())))
+        lines += [(f"  {reason.value}", count) for reason, count in counts.items()]
+    lines.append((Status.WITHDRAWN.value, summary.withdrawn))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {count:>7}" for name, count in lines)
+
+
+def _fail(scans: pd.DataFrame, messages: Mapping[Hashable, str], reason: Reason) -> None:
+    rows = list(messages)
+    scans.loc[rows, ["status", "reason"]] = [Status.FAILED.value, reason.value]
+    scans.loc[rows, "message"] = list(messages.values())
+    scans.loc[rows, "content_key"] = pd.NA
+
+
+def _broken(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> frozenset[str]:
+    """Shards of which rows are lost, be they of a scan that another stage had ended before."""
+    lost = {shard for each in stages.values() for shard in each.lost}
+    failed_here = scans["status"].eq(Status.FAILED.value) & scans["content_key"].isna() & scans["shard"].notna()
+    return frozenset(lost | set(scans.loc[failed_here, "shard"]))
+
+
+def _note_loss(results: Results, shard: str, max_attempts: int, *, lost: bool) -> None:
+    """Have the next call make lost rows again, from the records of the stages; not for ever, where that is in vain."""
+    attempt = min(read_retry(results, shard).failed.get(_AGGREGATE, 0) + 1, max_attempts)
+    failures = [Failure(Reason.INTERNAL_ERROR, attempt)] if lost else []
+    note_failures(results, shard, _AGGREGATE, failures, max_attempts)
+
+
+def _checks(models: Sequence[Model]) -> frozenset[tuple[str, str, str]]:
+    """Check, structure and model of the rows of `quality` that every scan with status ok has."""
+    return frozenset[tuple[str, str, str]]().union(*(expected_checks(model, models) for model in models))
+
+
+def _checked(scans: pd.DataFrame, results: Results, models: Sequence[Model]) -> pd.DataFrame:
+    """Fail the scans that are ok by their outcome and whose rows of measurements or quality are not all there."""
+    scans = scans.copy()
+    measurements = frozenset[tuple[str, str, str]]().union(*map(expected_rows, models))
+    wanted = {MEASUREMENTS: (results.measurements, measurements), QUALITY: (results.quality, _checks(models))}
+    for shard, members in scans[scans["status"].eq(Status.OK.value)].groupby("shard", sort=True):
+        for table, (path, rows) in wanted.items():
+            problems = scan_problems(path(str(shard)), table, members, rows)
+            _fail(scans, problems, Reason.INTERNAL_ERROR)
+    for column in ("status", "reason"):
+        scans[f"{Stage.MEASURE.value}_{column}"] = scans[column]
+    return scans
+
+
+def _remove_other_wide_tables(tables: Path, names: Collection[str]) -> None:
+    """Take away the wide tables of models that are not in the run any more: nobody must take them for current.
+
+    Before datapackage.json says that all is done: a call that is killed in between is made again.
+    """
+    for name in ("volumes", "fat_compartments"):
+        for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
+            if path.stem not in names:
+                path.unlink(missing_ok=True)
+
+
+def _stage_rows(results: Results, stage: Stage, shards: Sequence[str]) -> StageRows:
+    parts, lost = [], {}
+    for shard in shards:
+        try:
+            rows = read_table(results.outcomes(stage, shard), OUTCOMES)
+        except TableError as error:
+            lost[shard] = f"the rows of stage {stage.value} are lost: {error}"
+        else:
+            parts.append(rows.append_column("shard", pa.repeat(shard, rows.num_rows)))
+    none = arrow_schema(OUTCOMES).empty_table().append_column("shard", pa.array([], pa.string()))
+    return StageRows(to_pandas(pa.concat_tables([none, *parts])), lost)

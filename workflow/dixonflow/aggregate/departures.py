@@ -1,0 +1,62 @@
+"""Scans that leave the tables: their raw data vanished, or their participant withdrew. They go with a row, never in
+silence.
+"""
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from dixonflow.paths import Results
+from dixonflow.system.atomic import write_bytes
+from dixonflow.tables.shards import SCAN_KEYS
+from dixonflow.vocabulary import Reason, Status
+
+COLUMNS = ("left", "participant_id", "session_id", "status_before", "why")
+VANISHED = "raw_data_vanished"
+
+
+def departures(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """Compare two states of the table `scans`.
+
+    Returns
+    -------
+    DataFrame
+        `participant_id`, `session_id`, `status_before` and `why` of each scan that was in the tables and is not any
+        more: `raw_data_vanished` without a row in `now`, `consent_withdrawn` with one that says so.
+    """
+    was_in = before[before["status"].ne(Status.WITHDRAWN.value) & before["participant_id"].notna()]
+    both = was_in[[*SCAN_KEYS, "status"]].merge(
+        now[[*SCAN_KEYS, "status"]], how="left", on=list(SCAN_KEYS), suffixes=("_before", "_now")
+    )
+    withdrawn = both["status_now"].eq(Status.WITHDRAWN.value).fillna(False).astype(bool)
+    gone = both[both["status_now"].isna() | withdrawn]
+    why = withdrawn[gone.index].map({True: Reason.CONSENT_WITHDRAWN.value, False: VANISHED})
+    return gone[[*SCAN_KEYS, "status_before"]].assign(why=why).reset_index(drop=True)
+
+
+def write_departures(results: Results, left: pd.DataFrame) -> None:
+    """Add rows to `departures.csv` below the results; it is never shortened.
+
+    They bear the date at which the earlier table was set aside to compare with (`results.scans_before`): where this was
+    done before, and the process died before it could remove that table, they are there already and are not added again.
+
+    Parameters
+    ----------
+    left
+        As `departures` gives it.
+    """
+    if left.empty:
+        return
+    path = results.departures
+    date = datetime.fromtimestamp(int(results.scans_before.stat().st_mtime), UTC).isoformat()
+    rows = [[date, *map(str, row)] for row in left[list(COLUMNS[1:])].itertuples(index=False)]
+    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    known = {tuple(row) for row in csv.reader(io.StringIO(earlier, newline=""))}
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    if not earlier:
+        writer.writerow(COLUMNS)
+    writer.writerows(row for row in rows if tuple(row) not in known)
+    write_bytes(path, (earlier + text.getvalue()).encode())

@@ -1,0 +1,1 @@
+"""Checkpoints of nnU-Net's trainer to weights, without running anything that they hold."""

@@ -1,0 +1,64 @@
+"""Bring the rows of all shards together into the tables, and check that no scan was lost."""
+
+import logging
+import os
+import sys
+
+# Arrow's allocator reads it on import: memory that the rows of one structure took is kept for those of the next. Else
+# the kernel clears it again each time, which takes longer a row where there are more of them.
+os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
+
+import pandas as pd
+
+from dixonflow.aggregate.build import aggregate, format_summary, read_scans
+from dixonflow.aggregate.departures import departures, write_departures
+from dixonflow.aggregate.pictures import remove_pictures_of_nobody
+from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cohort.conservation import check_conservation
+from dixonflow.cohort.sources import sources_of
+from dixonflow.cohort.withdrawn import read_withdrawn
+from dixonflow.config import read_config
+from dixonflow.errors import DixonflowError
+from dixonflow.models.load import load_models
+from dixonflow.paths import Results
+from dixonflow.system.atomic import write_bytes
+from dixonflow.tables.schema import TableError
+
+log = logging.getLogger(__name__)
+
+
+def aggregate_command(config: ConfigOption = CONFIG) -> None:
+    """Write results/tables/ and results/summary.txt; fails if a scan that lies in the raw folders has no row."""
+    start_logging()
+    try:
+        settings = read_config(config)
+        results = Results(settings.results)
+        before = _earlier(results)
+        summary = aggregate(results, load_models(settings), settings.max_attempts)
+        cohort = settings.cohort
+        withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
+        scans = read_scans(results.scan_table)
+        check_conservation(sources_of(cohort), scans, withdrawn)
+        remove_pictures_of_nobody(results)
+        if before is not None:
+            write_departures(results, departures(before, scans))
+        results.scans_before.unlink(missing_ok=True)
+    except DixonflowError as error:
+        sys.exit(f"aggregate: {error}")
+    write_bytes(results.summary, (format_summary(summary) + "\n").encode())
+
+
+def _earlier(results: Results) -> pd.DataFrame | None:
+    """Read the table of the run before. A damaged one is about to be replaced and must not keep the run from that.
+
+    A copy stays until what left is written down: if this process dies before, the next one finds the table replaced.
+    """
+    if not results.scans_before.exists():
+        if not results.scan_table.exists():
+            return None
+        write_bytes(results.scans_before, results.scan_table.read_bytes())
+    try:
+        return read_scans(results.scans_before)
+    except TableError as error:
+        log.warning("what left the tables since the last run cannot be told: %s", error)
+        return None

@@ -1,0 +1,94 @@
+"""Find every scan in the raw folders and put the whole ones into shards."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cohort.build import build_cohort, write_cohort
+from dixonflow.cohort.shards import Shard, read_shards
+from dixonflow.cohort.sources import sources_of
+from dixonflow.cohort.table import CohortScan, read_scans
+from dixonflow.cohort.withdrawn import read_withdrawn
+from dixonflow.config import read_config
+from dixonflow.errors import DixonflowError
+from dixonflow.execution.returned import shards_of_returned
+from dixonflow.paths import Results
+from dixonflow.run.retry import COHORT, Failure, ask_for_look, note_failures
+from dixonflow.system.guard import Allowance
+from dixonflow.tables.schema import TableError
+from dixonflow.vocabulary import ScanId, Status
+
+JOB_MB = 600
+"""Memory of the job itself: its imports, and the rows of 100,000 scans."""
+
+log = logging.getLogger(__name__)
+
+
+def cohort_command(
+    config: ConfigOption = CONFIG,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that look into raw files.")] = 1,
+    memory_mb: Annotated[
+        float | None,
+        typer.Option("--memory-mb", help="Memory of the job. A scan whose files need more fails: out_of_memory."),
+    ] = None,
+) -> None:
+    """Write results/cohort/: one row per scan, and the shard lists. Only scans that are new or changed are opened."""
+    start_logging()
+    try:
+        settings = read_config(config)
+        results = Results(settings.results)
+        shards = read_shards(results.shards)
+        result = build_cohort(
+            sources_of(settings.cohort),
+            withdrawn=read_withdrawn(settings.cohort.withdrawn) if settings.cohort.withdrawn else frozenset(),
+            previous=_earlier(results),
+            shards=shards,
+            doubtful=rescaled_by_0_1(results, shards),
+            scans_per_shard=settings.cohort.scans_per_shard,
+            max_attempts=settings.max_attempts,
+            workers=jobs,
+            allowance=Allowance(memory_mb and max(0.0, memory_mb - JOB_MB) / jobs, 60 * settings.scan_minutes),
+        )
+        write_cohort(result, results.scans, results.shards)
+        shard_of = {row.scan: row.shard for row in result.scans if row.scan and row.shard}
+        for shard in shards_of_returned(results, shard_of):
+            ask_for_look(results, shard)
+        failures = [
+            Failure(row.reason, row.attempt)
+            for row in result.scans
+            if row.status is Status.FAILED or row.could_not_be_opened
+        ]
+        note_failures(results, COHORT, COHORT, failures, settings.max_attempts)
+    except DixonflowError as error:
+        sys.exit(f"cohort: {error}")
+
+
+def rescaled_by_0_1(results: Results, shards: Iterable[Shard]) -> frozenset[ScanId]:
+    """Find scans that version 0.1 scaled down to fit: one voxel was enough for that, and took all others' grey levels.
+
+    Lists of that version say nothing of the state of raw files.
+    """
+    found = set()
+    for entry in (entry for shard in shards for entry in shard.scans if not entry.state):
+        with suppress(OSError, ValueError, KeyError):
+            sidecar = results.stitched_sidecar(entry.scan, entry.layout.modality)
+            if json.loads(sidecar.read_text(encoding="utf-8"))["intensity_scale"] < 1:
+                found.add(entry.scan)
+    return frozenset(found)
+
+
+def _earlier(results: Results) -> list[CohortScan]:
+    """Rows of the run before. They only spare a second look at the raw data: damaged ones count as none."""
+    if not results.scans.exists():
+        return []
+    try:
+        return read_scans(results.scans)
+    except TableError as error:
+        log.warning("what was known of the raw data is lost, all scans are looked into again: %s", error)
+        return []

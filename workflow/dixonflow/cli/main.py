@@ -1,0 +1,72 @@
+"""The command `dixonflow`.
+
+Each command is imported when it is called: only those that need torch or pandas wait for them.
+"""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from dixonflow.run.user import name_user
+from dixonflow.system.lifetime import end_with_snakemake
+
+COMMANDS = {
+    "stage": "Run a stage on a shard, or on one scan by hand.",
+    "cohort": "Find every scan in the raw folders and put the whole ones into shards.",
+    "aggregate": "Bring the rows of all shards together into the tables; check that no scan was lost.",
+    "report": "Show the tables as one HTML page.",
+    "status": "Say how far a run is, or what the next one should ask of the cluster.",
+    "import-model": "Import the published weights of a segmentation model.",
+    "verify-models": "Import published models, compare them with the model files, run one scan with each.",
+}
+"""Commands and their first line of help."""
+
+
+class _OnDemand(TyperGroup):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of a run."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command; None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        function: Callable[..., None] = getattr(import_module(f"dixonflow.cli.{name}"), f"{name}_command")
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(cmd_name)(function)
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _root() -> None:
+    """Whole-body Dixon MRI of a cohort to tables of organ volumes and fat compartments.
+
+    Snakemake calls these commands; `dixonflow COMMAND --help` explains each.
+    """
+
+
+def main() -> None:
+    """Run the command line.
+
+    Unexpected errors come as plain tracebacks: typer's own show the values of variables, participant ids among them.
+    """
+    end_with_snakemake()
+    name_user()
+    app = typer.Typer(
+        cls=_OnDemand, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode=None
+    )
+    app.callback()(_root)
+    sys.exit(app())

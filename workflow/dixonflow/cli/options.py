@@ -1,0 +1,28 @@
+"""What commands share: the option that names the configuration, and logging."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="Configuration: config.yaml, or results/config.json of a run.")
+]
+CONFIG = Path("config.yaml")
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a development script's `main` with its options from the command line; errors come as plain tracebacks."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(main)
+    app()
+
+
+def start_logging() -> None:
+    """Log to standard error, one line per event; the level comes from DIXONFLOW_LOG (default INFO)."""
+    level = os.environ.get("DIXONFLOW_LOG", "INFO").upper()
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,52 @@
+"""`dixonflow stage`: one stage on a shard, or on one scan by hand."""
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.errors import DixonflowError
+from dixonflow.stages.job import run_stage
+from dixonflow.vocabulary import Stage
+
+
+class ShardStage(StrEnum):
+    """Stages that work on shards."""
+
+    STITCH = "stitch"
+    RESAMPLE = "resample"
+    SEGMENT = "segment"
+    MERGE = "merge"
+    POSTPROCESS = "postprocess"
+    MEASURE = "measure"
+
+
+def stage_command(
+    stage: Annotated[ShardStage, typer.Argument(help="Which stage.")],
+    config: ConfigOption = CONFIG,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="Name of the shard, as in results/cohort/shards/.")
+    ] = None,
+    scan: Annotated[
+        str | None,
+        typer.Option("--scan", help="One scan, sub-<participant>_ses-<session>: run by hand, rows stay as they are."),
+    ] = None,
+    memory_mb: Annotated[
+        float | None,
+        typer.Option(
+            "--memory-mb", help="With --shard: memory of the job. A scan that needs more fails: out_of_memory."
+        ),
+    ] = None,
+) -> None:
+    """Run a stage on a shard, or on one scan by hand.
+
+    A shard writes its outcome rows to results/<stage>/. A scan is run even if it is done, and only its files are
+    written.
+    """
+    start_logging()
+    try:
+        run_stage(Stage(stage.value), config, shard, scan, memory_mb)
+    except DixonflowError as error:
+        sys.exit(f"{stage.value}: {error}")

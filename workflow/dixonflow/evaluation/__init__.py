@@ -1,0 +1,1 @@
+"""Accuracy against reference label maps of the phantom."""

@@ -1,0 +1,285 @@
+"""How good label maps are, against a known truth: Dice, volume and fat-fraction errors, with confidence intervals.
+
+`evaluate` compares one pair of label maps, `summarise` a cohort of such comparisons. Nothing here knows where the truth
+comes from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dixonflow.models.model import Model
+
+
+@dataclass(frozen=True)
+class Region:
+    """A structure, or a composite of structures, that is evaluated as one.
+
+    Attributes
+    ----------
+    name
+        Structure or composite.
+    labels
+        Its label ids.
+    composite
+        Whether it combines structures; composites have volumes and Dice and do not enter means over structures.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    composite: bool = False
+
+
+def regions_of(model: Model) -> list[Region]:
+    """Return every structure of the model, then every composite."""
+    ids = model.structures
+    single = [Region(name, (label,)) for name, label in ids.items()]
+    combined = [Region(name, tuple(ids[part] for part in parts), True) for name, parts in model.composites.items()]
+    return single + combined
+
+
+def evaluate(
+    predicted: NDArray[np.integer],
+    true: NDArray[np.integer],
+    spacing_mm: Sequence[float],
+    regions: Sequence[Region],
+    true_volumes_ml: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Compare a label map with the truth on the same grid.
+
+    Parameters
+    ----------
+    predicted, true
+        Label maps of shape (x, y, z), 0 is background.
+    spacing_mm
+        Voxel size.
+    regions
+        What is evaluated.
+    true_volumes_ml
+        Volume of each region by name, where it is known better than by counting voxels of `true`. A region that is not
+        named in it counts voxels.
+
+    Returns
+    -------
+    DataFrame
+        One row per region: `structure`, `composite`, `dice` (2 |P and T| / (|P| + |T|); null where both are empty),
+        `true_ml`, `grid_ml` (voxels of `true`: what the best label map on this grid could say), `predicted_ml`,
+        `volume_error_percent` (signed, of `true_ml`; null where that is 0).
+
+    Raises
+    ------
+    ValueError
+        If the maps are not integers on one three-dimensional grid, or the spacing is not positive.
+    """
+    if predicted.shape != true.shape or predicted.ndim != 3:
+        raise ValueError(f"label maps of shape {predicted.shape} and {true.shape} are not on one grid")
+    if not (np.issubdtype(predicted.dtype, np.integer) and np.issubdtype(true.dtype, np.integer)):
+        raise ValueError(f"label maps must be integers, not {predicted.dtype} and {true.dtype}")
+    if len(spacing_mm) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing_mm):
+        raise ValueError(f"spacing must be three positive numbers, not {tuple(spacing_mm)}")
+    joint = _joint_histogram(predicted, true)
+    voxel_ml = float(np.prod(np.asarray(spacing_mm, dtype=float))) / 1000
+    known = true_volumes_ml or {}
+    rows = []
+    for region in regions:
+        labels = np.array([label for label in region.labels if label < len(joint)], dtype=np.intp)
+        in_predicted, in_true = int(joint[labels].sum()), int(joint[:, labels].sum())
+        both = int(joint[np.ix_(labels, labels)].sum())
+        true_ml = float(known.get(region.name, in_true * voxel_ml))
+        predicted_ml = in_predicted * voxel_ml
+        rows.append(
+            {
+                "structure": region.name,
+                "composite": region.composite,
+                "dice": 2 * both / (in_predicted + in_true) if in_predicted + in_true else np.nan,
+                "true_ml": true_ml,
+                "grid_ml": in_true * voxel_ml,
+                "predicted_ml": predicted_ml,
+                "volume_error_percent": 100 * (predicted_ml - true_ml) / true_ml if true_ml > 0 else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _joint_histogram(predicted: NDArray[np.integer], true: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Voxels with each pair of labels, shape (labels, labels): predicted down, true across. One pass for all Dice."""
+    kinds = int(max(predicted.max(initial=0), true.max(initial=0))) + 1
+    if min(predicted.min(initial=0), true.min(initial=0)) < 0:
+        raise ValueError("label ids must not be negative")
+    pairs = predicted.astype(np.int64).ravel() * kinds + true.ravel()
+    return np.bincount(pairs, minlength=kinds * kinds).reshape(kinds, kinds)
+
+
+def fat_fraction(
+    water: NDArray[np.generic], fat: NDArray[np.generic], labels: NDArray[np.integer], region: Region
+) -> float:
+    """Signal fat fraction of a region, sum of fat over sum of fat and water; NaN where the region holds no signal.
+
+    The ratio of sums, not the mean of ratios: it stays stable where the signal is low.
+    """
+    mask = np.isin(labels, region.labels)
+    fat_sum, water_sum = (float(np.sum(image[mask], dtype=np.float64)) for image in (fat, water))
+    return fat_sum / (fat_sum + water_sum) if fat_sum + water_sum > 0 else np.nan
+
+
+def interior(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Mark the labelled voxels whose six neighbours have the same label: a structure without its outermost voxels.
+
+    Voxels at the edge of the image count as outermost.
+    """
+    inside: NDArray[np.bool_] = labels != 0
+    for axis in range(labels.ndim):
+        along = np.moveaxis(labels, axis, 0)
+        kept = np.moveaxis(inside, axis, 0)
+        same = along[1:] == along[:-1]
+        kept[:-1] &= same
+        kept[1:] &= same
+        kept[[0, -1]] = False
+    return inside
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A point estimate and its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Evaluation of a cohort.
+
+    Attributes
+    ----------
+    structures
+        One row per region: `structure`, `composite`, `n` (scans that have it in truth or prediction), `mean_dice`,
+        `dice_low`, `dice_high`, `smallest_dice`, `median_true_ml`, `median_grid_error_percent` (absolute error of
+        the true label map on the grid), `median_error_percent` (signed), `median_absolute_error_percent`, `error_low`,
+        `error_high` (of the median absolute error).
+    scans
+        Number of scans.
+    mean_dice
+        Mean over structures of the mean over scans.
+    """
+
+    structures: pd.DataFrame
+    scans: int
+    mean_dice: Interval
+
+
+def summarise(comparisons: pd.DataFrame, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> Summary:
+    """Summarise the comparisons of several scans, with bootstrap intervals.
+
+    Scans are drawn with replacement (percentile bootstrap), all structures of a scan together, because errors of one
+    scan go together. Give a column `participant` where one participant has several scans: participants are drawn then.
+
+    Parameters
+    ----------
+    comparisons
+        Rows of `evaluate` with a column `scan`, and optionally `participant`.
+    resamples, seed
+        Number of draws, and their seed: equal inputs give equal intervals.
+    confidence
+        Of the intervals.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or a scan has a structure twice.
+    """
+    if comparisons.empty:
+        raise ValueError("there is nothing to summarise")
+    if comparisons.duplicated(["scan", "structure"]).any():
+        raise ValueError("a scan has the same structure twice")
+    order = comparisons["structure"].drop_duplicates().tolist()
+    composite = comparisons.groupby("structure")["composite"].first()
+    scans = comparisons["scan"].drop_duplicates().tolist()
+
+    def table(column: str) -> pd.DataFrame:
+        return comparisons.pivot(index="scan", columns="structure", values=column).reindex(index=scans, columns=order)
+
+    dice, errors, true_ml, grid_ml = (table(c) for c in ("dice", "volume_error_percent", "true_ml", "grid_ml"))
+    groups = scans
+    if "participant" in comparisons:
+        groups = comparisons.drop_duplicates("scan").set_index("scan")["participant"].reindex(scans).tolist()
+    weights = _draws(groups, resamples, seed)
+    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
+    dice_draws = _weighted_means(dice.to_numpy(float), weights)
+    dice_low, dice_high = _percentiles(dice_draws, tails)
+    error_low, error_high = _percentiles(_weighted_medians(errors.abs().to_numpy(float), weights), tails)
+    single = ~composite.reindex(order).to_numpy(bool)
+    grid_errors = (100 * (grid_ml - true_ml) / true_ml.where(true_ml > 0)).abs()
+    structures = pd.DataFrame(
+        {
+            "structure": order,
+            "composite": ~single,
+            "n": dice.notna().sum().to_numpy(),
+            "mean_dice": dice.mean().to_numpy(),
+            "dice_low": dice_low,
+            "dice_high": dice_high,
+            "smallest_dice": dice.min().to_numpy(),
+            "median_true_ml": true_ml.median().to_numpy(),
+            "median_grid_error_percent": grid_errors.median().to_numpy(),
+            "median_error_percent": errors.median().to_numpy(),
+            "median_absolute_error_percent": errors.abs().median().to_numpy(),
+            "error_low": error_low,
+            "error_high": error_high,
+        }
+    )
+    overall = _percentiles(_mean_ignoring_nan(dice_draws[:, single], axis=1)[:, None], tails)
+    value = float(structures.loc[single, "mean_dice"].mean())
+    return Summary(structures, len(scans), Interval(value, float(overall[0][0]), float(overall[1][0])))
+
+
+def _draws(groups: Sequence[str], resamples: int, seed: int) -> NDArray[np.int64]:
+    """How often each scan is drawn, shape (resamples, scans); scans of a group are drawn together."""
+    codes, names = pd.factorize(pd.Series(groups))
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return np.asarray(drawn[:, codes], dtype=np.int64)
+
+
+def _mean_ignoring_nan(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    known = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def _weighted_means(values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean per draw and column, shape (resamples, columns), of values (scans, columns) that are known."""
+    known = ~np.isnan(values)
+    count = weights @ known
+    return np.asarray(np.where(count > 0, weights @ np.where(known, values, 0) / np.maximum(count, 1), np.nan))
+
+
+def _weighted_medians(values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median per draw and column, shape (resamples, columns), as if every scan stood there as often as drawn."""
+    medians = np.full((len(weights), values.shape[1]), np.nan)
+    for column in range(values.shape[1]):
+        known = np.flatnonzero(~np.isnan(values[:, column]))
+        if known.size == 0:
+            continue
+        order = known[np.argsort(values[known, column], kind="stable")]
+        sorted_values = values[order, column]
+        cumulative = weights[:, order].cumsum(axis=1)
+        total = cumulative[:, -1]
+        lower = (cumulative > ((total - 1) // 2)[:, None]).argmax(axis=1)
+        upper = (cumulative > (total // 2)[:, None]).argmax(axis=1)
+        middle = (sorted_values[lower] + sorted_values[upper]) / 2
+        medians[:, column] = np.where(total > 0, middle, np.nan)
+    return medians
+
+
+def _percentiles(draws: NDArray[np.float64], tails: Sequence[float]) -> list[NDArray[np.float64]]:
+    """Percentiles over the draws, per column; NaN for a column that no draw knows."""
+    result = np.full((len(tails), draws.shape[1]), np.nan)
+    for column in range(draws.shape[1]):
+        known = draws[~np.isnan(draws[:, column]), column]
+        if known.size:
+            result[:, column] = np.percentile(known, tails)
+    return list(result)

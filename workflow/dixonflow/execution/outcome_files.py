@@ -1,0 +1,90 @@
+"""The outcome rows of a run's shards as they lie on disk while jobs write them."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from dixonflow.paths import Results
+from dixonflow.vocabulary import Stage
+
+STAGES = tuple(Stage)[1:]
+"""Stages that work on shards."""
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """Which outcome files there are.
+
+    Attributes
+    ----------
+    dates
+        Date of every file, by stage and shard.
+    last
+        Last stage of each shard that is in order: a file that is older than that of the stage before is from an
+        earlier run and will be written anew.
+    """
+
+    results: Results
+    dates: Mapping[Stage, Mapping[str, float]]
+    last: Mapping[str, Stage]
+
+    @classmethod
+    def look(cls, results: Results, shards: Iterable[str]) -> "StageFiles":
+        """List the files of all stages; none is opened."""
+        dates = {stage: _dates(results.outcomes(stage, "x").parent) for stage in STAGES}
+        last: dict[str, Stage] = {}
+        for shard in shards:
+            before = 0.0
+            for stage in STAGES:
+                date = dates[stage].get(shard)
+                if date is None or date < before:
+                    break
+                last[shard] = stage
+                before = date
+        return cls(results, dates, last)
+
+    def paths(self, stage: Stage, shards: Iterable[str]) -> list[str]:
+        """Outcome files of some shards."""
+        return [str(self.results.outcomes(stage, shard)) for shard in shards]
+
+
+def read_rows(paths: list[str], columns: list[str]) -> pd.DataFrame:
+    """Rows of many small Parquet files; files that cannot be read are left out."""
+    if not paths:
+        return pd.DataFrame(columns=columns)
+    try:
+        return _plain(ds.dataset(paths, format="parquet").to_table(columns=columns))
+    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError):
+        pass  # one of them is damaged, or was replaced this moment: one by one
+    parts = []
+    for path in paths:
+        try:
+            parts.append(pq.read_table(path, columns=columns, memory_map=False))
+        except (OSError, pa.ArrowInvalid, pa.ArrowKeyError):
+            continue
+    return _plain(pa.concat_tables(parts)) if parts else pd.DataFrame(columns=columns)
+
+
+def _plain(table: pa.Table) -> pd.DataFrame:
+    rows: pd.DataFrame = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
+    return rows
+
+
+def _dates(folder: Path) -> dict[str, float]:
+    """Date of every `<shard>.parquet` of a folder, and of no other file."""
+    found = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, _, suffix = entry.name.partition(".")
+                if name and suffix == "parquet":
+                    found[name] = entry.stat().st_mtime
+    except OSError:
+        return found  # the stage has not begun, or a file is gone this moment
+    return found

@@ -1,0 +1,220 @@
+"""Keeps a worker process going: a scan that crashes it, exhausts its memory or never ends costs that scan alone."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import psutil
+
+from dixonflow.errors import ModelError
+from dixonflow.execution.attempt import Task
+from dixonflow.execution.records import Record, Records
+from dixonflow.execution.stage_work import StageWork
+from dixonflow.execution.worker import Begun, Finished, GaveUp, Message, work_through
+from dixonflow.system.lifetime import end_with
+from dixonflow.vocabulary import Reason
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.2
+_NEARLY = 0.8
+"""A worker that is killed with more than this share of its memory in use has run out of it."""
+
+
+class StartDiedError(RuntimeError):
+    """The worker process died before it began a scan: what it loads first is at fault, and no scan."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one scan may take; None for any amount.
+
+    Attributes
+    ----------
+    memory_mb
+        Resident memory of the worker process (MB).
+    seconds
+        Time without any scan begun or finished (s).
+    """
+
+    memory_mb: float | None = None
+    seconds: float | None = None
+
+
+@dataclass
+class _Life:
+    """What the watching process knows of one worker."""
+
+    tasks: Sequence[Task]
+    in_flight: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
+    last_sign: float = field(default_factory=time.monotonic)
+    peak_mb: float = 0.0
+    ended_by: Reason = Reason.WORKER_DIED
+    error: Exception | None = None
+
+    def hear(self, message: Message | Exception) -> Record | None:
+        self.last_sign = time.monotonic()
+        match message:
+            case Begun(place):
+                self.in_flight.add(place)
+            case Finished(place, record):
+                self.in_flight.discard(place)
+                self.finished.add(place)
+                return record
+            case GaveUp():
+                log.error("the worker process cannot go on, another one takes over")
+                self.in_flight.clear()
+            case _:
+                self.error = message
+        return None
+
+
+def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: Limits) -> Iterator[Record]:
+    """Bring tasks through a stage in a worker process, and start another where it dies.
+
+    Where the dead worker had several scans in hand, these are done again one at a time, without counting as a try: the
+    one to blame shows itself.
+
+    Yields
+    ------
+    The record of every task, in the order in which they end; each is on disk by then.
+
+    Raises
+    ------
+    ModelError
+        It concerns every scan alike.
+    StartDiedError
+        If the worker dies before it began a scan.
+    """
+    rest, overlap = list(tasks), work.overlaps
+    suspects: list[Task] = []
+    while rest or suspects:
+        alone = bool(suspects)
+        life = _Life(suspects if alone else rest)
+        yield from _watch(work, life, records, limits, overlap=overlap and not alone)
+        known = records.load() if life.in_flight else {}
+        for place in sorted(life.in_flight):
+            record = known.get(life.tasks[place].scan.scan)
+            if record is not None and _is_of(record, life.tasks[place]):  # it died before it could say so
+                life.hear(Finished(place, record))
+                yield record
+        held = [life.tasks[place] for place in sorted(life.in_flight)]
+        left = [
+            task for place, task in enumerate(life.tasks) if place not in life.finished and place not in life.in_flight
+        ]
+        if len(held) == 1:
+            yield _blame(work, held[0], life, records, limits)
+        elif not held and not life.finished:
+            message = f"the worker process of stage {work.stage} ended before it began ({life.ended_by})"
+            raise StartDiedError(f"{message}: see the log above", life.ended_by)
+        if alone:
+            suspects = left
+        else:
+            suspects, rest = (held if len(held) > 1 else []), left
+
+
+def _is_of(record: Record, task: Task) -> bool:
+    return record.outcome.content_key == task.key and record.outcome.attempt == task.attempt
+
+
+def _blame(work: StageWork, task: Task, life: _Life, records: Records, limits: Limits) -> Record:
+    match life.ended_by:
+        case Reason.OUT_OF_MEMORY:
+            message = f"the process reached {life.peak_mb:.0f} MB of the {limits.memory_mb:.0f} MB it may take"
+        case Reason.TIMEOUT:
+            message = f"not done after {limits.seconds:.0f} s"
+        case _:
+            message = "the process that worked on this scan ended without a word"
+    log.error("%s: %s: %s", work.stage, life.ended_by, message)
+    outcome = task.outcome(work.stage, life.ended_by, message)
+    record = Record(outcome, raw_stamp=work.raw_stamp(task.scan, outcome.status))
+    records.finish(record)
+    return record
+
+
+def _watch(work: StageWork, life: _Life, records: Records, limits: Limits, *, overlap: bool) -> Iterator[Record]:
+    """Run one worker until it ends, or end it where it goes over a limit."""
+    # Forked: the stage's functions need not travel, and modules that are imported already are not imported again. No
+    # thread of this process runs anything at this point.
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_worker, args=(work, life.tasks, records, overlap, theirs, os.getpid()), daemon=True
+    )
+    process.start()
+    theirs.close()
+    watched = psutil.Process(process.pid)
+    try:
+        while True:
+            if wait([ours], timeout=_LOOK_SECONDS):
+                try:
+                    record = life.hear(ours.recv())
+                except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
+                    break
+                if record is not None:
+                    yield record
+            _enforce(watched, life, limits)
+    finally:
+        process.kill()  # it has ended, unless this one is given up
+        process.join()
+        ours.close()
+    nearly_full = limits.memory_mb is not None and life.peak_mb > _NEARLY * limits.memory_mb
+    if life.ended_by is Reason.WORKER_DIED and process.exitcode == -signal.SIGKILL and nearly_full:
+        life.ended_by = Reason.OUT_OF_MEMORY  # the kernel was faster than the look at the memory
+    if life.error is not None:
+        raise life.error
+
+
+def _enforce(watched: psutil.Process, life: _Life, limits: Limits) -> None:
+    try:
+        memory_mb = watched.memory_info().rss / 2**20
+    except psutil.NoSuchProcess:
+        return
+    life.peak_mb = max(life.peak_mb, memory_mb)
+    if limits.memory_mb is not None and memory_mb > limits.memory_mb:
+        life.ended_by = Reason.OUT_OF_MEMORY
+    elif limits.seconds is not None and time.monotonic() - life.last_sign > limits.seconds:
+        life.ended_by = Reason.TIMEOUT
+    else:
+        return
+    watched.kill()
+
+
+def _worker(
+    work: StageWork, tasks: Sequence[Task], records: Records, overlap: bool, pipe: Connection, parent: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that watches
+    end_with(parent)
+    _offer_to_the_kernel()
+    lock = threading.Lock()
+
+    def tell(message: Message | Exception) -> None:
+        with lock:
+            pipe.send(message)
+
+    try:
+        work_through(work, tasks, records, overlap=overlap, tell=tell)
+    except ModelError as error:
+        tell(error)
+    except Exception as error:
+        log.exception("the worker process failed outside any scan")
+        tell(RuntimeError(f"the worker process failed: {type(error).__name__}: {error}"))
+
+
+def _offer_to_the_kernel() -> None:
+    """Let the kernel take this process first where memory runs out."""
+    if sys.platform.startswith("linux"):
+        Path("/proc/self/oom_score_adj").write_text("1000")

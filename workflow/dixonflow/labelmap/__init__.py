@@ -1,0 +1,1 @@
+"""What is done to label maps anywhere: components, laterality, agreement."""

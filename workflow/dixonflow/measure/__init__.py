@@ -1,0 +1,1 @@
+"""Label map and images to rows of measurements and quality."""

@@ -1,0 +1,83 @@
+"""The structures that are measured: every label of the model and every composite of labels."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from dixonflow.measure.definitions import MEASURES, MeasureDefinition
+from dixonflow.models.anatomy import is_muscle
+from dixonflow.models.comparison import vertebrae_of
+from dixonflow.models.model import Model
+from dixonflow.vocabulary import Modality
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A label or a union of labels.
+
+    Attributes
+    ----------
+    name
+        As in the column `structure`.
+    regions
+        Its labels, as places (from 1) in the ascending list of the model's labels.
+    is_muscle
+        Whether all its labels are muscles.
+    cut_by_design
+        Whether the field of view of a whole-body scan always cuts it.
+    lower_cutoff_ml
+        Volume under which its segmentation counts as failed, where one is published.
+    vertebra
+        Id of the vertebra whose level it has; none where it is no single vertebra, or the model labels none.
+    modality
+        Kind of scan that the model takes.
+    """
+
+    name: str
+    regions: tuple[int, ...]
+    is_muscle: bool
+    cut_by_design: bool
+    lower_cutoff_ml: float | None
+    vertebra: int | None
+    modality: Modality
+
+    @property
+    def measures(self) -> tuple[MeasureDefinition, ...]:
+        """What is measured of it, in the order of the tables."""
+        return tuple(
+            each
+            for each in MEASURES.values()
+            if each.modality in (None, self.modality) and (not each.of_vertebrae or self.vertebra is not None)
+        )
+
+
+def structures_of(model: Model) -> list[Structure]:
+    """List the structures of a model: its labels in ascending order, then its composites as the model has them."""
+    place = {model.labels[label].name: number for number, label in enumerate(sorted(model.labels), start=1)}
+    cutoffs = {rule.name: rule.lower_cutoff_ml for rule in model.labels.values()}
+    parts = {name: (name,) for name in place} | dict(model.composites)
+    vertebrae = {number: vertebra for vertebra, numbers in vertebrae_of(model).items() for number in numbers}
+    return [
+        Structure(
+            name,
+            tuple(place[part] for part in members),
+            all(map(is_muscle, members)),
+            name in cut_by_design(),
+            cutoffs.get(name),
+            vertebrae.get(model.structures.get(name, 0)),
+            model.modality,
+        )
+        for name, members in parts.items()
+    ]
+
+
+@cache
+def cut_by_design() -> frozenset[str]:
+    """Names of structures that leave the field of view in every scan (why: in the file)."""
+    return frozenset(row["structure"] for row in _rows("cut_by_design.csv"))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files(__package__) / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))

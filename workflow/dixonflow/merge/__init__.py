@@ -1,0 +1,1 @@
+"""Label maps of the contrasts to one."""

@@ -1,0 +1,1 @@
+"""Bodies: shapes of organs, bones, muscles and vessels, and their tissues."""

@@ -1,0 +1,1 @@
+"""What a scanner makes of a body."""

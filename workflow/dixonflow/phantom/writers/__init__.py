@@ -1,0 +1,1 @@
+"""Scans as files, in the shapes in which cohorts deliver them."""

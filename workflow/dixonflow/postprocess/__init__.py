@@ -1,0 +1,1 @@
+"""The merged label map to the final one."""

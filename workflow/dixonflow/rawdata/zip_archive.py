@@ -1,0 +1,215 @@
+"""Read members of a zip: no more of a member than is asked for, and never more than the zip may honestly hold.
+
+Nothing is ever extracted to disk. Inflating is isal's.
+"""
+
+import hashlib
+import struct
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from isal import isal_zlib
+
+from dixonflow.errors import ScanExcluded
+from dixonflow.system.regular_file import open_regular
+from dixonflow.system.zip_contents import ZipContentsError, read_contents
+from dixonflow.vocabulary import Reason
+
+# A whole-body scan has about 1,500 slices of 100 to 300 KB. Deflate can grow data 1032-fold (RFC 1951), images do so
+# by 2 to 4; only zips beyond a size that any machine can take have to show a plausible ratio.
+MAX_MEMBERS = 50_000
+MAX_MEMBER_BYTES = 64 << 20
+MAX_TOTAL_BYTES = 8 << 30
+RATIO_FREE_BYTES = 1 << 30
+MAX_RATIO = 100
+
+CHUNK_BYTES = 16 << 10
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_SIDECAR_SUFFIXES = {".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf"}
+_SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE", "Thumbs.db"}
+
+
+def unreadable(message: str) -> ScanExcluded:
+    """Exclusion of a scan whose files cannot be opened."""
+    return ScanExcluded(Reason.UNREADABLE_FILE, message)
+
+
+def is_sidecar(name: str) -> bool:
+    """Whether a member is known to be no image: manifests, notes, what operating systems leave behind."""
+    path = PurePosixPath(name)
+    if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+        return True
+    return path.suffix.lower() in _SIDECAR_SUFFIXES or path.name in _SIDECAR_NAMES
+
+
+class Archive:
+    """An open zip whose table of contents was found to be plausible. Made by `open_archive`."""
+
+    def __init__(self, file: BinaryIO, infos: list[zipfile.ZipInfo]) -> None:
+        self._file = file
+        self.images = sorted(
+            (info for info in infos if not info.is_dir() and not is_sidecar(info.filename)),
+            key=lambda info: (info.filename, info.CRC, info.header_offset),
+        )
+
+    def read(self, info: zipfile.ZipInfo, name: str) -> bytes:
+        """Inflate a whole member and verify its checksum.
+
+        Parameters
+        ----------
+        info
+            The entry itself: several may have one name.
+        name
+            How messages call it.
+
+        Raises
+        ------
+        ScanExcluded
+            `unreadable_file`.
+        """
+        stream = self.stream(info, name)
+        data = stream.read(info.file_size + 1)
+        if len(data) != info.file_size or not stream.ended:
+            raise unreadable(f"{name}: cut off inside the zip")
+        if isal_zlib.crc32(data) != info.CRC:
+            raise unreadable(f"{name}: wrong checksum")
+        return data
+
+    def stream(self, info: zipfile.ZipInfo, name: str) -> "MemberStream":
+        """Open a member for reading piece by piece. Raises ScanExcluded(UNREADABLE_FILE)."""
+        if info.flag_bits & 1:
+            raise unreadable(f"{name}: encrypted")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise unreadable(f"{name}: compression method {info.compress_type} is not supported")
+        self._file.seek(info.header_offset)
+        head = self._file.read(_LOCAL_HEADER.size)
+        if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
+            raise unreadable(f"{name}: not where the table of contents of the zip says")
+        _, name_length, extra_length = _LOCAL_HEADER.unpack(head)
+        return MemberStream(
+            self._file, info, name, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        )
+
+
+class MemberStream:
+    """A member as a file that is inflated only as far as it is read."""
+
+    def __init__(self, file: BinaryIO, info: zipfile.ZipInfo, name: str, start: int) -> None:
+        self._file = file
+        self._name = name
+        self._size = info.file_size
+        self._next = start
+        self._end = start + info.compress_size
+        self._inflater = None if info.compress_type == zipfile.ZIP_STORED else isal_zlib.decompressobj(wbits=-15)
+        self._data = bytearray()
+        self._position = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether all compressed data was taken and its end mark seen."""
+        return self._next >= self._end and (self._inflater is None or bool(self._inflater.eof))
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes, fewer at the end of the member. Raises ScanExcluded(UNREADABLE_FILE)."""
+        if self._position + count > len(self._data):
+            self._fill(self._position + count)
+        data = bytes(self._data[self._position : self._position + count])
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        """Go to a position, from the start (0) or from here (1)."""
+        self._position = position if whence == 0 else self._position + position
+        return self._position
+
+    def tell(self) -> int:
+        """Position from the start of the member."""
+        return self._position
+
+    def _fill(self, wanted: int) -> None:
+        # a whole member is read in one go, a header chunk by chunk
+        step = max(CHUNK_BYTES, self._end - self._next if wanted >= self._size else 0)
+        while len(self._data) < wanted and self._next < self._end:
+            self._file.seek(self._next)
+            chunk = self._file.read(min(step, self._end - self._next))
+            if not chunk:
+                raise unreadable(f"{self._name}: the zip ends inside this file")
+            self._next += len(chunk)
+            if self._inflater is None:
+                self._data += chunk
+            else:
+                try:
+                    # one byte more than there should be is enough to see a member that lies about its size
+                    self._data += self._inflater.decompress(chunk, self._size + 1 - len(self._data))
+                except (isal_zlib.error, ValueError, OverflowError) as error:  # type: ignore[misc]  # untyped in isal
+                    raise unreadable(f"{self._name}: damaged inside the zip ({error})") from error
+            if len(self._data) > self._size:
+                raise unreadable(f"{self._name}: longer than the table of contents of the zip says")
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Archive]:
+    """Open a zip for reading.
+
+    Raises
+    ------
+    ScanExcluded
+        `unreadable_file` if it is no zip, is cut off, or claims more than a scan can hold.
+    OSError
+        If the file itself cannot be opened or read.
+    """
+    with open_regular(path) as file:
+        infos = _contents(file)
+        _check_claims(infos)
+        yield Archive(file, infos)
+
+
+def _contents(file: BinaryIO) -> list[zipfile.ZipInfo]:
+    try:
+        return read_contents(file, max_entries=MAX_MEMBERS)
+    except ZipContentsError as error:
+        raise unreadable(f"no readable zip: {error}") from error
+
+
+def _check_claims(infos: list[zipfile.ZipInfo]) -> None:
+    for info in infos:
+        if info.file_size > MAX_MEMBER_BYTES and not is_sidecar(info.filename):
+            raise unreadable(f"a file in the zip claims {info.file_size} bytes, more than a slice can have")
+    total = sum(info.file_size for info in infos)
+    compressed = sum(info.compress_size for info in infos)
+    if total > MAX_TOTAL_BYTES or (total > RATIO_FREE_BYTES and total > MAX_RATIO * compressed):
+        raise unreadable(f"the zip claims to hold {total} bytes in {compressed}")
+
+
+def zip_fingerprint(path: Path) -> str:
+    """SHA-256 over names, sizes and checksums in a zip's table of contents: cheap, free of dates and of order.
+
+    Raises
+    ------
+    ScanExcluded
+        As `open_archive`; the caller may then use `file_fingerprint`.
+    """
+    with open_regular(path) as file:
+        infos = _contents(file)
+    if not infos:
+        raise unreadable("the zip is empty")
+    lines = sorted(f"{info.filename}\0{info.file_size}\0{info.CRC:08x}\n" for info in infos)
+    if len({info.filename for info in infos}) < len(infos):
+        lines.append("members by entry\n")  # earlier versions mixed up members of one name: what they made is void
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def file_fingerprint(path: Path, edge_bytes: int = 1 << 20) -> str:
+    """SHA-256 over the size and the first and last MB of a file that tells nothing about itself."""
+    with open_regular(path) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.sha256(f"{size}\n".encode())
+        digest.update(file.read(edge_bytes))
+        if size > edge_bytes:
+            file.seek(max(edge_bytes, size - edge_bytes))
+            digest.update(file.read(edge_bytes))
+    return digest.hexdigest()

@@ -1,1 +1,0 @@
-"""The parts of resampling: interpolation along one axis."""

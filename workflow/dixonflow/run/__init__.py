@@ -1,0 +1,1 @@
+"""One run: planned, started, locked, retried, watched. Empty on purpose: the Snakefile is read again in every job."""

@@ -1,0 +1,184 @@
+"""What the Snakefile needs to know, and nothing that costs time: it is read again in every job."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from dixonflow.cohort.shards import read_shard
+from dixonflow.cohort.walk import BIDS_FOLDERS, walk
+from dixonflow.config import Config, check_folders, parse_config
+from dixonflow.errors import ConfigError
+from dixonflow.execution.content_keys import stage_key
+from dixonflow.models.load import MODELS, load_models
+from dixonflow.models.model import Model
+from dixonflow.paths import Results
+from dixonflow.run.resources import beside_mb
+from dixonflow.run.retry import read_retry
+from dixonflow.system.atomic import write_bytes, write_json
+from dixonflow.vocabulary import Stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Configuration, models and paths of one run."""
+
+    config: Config
+    models: tuple[Model, ...]
+    results: Results
+
+    @classmethod
+    def from_config(cls, content: Mapping[str, Any]) -> "Plan":
+        """Check a configuration and what it names.
+
+        Raises
+        ------
+        ConfigError, ModelError
+            One clear line a problem.
+        """
+        config = parse_config(content)
+        check_folders(config, MODELS)
+        return cls(config, load_models(config), Results(config.results))
+
+    def write(self) -> None:
+        """Write the configuration in force where the jobs read it, unless it is there already."""
+        path = self.results.config
+        content = json.loads(self.config.model_copy(update={"verify": False}).model_dump_json())
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # none yet, or a damaged one
+            there = None
+        if there != content:
+            write_json(path, content)
+
+    def look_again_where_unknown(self, snakemake_folder: Path) -> None:
+        """Have every shard looked at again if Snakemake has no records of these results, or not the latest.
+
+        It tells by its records what changed. Where they are gone (`.snakemake` removed, results moved), or another copy
+        of the project has worked on the results since, it would take results for new that were made from other raw data
+        or settings. Both sides keep one word, made when they were last brought together.
+        """
+        place = hashlib.sha256(os.path.realpath(self.results.root).encode()).hexdigest()[:16]
+        known = snakemake_folder / "dixonflow" / place
+        word = _content(known)
+        if not word or word != _content(self.results.look_again):
+            word = uuid4().hex.encode()
+            for where, path in (("config: results", self.results.look_again), ("the project folder", known)):
+                try:
+                    write_bytes(path, word)
+                except OSError as error:
+                    raise ConfigError(f"{where}: {path} cannot be written: {error.strerror}") from error
+
+    def settings(self, stage: str) -> str:
+        """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
+        chosen = Stage(stage)
+        if chosen is Stage.STITCH:  # all models share it
+            return stage_key(chosen, "", self.config, self.models[0], self.models)[:16]
+        keys = [f"{model.name} {stage_key(chosen, '', self.config, model, self.models)}" for model in self.models]
+        return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+
+    def retry(self, name: str) -> int:
+        """Give a number that changes when earlier runs have asked for another look at a shard, or at the raw data.
+
+        It also changes where `max_attempts` was raised above the attempts of a failed scan.
+        """
+        return read_retry(self.results, name).number(self.config.max_attempts)
+
+    def memory_mb(self, name: str, usual: int) -> int:
+        """Memory of the process that works: the usual one, and more after a scan ran out of it."""
+        return usual * read_retry(self.results, name).memory
+
+    def beside_mb(self, shard: str) -> int:
+        """Memory of a shard's job beside the process that works."""
+        return beside_mb(_n_scans(self.results.shard(shard)), len(self.models))
+
+    def raw_listing(self) -> str:
+        """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
+
+        It only triggers; what is made anew is decided by content, scan by scan. Nothing in a raw folder ends it: what
+        cannot be looked at counts as that, and `cohort` says what it is.
+        """
+        digest = hashlib.sha256(self.config.cohort.model_dump_json().encode())
+
+        def add(path: str, state: str) -> None:
+            digest.update(os.fsencode(f"{path}\0{state}\n"))
+
+        def add_error(path: str, error: OSError) -> None:
+            add(path, type(error).__name__)
+
+        for source in self.config.cohort.sources:
+            passed_over = BIDS_FOLDERS if source.layout.has_session_folders else ()
+            for entry, is_folder in walk(source.folder, add_error, passed_over):
+                if is_folder:
+                    add(entry.path, "folder")
+                    continue
+                try:
+                    state = entry.stat()
+                except OSError as error:
+                    add_error(entry.path, error)
+                else:
+                    # with its mode: a file that could not be opened may be open now; with its inode and change time: it
+                    # may have been replaced, or written in place, and keep its date
+                    dates = f"{state.st_mtime_ns}\0{state.st_ctime_ns}"
+                    add(entry.path, f"{state.st_size}\0{dates}\0{state.st_ino}\0{state.st_mode}")
+        if self.config.cohort.withdrawn is not None:
+            digest.update(self.config.cohort.withdrawn.read_bytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def environment(self) -> str:
+        """Name of the conda environment of the segment stage: `cuda`, or `cpu` where the configuration says so."""
+        return "cpu" if self.config.segment.device == "cpu" else "cuda"
+
+    def members(self, shard: str) -> str:
+        """Hash over a shard list: a change of it is seen whatever the dates of files say."""
+        return _shard_digest(self.results.shard(shard))
+
+    def minutes(self, shard: str, per_scan: float, start: float = 10.0, *, each_model: bool = True) -> int:
+        """Time limit of a shard's job in minutes: a start, a share for each scan, and the longest that one may take.
+
+        Parameters
+        ----------
+        each_model
+            Whether the stage runs for one model after another, each on all scans.
+        """
+        work = start + per_scan * _n_scans(self.results.shard(shard))
+        return round(work * (len(self.models) if each_model else 1) + self.config.scan_minutes)
+
+    def measured(self, shards: Path | str) -> list[str]:
+        """Outcome files of the last stage, of all shards named in the file `shards`, one a line."""
+        names = Path(shards).read_text(encoding="utf-8").split()
+        return [str(self.results.outcomes(Stage.MEASURE, name)) for name in names]
+
+    def closing_lines(self, seconds: float) -> str:
+        """What a run says at its end: the counts, its seconds, and where tables and report are.
+
+        Where only some target was asked for, there may be none of these yet.
+        """
+        if not self.results.summary.exists():
+            return f"seconds   {seconds:.0f}"
+        counts = self.results.summary.read_text(encoding="utf-8").rstrip()
+        return (
+            f"{counts}\nseconds   {seconds:.0f}\n"
+            f"tables    {self.results.tables}/\nreport    {self.results.report / 'report.html'}"
+        )
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+@cache
+def _n_scans(path: Path) -> int:
+    # asked for once per stage
+    return len(read_shard(path).scans)
+
+
+@cache
+def _shard_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

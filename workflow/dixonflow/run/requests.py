@@ -1,0 +1,94 @@
+"""What the next run should ask of the cluster, from what the scans of this one took."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dixonflow.execution.outcome_files import STAGES, StageFiles, read_rows
+from dixonflow.paths import Results
+from dixonflow.run.resources import beside_mb
+from dixonflow.run.status import StatusError
+from dixonflow.tables.definitions import TIMINGS
+from dixonflow.vocabulary import Stage, Status
+
+START_MINUTES = 10.0
+"""Time of a job before its first scan and after its last: start-up, a file system that is slow for once."""
+
+SPARE = 1.25
+"""Factor on the largest memory seen."""
+
+_COLUMNS = ["stage", "seconds", "peak_memory_mb", "gpu_seconds"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the jobs of a stage should ask for.
+
+    Attributes
+    ----------
+    mem_mb
+        Largest memory of a scan and a quarter more, and what the job itself needs; whole 100 MB.
+    runtime
+        Minutes: 95th percentile of the seconds of a scan, for every scan of a full shard, and what one scan may take,
+        so that a scan that hangs is ended by its own limit; whole 5 minutes.
+    scans
+        Scans that it rests on.
+    seconds, gpu_seconds
+        Mean of a scan.
+    """
+
+    stage: Stage
+    mem_mb: int
+    runtime: int
+    scans: int
+    seconds: float
+    gpu_seconds: float
+
+
+def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes: float) -> list[Proposal]:
+    """Propose what every stage should ask for; stages that have done nothing yet are left out.
+
+    Raises
+    ------
+    StatusError
+        If no stage has done anything yet.
+    """
+    rows = _timings(results)
+    proposals = [
+        _proposal(stage, rows[rows["stage"].eq(stage.value)], scans_per_shard, n_models, scan_minutes)
+        for stage in STAGES
+        if rows["stage"].eq(stage.value).any()
+    ]
+    if not proposals:
+        raise StatusError(f"no shard in {results.root} has come through a stage yet")
+    return proposals
+
+
+def _proposal(stage: Stage, rows: pd.DataFrame, scans_per_shard: int, n_models: int, scan_minutes: float) -> Proposal:
+    memory = float(rows["peak_memory_mb"].max()) * SPARE + beside_mb(scans_per_shard, n_models)
+    minutes = float(rows["seconds"].quantile(0.95)) * scans_per_shard / 60 + START_MINUTES + scan_minutes
+    return Proposal(
+        stage,
+        mem_mb=math.ceil(memory / 100) * 100,
+        runtime=math.ceil(minutes / 5) * 5,
+        scans=len(rows),
+        seconds=float(rows["seconds"].mean()),
+        gpu_seconds=float(rows["gpu_seconds"].mean()),
+    )
+
+
+def _timings(results: Results) -> pd.DataFrame:
+    """The table of a run that has ended, or the rows that there are so far. Scans without work say nothing."""
+    table = results.tables / f"{TIMINGS.name}.parquet"
+    if table.exists():
+        rows = read_rows([str(table)], _COLUMNS)
+    else:
+        files = StageFiles.look(results, ())
+        parts = [
+            read_rows(files.paths(stage, files.dates[stage]), [*_COLUMNS, "status"]).query("stage == @stage.value")
+            for stage in STAGES
+        ]
+        rows = pd.concat(parts, ignore_index=True)
+        rows = rows[rows["status"].eq(Status.OK.value)]
+    return rows[rows["peak_memory_mb"].gt(0)]

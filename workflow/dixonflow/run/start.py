@@ -1,0 +1,61 @@
+"""Before the first job of a run: it is the only one, a dead one is cleared away, Slurm has what is asked for."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dixonflow.errors import ConfigError
+from dixonflow.run.lock import Run, RunLock
+from dixonflow.run.plan import Plan
+from dixonflow.run.slurm import Request, cancel_leftovers, check_requests
+
+
+def check_writable(results: Path, snakemake_folder: Path) -> None:
+    """Check that folders which earlier runs have made can be written to: they may be another user's.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first that cannot.
+    """
+    for path in (results, *sorted(results.iterdir())):
+        if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+            raise ConfigError(f"config: results: {path} cannot be written: is it another user's?")
+    for path in (snakemake_folder, *sorted(snakemake_folder.glob("*"))):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise ConfigError(f"{path} cannot be written: run a copy of the project that is yours")
+
+
+def begin_run(
+    plan: Plan,
+    lock: RunLock,
+    slurm_name: str = "",
+    requests: Iterable[Request] = (),
+    snakemake_folder: Path = Path(".snakemake"),
+) -> None:
+    """Take the lock, clear away, check, and write the configuration in force.
+
+    Parameters
+    ----------
+    slurm_name
+        Name of all Slurm jobs of the run; empty on one machine.
+    requests
+        What the rules ask of Slurm.
+    snakemake_folder
+        Where Snakemake keeps its records.
+
+    Raises
+    ------
+    RunInProgressError, ConfigError, SlurmError
+        With what to do; no job has been started.
+    """
+    before = lock.take()
+    check_writable(plan.results.root, snakemake_folder)
+    if before is not None and before.slurm_name and not before.ended:
+        left = cancel_leftovers(before.slurm_name)
+        if left:
+            print(f"{left} jobs of an earlier run that was killed are cancelled: their scans go on where they stopped")
+    if slurm_name:
+        check_requests(requests)
+    lock.announce(Run.here(slurm_name))
+    plan.write()

@@ -1,0 +1,86 @@
+"""The part of an image that a model segments: a box around structures that a rough model finds first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.config import SegmentConfig
+from dixonflow.imaging.nifti import NiftiImage
+from dixonflow.imaging.station import Affine
+from dixonflow.models.model import Model
+from dixonflow.models.weights_source import Crop
+from dixonflow.resample.model_grid import to_image_grid, to_model_grid
+from dixonflow.segment import PartsPredictor
+from dixonflow.segment.networks import load_networks, segment_options
+from dixonflow.vocabulary import Contrast
+
+Box = tuple[slice, slice, slice]
+
+
+class RoughModel:
+    """A rough model in memory, and what is to be found with it.
+
+    Parameters
+    ----------
+    crop
+        Structures and margin.
+    model
+        The rough model, of one image.
+    segment
+        Device and threads; it is run as its own file says, with all folds.
+    """
+
+    def __init__(self, crop: Crop, model: Model, segment: SegmentConfig) -> None:
+        self._crop, self._model = crop, model
+        options = segment_options(model, segment.model_copy(update={"folds": None, "interpolate": None}))
+        self._predictor: PartsPredictor = load_networks(model, options)
+
+    @property
+    def contrast(self) -> Contrast:
+        """The image that it takes."""
+        return self._model.contrasts_read[0]
+
+    def box(self, image: NiftiImage) -> Box | None:
+        """Where the structures lie in an image, with the margin around them; None where none of them is found."""
+        on_grid = to_model_grid(image, self._model)
+        prepared = self._predictor.prepare([on_grid.data], on_grid.spacing_mm)
+        labels = self._predictor.restore(prepared, self._predictor.infer(prepared))
+        labels = to_image_grid(labels, self._model, on_grid.affine, image.data.shape, image.affine)
+        wanted = [label for name in self._crop.structures for label in self._model.regions[name]]
+        return box_around(np.isin(labels, wanted), image.spacing_mm, self._crop.margin_mm)
+
+    def provenance(self) -> dict[str, Any]:
+        """What decides the box, for the sidecar of the label map."""
+        return {"sha256": self._model.weights_hash, **self._crop.model_dump(mode="json")}
+
+
+def box_around(mask: NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float) -> Box | None:
+    """Bounding box of a mask, larger by a margin on every side, cut at the edges of the image; None for an empty mask.
+
+    The margin is rounded down to whole voxels, as in TotalSegmentator (wasserth/TotalSegmentator
+    totalsegmentator/cropping.py).
+    """
+    sides = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not hit.size:
+            return None
+        margin = int(margin_mm / spacing_mm[axis])
+        sides.append(slice(max(int(hit[0]) - margin, 0), min(int(hit[-1]) + 1 + margin, mask.shape[axis])))
+    return sides[0], sides[1], sides[2]
+
+
+def cut(image: NiftiImage, box: Box) -> NiftiImage:
+    """Part of an image."""
+    affine: Affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    return NiftiImage(np.ascontiguousarray(image.data[box]), affine)
+
+
+def pasted(labels: NDArray[Any], box: Box, shape: Sequence[int]) -> NDArray[Any]:
+    """Labels of a part put back into the whole, 0 around it."""
+    whole = np.zeros(tuple(shape), labels.dtype)
+    whole[box] = labels
+    return whole

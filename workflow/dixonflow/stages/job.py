@@ -1,0 +1,151 @@
+"""How a stage runs on a shard, or on one scan by hand: what goes in, what is left for the next call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dixonflow.cohort.shards import Shard, ShardScan, find_shard, read_shard
+from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, read_withdrawn
+from dixonflow.config import Config, read_config
+from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
+from dixonflow.execution.attempt import Task
+from dixonflow.execution.outcome import Outcome, outcome_of_models, read_outcomes, write_outcomes
+from dixonflow.execution.records import Record
+from dixonflow.execution.shard import run_shard
+from dixonflow.execution.supervisor import Limits, StartDiedError
+from dixonflow.models.load import load_models
+from dixonflow.models.model import Model
+from dixonflow.paths import Results
+from dixonflow.run.resources import beside_mb
+from dixonflow.run.retry import Failure, ask_for_look, note_failures
+from dixonflow.stages.context import StageContext, contexts, stage_work
+from dixonflow.tables.schema import TableError
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+
+
+class JobError(DixonflowError):
+    """A stage could not begin, or a scan that is run by hand did not come through."""
+
+
+def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, memory_mb: float | None) -> None:
+    """Run a stage on a shard, or on one scan by hand.
+
+    Parameters
+    ----------
+    config
+        Configuration file.
+    shard, scan
+        One of them: name of a shard, or `sub-<participant>_ses-<session>`.
+    memory_mb
+        Memory of the job; a scan of a shard that needs more fails.
+
+    Raises
+    ------
+    DixonflowError
+        One line, where configuration, model or shard are wrong.
+    """
+    if (shard is None) == (scan is None):
+        raise ConfigError("name either --shard or --scan")
+    settings = read_config(config)
+    results, models = Results(settings.results), load_models(settings)
+    if scan is not None:
+        _run_scan(stage, scan, settings, models)
+    elif shard is not None:
+        each_model = contexts(stage, settings, models, results, shard)
+        _run_shard(stage, each_model, read_shard(results.shard(shard)), memory_mb)
+
+
+def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
+    config, results = each_model[0].config, each_model[0].results
+    if memory_mb is not None:
+        beside = beside_mb(len(shard.scans), len(config.segment.models))
+        if memory_mb <= beside:
+            raise ConfigError(f"--memory-mb {memory_mb:.0f} leaves a scan nothing: the job itself takes {beside} MB")
+        memory_mb -= beside
+    limits = Limits(memory_mb, 60 * config.scan_minutes)
+    upstream = _upstream(stage, each_model[0], shard)
+    done: dict[str, list[Record]] = {}
+    for context in each_model:
+        work, records = stage_work(stage, context), context.records(stage)
+        try:
+            done[context.model.name] = run_shard(work, shard.scans, upstream, records, config.max_attempts, limits)
+        except StartDiedError as error:
+            if error.reason is Reason.OUT_OF_MEMORY:
+                ask_for_look(results, shard.name, more_memory=True)
+            raise JobError(str(error)) from error
+    outcomes = {
+        entry.scan: outcome_of_models({name: records[place].outcome for name, records in done.items()})
+        for place, entry in enumerate(shard.scans)
+    }
+    if work.write_rows is not None:  # the same for every model
+        ok = [record for records in done.values() for record in records if _is_ok(outcomes[record.outcome.scan])]
+        work.write_rows(ok)
+    write_outcomes(results.outcomes(stage, shard.name), list(outcomes.values()))
+    # here and not at the last stage, which this run may not reach
+    failures = [
+        Failure(record.outcome.reason, record.outcome.attempt)
+        for records in done.values()
+        for record in records
+        if record.outcome.stage is stage
+        and record.outcome.status is outcomes[record.outcome.scan].status is Status.FAILED
+    ]
+    note_failures(results, shard.name, stage.value, failures, config.max_attempts)
+
+
+def _is_ok(outcome: Outcome) -> bool:
+    return outcome.status is Status.OK
+
+
+def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
+    """Outcomes of the stage before. Whoever has withdrawn since the shard was formed is not worked on any more."""
+    before = list(Stage)[list(Stage).index(stage) - 1]
+    if before is Stage.COHORT:
+        upstream = {entry.scan: _cohort_outcome(entry, Reason.NONE) for entry in shard.scans}
+    else:
+        upstream = {row.scan: row for row in _rows(context.results.outcomes(before, context.shard), before)}
+    path = context.config.cohort.withdrawn
+    withdrawn = read_withdrawn(path) if path else frozenset()
+    for entry in shard.scans:
+        if entry.scan.participant in withdrawn:
+            upstream[entry.scan] = _cohort_outcome(entry, Reason.CONSENT_WITHDRAWN, WITHDRAWN_MESSAGE)
+    return upstream
+
+
+def _rows(path: Path, stage: Stage) -> list[Outcome]:
+    try:
+        return read_outcomes(path)
+    except TableError as error:
+        # Snakemake takes any file for a good one. It runs the stage before again where the file is not there; that
+        # writes the same rows, from its records.
+        path.unlink(missing_ok=True)
+        raise TableError(f"the rows of stage {stage} are damaged and now removed, call again: {error}") from error
+
+
+def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outcome:
+    return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
+
+
+def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]) -> None:
+    try:
+        scan = ScanId.parse(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    results = Results(config.results)
+    shard = find_shard(results.shards, scan)
+    entry = next(entry for entry in shard.scans if entry.scan == scan)
+    for context in contexts(stage, config, models, results, shard.name):
+        _run_by_hand(stage, entry, context)
+
+
+def _run_by_hand(stage: Stage, entry: ShardScan, context: StageContext) -> None:
+    work = stage_work(stage, context)
+    # what the jobs have recorded of it holds no more if the settings are other ones
+    context.records(stage).begin(entry.scan, work.key(entry), 0)
+    try:
+        done = work.by_hand(entry)
+    except ScanExcluded as excluded:
+        raise JobError(f"excluded, {excluded}") from excluded
+    except FileNotFoundError as error:
+        raise JobError(f"{error.filename} is not there: run the stage before on this scan first") from error
+    print(f"{stage}: ok {done.payload if len(str(done.payload)) < 2000 else ''}")
+    for path in work.outputs(entry):
+        print(f"{stage}: wrote {path}")

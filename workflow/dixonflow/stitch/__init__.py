@@ -1,0 +1,1 @@
+"""Stations of a scan to one image per contrast."""

@@ -1,0 +1,200 @@
+"""What overlapping stations say about each other: intensity ratio, agreement, and swapped water and fat.
+
+All of it is computed once per pair of overlapping stations on the target grid, where their kept slices meet.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.stitch.grid import Floats
+from dixonflow.stitch.weights import Placement
+from dixonflow.vocabulary import Contrast
+
+SIGNAL_FRACTION = 0.15
+"""A voxel counts as signal above this fraction of the overlap's 99th percentile (noise is at 2 to 5 % of it)."""
+
+MIN_SIGNAL_VOXELS = 200
+"""Fewer signal voxels than this give no ratio and no agreement."""
+
+WEAK_TIE = 1e-6
+"""Weight of the rule that neighbours have equal factors, which decides only where no overlap has signal."""
+
+Read = Callable[[Placement, Contrast, int, int], Floats]
+"""Gives planes (start, stop) of a placed station in one contrast, shape (planes, y, x) of its in-plane window."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two overlapping stations.
+
+    Attributes
+    ----------
+    upper, lower
+        Station indices, `upper` nearer to the head.
+    planes
+        Target planes in which their kept slices overlap.
+    signal_voxels
+        Voxels of that overlap with signal in at least one of them.
+    intensity_ratio
+        Median of in-phase signal, upper over lower, before matching. None where there is too little signal.
+    relative_difference
+        Sum of absolute differences over sum of means, in-phase, after this pair's own ratio is applied; 0 is perfect.
+    correlation
+        Pearson's, in-phase, over the signal voxels.
+    water_fat_agreement
+        Cosine similarity of water minus fat: near 1 where both say the same, near -1 where one has the two swapped.
+    """
+
+    upper: int
+    lower: int
+    planes: int
+    signal_voxels: int
+    intensity_ratio: float | None
+    relative_difference: float | None
+    correlation: float | None
+    water_fat_agreement: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+
+def _common(first: Placement, second: Placement) -> tuple[tuple[int, int], ...] | None:
+    """Target ranges (x, y, z) where both have kept samples, or None."""
+    windows = [(placement.samplings[0], placement.samplings[1]) for placement in (first, second)]
+    ranges = tuple((max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(*windows, strict=True))
+    ranges += ((max(first.kept_planes[0], second.kept_planes[0]), min(first.kept_planes[1], second.kept_planes[1])),)
+    return ranges if all(stop > start for start, stop in ranges) else None
+
+
+def _cosine(first: Floats, second: Floats) -> float | None:
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    norm = np.sqrt(a @ a) * np.sqrt(b @ b)
+    return float(np.clip(a @ b / norm, -1, 1)) if norm > 0 else None
+
+
+def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
+    """Compare two stations where they overlap.
+
+    Parameters
+    ----------
+    first, second
+        The station nearer to the head, and the other one.
+    read
+        Access to their images on the target grid.
+
+    Returns
+    -------
+    None where they do not overlap.
+    """
+    common = _common(first, second)
+    if common is None:
+        return None
+    (x0, x1), (y0, y1), (z0, z1) = common
+
+    def both(contrast: Contrast) -> list[Floats]:
+        return [
+            read(placement, contrast, z0, z1)[
+                :,
+                y0 - placement.samplings[1].start : y1 - placement.samplings[1].start,
+                x0 - placement.samplings[0].start : x1 - placement.samplings[0].start,
+            ]
+            for placement in (first, second)
+        ]
+
+    upper, lower = both(Contrast.IN_PHASE)
+    # the geometric mean treats both alike, so that choosing voxels by it does not bias their ratio
+    joint = np.sqrt(np.maximum(upper, 0) * np.maximum(lower, 0))
+    chosen = joint > SIGNAL_FRACTION * np.percentile(joint, 99)
+    names = (first.station.index, second.station.index)
+    if np.count_nonzero(chosen) < MIN_SIGNAL_VOXELS:
+        return Pair(*names, z1 - z0, int(np.count_nonzero(chosen)), None, None, None, None)
+    ratio = float(np.exp(np.median(np.log(upper[chosen] / lower[chosen]))))
+    gains = np.float32(ratio**-0.5), np.float32(ratio**0.5)
+    upper, lower = upper * gains[0], lower * gains[1]
+    mean = (upper + lower) / 2
+    signal = mean > SIGNAL_FRACTION * np.percentile(mean, 99)
+    a, b = upper[signal], lower[signal]
+    difference = float(np.abs(a - b).sum(dtype=np.float64) / mean[signal].sum(dtype=np.float64))
+    (water_a, water_b), (fat_a, fat_b) = both(Contrast.WATER), both(Contrast.FAT)
+    return Pair(
+        *names,
+        planes=z1 - z0,
+        signal_voxels=int(np.count_nonzero(signal)),
+        intensity_ratio=ratio,
+        relative_difference=difference,
+        correlation=_cosine(a - a.mean(), b - b.mean()),
+        water_fat_agreement=_cosine(water_a[signal] - fat_a[signal], water_b[signal] - fat_b[signal]),
+    )
+
+
+def compare_all(placements: Sequence[Placement], read: Read) -> list[Pair]:
+    """Compare every two stations that overlap, from head to feet."""
+    pairs = (compare(first, second, read) for first, second in itertools.combinations(placements, 2))
+    return [pair for pair in pairs if pair is not None]
+
+
+def intensity_factors(indices: Sequence[int], pairs: Sequence[Pair]) -> dict[int, float]:
+    """Give the factor of each station that makes overlapping stations equally bright.
+
+    Least squares on the logarithms of the ratios of all overlapping pairs, weighted by their signal voxels. The station
+    with the median factor (the lower of two) keeps its values: its factor is exactly 1.
+
+    Parameters
+    ----------
+    indices
+        Station indices from head to feet.
+    pairs
+        Their comparisons.
+    """
+    columns = {index: column for column, index in enumerate(indices)}
+    measured = [pair for pair in pairs if pair.intensity_ratio is not None]
+    total = sum(pair.signal_voxels for pair in measured)
+    rows = np.zeros((len(measured) + len(indices) - 1, len(indices)))
+    right: NDArray[np.float64] = np.zeros(len(rows))
+    for row, pair in enumerate(measured):
+        assert pair.intensity_ratio is not None
+        weight = np.sqrt(pair.signal_voxels / total)
+        rows[row, columns[pair.upper]], rows[row, columns[pair.lower]] = weight, -weight
+        right[row] = -weight * np.log(pair.intensity_ratio)
+    for row in range(len(indices) - 1):
+        rows[len(measured) + row, row : row + 2] = WEAK_TIE, -WEAK_TIE
+    logs = np.linalg.lstsq(rows, right)[0]
+    logs -= np.sort(logs)[(len(logs) - 1) // 2]
+    return {index: float(np.exp(log)) for index, log in zip(indices, logs, strict=True)}
+
+
+def swapped_stations(indices: Sequence[int], pairs: Sequence[Pair], limit: float) -> tuple[int, ...]:
+    """Name the stations whose water and fat are swapped with respect to most of the others.
+
+    From head to feet a station takes the side of the neighbour that it agrees with, or the opposite one where their
+    agreement is below `-limit`; the smaller side is named, both where they are equally large. A scan with all stations
+    swapped cannot be seen here.
+
+    Parameters
+    ----------
+    indices
+        Station indices from head to feet.
+    pairs
+        Their comparisons.
+    limit
+        Agreement, 0 to 1, from which on a pair counts as unambiguous.
+    """
+    side = {indices[0]: 1}
+    for index in indices[1:]:
+        votes = [
+            (pair.water_fat_agreement or 0.0, side[pair.upper])
+            for pair in pairs
+            if pair.lower == index and pair.upper in side
+        ]
+        agreement, neighbour = max(votes, key=lambda vote: abs(vote[0]), default=(0.0, side[indices[0]]))
+        side[index] = -neighbour if agreement < -limit else neighbour
+    sides = [tuple(index for index in indices if side[index] == value) for value in (1, -1)]
+    if not sides[1]:
+        return ()
+    return tuple(indices) if len(sides[0]) == len(sides[1]) else min(sides, key=len)

@@ -1,0 +1,352 @@
+"""Stitch the stations of one scan into one image per contrast.
+
+Each voxel is interpolated once, straight to the target grid; overlaps are blended with smooth weights that sum to 1;
+one intensity factor per station is shared by all four contrasts, so that the fat fraction F / (F + W) of a station does
+not change. There is no bias field correction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.errors import ScanExcluded
+from dixonflow.imaging.nifti import read_nifti, write_nifti
+from dixonflow.imaging.station import Affine, Station
+from dixonflow.stitch.contrasts import check_contrasts
+from dixonflow.stitch.grid import Floats, Grid, resample, station_axes, target_grid
+from dixonflow.stitch.matching import Pair, compare_all, intensity_factors, swapped_stations
+from dixonflow.stitch.validation import Limits, head_to_feet, value_limits
+from dixonflow.stitch.values import without_outliers
+from dixonflow.stitch.weights import Placement, place, runs
+from dixonflow.vocabulary import DIXON, Contrast, Reason
+
+INT16_MAX = 32767
+
+COARSE_MAXIMUM = 1024
+"""Floating-point images whose maximum is below this are scaled up, so that rounding stays under 0.05 % of the range."""
+
+
+MIN_GREY_LEVELS = 64
+"""Fewer for the signal of in phase (its 99th percentile) would round fat fractions to whole per cents and worse."""
+
+HIGHEST_LEAST_HU = -50.0
+"""A CT of a body holds fat (about -100 HU) and air (-1000): one without any value as low as this is in other units."""
+
+
+@dataclass(frozen=True)
+class StitchOptions:
+    """Choices of the stitch stage.
+
+    Attributes
+    ----------
+    drop_end_slices
+        Folded slices dropped at each station end that lies inside another station (at most a quarter of the overlap).
+    match_intensities
+        Whether stations are made equally bright by one factor each.
+    exclude_swaps
+        Whether a scan is excluded when the overlaps show that a station has water and fat swapped.
+    swap_limit
+        How clearly: the pair's `water_fat_agreement` must be below minus this, 0 to 1.
+    check_contrasts
+        Whether a scan is excluded in which in phase is not water + fat.
+    max_voxels
+        Largest acceptable stitched matrix; more means that a position or spacing is wrong.
+    """
+
+    drop_end_slices: int = 2
+    match_intensities: bool = True
+    exclude_swaps: bool = True
+    swap_limit: float = 0.3
+    check_contrasts: bool = True
+    max_voxels: int = 2**27
+
+
+@dataclass(frozen=True)
+class StationReport:
+    """What was done with one station.
+
+    Attributes
+    ----------
+    index
+        0 nearest to the head.
+    low_mm, high_mm
+        Corners of its outer box (voxel edges, not centres), RAS mm (x, y, z).
+    intensity_factor
+        Its values were multiplied by this, in all contrasts.
+    dropped_feet_end, dropped_head_end
+        Slices not used at either end.
+    """
+
+    index: int
+    low_mm: tuple[float, float, float]
+    high_mm: tuple[float, float, float]
+    intensity_factor: float
+    dropped_feet_end: int
+    dropped_head_end: int
+
+
+@dataclass(frozen=True)
+class StitchReport:
+    """How a scan was stitched.
+
+    Attributes
+    ----------
+    stations
+        From head to feet.
+    pairs
+        Every two stations that overlap.
+    intensity_scale
+        Power of two that all images were multiplied by to fit int16; 1 in nearly all scans.
+    swapped_stations
+        Indices of stations that seem to have water and fat swapped.
+    in_phase_ratios
+        Median ratio of in phase to water + fat of each station, from head to feet; None where there is too little
+        signal, or where that is not checked.
+    outlier_voxels
+        Voxels, in all images, that were brought down to the brightest of the others.
+    """
+
+    stations: tuple[StationReport, ...]
+    pairs: tuple[Pair, ...]
+    intensity_scale: float
+    swapped_stations: tuple[int, ...]
+    in_phase_ratios: tuple[float | None, ...] = ()
+    outlier_voxels: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """A stitched scan.
+
+    Attributes
+    ----------
+    images
+        One int16 image of shape (x, y, z), RAS+, per contrast; 0 where no station reaches. Contiguous in x (Fortran
+        order), as NIfTI stores it.
+    affine
+        4x4, voxel index (centre) to RAS mm.
+    report
+        How it was made.
+    """
+
+    images: dict[Contrast, NDArray[np.int16]]
+    affine: Affine
+    report: StitchReport
+
+
+def _intensity_scale(stations: Sequence[Station], maximum: float) -> float:
+    """Power of two that brings `maximum` into the range of int16 and away from coarse rounding."""
+    floating = any(np.issubdtype(image.dtype, np.floating) for station in stations for image in station.images.values())
+    scale = 1.0
+    while round(maximum * scale) > INT16_MAX:
+        scale /= 2
+    while floating and maximum * scale < COARSE_MAXIMUM:
+        scale *= 2
+    return scale
+
+
+def _in_phase_ratio(station: Station) -> float | None:
+    in_phase, water, fat = (station.images[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
+    return check_contrasts(in_phase, water, fat, f"station {station.index + 1}")
+
+
+def _check_grey_levels(stations: Sequence[Station], factors: Mapping[int, float], scale: float) -> None:
+    """Check that the scale that the brightest voxels ask for leaves the others enough grey levels."""
+    signal = max(
+        factors[station.index]
+        * float(np.percentile(station.images[Contrast.IN_PHASE][::2, ::2, ::2].astype(np.float64), 99))
+        for station in stations
+    )
+    if signal * scale < MIN_GREY_LEVELS:
+        raise ScanExcluded(
+            Reason.IMPLAUSIBLE_VALUES,
+            f"the brightest voxels are {INT16_MAX / (signal * scale):.0f} times as bright as the in-phase signal",
+        )
+
+
+def _blend(
+    placements: Sequence[Placement],
+    contrast: Contrast,
+    grid: Grid,
+    gains: Mapping[int, float],
+    limits: Mapping[int, Limits],
+) -> NDArray[np.int16]:
+    """Stitch one contrast; the result has shape (x, y, z)."""
+    x, y, z = grid.shape
+    stitched = np.zeros((z, y, x), np.int16)
+
+    def signal(placement: Placement, start: int, stop: int) -> Floats:
+        index = placement.station.index
+        slab = resample(placement.station.images[contrast], placement.samplings, start, stop, limits[index][contrast])
+        return slab * np.float32(gains[index]) if gains[index] != 1 else slab
+
+    for start, stop, members in runs(placements):
+        if len(members) == 1:
+            placement = placements[members[0]]
+            across, along, _ = placement.samplings
+            stitched[start:stop, along.start : along.stop, across.start : across.stop] = np.rint(
+                signal(placement, start, stop)
+            )
+            continue
+        total = np.zeros((stop - start, y, x), np.float32)
+        weight = np.zeros_like(total)
+        for placement in (placements[member] for member in members):
+            across, along, through = placement.samplings
+            window = np.s_[:, along.start : along.stop, across.start : across.stop]
+            z_weights = placement.z_weights[start - through.start : stop - through.start]
+            weights = z_weights[:, None, None] * placement.xy_weights
+            total[window] += weights * signal(placement, start, stop)
+            weight[window] += weights
+        np.divide(total, weight, out=total, where=weight > 0)
+        stitched[start:stop] = np.rint(total)
+    return stitched.transpose(2, 1, 0)
+
+
+def stitch(stations: Sequence[Station], options: StitchOptions | None = None) -> Stitched:
+    """Stitch the stations of one scan.
+
+    The target grid spans the union of the stations' boxes at their finest spacing, axis by axis, in the phase of the
+    stations' own grid: where grids coincide, values are copied.
+
+    Parameters
+    ----------
+    stations
+        In any order; their order is taken from their positions.
+    options
+        Defaults where None.
+
+    Returns
+    -------
+    Stitched
+        One int16 image per contrast on one grid.
+
+    Raises
+    ------
+    ScanExcluded
+        `missing_contrast`, `missing_slice`, `spacing_mismatch`, `unexpected_geometry`, `empty_image` for a station that
+        cannot be used, `station_gap` where neighbours do not overlap by a slice, `fat_water_swap` where a station has
+        water and fat swapped, `contrast_mismatch` where in phase is not water + fat, `implausible_values` where an
+        image is negative or a few voxels outshine all others.
+    ValueError
+        If the stations' indices contradict their positions.
+    """
+    options = options or StitchOptions()
+    for station in stations:
+        value_limits(station)
+    checked = [without_outliers(station) for station in stations]
+    limits = {station.index: value_limits(station) for station, _ in checked}
+    ordered = head_to_feet([station for station, _ in checked])
+    ratios = tuple(_in_phase_ratio(station) if options.check_contrasts else None for station in ordered)
+    indices = [station.index for station in ordered]
+    grid = target_grid(ordered, options.max_voxels)
+    placements = place(ordered, grid, options.drop_end_slices)
+
+    def read(placement: Placement, contrast: Contrast, start: int, stop: int) -> Floats:
+        range_ = limits[placement.station.index][contrast]
+        return resample(placement.station.images[contrast], placement.samplings, start, stop, range_)
+
+    pairs = compare_all(placements, read)
+    swapped = swapped_stations(indices, pairs, options.swap_limit)
+    if swapped and options.exclude_swaps:
+        agreements = ", ".join(
+            f"{pair.upper + 1}-{pair.lower + 1}: {pair.water_fat_agreement:.2f}"
+            for pair in pairs
+            if pair.water_fat_agreement is not None
+        )
+        raise ScanExcluded(
+            Reason.FAT_WATER_SWAP,
+            f"water and fat of station {' or '.join(str(index + 1) for index in swapped)} contradict the overlaps "
+            f"({agreements})",
+        )
+    factors = intensity_factors(indices, pairs) if options.match_intensities else dict.fromkeys(indices, 1.0)
+    brightest = max(
+        factors[index] * max(abs(low), abs(high)) for index in indices for low, high in limits[index].values()
+    )
+    scale = _intensity_scale(ordered, brightest)
+    if scale < 1:
+        _check_grey_levels(ordered, factors, scale)
+    gains = {index: factors[index] * scale for index in indices}
+    images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in DIXON}
+    report = _report(placements, pairs, factors, scale, swapped)
+    outliers = sum(changed for _, changed in checked)
+    return Stitched(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))
+
+
+def upright_ct(station: Station) -> Stitched:
+    """Take a CT as it is: one image in Hounsfield units, RAS+, nothing to stitch and nothing scaled.
+
+    Returns
+    -------
+    Stitched
+        The image rounded to int16.
+
+    Raises
+    ------
+    ScanExcluded
+        `contrast_mismatch` where the values cannot be Hounsfield units: none is that of fat or air, or they exceed
+        int16.
+    """
+    image = station.images[Contrast.CT]
+    low, high = float(image.min()), float(image.max())
+    limits = np.iinfo(np.int16)
+    if low > HIGHEST_LEAST_HU or not (limits.min <= low and high <= limits.max):
+        raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"values from {low:g} to {high:g} are not Hounsfield units")
+    x, y, z = station_axes(station)
+    box = StationReport(station.index, (x.low_mm, y.low_mm, z.low_mm), (x.high_mm, y.high_mm, z.high_mm), 1.0, 0, 0)
+    report = StitchReport((box,), (), 1.0, ())
+    return Stitched({Contrast.CT: np.rint(image).astype(np.int16)}, station.affine, report)
+
+
+def _report(
+    placements: Sequence[Placement],
+    pairs: Sequence[Pair],
+    factors: Mapping[int, float],
+    scale: float,
+    swapped: tuple[int, ...],
+) -> StitchReport:
+    reports = []
+    for placement in placements:
+        x, y, z = station_axes(placement.station)
+        reports.append(
+            StationReport(
+                index=placement.station.index,
+                low_mm=(x.low_mm, y.low_mm, z.low_mm),
+                high_mm=(x.high_mm, y.high_mm, z.high_mm),
+                intensity_factor=factors[placement.station.index],
+                dropped_feet_end=placement.dropped[0],
+                dropped_head_end=placement.dropped[1],
+            )
+        )
+    return StitchReport(tuple(reports), tuple(pairs), scale, swapped)
+
+
+def write_stitched(stitched: Stitched, paths: Mapping[Contrast, Path]) -> None:
+    """Write the images, each whole or not at all."""
+    for contrast, image in stitched.images.items():
+        write_nifti(paths[contrast], image, stitched.affine)
+
+
+def read_stitched(paths: Mapping[Contrast, Path]) -> tuple[dict[Contrast, NDArray[Any]], Affine]:
+    """Read stitched images and check that they share one grid.
+
+    Raises
+    ------
+    ScanExcluded
+        `unreadable_file` or `truncated_pixels` for a broken file, `spacing_mismatch` where grids differ.
+    """
+    images, affines = {}, []
+    for contrast, path in paths.items():
+        image = read_nifti(path)
+        images[contrast] = image.data
+        affines.append(image.affine)
+    if len({image.shape for image in images.values()}) > 1 or not np.allclose(affines, affines[0], atol=1e-3):
+        raise ScanExcluded(Reason.SPACING_MISMATCH, "the stitched images of the contrasts are not on one grid")
+    return images, affines[0]

@@ -1,0 +1,88 @@
+"""Values that a magnitude image cannot have: clearly negative ones, and single voxels of any brightness."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.errors import ScanExcluded
+from dixonflow.imaging.station import Station
+from dixonflow.vocabulary import DIXON, Reason
+
+CLEARLY_NEGATIVE = -0.2
+SLIGHTLY_NEGATIVE = -0.05
+SLIGHTLY_NEGATIVE_SHARE = 0.001
+"""Magnitude images that were interpolated ring below zero at sharp edges, by a few per cent of the signal (its 99th
+percentile) in few voxels; no voxel is as low as the first, and a thousandth at most lower than the second."""
+
+OUTLIER_FACTOR = 8
+MAX_OUTLIERS = 10
+OUTLIER_SHARE = 1e-5
+"""At most so many voxels of an image, or this share of them, that are so far above the others are no signal."""
+
+
+def without_outliers(station: Station) -> tuple[Station, int]:
+    """Check the values of a station, and bring single voxels of any brightness down to the brightest of the others.
+
+    One voxel would set the scale of all images, and leave no grey levels to the rest. An image without outliers is
+    given as it is.
+
+    Returns
+    -------
+    The station, and how many voxels were changed.
+
+    Raises
+    ------
+    ScanExcluded
+        `implausible_values` where an image is clearly negative.
+    """
+    images = dict(station.images)
+    changed = 0
+    for contrast in DIXON:
+        image = images[contrast]
+        check_negative(image, f"station {station.index + 1}: the {contrast} image")
+        outliers = _outliers(image)
+        if outliers is not None:
+            bright, highest = outliers
+            images[contrast] = np.where(bright, image.dtype.type(highest), image)
+            changed += int(np.count_nonzero(bright))
+    return replace(station, images=images) if changed else station, changed
+
+
+def check_negative(image: NDArray[Any], name: str) -> None:
+    """Check that an image is one of magnitudes, apart from what interpolation leaves below zero.
+
+    Parameters
+    ----------
+    name
+        How the message calls it.
+
+    Raises
+    ------
+    ScanExcluded
+        `implausible_values`.
+    """
+    low = float(image.min())
+    if low >= 0:
+        return
+    signal = float(np.percentile(np.abs(image[::2, ::2, ::2].astype(np.float64)), 99))
+    share = np.count_nonzero(image < SLIGHTLY_NEGATIVE * signal) / image.size
+    if low < CLEARLY_NEGATIVE * signal or share > SLIGHTLY_NEGATIVE_SHARE:
+        raise ScanExcluded(
+            Reason.IMPLAUSIBLE_VALUES,
+            f"{name} holds values down to {low:g}, which a magnitude image cannot have: padding, or phase",
+        )
+
+
+def _outliers(image: NDArray[Any]) -> tuple[NDArray[np.bool_], float] | None:
+    """Give the voxels that stand out and the brightest of the others; None where there are none."""
+    allowed = max(MAX_OUTLIERS, int(OUTLIER_SHARE * image.size))
+    high = float(image.max())
+    if np.count_nonzero(image > high / OUTLIER_FACTOR) > allowed:
+        return None
+    ranked = np.partition(image, image.size - allowed - 1, axis=None)
+    highest = float(ranked[image.size - allowed - 1])
+    if highest <= 0 or high <= OUTLIER_FACTOR * highest:
+        return None
+    return np.asarray(image > OUTLIER_FACTOR * highest), highest
