@@ -51,6 +51,7 @@ check: install ## lint, types, formatting
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
 	@snakefmt --check --line-length 120 Snakefile workflow/rules
 	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}], withdrawn: LICENSE}"
 

@@ -1,6 +1,7 @@
 """Throughput and idle share of a GPU: the segment command beside nnUNetv2_predict, on whole NAKO scans.
 
-`PYTHONPATH=tests:tests/helpers python -m benchmarks.gpu` on a machine with an NVIDIA GPU, after tests/benchmarks/install_peers.sh.
+`PYTHONPATH=tests:tests/helpers python -m benchmarks.gpu` on a machine with an NVIDIA GPU, after
+tests/benchmarks/install_peers.sh.
 Networks have the size of published ones (nnU-Net's default and ResEnc-L plans, 73 classes) and random weights. The peer
 runs once with one command for all scans and once with one command a scan, mirroring off on both sides.
 `--device cpu --small` tries the script where there is no GPU; its numbers mean nothing.

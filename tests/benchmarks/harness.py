@@ -161,7 +161,8 @@ def run_process(command: Sequence[str], setting: Setting, paths: Sequence[Path] 
         With the end of what it printed, if it fails.
     """
     environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(setting.threads))
-    environment["PYTHONPATH"] = os.pathsep.join([*map(str, paths), str(TESTS), str(TESTS / "helpers"), os.environ.get("PYTHONPATH", "")])
+    own = (*paths, TESTS, TESTS / "helpers")
+    environment["PYTHONPATH"] = os.pathsep.join([*map(str, own), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
