@@ -17,8 +17,7 @@ from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.accuracy import Summary, summarise
 from dixonflow.evaluation.phantom import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
 from dixonflow.evaluation.targets import Targets, Violation, evaluation_record, violations
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.phantom.demo_cohort import DEMO_SCANS
 from dixonflow.segment import Predictor

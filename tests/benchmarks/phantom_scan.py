@@ -74,7 +74,8 @@ def _acquired(
     anatomy: "Anatomy", cohort: str, scale: float, options: "ScannerOptions | None" = None
 ) -> "list[Station]":
     from dixonflow.phantom.anatomy.participant import draw_participant
-    from dixonflow.phantom.scanner.acquisition import acquire, nako_protocol, ukb_protocol
+    from dixonflow.phantom.scanner.acquisition import acquire
+    from dixonflow.phantom.scanner.protocol import nako_protocol, ukb_protocol
 
     protocol = {"nako": nako_protocol, "ukb": ukb_protocol}[cohort](scale)
     return acquire(draw_participant(SEED), anatomy, protocol, options)

@@ -28,7 +28,8 @@ from dixonflow.measure.checks import expected_checks
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.anatomy import structures
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import load_model
+from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS

@@ -39,8 +39,7 @@ class SegmentBenchmark:
     def prepare(self, inputs: Path, setting: Setting) -> Path:
         """Make the shard, links to its images and, of the weights in force, nnU-Net's model folder."""
         from benchmarks.shard import write_nnunet_folder
-        from dixonflow.models.load import MODELS
-        from dixonflow.models.model import load_model
+        from dixonflow.models.load import MODELS, load_model
 
         weights = load_model(MODELS / "demo.yaml").weights
         make_once(_nnunet_folder(inputs), lambda folder: write_nnunet_folder(weights, folder))
@@ -80,8 +79,7 @@ class SegmentBenchmark:
         """Every label map; at most one voxel in `ONE_IN` may differ, over all."""
         from dixonflow.imaging.nifti import read_labels
         from dixonflow.models.label_table import label_lookup
-        from dixonflow.models.load import MODELS
-        from dixonflow.models.model import load_model
+        from dixonflow.models.load import MODELS, load_model
 
         if theirs is None:
             raise ValueError("nothing to compare with")
@@ -120,20 +118,19 @@ def label_map_pairs(ours: Path, theirs: Path, model: str) -> Iterator[tuple[Path
 
 
 def _nnunet_folder(inputs: Path) -> Path:
-    from dixonflow.models.load import MODELS
-    from dixonflow.models.model import load_model
+    from dixonflow.models.load import MODELS, load_model
 
     return inputs / f"nnunet-demo-{load_model(MODELS / 'demo.yaml').weights_hash[:12]}"
 
 
 def _make(folder: Path, target: Path, setting: Setting) -> None:
     from benchmarks.shard import link_images, shard_scans, write_images, write_shard
-    from dixonflow.models.load import MODELS
-    from dixonflow.models.model import load_model
+    from dixonflow.models.load import MODELS, load_model
     from dixonflow.phantom.anatomy.participant import draw_participant
     from dixonflow.phantom.anatomy.render import render_anatomy
     from dixonflow.phantom.demo_cohort import DemoOptions
-    from dixonflow.phantom.scanner.acquisition import acquire, nako_protocol, ukb_protocol
+    from dixonflow.phantom.scanner.acquisition import acquire
+    from dixonflow.phantom.scanner.protocol import nako_protocol, ukb_protocol
     from dixonflow.stitch.scan import stitch
     from dixonflow.vocabulary import Contrast, Layout
 

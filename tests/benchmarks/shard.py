@@ -17,7 +17,8 @@ from dixonflow.cohort.shards import ShardScan, shard_of, write_shards
 from dixonflow.config import demo_config
 from dixonflow.execution.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.imaging.nifti import write_nifti
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import load_model
+from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.segment import load_model_folder
 from dixonflow.vocabulary import DIXON, Contrast, Layout, MergeStrategy, Reason, ScanId, Stage, Status

@@ -39,8 +39,7 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
     from dixonflow.measure.field_of_view import StationBox
     from dixonflow.measure.scan import measure
     from dixonflow.merge.strategies import merge
-    from dixonflow.models.load import MODELS
-    from dixonflow.models.model import load_model
+    from dixonflow.models.load import MODELS, load_model
     from dixonflow.postprocess.label_map import postprocess
     from dixonflow.vocabulary import Contrast
 

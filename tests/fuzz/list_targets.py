@@ -7,9 +7,10 @@ from pathlib import Path
 from mutators import mutate_gzip, mutate_json, mutate_json_lines, mutate_yaml
 from targets import Target
 
+from dixonflow.cli.config_files import config_yaml
 from dixonflow.cohort.shards import ShardError, ShardScan, read_shard, shard_of, write_shards
 from dixonflow.cohort.withdrawn import read_withdrawn
-from dixonflow.config import config_yaml, demo_config, read_config
+from dixonflow.config import demo_config, read_config
 from dixonflow.errors import ConfigError
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Record, Records

@@ -23,7 +23,8 @@ from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.check import check_configuration, check_training
 from dixonflow.importing.files import ArchiveFiles
 from dixonflow.importing.training import check_addenda, find_training
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import load_model
+from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
 from dixonflow.segment.architecture import read_architecture
 

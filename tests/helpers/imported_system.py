@@ -16,13 +16,14 @@ from dixonflow.cohort.shards import ShardScan
 from dixonflow.config import Config, demo_config
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.importing.install import import_model
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
-from dixonflow.phantom.scanner.acquisition import Protocol, StationGeometry, acquire
+from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.scanner.ct import ct_image
+from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.rawdata.bids import session_fingerprint
 from dixonflow.stages.context import StageContext, stage_work

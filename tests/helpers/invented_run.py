@@ -12,7 +12,8 @@ from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.execution.outcome import Outcome, write_outcomes
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import Measured, measure
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import load_model
+from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dixonflow.measure.structures import structures_of
-from dixonflow.models.model import load_model
+from dixonflow.models.load import load_model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
-from dixonflow.phantom.scanner.acquisition import Protocol, StationGeometry, acquire
+from dixonflow.phantom.scanner.acquisition import acquire
+from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.vocabulary import ScanId
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.models.comparison import vertebrae_of
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.anatomy.vertebrae import vertebra_truth

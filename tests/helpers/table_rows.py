@@ -6,7 +6,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dixonflow.measure.definitions import MEASURES, MissingReason
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import load_model
+from dixonflow.models.model import Model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.schema import check_rows, to_arrow

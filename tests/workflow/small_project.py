@@ -14,7 +14,8 @@ from project_copy import copy_project
 from dixonflow.imaging.station import Station
 from dixonflow.phantom.anatomy.participant import Participant, draw_participant
 from dixonflow.phantom.anatomy.render import Anatomy, render_anatomy
-from dixonflow.phantom.scanner.acquisition import Protocol, StationGeometry, acquire, nako_protocol
+from dixonflow.phantom.scanner.acquisition import acquire
+from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry, nako_protocol
 
 _FIELD_MM = (240.0, 192.0, 108.0)
 _TOP_MM, _OVERLAP_MM = 250.0, 24.0

@@ -11,13 +11,12 @@ from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors
 from dixonflow.evaluation.targets import Targets, violations
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, participant_in_session
 from dixonflow.phantom.truth import truth_on_grid
-from dixonflow.stitch.scan import read_stitched
+from dixonflow.stitch.files import read_stitched
 from dixonflow.vocabulary import DIXON, Contrast, Layout, Status
 
 GRID_OFF = {"bone_other", "spinal_channel"}

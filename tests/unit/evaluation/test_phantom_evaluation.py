@@ -6,12 +6,13 @@ from tiny_model import TinyModel, tiny_dataset, tiny_plans
 
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.evaluation.phantom import KnownScan, compare, evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
-from dixonflow.models.model import load_model
+from dixonflow.models.load import load_model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions
-from dixonflow.phantom.scanner.acquisition import IDEAL, acquire, ukb_protocol
+from dixonflow.phantom.scanner.acquisition import IDEAL, acquire
+from dixonflow.phantom.scanner.protocol import ukb_protocol
 from dixonflow.phantom.truth import truth_on_grid, truth_table
 from dixonflow.segment import Predictor
 from dixonflow.stitch.scan import stitch

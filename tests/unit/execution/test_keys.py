@@ -7,8 +7,7 @@ import pytest
 from dixonflow.config import Config, MergeConfig, PostprocessConfig, StitchConfig, demo_config
 from dixonflow.execution.content_keys import NEUTRAL_OPTIONS, STAGE_VERSIONS, section_in_key, stage_key
 from dixonflow.models.anatomy import structures
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.vocabulary import MergeStrategy, Stage
 
 STAGES = list(STAGE_VERSIONS)

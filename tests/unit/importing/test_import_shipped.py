@@ -8,8 +8,8 @@ from published_weights import publish_model, train_model
 
 from dixonflow.errors import ModelError
 from dixonflow.importing.install import check_imported, import_model
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.segment import load_model_folder
 
 PUBLISHED = sorted(path.stem for path in MODELS.glob("*.yaml") if load_model(path).source is not None)

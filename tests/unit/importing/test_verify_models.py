@@ -12,7 +12,7 @@ import yaml
 from project_copy import copy_project
 from published_weights import pinned, publish_model, train_model
 
-from dixonflow.models.model import load_model
+from dixonflow.models.load import load_model
 
 pytestmark = pytest.mark.usefixtures("alone")
 

@@ -5,8 +5,7 @@ import pytest
 
 from dixonflow.labelmap.components import find_components
 from dixonflow.labelmap.laterality import Landmarks, Pair, check_sides, landmarks_of, moved, pairs_of
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.anatomy.structures import Structure

@@ -13,8 +13,7 @@ from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import Place
 from dixonflow.measure.scan import Measured, measure
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.schema import check_rows, to_arrow

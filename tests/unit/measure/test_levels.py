@@ -13,8 +13,7 @@ from dixonflow.measure.level_checks import LEVEL_CHECKS, level_grade
 from dixonflow.measure.levels import Level, Levels, find_levels
 from dixonflow.models.anatomy import SACRUM, structures
 from dixonflow.models.comparison import vertebrae_of
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.vocabulary import Grade
 
 T3, T4, T8, T12, L1, L2, L3, L4, L5 = 10, 11, 15, 19, 20, 21, 22, 23, 24

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from dixonflow.errors import ModelError
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
 
 

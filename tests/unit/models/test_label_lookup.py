@@ -7,8 +7,7 @@ import pytest
 
 from dixonflow.errors import ModelError
 from dixonflow.models.label_table import label_lookup
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 
 
 def imported(name, folder):

@@ -7,8 +7,8 @@ import yaml
 
 from dixonflow.errors import ModelError
 from dixonflow.models.anatomy import known_structures, makes_up, structures
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.vocabulary import Contrast
 
 FILES = sorted(MODELS.glob("*.yaml"))

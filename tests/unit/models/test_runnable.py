@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dixonflow.config import SourceConfig, config_yaml, demo_config
+from dixonflow.cli.config_files import config_yaml
+from dixonflow.config import SourceConfig, demo_config
 from dixonflow.errors import ConfigError, ModelError
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.models.runnable import check_modality, check_runnable
 from dixonflow.run.plan import Plan
 from dixonflow.vocabulary import Layout

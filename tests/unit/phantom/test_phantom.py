@@ -16,10 +16,9 @@ from dixonflow.phantom.scanner.acquisition import (
     acquire,
     axis_weights,
     box_average,
-    nako_protocol,
     station_affine,
-    ukb_protocol,
 )
+from dixonflow.phantom.scanner.protocol import nako_protocol, ukb_protocol
 from dixonflow.phantom.truth import truth_on_grid, truth_table
 from dixonflow.vocabulary import Contrast
 

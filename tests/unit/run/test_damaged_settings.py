@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dixonflow.config import config_yaml, demo_config, read_config
+from dixonflow.cli.config_files import config_yaml
+from dixonflow.config import demo_config, read_config
 from dixonflow.errors import ConfigError, ModelError
-from dixonflow.models.model import load_model
+from dixonflow.models.load import load_model
 
 MODELS = Path(__file__).resolve().parents[3] / "workflow" / "models"
 DAMAGE = {

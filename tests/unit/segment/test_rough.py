@@ -16,8 +16,8 @@ from dixonflow.config import demo_config
 from dixonflow.errors import ModelError
 from dixonflow.execution.content_keys import settings
 from dixonflow.imaging.nifti import NiftiImage
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.models.runnable import check_runnable
 from dixonflow.paths import Results
 from dixonflow.segment.rough import box_around, cut, pasted

@@ -11,8 +11,7 @@ from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
 from dixonflow.imaging.nifti import read_labels, write_nifti
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status

@@ -15,8 +15,7 @@ from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
 from dixonflow.imaging.nifti import read_labels, read_nifti, write_nifti
 from dixonflow.models.label_table import label_lookup
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.segment import PartsPredictor, Predictor, SegmentOptions
 from dixonflow.stages.context import StageContext, stage_work

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_nifti
 from dixonflow.imaging.station import Station
+from dixonflow.stitch.files import read_stitched, write_stitched
 from dixonflow.stitch.grid import target_grid
-from dixonflow.stitch.scan import StitchOptions, read_stitched, stitch, write_stitched
+from dixonflow.stitch.report import StitchOptions
+from dixonflow.stitch.scan import stitch
 from dixonflow.stitch.weights import place, runs
 from dixonflow.vocabulary import DIXON, Contrast, Reason
 

@@ -10,7 +10,8 @@ from known_stations import ukb_stations
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
-from dixonflow.stitch.scan import StitchOptions, stitch
+from dixonflow.stitch.report import StitchOptions
+from dixonflow.stitch.scan import stitch
 from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 PLAIN = ukb_stations()[:3]

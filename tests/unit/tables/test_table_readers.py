@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dixonflow.measure.structures import structures_of
-from dixonflow.models.model import load_model
+from dixonflow.models.load import load_model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS

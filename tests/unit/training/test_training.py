@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.training.cases import Case, load_case
 from dixonflow.training.convolution import use_fast_convolutions

@@ -9,8 +9,7 @@ import typer
 from dixonflow.cli.options import start_logging
 from dixonflow.errors import DixonflowError
 from dixonflow.importing.install import import_model
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 
 
 def import_model_command(

@@ -9,8 +9,7 @@ import typer
 
 from dixonflow.errors import DixonflowError, ModelError
 from dixonflow.importing.verification import Project, verify_model, write_scan
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 
 
 def verify_models_command(

@@ -22,7 +22,9 @@ from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.truth import truth_on_grid, truth_table
 from dixonflow.postprocess.label_map import postprocess
 from dixonflow.segment import Predictor
-from dixonflow.stitch.scan import StitchOptions, read_stitched, stitch
+from dixonflow.stitch.files import read_stitched
+from dixonflow.stitch.report import StitchOptions
+from dixonflow.stitch.scan import stitch
 from dixonflow.vocabulary import DIXON, Contrast, Layout, MergeStrategy, Status
 
 

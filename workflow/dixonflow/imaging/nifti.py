@@ -5,9 +5,6 @@ nibabel.
 """
 
 import io
-import itertools
-import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,30 +19,22 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import ArrayLike, NDArray
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.imaging.nifti_header import affine_of, name_in_messages, parse_header, shape_of, unreadable
 from dixonflow.imaging.station import Affine
 from dixonflow.system.atomic import atomic_path
 from dixonflow.system.regular_file import open_regular
 from dixonflow.vocabulary import Reason
 
-NIFTI1_BYTES, NIFTI2_BYTES = 348, 540
 DATA_OFFSET = 352
 
 MAX_INFLATION = 1040
 """No deflate stream grows by more than 1032 (RFC 1951: 258 bytes from 2 bits); with room for header and trailer."""
 
-MAX_VOXELS = 2**30
-"""More than any body image has (a whole-body one at 1 mm has a quarter of it)."""
-
-MAX_DATA_OFFSET = 2**24
-"""Header extensions hold notes: 16 MB of them are no image."""
 
 MAX_RATIO = 100
 RATIO_FREE_BYTES = 2**25
 """Pixel data of a compressed image beyond 32 MB shows a plausible ratio (images have 2 to 10, with blank air 50)."""
 
-MAX_DISAGREEMENT = 0.5
-"""Voxels by which sform, qform and pixel sizes may put the far end of an image apart: single precision and rounded
-header values stay under a hundredth."""
 
 MAX_TRAILING_BYTES = 2**16
 """Padding behind the pixel data that is accepted."""
@@ -83,98 +72,6 @@ class NiftiImage:
         return x, y, z
 
 
-def _called(path: Path) -> str:
-    """What messages call a file: the entities of its BIDS name without the participant's; nothing that is free text."""
-    found = re.fullmatch(r"(?:sub-[^_]+_)?(?:ses-[^_]+_)?((?:[a-z]+-[A-Za-z0-9]+_)*[A-Za-z]+)\.nii(?:\.gz)?", path.name)
-    return found[1] if found else "the image"
-
-
-def _unreadable(path: Path, why: str) -> ScanExcluded:
-    return ScanExcluded(Reason.UNREADABLE_FILE, f"{_called(path)}: {why}")
-
-
-def _contradiction(path: Path, why: str) -> ScanExcluded:
-    return ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{_called(path)}: {why}")
-
-
-def _read_header(stream: io.BufferedIOBase, path: Path) -> tuple[nib.Nifti1Header, int]:
-    """Read and check the header; gives it and the number of bytes taken from the stream."""
-    head = stream.read(NIFTI1_BYTES)
-    if len(head) < NIFTI1_BYTES:
-        raise _unreadable(path, f"{len(head)} bytes are too few for a NIfTI header")
-    kind: type[nib.Nifti1Header] = nib.Nifti1Header
-    if NIFTI2_BYTES in struct.unpack("<i", head[:4]) + struct.unpack(">i", head[:4]):
-        kind = nib.Nifti2Header
-        head += stream.read(NIFTI2_BYTES - NIFTI1_BYTES)
-    try:
-        header = kind.from_fileobj(io.BytesIO(head))
-        dtype = header.get_data_dtype()
-        units = header.get_xyzt_units()[0]
-    except (
-        HeaderDataError,
-        nib.wrapstruct.WrapStructError,
-        LookupError,
-        ValueError,
-        ArithmeticError,
-        TypeError,
-    ) as error:
-        raise _unreadable(path, "not a NIfTI header") from error
-    if bytes(header["magic"])[:3] not in (b"n+1", b"n+2"):
-        raise _unreadable(path, "header and pixel data are not in one file")
-    if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise _unreadable(path, f"data type {dtype} is not a plain number")
-    if not np.isfinite(header["vox_offset"]) or header["vox_offset"] > MAX_DATA_OFFSET:
-        raise _unreadable(path, "no plausible offset of the pixel data")
-    if units not in ("mm", "unknown"):
-        raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{_called(path)}: lengths are in {units}, not mm")
-    return header, len(head)
-
-
-def _shape(header: nib.Nifti1Header, path: Path) -> tuple[int, int, int]:
-    dims = [int(size) for size in header["dim"]]
-    rank = dims[0]
-    if not 3 <= rank <= 7 or any(size < 1 for size in dims[1:4]) or any(size != 1 for size in dims[4 : rank + 1]):
-        raise ScanExcluded(
-            Reason.UNEXPECTED_GEOMETRY, f"{_called(path)}: dimensions {dims} are not those of one 3D image"
-        )
-    if dims[1] * dims[2] * dims[3] > MAX_VOXELS:
-        raise ScanExcluded(
-            Reason.UNEXPECTED_GEOMETRY, f"{_called(path)}: {dims[1:4]} voxels are more than any body image has"
-        )
-    return dims[1], dims[2], dims[3]
-
-
-def _affine(header: nib.Nifti1Header, path: Path) -> Affine:
-    if header["sform_code"] <= 0 and header["qform_code"] <= 0:
-        raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{_called(path)}: no orientation (qform and sform code are 0)")
-    try:
-        affine: Affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        qform = None if header["qform_code"] <= 0 else np.asarray(header.get_qform(), dtype=np.float64)
-    except (HeaderDataError, ValueError, ArithmeticError) as error:
-        raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{_called(path)}: its orientation cannot be read") from error
-    with np.errstate(all="ignore"):
-        determinant = np.linalg.det(affine[:3, :3])
-    if not np.all(np.isfinite(affine)) or not np.isfinite(determinant) or abs(determinant) < 1e-9:
-        raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{_called(path)}: the affine matrix is not invertible")
-    _check_agreement(header, affine, qform, path)
-    return affine
-
-
-def _check_agreement(header: nib.Nifti1Header, affine: Affine, qform: Affine | None, path: Path) -> None:
-    """Check that sform, qform and pixel sizes give every voxel the same place: of two that differ none is believed."""
-    shape = np.array(header["dim"][1:4], dtype=np.float64)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    pixdim = np.abs(np.array(header["pixdim"][1:4], dtype=np.float64))
-    if not np.all(np.isfinite(pixdim)) or np.any(np.abs(pixdim - spacing) * shape > MAX_DISAGREEMENT * spacing):
-        sizes = ("x".join(f"{value:.4g}" for value in each) for each in (spacing, pixdim))
-        raise _contradiction(path, "a voxel of {} mm by its affine is one of {} mm by its pixel sizes".format(*sizes))
-    if qform is not None:
-        corners = np.array(list(itertools.product(*((0, size - 1) for size in shape), [1])))
-        apart = np.abs(corners @ (affine - qform)[:3].T).max()
-        if not apart <= MAX_DISAGREEMENT * spacing.min():  # NaN too
-            raise _contradiction(path, f"sform and qform put its corners up to {apart:.3g} mm apart")
-
-
 def _read_pixels(stream: io.BufferedIOBase, size: int, path: Path) -> NDArray[np.uint8]:
     """Read exactly `size` bytes, then to the end, so that the checksum of the stream is verified."""
     pixels = np.empty(size, np.uint8)
@@ -184,28 +81,30 @@ def _read_pixels(stream: io.BufferedIOBase, size: int, path: Path) -> NDArray[np
         piece = stream.read1(min(size - filled, BYTES_AT_ONCE))
         if not piece:
             raise ScanExcluded(
-                Reason.TRUNCATED_PIXELS, f"{_called(path)}: {filled} bytes of pixel data where its header says {size}"
+                Reason.TRUNCATED_PIXELS,
+                f"{name_in_messages(path)}: {filled} bytes of pixel data where its header says {size}",
             )
         pixels[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
         filled += len(piece)
     if len(stream.read(MAX_TRAILING_BYTES + 1)) > MAX_TRAILING_BYTES:
-        raise _unreadable(path, "more pixel data than its header says")
+        raise unreadable(path, "more pixel data than its header says")
     return pixels
 
 
 def _read(
     stream: io.BufferedIOBase, path: Path, max_bytes: int
 ) -> tuple[nib.Nifti1Header, NDArray[np.generic], Affine]:
-    header, taken = _read_header(stream, path)
-    shape, dtype = _shape(header, path), header.get_data_dtype()
+    header, taken = parse_header(stream, path)
+    shape, dtype = shape_of(header, path), header.get_data_dtype()
     offset = int(header["vox_offset"])
     size = shape[0] * shape[1] * shape[2] * dtype.itemsize
     if offset < taken or offset + size > max_bytes:
         raise ScanExcluded(
             Reason.TRUNCATED_PIXELS,
-            f"{_called(path)}: its header says {size} bytes of pixel data at {offset}, the file cannot hold them",
+            f"{name_in_messages(path)}: its header says {size} bytes of pixel data at {offset}, which the file cannot "
+            "hold",
         )
-    affine = _affine(header, path)
+    affine = affine_of(header, path)
     stream.read(offset - taken)
     data = _read_pixels(stream, size, path).view(dtype).reshape(shape, order="F")
     return header, data, affine
@@ -221,10 +120,10 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], Affine]:
     """
     try:
         with open_regular(path) as raw, _inflated(raw) as stream:
-            header, _ = _read_header(stream, path)
+            header, _ = parse_header(stream, path)
     except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
-        raise _unreadable(path, "damaged or cut off") from error
-    return _shape(header, path), _affine(header, path)
+        raise unreadable(path, "damaged or cut off") from error
+    return shape_of(header, path), affine_of(header, path)
 
 
 @contextmanager
@@ -274,7 +173,7 @@ def _read_image(path: Path, max_ratio: int) -> NiftiImage:
             with _inflated(raw) as stream:
                 header, data, affine = _read(stream, path, max_bytes)
     except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
-        raise _unreadable(path, "damaged or cut off") from error
+        raise unreadable(path, "damaged or cut off") from error
 
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
@@ -305,7 +204,7 @@ def read_labels(path: Path) -> tuple[NDArray[np.unsignedinteger], Affine]:
     """
     image = _read_image(path, MAX_INFLATION)  # a label map may be empty but for a few voxels
     if image.data.dtype not in (np.uint8, np.uint16):
-        raise _unreadable(path, f"a label map holds uint8 or uint16, not {image.data.dtype}")
+        raise unreadable(path, f"a label map holds uint8 or uint16, not {image.data.dtype}")
     return image.data, image.affine
 
 

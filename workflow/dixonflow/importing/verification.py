@@ -12,13 +12,15 @@ from dixonflow.aggregate.build import read_scans
 from dixonflow.errors import ModelError
 from dixonflow.importing.install import import_model
 from dixonflow.importing.record import read_record
-from dixonflow.models.model import Model, load_model
+from dixonflow.models.load import load_model
+from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_spacing_mm
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
-from dixonflow.phantom.scanner.acquisition import acquire, nako_protocol
+from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.scanner.ct import ct_image
+from dixonflow.phantom.scanner.protocol import nako_protocol
 from dixonflow.phantom.writers.bids import write_bids, write_ct
 from dixonflow.segment import load_model_folder
 from dixonflow.system.atomic import write_json

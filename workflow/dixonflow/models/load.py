@@ -1,13 +1,90 @@
-"""The models that a configuration names."""
+"""Model files read and checked, and the models that a configuration names."""
 
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from dixonflow.config import Config
-from dixonflow.models.model import Model, load_model
+from dixonflow.errors import ModelError
+from dixonflow.models.anatomy import known_structures
+from dixonflow.models.model import Model
+from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
 from dixonflow.models.runnable import check_modality, check_runnable
+from dixonflow.models.weights_source import Crop
+from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 """Folder of the model files."""
+
+
+def load_model(path: Path) -> Model:
+    """Read and check a model file.
+
+    A relative `weights` folder is taken from the folder of the file. Where the model is imported, orientation and
+    spacing are filled in that only its own files say.
+
+    Raises
+    ------
+    ModelError
+        Naming the file and the first thing that is wrong in it.
+    """
+    model = _read_model(path)
+    if model.crop is not None:
+        model._rough = _rough_model(path, model, model.crop)
+    return _with_trained_geometry(model)
+
+
+def _read_model(path: Path) -> Model:
+    """Read a model file alone, without the rough model that it may name."""
+    try:
+        content: Any = read_yaml_file(path)
+    except OSError as error:
+        raise ModelError(f"model file {path} cannot be read: {error.strerror}") from error
+    except DocumentError as error:
+        raise ModelError(f"model file {path} cannot be read: {error}") from error
+    try:
+        model = Model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ModelError(f"model file {path}: {one_line(where)}: {one_line(first['msg'])}") from error
+    unknown = sorted({*model.structures, *model.composites} - known_structures())
+    if unknown:
+        raise ModelError(
+            f"model file {path}: not in the vocabulary workflow/structures.csv: {one_line(', '.join(unknown))}"
+        )
+    try:
+        model = model.model_copy(update={"weights": (path.parent / model.weights).resolve()})
+        _ = model.is_imported
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no folder can have, links in a circle
+        raise ModelError(f"model file {path}: weights: {one_line(error)}") from error
+    return model
+
+
+def _rough_model(path: Path, model: Model, crop: Crop) -> Model:
+    rough = _read_model(path.with_name(f"{crop.model}.yaml"))
+    if missing := [name for name in crop.structures if name not in rough.regions]:
+        raise ModelError(f"model file {path}: crop: {rough.name} does not have {', '.join(missing)}")
+    if rough.crop or rough.channels or rough.modality != model.modality:
+        raise ModelError(f"model file {path}: crop: {rough.name} must take one image of the same kind, and all of it")
+    return _with_trained_geometry(rough)
+
+
+def _with_trained_geometry(model: Model) -> Model:
+    if not model.is_imported:
+        return model
+    update: dict[str, Any] = {}
+    for folder in model.folders.values():
+        found: dict[str, Any] = {}
+        if model.orientation == "dataset":
+            found["orientation"] = trained_orientation(folder)
+        if model.spacing_mm == "plans":
+            found["spacing_mm"] = trained_spacing_mm(folder)
+        if update and update != found:
+            raise ModelError(f"model {model.name}: its networks were trained on different orientations or spacings")
+        update = found
+    return model.model_copy(update=update) if update else model
 
 
 def load_models(config: Config) -> tuple[Model, ...]:

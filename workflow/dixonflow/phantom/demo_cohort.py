@@ -17,7 +17,8 @@ from dixonflow.errors import DixonflowError
 from dixonflow.phantom.anatomy.participant import Participant, draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.breakages import Breakage
-from dixonflow.phantom.scanner.acquisition import Protocol, acquire, nako_protocol, ukb_protocol
+from dixonflow.phantom.scanner.acquisition import acquire
+from dixonflow.phantom.scanner.protocol import Protocol, nako_protocol, ukb_protocol
 from dixonflow.phantom.truth import truth_table
 from dixonflow.phantom.writers.dicom import nako_zip_name, ukb_zip_name, write_nako, write_ukb
 from dixonflow.system.atomic import atomic_path, write_bytes, write_json

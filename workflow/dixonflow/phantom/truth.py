@@ -12,7 +12,8 @@ from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.render import Anatomy
 from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.phantom.anatomy.tissue import tissue_table
-from dixonflow.phantom.scanner.acquisition import Floats, Protocol, axis_weights, station_affine
+from dixonflow.phantom.scanner.acquisition import Floats, axis_weights, station_affine
+from dixonflow.phantom.scanner.protocol import Protocol
 
 
 def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) -> pd.DataFrame:

@@ -3,8 +3,8 @@
 import re
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.rawdata.dicom_header import SliceHeader
 from dixonflow.rawdata.protocols import composed_word, contrast_words
+from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.vocabulary import Contrast, Reason
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.rawdata.dicom_header import NATIVE_SYNTAXES, SliceHeader
+from dixonflow.rawdata.dicom_header import NATIVE_SYNTAXES
 from dixonflow.rawdata.geometry import Grid
+from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.rawdata.zip_archive import Archive, unreadable
 from dixonflow.vocabulary import Reason
 

@@ -19,12 +19,13 @@ from dixonflow.rawdata.bids import (
     station_files,
     volumes_of_files,
 )
-from dixonflow.rawdata.dicom_header import SliceHeader, read_header
+from dixonflow.rawdata.dicom_header import read_header
 from dixonflow.rawdata.dicom_pixels import check_length, read_volume
 from dixonflow.rawdata.identity import matches
 from dixonflow.rawdata.protocols import expected_stations
 from dixonflow.rawdata.raw_scan import RawFiles
 from dixonflow.rawdata.series import volumes_of
+from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.rawdata.stations import Volume, arrange
 from dixonflow.rawdata.zip_archive import Archive, open_archive, unreadable, zip_fingerprint
 from dixonflow.vocabulary import Contrast, Layout, Reason

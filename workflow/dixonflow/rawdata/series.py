@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.contrast import contrast_of, is_composed
-from dixonflow.rawdata.dicom_header import SliceHeader
 from dixonflow.rawdata.geometry import LPS_TO_RAS, unexpected, upright_grid, upright_rotation
+from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.rawdata.stations import Volume
 from dixonflow.vocabulary import Contrast, Reason
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.contrast import by_echo_time, check_echo_times
-from dixonflow.rawdata.dicom_header import SliceHeader
 from dixonflow.rawdata.geometry import Grid, unexpected
+from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 SAME_STATION_OVERLAP = 0.5

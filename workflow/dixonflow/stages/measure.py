@@ -22,7 +22,7 @@ from dixonflow.models.model import Model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.stages.context import StageContext
 from dixonflow.stitch.contrasts import check_contrasts
-from dixonflow.stitch.scan import read_stitched
+from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.definitions import QUALITY

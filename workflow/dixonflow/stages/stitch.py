@@ -8,7 +8,9 @@ from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import Done, StageWork
 from dixonflow.rawdata.reader import READER_VERSION, read_stations
 from dixonflow.stages.context import StageContext, Superseded, contexts
-from dixonflow.stitch.scan import StitchOptions, stitch, upright_ct, write_stitched
+from dixonflow.stitch.files import write_stitched
+from dixonflow.stitch.report import StitchOptions
+from dixonflow.stitch.scan import stitch, upright_ct
 from dixonflow.system.atomic import write_json
 from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Contrast, Layout, Stage, Status, contrasts_of

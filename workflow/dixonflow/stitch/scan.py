@@ -6,19 +6,17 @@ not change. There is no bias field correction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.nifti import read_nifti, write_nifti
-from dixonflow.imaging.station import Affine, Station
+from dixonflow.imaging.station import Station
 from dixonflow.stitch.contrasts import check_contrasts
 from dixonflow.stitch.grid import Floats, Grid, resample, station_axes, target_grid
-from dixonflow.stitch.matching import Pair, compare_all, intensity_factors, swapped_stations
+from dixonflow.stitch.matching import compare_all, intensity_factors, swapped_stations
+from dixonflow.stitch.report import StationReport, Stitched, StitchOptions, StitchReport, report_of
 from dixonflow.stitch.validation import Limits, head_to_feet, value_limits
 from dixonflow.stitch.values import without_outliers
 from dixonflow.stitch.weights import Placement, place, runs
@@ -35,111 +33,6 @@ MIN_GREY_LEVELS = 64
 
 HIGHEST_LEAST_HU = -50.0
 """A CT of a body holds fat (about -100 HU) and air (-1000): one without any value as low as this is in other units."""
-
-
-@dataclass(frozen=True)
-class StitchOptions:
-    """Choices of the stitch stage.
-
-    Attributes
-    ----------
-    drop_end_slices
-        Folded slices dropped at each station end that lies inside another station (at most a quarter of the overlap).
-    match_intensities
-        Whether stations are made equally bright by one factor each.
-    exclude_swaps
-        Whether a scan is excluded when the overlaps show that a station has water and fat swapped.
-    swap_limit
-        How clearly: the pair's `water_fat_agreement` must be below minus this, 0 to 1.
-    check_contrasts
-        Whether a scan is excluded in which in phase is not water + fat.
-    max_voxels
-        Largest acceptable stitched matrix; more means that a position or spacing is wrong.
-    """
-
-    drop_end_slices: int = 2
-    match_intensities: bool = True
-    exclude_swaps: bool = True
-    swap_limit: float = 0.3
-    check_contrasts: bool = True
-    max_voxels: int = 2**27
-
-
-@dataclass(frozen=True)
-class StationReport:
-    """What was done with one station.
-
-    Attributes
-    ----------
-    index
-        0 nearest to the head.
-    low_mm, high_mm
-        Corners of its outer box (voxel edges, not centres), RAS mm (x, y, z).
-    intensity_factor
-        Its values were multiplied by this, in all contrasts.
-    dropped_feet_end, dropped_head_end
-        Slices not used at either end.
-    """
-
-    index: int
-    low_mm: tuple[float, float, float]
-    high_mm: tuple[float, float, float]
-    intensity_factor: float
-    dropped_feet_end: int
-    dropped_head_end: int
-
-
-@dataclass(frozen=True)
-class StitchReport:
-    """How a scan was stitched.
-
-    Attributes
-    ----------
-    stations
-        From head to feet.
-    pairs
-        Every two stations that overlap.
-    intensity_scale
-        Power of two that all images were multiplied by to fit int16; 1 in nearly all scans.
-    swapped_stations
-        Indices of stations that seem to have water and fat swapped.
-    in_phase_ratios
-        Median ratio of in phase to water + fat of each station, from head to feet; None where there is too little
-        signal, or where that is not checked.
-    outlier_voxels
-        Voxels, in all images, that were brought down to the brightest of the others.
-    """
-
-    stations: tuple[StationReport, ...]
-    pairs: tuple[Pair, ...]
-    intensity_scale: float
-    swapped_stations: tuple[int, ...]
-    in_phase_ratios: tuple[float | None, ...] = ()
-    outlier_voxels: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Stitched:
-    """A stitched scan.
-
-    Attributes
-    ----------
-    images
-        One int16 image of shape (x, y, z), RAS+, per contrast; 0 where no station reaches. Contiguous in x (Fortran
-        order), as NIfTI stores it.
-    affine
-        4x4, voxel index (centre) to RAS mm.
-    report
-        How it was made.
-    """
-
-    images: dict[Contrast, NDArray[np.int16]]
-    affine: Affine
-    report: StitchReport
 
 
 def _intensity_scale(stations: Sequence[Station], maximum: float) -> float:
@@ -275,7 +168,7 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
         _check_grey_levels(ordered, factors, scale)
     gains = {index: factors[index] * scale for index in indices}
     images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in DIXON}
-    report = _report(placements, pairs, factors, scale, swapped)
+    report = report_of(placements, pairs, factors, scale, swapped)
     outliers = sum(changed for _, changed in checked)
     return Stitched(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))
 
@@ -303,50 +196,3 @@ def upright_ct(station: Station) -> Stitched:
     box = StationReport(station.index, (x.low_mm, y.low_mm, z.low_mm), (x.high_mm, y.high_mm, z.high_mm), 1.0, 0, 0)
     report = StitchReport((box,), (), 1.0, ())
     return Stitched({Contrast.CT: np.rint(image).astype(np.int16)}, station.affine, report)
-
-
-def _report(
-    placements: Sequence[Placement],
-    pairs: Sequence[Pair],
-    factors: Mapping[int, float],
-    scale: float,
-    swapped: tuple[int, ...],
-) -> StitchReport:
-    reports = []
-    for placement in placements:
-        x, y, z = station_axes(placement.station)
-        reports.append(
-            StationReport(
-                index=placement.station.index,
-                low_mm=(x.low_mm, y.low_mm, z.low_mm),
-                high_mm=(x.high_mm, y.high_mm, z.high_mm),
-                intensity_factor=factors[placement.station.index],
-                dropped_feet_end=placement.dropped[0],
-                dropped_head_end=placement.dropped[1],
-            )
-        )
-    return StitchReport(tuple(reports), tuple(pairs), scale, swapped)
-
-
-def write_stitched(stitched: Stitched, paths: Mapping[Contrast, Path]) -> None:
-    """Write the images, each whole or not at all."""
-    for contrast, image in stitched.images.items():
-        write_nifti(paths[contrast], image, stitched.affine)
-
-
-def read_stitched(paths: Mapping[Contrast, Path]) -> tuple[dict[Contrast, NDArray[Any]], Affine]:
-    """Read stitched images and check that they share one grid.
-
-    Raises
-    ------
-    ScanExcluded
-        `unreadable_file` or `truncated_pixels` for a broken file, `spacing_mismatch` where grids differ.
-    """
-    images, affines = {}, []
-    for contrast, path in paths.items():
-        image = read_nifti(path)
-        images[contrast] = image.data
-        affines.append(image.affine)
-    if len({image.shape for image in images.values()}) > 1 or not np.allclose(affines, affines[0], atol=1e-3):
-        raise ScanExcluded(Reason.SPACING_MISMATCH, "the stitched images of the contrasts are not on one grid")
-    return images, affines[0]

@@ -20,8 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from dixonflow.imaging.station import Affine
-from dixonflow.models.load import MODELS
-from dixonflow.models.model import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.demo_cohort import DemoOptions
 from dixonflow.phantom.truth import truth_table
