@@ -27,6 +27,7 @@ from dixonflow.imaging.station import Station
 from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.phantom.writers.dicom import write_nako, write_ukb
+from dixonflow.rawdata import protocols
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.rawdata.reader import InspectOptions, inspect, read_stations
 from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Status
@@ -255,7 +256,7 @@ def test_a_withdrawn_id_that_lost_its_zeros_stops_the_run(tmp_path: Path) -> Non
 
 
 def test_the_facts_file_names_its_sources() -> None:
-    content = json.loads((Path(look_module.__file__).parent / "acquisition.json").read_text())
+    content = json.loads(Path(protocols.__file__).with_name("acquisition.json").read_text())
     assert all(entry["source"] for entry in content.values())
 
 

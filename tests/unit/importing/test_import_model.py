@@ -221,8 +221,8 @@ def test_the_script_reports_an_error_as_one_line(weights: Path) -> None:
     main = import_model_command
     (weights / "mrseg.yaml").write_text("name: mrseg\n")
     for name, message in (
-        ("nosuch", r"import_model: model file .*nosuch\.yaml"),
-        ("mrseg", "import_model: model file"),
+        ("nosuch", r"import-model: model file .*nosuch\.yaml"),
+        ("mrseg", "import-model: model file"),
     ):
         with pytest.raises(SystemExit, match=message) as caught:
             main(name, models=weights)

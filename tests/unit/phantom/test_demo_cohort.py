@@ -4,7 +4,6 @@ import re
 import shutil
 import zipfile
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -158,10 +157,10 @@ def test_what_makes_it_out_of_date(cohort, damage, tmp_path, monkeypatch):
             (tmp_path / STAMP_NAME).write_text('{"key": ')
         case "code":
             package = tmp_path / "package"
-            shutil.copytree(Path(demo_cohort.__file__).parent, package)
-            monkeypatch.setattr(demo_cohort.resources, "files", lambda _: package)
+            shutil.copytree(demo_cohort.PACKAGE, package)
+            monkeypatch.setattr(demo_cohort, "PACKAGE", package)
             assert is_current(folder, COARSE, FEW)
-            (package / "acquisition.py").write_text("# another scanner")
+            (package / "scanner/acquisition.py").write_text("# another scanner")
     options = DemoOptions() if damage == "options" else COARSE
     assert not is_current(folder, options, FEW[:2] if damage == "list" else FEW)
 

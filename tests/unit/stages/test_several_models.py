@@ -204,7 +204,7 @@ class TwoModels:
                 write_bytes(path, context.model.name.encode())
                 return merge.Done()
 
-            return replace(usual(context), process=process, superseded=lambda scan: False)
+            return replace(usual(context), process=process, superseded=lambda scan: False, result=lambda scan: "same")
 
         monkeypatch.setattr(merge, "work", work)
 

@@ -23,23 +23,27 @@ def test_a_stage_whose_code_changed_was_looked_at(stage):
 
 def test_the_code_of_a_stage_is_what_computes_its_results():
     merge = RECORDER["modules_of"](Stage.MERGE)
-    assert {"merge", "component_rules", "components", "model", "nifti", "stages.merge"} <= set(merge)
-    assert not {"shard", "supervisor", "config", "segment.predictor", "measure"} & set(merge)
+    assert {"merge.strategies", "labelmap.component_rules", "models.model", "imaging.nifti", "stages.merge"} <= set(
+        merge
+    )
+    assert not {"execution.shard", "execution.supervisor", "config", "segment.predictor", "measure.scan"} & set(merge)
     assert "segment.sliding_window" in RECORDER["modules_of"](Stage.SEGMENT)
-    assert "measures.fat" in RECORDER["modules_of"](Stage.MEASURE)
+    assert "measure.fat" in RECORDER["modules_of"](Stage.MEASURE)
 
 
 def test_only_code_counts(monkeypatch, tmp_path):
-    source = RECORDER["PACKAGE"] / "merge.py"
+    source = RECORDER["PACKAGE"] / "merge" / "strategies.py"
     for name in ("merge", "documented", "changed"):
         (tmp_path / name).mkdir()
     text = source.read_text()
-    (tmp_path / "merge/merge.py").write_text(text)
-    (tmp_path / "documented/merge.py").write_text(text.replace('"""One label map', '"""  One label map') + "# end\n")
-    (tmp_path / "changed/merge.py").write_text(text.replace("votes > most", "votes >= most"))
+    (tmp_path / "merge/strategies.py").write_text(text)
+    (tmp_path / "documented/strategies.py").write_text(
+        text.replace('"""One label map', '"""  One label map') + "# end\n"
+    )
+    (tmp_path / "changed/strategies.py").write_text(text.replace("votes > most", "votes >= most"))
     hashes = {}
     function_globals = RECORDER["code_hash"].__globals__
-    monkeypatch.setitem(function_globals, "modules_of", lambda stage: ["merge"])
+    monkeypatch.setitem(function_globals, "modules_of", lambda stage: ["strategies"])
     for name in ("merge", "documented", "changed"):
         monkeypatch.setitem(function_globals, "PACKAGE", tmp_path / name)
         hashes[name] = RECORDER["code_hash"](Stage.MERGE)

@@ -9,6 +9,7 @@ import pytest
 
 from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
+from dixonflow.errors import DixonflowError
 from dixonflow.execution.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.paths import Results
 from dixonflow.run.resources import beside_mb
@@ -65,7 +66,7 @@ def test_a_shard_whose_scans_have_no_attempts_left_is_looked_at_again_when_these
 def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_them_again(one_shard):
     before = one_shard.results.outcomes(Stage.SEGMENT, one_shard.name)
     before.write_bytes(before.read_bytes()[:-20])
-    with pytest.raises(SystemExit, match=r"^merge: the rows of stage segment are damaged and now removed") as ended:
+    with pytest.raises(DixonflowError, match=r"^the rows of stage segment are damaged and now removed") as ended:
         one_shard.run(Stage.MERGE)
     assert "\n" not in str(ended.value)
     assert not before.exists()
@@ -73,7 +74,7 @@ def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_th
 
 
 def test_memory_that_the_job_itself_takes_is_one_clear_line_and_no_scan_fails(one_shard):
-    with pytest.raises(SystemExit, match=r"^merge: --memory-mb 602 .* the job itself takes 602 MB$"):
+    with pytest.raises(DixonflowError, match=r"^--memory-mb 602 .* the job itself takes 602 MB$"):
         one_shard.run(Stage.MERGE, memory_mb=602)
     assert not one_shard.results.outcomes(Stage.MERGE, one_shard.name).exists()
 
@@ -86,7 +87,7 @@ def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, mon
 
     usual = merge.work
     monkeypatch.setattr(merge, "work", lambda context: replace(usual(context), start=load_much))
-    with pytest.raises(SystemExit, match=r"^merge: .*ended before it began \(out_of_memory\)") as ended:
+    with pytest.raises(DixonflowError, match=r"^.*ended before it began \(out_of_memory\)") as ended:
         one_shard.run(Stage.MERGE, memory_mb=beside_mb(2, 1) + 350)
     assert "\n" not in str(ended.value)
     assert read_retry(one_shard.results, one_shard.name).memory == 2

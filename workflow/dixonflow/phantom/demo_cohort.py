@@ -24,6 +24,7 @@ from dixonflow.phantom.writers.dicom import nako_zip_name, ukb_zip_name, write_n
 from dixonflow.system.atomic import atomic_path, write_bytes, write_json
 from dixonflow.vocabulary import Layout, Reason, ScanId, Status
 
+PACKAGE = Path(__file__).parent
 EXPECTED_NAME, TRUTH_NAME, WITHDRAWN_NAME, STAMP_NAME = "expected.json", "truth.parquet", "withdrawn.txt", "stamp.json"
 """Beside the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp."""
 
@@ -227,10 +228,9 @@ def _expectation(item: DemoScan) -> dict[str, Any]:
 def _stamp(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...]) -> dict[str, Any]:
     """What the cohort depends on (list, options, the phantom's own code and data) as a hash; files and their bytes."""
     digest = hashlib.sha256(repr((dataclasses.asdict(options), scans)).encode())
-    own = Path(__file__).parent
-    for file in sorted(own.rglob("*")):
+    for file in sorted(PACKAGE.rglob("*")):
         if file.is_file() and file.suffix != ".pyc":
-            digest.update(file.relative_to(own).as_posix().encode() + b"\0" + file.read_bytes())
+            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     beside = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
     return {
         "key": digest.hexdigest(),
