@@ -9,7 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from small_project import SmallProject, nako_stations, trunk_stations
+from small_project import SmallProject
+from small_scans import nako_stations, trunk_stations
 
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.phantom.writers.dicom import write_nako

@@ -15,7 +15,8 @@ import pandas as pd
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from small_project import SmallProject, nako_stations, trunk_stations
+from small_project import SmallProject
+from small_scans import nako_stations, trunk_stations
 
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.phantom.writers.dicom import write_nako

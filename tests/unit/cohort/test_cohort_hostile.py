@@ -104,6 +104,29 @@ def test_headers_have_an_end(tmp_path: Path, bomb) -> None:
     assert reasons(tmp_path) == {"1": OK, "2": UNREADABLE}
 
 
+def test_texts_without_end_and_many_long_headers_are_refused(tmp_path: Path) -> None:
+    write_zip(tmp_path, "1", 1)
+    slices = scan_slices(make_stations(2, 2, (18, 16, 4)))
+    for item in slices:
+        item.ds.SeriesDescription = "x" * 5000
+    write_scan_zip(tmp_path / "2_20201_2_0.zip", slices, lambda ds: encode(ds, implicit=True))
+    content = empty_elements(slices[0].ds)
+    with zipfile.ZipFile(tmp_path / "3_20201_2_0.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        place = content.index(bytes.fromhex("09000000"))
+        short = content[:place] + content[place : place + 8 * 5000] + content[place + 8 * 60_000 * 7 :]
+        for number in range(400):
+            archive.writestr(f"{number}.dcm", short)
+    assert reasons(tmp_path) == {"1": OK, "2": UNREADABLE, "3": UNREADABLE}
+
+
+def test_an_absurdly_large_image_is_refused_by_its_size(tmp_path: Path) -> None:
+    for number in range(2):
+        write_session(tmp_path, ScanId(str(number), "1"), make_stations(1, number, (18, 16, 4)))
+    with sorted((tmp_path / "sub-1/ses-1/anat").iterdir())[0].open("r+b") as file:
+        file.truncate(900 << 30)
+    assert reasons(tmp_path, Layout.BIDS) == {"0": OK, "1": UNREADABLE}
+
+
 def test_images_of_a_session_that_are_no_files(tmp_path: Path) -> None:
     for number in range(4):
         write_session(tmp_path, ScanId(str(number), "1"), make_stations(1, number, (18, 16, 4)))

@@ -185,7 +185,7 @@ def test_damaged_files(tmp_path: Path) -> None:
         ("dim", [3, 40, 30, 0, 1, 1, 1, 1], Reason.UNEXPECTED_GEOMETRY),
         ("dim", [3, 40, -30, 20, 1, 1, 1, 1], Reason.UNEXPECTED_GEOMETRY),
         ("dim", [3, 32000, 32000, 32000, 1, 1, 1, 1], Reason.UNEXPECTED_GEOMETRY),
-        ("dim", [900, 40, 30, 20, 1, 1, 1, 1], Reason.UNREADABLE_FILE),
+        ("dim", [900, 40, 30, 20, 1, 1, 1, 1], Reason.UNEXPECTED_GEOMETRY),
         ("srow_x", [0, 0, 0, 0], Reason.UNEXPECTED_GEOMETRY),
         ("srow_x", [np.nan, 0, 0, 0], Reason.UNEXPECTED_GEOMETRY),
         ("xyzt_units", 1, Reason.UNEXPECTED_GEOMETRY),

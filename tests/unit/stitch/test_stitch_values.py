@@ -1,12 +1,15 @@
 """Values that no magnitude image has, and contrasts that are not what they are named."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_stations import ukb_stations
+from scipy.ndimage import shift
+from small_scans import nako_stations, trunk_stations
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
@@ -81,10 +84,25 @@ class TestNegative:
         assert excluded.value.reason is Reason.IMPLAUSIBLE_VALUES
         assert "station 2" in excluded.value.message
 
-    def test_what_interpolation_leaves_below_zero_is_none(self) -> None:
-        image = PLAIN[1].images[Contrast.WATER].copy()
-        image[3, 3, :] = -round(0.04 * float(np.percentile(image, 99)))
-        stitch(changed(PLAIN, 1, {Contrast.WATER: image}))
+    @pytest.mark.parametrize("stations", [trunk_stations(0, 3.0), nako_stations()])
+    def test_what_cubic_splines_leave_below_zero_is_no_padding(self, stations) -> None:
+        moved = [
+            replace(
+                station,
+                images={
+                    contrast: shift(image.astype(np.float32), (0.5, 0.25, 0.5), order=3)
+                    for contrast, image in station.images.items()
+                },
+            )
+            for station in stations
+        ]
+        assert min(float(image.min()) for station in moved for image in station.images.values()) < -10
+        stitch(moved)
+
+    def test_of_an_image_that_is_mostly_zero_the_signal_counts(self) -> None:
+        image = np.where(PLAIN[1].images[Contrast.FAT] > 400, PLAIN[1].images[Contrast.FAT], 0).astype(np.float32)
+        image[0, 0, 0] = -0.5
+        stitch(changed(PLAIN, 1, {Contrast.FAT: image}), StitchOptions(check_contrasts=False))
 
 
 class TestContrasts:
@@ -98,12 +116,24 @@ class TestContrasts:
         assert f"station {station + 1}" in excluded.value.message
 
     @FEW
-    @given(factor=st.floats(0.1, 0.8) | st.floats(1.25, 5), every=st.integers(1, 5), start=st.integers(0, 4))
+    @given(
+        factor=st.just(0.0) | st.floats(0.1, 0.7) | st.floats(1.4, 5),
+        every=st.integers(1, 30),
+        start=st.integers(4, 12),
+    )
     def test_slices_that_are_scaled_differently_are_seen(self, factor, every, start) -> None:
         image = PLAIN[1].images[Contrast.IN_PHASE].astype(np.float32)
-        image[:, :, start % every :: every] *= factor
+        image[:, :, start::every] *= factor
         with pytest.raises(ScanExcluded) as excluded:
             stitch(changed(PLAIN, 1, {Contrast.IN_PHASE: image}))
+        assert excluded.value.reason is Reason.CONTRAST_MISMATCH
+
+    @FEW
+    @given(pair=st.sampled_from(list(combinations(DIXON, 2))), station=st.integers(0, 2))
+    def test_no_two_contrasts_are_one_image(self, pair, station) -> None:
+        copied = changed(PLAIN, station, {pair[0]: PLAIN[station].images[pair[1]]})
+        with pytest.raises(ScanExcluded) as excluded:
+            stitch(copied)
         assert excluded.value.reason is Reason.CONTRAST_MISMATCH
 
     def test_the_switch_lets_scanners_in_whose_images_do_not_add_up(self) -> None:

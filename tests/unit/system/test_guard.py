@@ -4,7 +4,6 @@ import os
 import signal
 import time
 
-import psutil
 import pytest
 
 from dixonflow.system.guard import Allowance, Lost, guarded
@@ -47,8 +46,7 @@ def test_a_process_that_ends_costs_its_item_alone(workers):
 
 
 def test_limits_hold_for_each_item():
-    own_mb = psutil.Process().memory_info().rss / 2**20  # of which a forked process begins with
-    allowance = Allowance(memory_mb=own_mb + 300, seconds=2)
+    allowance = Allowance(memory_mb=300, seconds=2)  # beyond what a forked process begins with
     results = guarded(work, [("swell", 600), ("ok", 1), ("hang", 0), ("ok", 2)], workers=2, allowance=allowance)
     assert [each.reason for each in results if isinstance(each, Lost)] == [Reason.OUT_OF_MEMORY, Reason.TIMEOUT]
     assert [results[1], results[3]] == [2, 4]

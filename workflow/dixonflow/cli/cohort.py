@@ -1,17 +1,15 @@
 """Find every scan in the raw folders and put the whole ones into shards."""
 
-import json
 import logging
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.build import build_cohort, write_cohort
-from dixonflow.cohort.shards import Shard, read_shards
+from dixonflow.cohort.earlier_version import doubtful_of_0_1
+from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.sources import sources_of
 from dixonflow.cohort.table import CohortScan, read_scans
 from dixonflow.cohort.withdrawn import read_withdrawn
@@ -22,7 +20,7 @@ from dixonflow.paths import Results
 from dixonflow.run.retry import COHORT, Failure, ask_for_look, note_failures
 from dixonflow.system.guard import Allowance
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import ScanId, Status
+from dixonflow.vocabulary import Status
 
 JOB_MB = 600
 """Memory of the job itself: its imports, and the rows of 100,000 scans."""
@@ -43,13 +41,15 @@ def cohort_command(
     try:
         settings = read_config(config)
         results = Results(settings.results)
-        shards = read_shards(results.shards)
+        shards, previous = read_shards(results.shards), _earlier(results)
+        rescaled, outdated = doubtful_of_0_1(results, shards, previous)
         result = build_cohort(
             sources_of(settings.cohort),
             withdrawn=read_withdrawn(settings.cohort.withdrawn) if settings.cohort.withdrawn else frozenset(),
-            previous=_earlier(results),
+            previous=previous,
             shards=shards,
-            doubtful=rescaled_by_0_1(results, shards),
+            rescaled=rescaled,
+            outdated=outdated,
             scans_per_shard=settings.cohort.scans_per_shard,
             max_attempts=settings.max_attempts,
             workers=jobs,
@@ -67,20 +67,6 @@ def cohort_command(
         note_failures(results, COHORT, COHORT, failures, settings.max_attempts)
     except DixonflowError as error:
         sys.exit(f"cohort: {error}")
-
-
-def rescaled_by_0_1(results: Results, shards: Iterable[Shard]) -> frozenset[ScanId]:
-    """Find scans that version 0.1 scaled down to fit: one voxel was enough for that, and took all others' grey levels.
-
-    Lists of that version say nothing of the state of raw files.
-    """
-    found = set()
-    for entry in (entry for shard in shards for entry in shard.scans if not entry.state):
-        with suppress(OSError, ValueError, KeyError):
-            sidecar = results.stitched_sidecar(entry.scan, entry.layout.modality)
-            if json.loads(sidecar.read_text(encoding="utf-8"))["intensity_scale"] < 1:
-                found.add(entry.scan)
-    return frozenset(found)
 
 
 def _earlier(results: Results) -> list[CohortScan]:

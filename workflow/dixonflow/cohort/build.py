@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dixonflow.cohort import inspect as look_module
-from dixonflow.cohort.discover import discover
+from dixonflow.cohort.discover import Expected, discover
 from dixonflow.cohort.inspect import Inspection
-from dixonflow.cohort.patient_ids import ANOTHER_ID, judge_patient_ids
+from dixonflow.cohort.patient_ids import judge_patient_ids
 from dixonflow.cohort.shards import Shard, ShardScan, assign_shards, shard_by_scan, without_paths, write_shards
 from dixonflow.cohort.table import CohortScan, table_digest, write_scans
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
@@ -68,7 +68,8 @@ def build_cohort(
     max_attempts: int = 3,
     workers: int = 1,
     allowance: Allowance | None = None,
-    doubtful: Collection[ScanId] = (),
+    rescaled: Collection[ScanId] = (),
+    outdated: Collection[ScanId] = (),
 ) -> CohortResult:
     """Find all scans, look into those that are new, and put the whole ones into shards.
 
@@ -92,8 +93,10 @@ def build_cohort(
         Processes that open files.
     allowance
         What one scan may take of memory and time.
-    doubtful
-        Scans whose results of an earlier version are not to stand, although their content is the same.
+    rescaled
+        Scans that version 0.1 scaled down to fit: what it made of them is not to stand, although they are the same.
+    outdated
+        Scans whose files are younger than what version 0.1 made of them: its fingerprint is not to stand.
 
     Returns
     -------
@@ -108,12 +111,18 @@ def build_cohort(
         If shard lists contradict each other.
     """
     previous, shards = tuple(previous), tuple(shards)
-    expected_keys = {entry.scan: entry.raw_key for shard in shards for entry in shard.scans}
+    contents = {row.scan: row.content for row in previous if row.scan is not None}
+    expected = {
+        entry.scan: Expected(entry.raw_key, contents.get(entry.scan, ""))
+        for shard in shards
+        for entry in shard.scans
+        if contents.get(entry.scan) or (entry.scan not in contents and entry.scan not in outdated)
+    }
     found = discover(
         sources,
         lambda function, entries: guarded(function, entries, workers=workers, allowance=allowance),
         _known_files(previous, max_attempts),
-        expected_keys,
+        expected,
     )
     log.info("found %d scans, %d other files", len(found.scans), len(found.ignored))
     check_zeros(withdrawn, (raw.scan.participant for raw in found.scans if raw.scan))
@@ -142,7 +151,7 @@ def build_cohort(
     for place, inspection in zip(new, inspections, strict=True):
         raw, row = pairs[place]
         row = _completed(row, inspection)
-        pairs[place] = raw, replace(row, reading=OUTLIERS) if raw.scan in doubtful and not row.reading else row
+        pairs[place] = raw, replace(row, reading=OUTLIERS) if raw.scan in rescaled and not row.reading else row
     rows = judge_patient_ids(pairs, [source.matches_patient_id for source in sources])
     whole = [
         ShardScan(row.scan, row.layout, row.source, key_of_reading(row.raw_key, row.reading), row.state)
@@ -191,7 +200,7 @@ def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tupl
 
 def _again(before: CohortScan, row: CohortScan) -> CohortScan:
     """Use what an earlier run found in the files of a scan; its patient id is judged beside those of others."""
-    judged = before.patient_id_matches is False and before.message == ANOTHER_ID
+    judged = before.patient_id_matches is False and before.reason is Reason.IDENTITY_MISMATCH
     return replace(
         row,
         content_key=before.content_key,

@@ -21,6 +21,22 @@ _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
 _SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
 
 
+@dataclass(frozen=True)
+class Expected:
+    """The fingerprint of version 0.1 under which a scan was processed.
+
+    Attributes
+    ----------
+    raw_key
+        The fingerprint. It covers little of compressed files.
+    content
+        Fingerprint of all bytes when they were last read; empty where that was never done.
+    """
+
+    raw_key: str
+    content: str = ""
+
+
 Run = Callable[[Callable[["_Entry"], RawScan], Sequence["_Entry"]], Sequence["RawScan | Lost"]]
 """Applies a function to each of several entries, each protected from the others."""
 
@@ -32,7 +48,7 @@ class _Entry:
     path: Path
     source: int = 0
     state: str = ""
-    expected_key: str = ""
+    expected: "Expected | None" = None
 
 
 def _here(function: Callable[[_Entry], RawScan], entries: Sequence[_Entry]) -> list[RawScan]:
@@ -43,7 +59,7 @@ def discover(
     sources: Sequence[Source],
     run: Run = _here,
     known: Mapping[tuple[ScanId, Path, str], RawScan] | None = None,
-    expected_keys: Mapping[ScanId, str] | None = None,
+    expected: Mapping[ScanId, Expected] | None = None,
 ) -> Discovery:
     """List the scans of all sources and take the fingerprint of each.
 
@@ -55,9 +71,9 @@ def discover(
         Takes the fingerprints, which means opening every zip that is not known; in this process by default.
     known
         What is known from before, by scan, path and state: these are not opened.
-    expected_keys
-        Fingerprints under which scans were processed before. Where what lies there now has it by the rules of an
-        earlier version, it stands.
+    expected
+        Fingerprints of version 0.1 under which scans were processed. They stand where what lies there now has them, and
+        is known to be the same or was never read whole.
 
     Returns
     -------
@@ -80,9 +96,9 @@ def discover(
             if entry.path not in entries or (entries[entry.path].scan is None and entry.scan is not None):
                 entries[entry.path] = entry
         ignored.update(passed_over)
-    expected_keys = expected_keys or {}
+    expected = expected or {}
     ordered = [
-        replace(entry, state=_state(entry), expected_key=expected_keys.get(entry.scan, "") if entry.scan else "")
+        replace(entry, state=_state(entry), expected=expected.get(entry.scan) if entry.scan else None)
         for entry in (entries[path] for path in sorted(entries))
     ]
     scans, unknown = [], []
@@ -191,12 +207,19 @@ def _raw_scan(entry: _Entry) -> RawScan:
 
 
 def _session(scan: ScanId, entry: _Entry) -> RawScan:
-    content = session_fingerprint(entry.path, entry.layout)
+    try:
+        content = session_fingerprint(entry.path, entry.layout)
+    except ScanExcluded as problem:
+        key = sha256(problem.message.encode()).hexdigest()
+        return RawScan(scan, entry.layout, entry.path, key, (problem.reason, problem.message))
     missing = Reason.MISSING_CONTRAST, no_image(entry.layout)
-    problem = None if image_paths(entry.path, entry.layout) else missing
-    if entry.expected_key and entry.expected_key == session_fingerprint_0_1(entry.path, entry.layout):
-        return RawScan(scan, entry.layout, entry.path, entry.expected_key, problem, content=content)
-    return RawScan(scan, entry.layout, entry.path, content, problem)
+    why = None if image_paths(entry.path, entry.layout) else missing
+    before = entry.expected
+    if before is None or before.content not in ("", content):
+        return RawScan(scan, entry.layout, entry.path, content, why)
+    stands = before.raw_key == session_fingerprint_0_1(entry.path, entry.layout)
+    key, all_bytes = (before.raw_key, content) if stands else (content, "")
+    return RawScan(scan, entry.layout, entry.path, key, why, content=all_bytes)
 
 
 def _zip(scan: ScanId, entry: _Entry) -> RawScan:
@@ -217,7 +240,7 @@ def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
             by_scan.setdefault(raw.scan, []).append(raw)
     for group in by_scan.values():
         group.sort(key=lambda raw: raw.path)
-        keys = sorted({raw.raw_key for raw in group})
+        keys = sorted({_content_of(raw) for raw in group})
         if len(group) == 1:
             merged += group
         elif len(keys) == 1 and keys[0]:
@@ -230,15 +253,20 @@ def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
     return merged
 
 
+def _content_of(raw: RawScan) -> str:
+    """What tells one content from another: all bytes, where the fingerprint is that of version 0.1."""
+    return raw.content or raw.raw_key
+
+
 def _exclude_equal_content(scans: Sequence[RawScan]) -> list[RawScan]:
     counts: dict[str, int] = {}
     for raw in scans:
         if raw.problem is None:
-            counts[raw.raw_key] = counts.get(raw.raw_key, 0) + 1
+            counts[_content_of(raw)] = counts.get(_content_of(raw), 0) + 1
     message = "the same content lies under the names of {} scans: all but one are wrong"
     return [
-        replace(raw, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[raw.raw_key])))
-        if raw.problem is None and counts[raw.raw_key] > 1
+        replace(raw, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[_content_of(raw)])))
+        if raw.problem is None and counts[_content_of(raw)] > 1
         else raw
         for raw in scans
     ]

@@ -32,6 +32,8 @@ def look(raw: RawScan, options: InspectOptions) -> Inspection:
         return Inspection(excluded.reason, excluded.message)
     except MemoryError:
         return Inspection(Reason.OUT_OF_MEMORY, "memory ran out while the headers were read")
+    except OSError as error:  # its own text holds the path
+        return Inspection(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error.strerror}")
     except Exception as error:
         log.debug("failed: %s", raw.path, exc_info=True)
         return Inspection(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")

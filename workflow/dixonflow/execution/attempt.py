@@ -132,8 +132,9 @@ class Attempt:
         except ModelError:
             raise
         except Exception as error:
-            self._reason, self._message = _reason(error), f"{type(error).__name__}: {error}"
             participant = self.task.scan.scan.participant
+            text = error.strerror if isinstance(error, OSError) else str(error).replace(participant, "<participant>")
+            self._reason, self._message = _reason(error), f"{type(error).__name__}: {text}"
             trace = "".join(traceback.format_exception(error)).replace(participant, "<participant>")
             log.error("a scan failed at %s: %s", self._work.stage, trace)
         finally:

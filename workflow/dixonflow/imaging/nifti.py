@@ -19,7 +19,14 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import ArrayLike, NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.nifti_header import affine_of, name_in_messages, parse_header, shape_of, unreadable
+from dixonflow.imaging.nifti_header import (
+    affine_of,
+    contradiction,
+    name_in_messages,
+    parse_header,
+    shape_of,
+    unreadable,
+)
 from dixonflow.imaging.station import Affine
 from dixonflow.system.atomic import atomic_path
 from dixonflow.system.regular_file import open_regular
@@ -178,7 +185,10 @@ def _read_image(path: Path, max_ratio: int) -> NiftiImage:
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if np.isfinite(slope) and np.isfinite(intercept) and slope != 0 and (slope, intercept) != (1.0, 0.0):
+    scales = not np.isnan(slope) and slope != 0  # else the standard says that there is no scaling
+    if scales and not (np.isfinite(slope) and np.isfinite(intercept)):
+        raise contradiction(path, f"a slope of {slope:g} with an intercept of {intercept:g} scales nothing")
+    if scales and (slope, intercept) != (1.0, 0.0):
         data = _scaled(data, slope, intercept)
     orientation = io_orientation(affine)
     turned = affine @ inv_ornt_aff(orientation, data.shape)

@@ -22,15 +22,15 @@ MAX_VOXELS = 2**30
 MAX_DATA_OFFSET = 2**24
 """Header extensions hold notes: 16 MB of them are no image."""
 
-MAX_DISAGREEMENT = 0.5
+MAX_DISAGREEMENT = 0.05
 """Voxels by which sform, qform and pixel sizes may put the far end of an image apart: single precision and rounded
 header values stay under a hundredth."""
 
 
 def name_in_messages(path: Path) -> str:
-    """What messages call a file: the entities of its BIDS name without the participant's; nothing that is free text."""
-    found = re.fullmatch(r"(?:sub-[^_]+_)?(?:ses-[^_]+_)?((?:[a-z]+-[A-Za-z0-9]+_)*[A-Za-z]+)\.nii(?:\.gz)?", path.name)
-    return found[1] if found else "the image"
+    """What messages call a file: contrast and station, as its BIDS name has them; nothing that is free text."""
+    entities = re.findall(r"(?:^|_)((?:acq-(?:water|fat|inphase|opposedphase)|chunk-[0-9]+))(?=_)", path.name)
+    return "_".join(entities) or "the image"
 
 
 def unreadable(path: Path, why: str) -> ScanExcluded:
@@ -38,7 +38,8 @@ def unreadable(path: Path, why: str) -> ScanExcluded:
     return ScanExcluded(Reason.UNREADABLE_FILE, f"{name_in_messages(path)}: {why}")
 
 
-def _contradiction(path: Path, why: str) -> ScanExcluded:
+def contradiction(path: Path, why: str) -> ScanExcluded:
+    """Exclusion of a scan one of whose images says two things that cannot both be true."""
     return ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name_in_messages(path)}: {why}")
 
 
@@ -52,7 +53,7 @@ def parse_header(stream: io.BufferedIOBase, path: Path) -> tuple[nib.Nifti1Heade
         kind = nib.Nifti2Header
         head += stream.read(NIFTI2_BYTES - NIFTI1_BYTES)
     try:
-        header = kind.from_fileobj(io.BytesIO(head))
+        header = kind.from_fileobj(io.BytesIO(head), check=False)  # which would set sizes of 0 to 1
         dtype = header.get_data_dtype()
         units = header.get_xyzt_units()[0]
     except (
@@ -122,11 +123,12 @@ def _check_agreement(header: nib.Nifti1Header, affine: Affine, qform: Affine | N
     shape = np.array(header["dim"][1:4], dtype=np.float64)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     pixdim = np.abs(np.array(header["pixdim"][1:4], dtype=np.float64))
-    if not np.all(np.isfinite(pixdim)) or np.any(np.abs(pixdim - spacing) * shape > MAX_DISAGREEMENT * spacing):
+    apart = np.where(pixdim == 0, 0, np.abs(pixdim - spacing))  # 0 is a size that nobody has set
+    if not np.all(np.isfinite(pixdim)) or np.any(apart * shape > MAX_DISAGREEMENT * spacing):
         sizes = ("x".join(f"{value:.4g}" for value in each) for each in (spacing, pixdim))
-        raise _contradiction(path, "a voxel of {} mm by its affine is one of {} mm by its pixel sizes".format(*sizes))
+        raise contradiction(path, "a voxel of {} mm by its affine is one of {} mm by its pixel sizes".format(*sizes))
     if qform is not None:
         corners = np.array(list(itertools.product(*((0, size - 1) for size in shape), [1])))
-        apart = np.abs(corners @ (affine - qform)[:3].T).max()
-        if not apart <= MAX_DISAGREEMENT * spacing.min():  # NaN too
-            raise _contradiction(path, f"sform and qform put its corners up to {apart:.3g} mm apart")
+        corner_mm = np.abs(corners @ (affine - qform)[:3].T).max()
+        if not corner_mm <= MAX_DISAGREEMENT * spacing.min():  # NaN too
+            raise contradiction(path, f"sform and qform put its corners up to {corner_mm:.3g} mm apart")

@@ -19,6 +19,9 @@ from dixonflow.rawdata.stations import Volume
 from dixonflow.system.regular_file import open_regular
 from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId
 
+MAX_FILE_BYTES = 2 << 30
+"""Of one image: a whole body in voxels of 1 mm, single precision, has 2 GB."""
+
 _CONTRASTS = {contrast.acq: contrast for contrast in DIXON}
 _NAME = re.compile(
     r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)_acq-(?P<acq>[a-z]+)"
@@ -105,9 +108,16 @@ def session_fingerprint(session: Path, layout: Layout) -> str:
     """SHA-256 over names and contents of the images.
 
     Participant and session are left out of the names, so that equal images under two names have equal fingerprints.
+
+    Raises
+    ------
+    ScanExcluded
+        `unreadable_file` where an image is absurdly large.
     """
     digest = hashlib.sha256()
     for path in image_paths(session, layout):
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise ScanExcluded(Reason.UNREADABLE_FILE, f"an image of {size} bytes is larger than any of a body")
         digest.update(_name_in_fingerprint(path) + b"\0")
         with open_regular(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

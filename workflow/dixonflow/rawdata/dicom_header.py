@@ -5,6 +5,7 @@ pydicom walks the elements; values are decoded here because only few are needed,
 
 import math
 import re
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 from zipfile import ZipInfo
 
@@ -45,6 +46,8 @@ _NUMBERS = {
     "intercept": 0x00281052,
     "slope": 0x00281053,
     "frames": 0x00280008,
+    "thickness": 0x00180050,
+    "slice_spacing": 0x00180088,
 }
 _PADDING = {"padding": 0x00280120, "padding_limit": 0x00280121}
 _COUNTS = {
@@ -66,8 +69,21 @@ _WANTED = [
 MAX_HEADER_BYTES = 2 << 20
 """Bytes before the pixels; scanners write up to about 200 KB, most of it private."""
 
-MAX_HEADER_READS = 10_000
-"""Reads of a header, about three per element or item; scanners write up to about 300 elements."""
+MAX_HEADER_READS = 20_000
+"""Reads of a header, about three per element and more per item; scanners write up to about 300 elements."""
+
+MAX_SCAN_READS = 2_000_000
+"""Reads of all headers of a scan: 1,500 slices of 300 elements take half a million."""
+
+MAX_TEXT_BYTES = 1024
+"""A text that is looked at; longer ones are none that a scanner writes."""
+
+
+@dataclass
+class HeaderBudget:
+    """What the headers of one scan may cost together."""
+
+    reads: int = MAX_SCAN_READS
 
 
 class _HeaderStream:
@@ -76,12 +92,15 @@ class _HeaderStream:
     A header of 400,000 empty elements or items takes minutes to walk, and one of gigabytes all memory.
     """
 
-    def __init__(self, stream: MemberStream, name: str) -> None:
-        self._stream, self._name = stream, name
+    def __init__(self, stream: MemberStream, name: str, budget: HeaderBudget) -> None:
+        self._stream, self._name, self._budget = stream, name, budget
         self._reads = 0
 
     def read(self, count: int) -> bytes:
         self._reads += 1
+        self._budget.reads -= 1
+        if self._budget.reads < 0:
+            raise unreadable("the headers of its files have too many elements")
         if self._reads > MAX_HEADER_READS or self._stream.tell() + count > MAX_HEADER_BYTES:
             raise unreadable(
                 f"{self._name}: its header has no end within {MAX_HEADER_BYTES} bytes, or too many elements"
@@ -98,7 +117,9 @@ class _HeaderStream:
         return self._stream.tell()
 
 
-def read_header(stream: MemberStream, entry: ZipInfo, name: str) -> SliceHeader | None:
+def read_header(
+    stream: MemberStream, entry: ZipInfo, name: str, budget: HeaderBudget | None = None
+) -> SliceHeader | None:
     """Read the header of one DICOM file.
 
     Parameters
@@ -109,6 +130,8 @@ def read_header(stream: MemberStream, entry: ZipInfo, name: str) -> SliceHeader 
         The file inside the zip.
     name
         How messages call it.
+    budget
+        Shared by the files of a scan; one of its own by default.
 
     Returns
     -------
@@ -124,7 +147,7 @@ def read_header(stream: MemberStream, entry: ZipInfo, name: str) -> SliceHeader 
     if stream.read(132)[128:] != b"DICM":
         raise unreadable(f"{name}: no DICOM file")
     try:
-        source = _HeaderStream(stream, name)
+        source = _HeaderStream(stream, name, budget or HeaderBudget())
         syntax = _elements(source, False, [BaseTag(_TRANSFER_SYNTAX)], 0x00030000)[0].get(_TRANSFER_SYNTAX, b"")
         transfer_syntax = _text(syntax)
         if transfer_syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ""):
@@ -207,7 +230,8 @@ def _padding(values: dict[int, bytes], signed: bool) -> tuple[int, int] | None:
         for tag in _PADDING.values()
         if len(value := values.get(tag, b"")) == 2
     ]
-    return (min(ends), max(ends)) if _PADDING["padding"] in values and ends else None
+    # 0 is what padding becomes: to name it changes nothing
+    return (min(ends), max(ends)) if _PADDING["padding"] in values and any(ends) else None
 
 
 def _header(
@@ -218,6 +242,8 @@ def _header(
     if samples != 1 or frames not in (None, 1) or bits not in (8, 16):
         what = f"{1 if frames is None else frames:g} frames, {samples} samples a pixel, {bits} bits"
         raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{name}: not one slice of 8 or 16 bits a pixel ({what})")
+    if any(len(values.get(tag, b"")) > MAX_TEXT_BYTES for tag in _TEXT.values()):
+        raise ValueError(f"a text is longer than {MAX_TEXT_BYTES} bytes")
     text = {key: _text(values.get(tag, b"")) for key, tag in _TEXT.items()}
     if not text["series_uid"]:
         raise ValueError("series UID is missing")
@@ -229,9 +255,6 @@ def _header(
     row_spacing, column_spacing = _numbers(values, "spacing", 2)
     bits_stored = _count(values, "bits_stored", bits)
     high_bit = _count(values, "high_bit", bits_stored - 1)
-    if not 0 < bits_stored <= bits or high_bit != bits_stored - 1:  # PS3.5 8.1.1
-        message = f"{name}: {bits_stored} bits of {bits} whose highest is number {high_bit} cannot be meant"
-        raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, message)
     signed = _count(values, "signed", 0) == 1
     offset, length = pixels
     return SliceHeader(
@@ -254,11 +277,14 @@ def _header(
         columns=_count(values, "columns"),
         bits_allocated=bits,
         bits_stored=bits_stored,
+        high_bit=high_bit,
         signed=signed,
         overlay_bits=frozenset(
             int.from_bytes(values[tag], "little") for tag in _OVERLAY_BITS if len(values.get(tag, b"")) == 2
         ),
         padding=_padding(values, signed),
+        thickness_mm=_optional(values, "thickness"),
+        slice_spacing_mm=_optional(values, "slice_spacing"),
         slope=_optional(values, "slope"),
         intercept=_optional(values, "intercept"),
         pixel_offset=offset,

@@ -89,8 +89,9 @@ def _stored_values(pixels: NDArray[np.integer], header: SliceHeader) -> NDArray[
     values: NDArray[np.integer] = np.right_shift(np.left_shift(pixels, unused), unused)
     above = header.bits_stored
     if above not in header.overlay_bits:
-        expected = (values < 0) if header.signed else False  # the sign may be carried on upward
-        if np.any(((pixels >> above) & 1).astype(bool) != expected):
+        used = ((pixels >> above) & 1).astype(bool)
+        # the sign may be carried on upward
+        if np.any(used) and not (header.signed and np.array_equal(used, values < 0)):
             raise ScanExcluded(
                 Reason.CONTRADICTORY_HEADERS,
                 f"{header.name}: its pixels use more than the {header.bits_stored} bits that its header tells of",

@@ -19,7 +19,7 @@ from dixonflow.rawdata.bids import (
     station_files,
     volumes_of_files,
 )
-from dixonflow.rawdata.dicom_header import read_header
+from dixonflow.rawdata.dicom_header import HeaderBudget, read_header
 from dixonflow.rawdata.dicom_pixels import check_length, read_volume
 from dixonflow.rawdata.identity import matches
 from dixonflow.rawdata.protocols import expected_stations
@@ -148,7 +148,7 @@ def read_stations(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> l
         If the disk, not the data, is at fault.
     """
     if raw.layout.has_session_folders:
-        if raw.raw_key != session_fingerprint_0_1(raw.path, raw.layout):
+        if not _is_key(session_fingerprint_0_1(raw.path, raw.layout), raw):
             _check_key(session_fingerprint(raw.path, raw.layout), raw)
         stations = _arrange_files(raw, options)
         return [_station(index, station, _read_file) for index, station in enumerate(stations)]
@@ -184,8 +184,12 @@ def _read_file(volume: Volume) -> NDArray[np.generic]:
 
 
 def _check_key(found: str, raw: RawFiles) -> None:
-    if raw.raw_key not in {found, key_of_reading(found, PADDING), key_of_reading(found, OUTLIERS)}:
+    if not _is_key(found, raw):
         raise RawDataChangedError("the raw data has changed since the cohort stage saw it: run the workflow again")
+
+
+def _is_key(found: str, raw: RawFiles) -> bool:
+    return raw.raw_key in {key_of_reading(found, reading) for reading in ("", PADDING, OUTLIERS)}
 
 
 def _arrange_files(raw: RawFiles, options: InspectOptions) -> ArrangedStations:
@@ -214,10 +218,11 @@ def _arrange_dicom(archive: Archive, raw: RawFiles, options: InspectOptions) -> 
         raise ValueError("an entry without participant and session is no scan")
     headers: list[SliceHeader] = []
     truncated: list[ScanExcluded] = []
+    budget = HeaderBudget()
     for number, entry in enumerate(archive.images, 1):
         # names inside the zip are whatever somebody typed: messages count the files instead, in the order of the names
         name = f"file {number} of {len(archive.images)} in the zip"
-        header = read_header(archive.stream(entry, name), entry, name)
+        header = read_header(archive.stream(entry, name), entry, name, budget)
         if header is None:
             continue
         headers.append(header)
@@ -229,11 +234,11 @@ def _arrange_dicom(archive: Archive, raw: RawFiles, options: InspectOptions) -> 
         raise unreadable("the zip holds no DICOM image")
     if truncated:
         raise truncated[0]
-    patient_ids = {header.patient_id for header in headers}
+    patient_ids = {header.patient_id for header in headers if header.patient_id}
     if len(patient_ids) > 1:
         message = f"files of {len(patient_ids)} different patient ids in one scan"
         raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
-    patient_id = patient_ids.pop()
+    patient_id = patient_ids.pop() if patient_ids else ""
     volumes, notes = volumes_of(headers)
     return _Arranged(
         arrange(volumes, options.stations(raw.layout), notes),

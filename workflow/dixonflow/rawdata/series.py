@@ -17,13 +17,15 @@ DOUBLE_SLICE_MM = 0.01
 EVEN_SPACING_SHARE = 0.01
 """Part of the slice spacing by which a gap may differ from the others."""
 
+SPACING_TAGS_TOLERANCE = 0.02
+
 IN_LINE_MM = 0.1
 ORIENTATION_TOLERANCE = 1e-3
 
 
 _ONE_PER_SERIES: dict[str, Callable[[SliceHeader], object]] = {
     "bits": lambda header: (header.bits_allocated, header.bits_stored, header.signed),
-    "echo time": lambda header: header.echo_time_ms,
+    "echo time": lambda header: None if header.echo_time_ms is None else round(header.echo_time_ms, 2),
     "padding": lambda header: header.padding,
     "whether values are scaled": lambda header: (header.slope is None, header.intercept is None),
 }
@@ -106,6 +108,15 @@ def _check_alike(slices: Sequence[SliceHeader], name: str) -> None:
     for what, value_of in _ONE_PER_SERIES.items():
         if len({value_of(header) for header in slices}) > 1:
             raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: its slices contradict each other in {what}")
+    for header in slices:
+        if not 0 < header.bits_stored <= header.bits_allocated or header.high_bit != header.bits_stored - 1:
+            raise ScanExcluded(  # PS3.5 8.1.1
+                Reason.CONTRADICTORY_HEADERS,
+                f"{name}: {header.bits_stored} bits of {header.bits_allocated} whose highest is number "
+                f"{header.high_bit} cannot be meant",
+            )
+        if header.slope == 0:
+            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: a rescale slope of 0 leaves no image")
 
 
 def _directions(header: SliceHeader) -> NDArray[np.float64]:
@@ -129,6 +140,7 @@ def _volume(contrast: Contrast | None, name: str, slices: list[SliceHeader], rot
         raise unexpected(f"{name}: its slices do not lie one behind the other")
     gaps = np.diff(along)
     spacing_mm, flaw = _slice_spacing(gaps)
+    _check_spacing_tags(slices, spacing_mm, name)
     affine = np.eye(4)
     affine[:3, :3] = directions * [slices[0].column_spacing_mm, slices[0].row_spacing_mm, spacing_mm]
     affine[:3, 3] = positions[0]
@@ -138,6 +150,19 @@ def _volume(contrast: Contrast | None, name: str, slices: list[SliceHeader], rot
     files = tuple(slices[index] for index in order)
     grid = upright_grid(shape, affine, rotation, name)
     return Volume(contrast, grid, name, files, slices[0].echo_time_ms, flaw)
+
+
+def _check_spacing_tags(slices: Sequence[SliceHeader], spacing_mm: float, name: str) -> None:
+    """Check that positions do not contradict thickness and spacing where these two agree with each other."""
+    for header in slices:
+        thickness, spacing = header.thickness_mm, header.slice_spacing_mm
+        if not thickness or not spacing or abs(thickness - spacing) > SPACING_TAGS_TOLERANCE * spacing:
+            continue
+        if abs(spacing - spacing_mm) > SPACING_TAGS_TOLERANCE * spacing:
+            raise ScanExcluded(
+                Reason.CONTRADICTORY_HEADERS,
+                f"{name}: slices lie {spacing_mm:.4g} mm apart, their thickness and spacing are {spacing:.4g} mm",
+            )
 
 
 def _slice_spacing(gaps: NDArray[np.float64]) -> tuple[float, str]:

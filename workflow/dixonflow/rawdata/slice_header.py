@@ -22,8 +22,10 @@ class SliceHeader:
         Distance between rows and between columns.
     echo_time_ms
         None where the tag is missing.
-    bits_stored
-        Bits of a stored value, the lowest of those allocated.
+    bits_stored, high_bit
+        Bits of a stored value, and the number of the highest of them.
+    thickness_mm, slice_spacing_mm
+        As the header says; None where it says nothing. Positions count, these are held against them.
     overlay_bits
         Bits above these that hold overlays.
     padding
@@ -53,9 +55,12 @@ class SliceHeader:
     columns: int
     bits_allocated: int
     bits_stored: int
+    high_bit: int
     signed: bool
     overlay_bits: frozenset[int]
     padding: tuple[int, int] | None
+    thickness_mm: float | None
+    slice_spacing_mm: float | None
     slope: float | None
     intercept: float | None
     pixel_offset: int

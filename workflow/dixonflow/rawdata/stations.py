@@ -126,18 +126,32 @@ def _check_volumes(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
 
 
 def _check_scaling(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
-    """Check that all images of a scan say how their values are scaled, or none does."""
-    says: dict[tuple[bool, bool], str] = {}
+    """Check that tags without a default are there on all images of a scan or on none.
+
+    Raises
+    ------
+    ScanExcluded
+        `contradictory_headers` where rescale tags or padding are named on part of the images, or the echo time of a
+        contrast in part of the stations.
+    """
+    says: dict[tuple[str, str], dict[bool, str]] = {}
     for number, station in enumerate(whole, 1):
         for contrast in DIXON:
             files = station[contrast].files
-            if not isinstance(files, Path):
-                says.setdefault((files[0].slope is None, files[0].intercept is None), f"{contrast} of station {number}")
-    if len(says) > 1:
-        raise ScanExcluded(
-            Reason.CONTRADICTORY_HEADERS,
-            f"rescale slope or intercept are missing in part of the scan: {' and '.join(says.values())} differ",
-        )
+            if isinstance(files, Path):
+                continue
+            named = {
+                ("rescale slope", ""): files[0].slope is not None,
+                ("rescale intercept", ""): files[0].intercept is not None,
+                ("padding", ""): files[0].padding is not None,
+                ("echo time", contrast.value): files[0].echo_time_ms is not None,
+            }
+            for tag, there in named.items():
+                says.setdefault(tag, {}).setdefault(there, f"{contrast} of station {number}")
+    for (what, _), places in says.items():
+        if len(places) > 1:
+            message = f"{what} is missing in part of the scan: {places[True]} has it, {places[False]} does not"
+            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, message)
 
 
 def _place(volume: Volume) -> tuple[float, float, str, str]:

@@ -13,6 +13,7 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.execution.records import Record
 from dixonflow.execution.stage_work import Done, StageWork
 from dixonflow.imaging.nifti import read_labels
+from dixonflow.imaging.station import Affine
 from dixonflow.labelmap.agreement import agreement_of_models
 from dixonflow.labelmap.components import Labels
 from dixonflow.measure.field_of_view import StationBox
@@ -21,7 +22,7 @@ from dixonflow.models.comparison import compared_models
 from dixonflow.models.model import Model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.stages.context import StageContext
-from dixonflow.stitch.contrasts import check_contrasts
+from dixonflow.stitch.contrasts import check_contrasts, check_different
 from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
 from dixonflow.system.atomic import write_bytes
@@ -52,7 +53,7 @@ def work(context: StageContext) -> StageWork:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
         sidecar = _content(results.stitched_sidecar(scan.scan, model.modality))
         if model.modality == "mr":
-            _check_stitched(images, sidecar, contrasts=context.config.stitch.check_contrasts)
+            _check_stitched(images, affine, sidecar, contrasts=context.config.stitch.check_contrasts)
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
@@ -100,15 +101,20 @@ def work(context: StageContext) -> StageWork:
     )
 
 
-def _check_stitched(images: Mapping[Contrast, NDArray[Any]], sidecar: Mapping[str, Any], *, contrasts: bool) -> None:
+def _check_stitched(
+    images: Mapping[Contrast, NDArray[Any]], affine: Affine, sidecar: Mapping[str, Any], *, contrasts: bool
+) -> None:
     """Check what was stitched by a version, or under settings, that did not check it. Raises ScanExcluded."""
     if "outlier_voxels" not in sidecar:
         for contrast, image in images.items():
             check_negative(image, f"the stitched {contrast} image")
-    ratios = sidecar.get("in_phase_ratios", [])
-    if contrasts and all(ratio is None for ratio in ratios):
-        in_phase, water, fat = (images[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
-        check_contrasts(in_phase, water, fat, "the stitched images")
+    if contrasts and all(ratio is None for ratio in sidecar.get("in_phase_ratios", [])):
+        for number, record in enumerate(sidecar["stations"], 1):
+            place = StationBox.from_record(record).slices(images[Contrast.WATER].shape, affine)
+            part = {contrast: image[place] for contrast, image in images.items()}
+            check_different(part, f"station {number}")
+            in_phase, water, fat = (part[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
+            check_contrasts(in_phase, water, fat, f"station {number}")
 
 
 def _content(sidecar: Path) -> dict[str, Any]:

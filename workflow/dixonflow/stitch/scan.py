@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
-from dixonflow.stitch.contrasts import check_contrasts
+from dixonflow.stitch.contrasts import check_contrasts, check_different
 from dixonflow.stitch.grid import Floats, Grid, resample, station_axes, target_grid
 from dixonflow.stitch.matching import compare_all, intensity_factors, swapped_stations
 from dixonflow.stitch.report import StationReport, Stitched, StitchOptions, StitchReport, report_of
@@ -28,7 +28,7 @@ COARSE_MAXIMUM = 1024
 """Floating-point images whose maximum is below this are scaled up, so that rounding stays under 0.05 % of the range."""
 
 
-MIN_GREY_LEVELS = 64
+MIN_GREY_LEVELS = 256
 """Fewer for the signal of in phase (its 99th percentile) would round fat fractions to whole per cents and worse."""
 
 HIGHEST_LEAST_HU = -50.0
@@ -47,8 +47,10 @@ def _intensity_scale(stations: Sequence[Station], maximum: float) -> float:
 
 
 def _in_phase_ratio(station: Station) -> float | None:
+    name = f"station {station.index + 1}"
+    check_different(station.images, name)
     in_phase, water, fat = (station.images[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
-    return check_contrasts(in_phase, water, fat, f"station {station.index + 1}")
+    return check_contrasts(in_phase, water, fat, name)
 
 
 def _check_grey_levels(stations: Sequence[Station], factors: Mapping[int, float], scale: float) -> None:

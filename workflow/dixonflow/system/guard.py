@@ -32,7 +32,7 @@ class Allowance:
     Attributes
     ----------
     memory_mb
-        Resident memory of the process that works on it (MB).
+        Resident memory that its process takes beyond what it began with (MB).
     seconds
         Wall time (s).
     """
@@ -56,6 +56,7 @@ class _Worker(Generic[Item, Result]):
     work: Callable[[Item], Result]
     process: ForkProcess = field(init=False)
     pipe: Connection = field(init=False)
+    began_with_mb: float = field(init=False)
     place: int | None = None
     since: float = 0.0
     ended_by: Lost | None = None
@@ -67,6 +68,13 @@ class _Worker(Generic[Item, Result]):
         self.process = context.Process(target=_serve, args=(self.work, theirs, self.pipe, os.getpid()), daemon=True)
         self.process.start()
         theirs.close()
+        self.began_with_mb = self._memory_mb()  # a forked process holds what this one does
+
+    def _memory_mb(self) -> float:
+        try:
+            return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
+        except psutil.NoSuchProcess:
+            return 0.0
 
     def give(self, place: int, item: Item) -> None:
         """Begin an item. A process that has died since shows when the answer is waited for."""
@@ -76,10 +84,7 @@ class _Worker(Generic[Item, Result]):
 
     def enforce(self, allowance: Allowance) -> None:
         """End the process where it goes over what an item may take."""
-        try:
-            memory_mb = psutil.Process(self.process.pid).memory_info().rss / 2**20
-        except psutil.NoSuchProcess:
-            return
+        memory_mb = self._memory_mb() - self.began_with_mb
         if allowance.memory_mb is not None and memory_mb > allowance.memory_mb:
             message = f"it took more memory than the {allowance.memory_mb:.0f} MB that it may"
             self.ended_by = Lost(Reason.OUT_OF_MEMORY, message)
