@@ -73,6 +73,7 @@ include: "workflow/rules/postprocess.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/until.smk"
 
 
 rule all:

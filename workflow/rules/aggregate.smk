@@ -4,7 +4,7 @@ rule aggregate:
         f"{RESULTS}/cohort/shards.txt",
         # what was found, withdrawn and excluded scans too: the list of shards need not change with it
         f"{RESULTS}/cohort/scans.sha256",
-        lambda wildcards: PLAN.measured(checkpoints.cohort.get().output[0]),
+        lambda wildcards: PLAN.reached("measure", checkpoints.cohort.get().output[0]),
     output:
         f"{RESULTS}/tables/datapackage.json",
     log:

@@ -150,10 +150,10 @@ class Plan:
         work = start + per_scan * _n_scans(self.results.shard(shard))
         return round(work * (len(self.models) if each_model else 1) + self.config.scan_minutes)
 
-    def measured(self, shards: Path | str) -> list[str]:
-        """Outcome files of the last stage, of all shards named in the file `shards`, one a line."""
+    def reached(self, stage: str, shards: Path | str) -> list[str]:
+        """Outcome files of a stage, of all shards named in the file `shards`, one per line."""
         names = Path(shards).read_text(encoding="utf-8").split()
-        return [str(self.results.outcomes(Stage.MEASURE, name)) for name in names]
+        return [str(self.results.outcomes(Stage(stage), name)) for name in names]
 
     def closing_lines(self, seconds: float) -> str:
         """What a run says at its end: the counts, its seconds, and where tables and report are.

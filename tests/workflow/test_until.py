@@ -1,0 +1,23 @@
+"""A run that ends after a stage, on a cohort that is new."""
+
+from small_project import SmallProject
+from small_scans import trunk_stations
+
+from dixonflow.phantom.writers.bids import write_bids
+from dixonflow.vocabulary import ScanId
+
+
+def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
+    project = SmallProject(tmp_path)
+    project.configure(["bids"])
+    write_bids(project.raw / "bids", ScanId("1", "2"), trunk_stations())
+    project.run("until_stitch")
+    results = project.folder / "results"
+    assert len(list((results / "derivatives").rglob("*desc-stitched*.nii.gz"))) == 4
+    assert not (results / "resample").exists()
+    dates = project.files("derivatives")
+
+    project.run()
+    assert project.status() == {"1": ("ok", "none")}
+    assert {name: project.files("derivatives")[name] for name in dates} == dates
+    assert "Nothing to be done" in project.run("--until", "stitch")

@@ -1,0 +1,32 @@
+# Targets that end a run after a stage: snakemake until_stitch. On a new cohort --until cannot: the shards, and with them
+# the jobs of the stages, are known only after the cohort stage.
+
+
+rule until_stitch:
+    input:
+        lambda wildcards: PLAN.reached("stitch", checkpoints.cohort.get().output[0]),
+
+
+rule until_resample:
+    input:
+        lambda wildcards: PLAN.reached("resample", checkpoints.cohort.get().output[0]),
+
+
+rule until_segment:
+    input:
+        lambda wildcards: PLAN.reached("segment", checkpoints.cohort.get().output[0]),
+
+
+rule until_merge:
+    input:
+        lambda wildcards: PLAN.reached("merge", checkpoints.cohort.get().output[0]),
+
+
+rule until_postprocess:
+    input:
+        lambda wildcards: PLAN.reached("postprocess", checkpoints.cohort.get().output[0]),
+
+
+rule until_measure:
+    input:
+        lambda wildcards: PLAN.reached("measure", checkpoints.cohort.get().output[0]),
