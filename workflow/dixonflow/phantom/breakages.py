@@ -1,6 +1,6 @@
 """Break a written scan the way real deliveries are broken, to see what the workflow says about it.
 
-All functions take a zip as `writers_dicom` writes it and replace it in one step. They find stations and contrasts by
+All functions take a zip as `writers.dicom` writes it and replace it in one step. They find stations and contrasts by
 tags alone, as a reader has to.
 """
 

@@ -88,7 +88,7 @@ def check_contrasts(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[An
     Parameters
     ----------
     in_phase, water, fat
-        As `sum_ratios` takes them.
+        As `slice_sums` takes them.
     name
         How the message calls what they show.
 
