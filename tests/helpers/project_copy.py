@@ -1,6 +1,8 @@
 """A copy of the project, for tests and benchmarks that run it as its user does."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,3 +19,16 @@ def copy_project(folder: Path, parts: Sequence[str] = PARTS) -> None:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part, follow_symlinks=False)
+
+
+def call_in(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a copy of the project, on its own package; output and errors together."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder / "workflow")} | variables,
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from project_copy import copy_project
+from project_copy import call_in, copy_project
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,8 @@ class Project:
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project with this Python first on the path; output and errors together."""
-        environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(self.folder / "workflow"),
-        }
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return call_in(self.folder, *command, PATH=path)
 
     def snakemake(self, *options: str) -> str:
         """Run the workflow; it must end well."""

@@ -1,6 +1,5 @@
 """A copy of the project with a cohort of small scans, and calls of the workflow as its user makes them."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from project_copy import copy_project
+from project_copy import call_in, copy_project
 
 
 class SmallProject:
@@ -37,17 +36,8 @@ class SmallProject:
 
     def call(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Call Snakemake, output and errors together."""
-        command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *options]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.folder / "workflow")}
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        snakemake = str(Path(sys.executable).with_name("snakemake"))
+        return call_in(self.folder, snakemake, "--cores", "2", *options)
 
     def run(self, *options: str) -> str:
         """Call Snakemake, which must end well."""
