@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
-from dixonflow.run.start import begin_run
+from dixonflow.run.start import begin_run, check_until
 from dixonflow.cohort.shards import NAME_DIGITS
 from dixonflow.config import check_readable
 from dixonflow.errors import DixonflowError
@@ -47,6 +47,7 @@ try:
     LOCK = RunLock(PLAN.results)
     if workflow.is_main_process:
         logger.addHandler(JobErrors())
+        check_until(sys.argv[1:])
         PLAN.look_again_where_unknown(Path(".snakemake"))
         if not workflow.dryrun and LOCK.is_free():
             settle(PLAN)

@@ -64,7 +64,7 @@ def _measure(folder: Path, n_scans: int) -> None:
     rng = np.random.default_rng(1)
     for shard in shards:
         _rows(results, shard, model, rng)
-    _run(project, [*snakemake, "--touch", "--until", "measure"])
+    _run(project, [*snakemake, "--touch", "until_measure"])
     model, few, shards = _project(tenth, max(1, n_scans // 10))
     for shard in shards:
         _rows(few, shard, model, rng)

@@ -11,6 +11,11 @@ def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
     project = SmallProject(tmp_path)
     project.configure(["bids"])
     write_bids(project.raw / "bids", ScanId("1", "2"), trunk_stations())
+    refused = project.call("--until", "stitch")
+    assert refused.returncode != 0
+    assert "Ask for the target until_stitch instead" in refused.stdout
+    assert "Traceback" not in refused.stdout
+
     project.run("until_stitch")
     results = project.folder / "results"
     assert len(list((results / "derivatives").rglob("*desc-stitched*.nii.gz"))) == 4
@@ -20,4 +25,4 @@ def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
     project.run()
     assert project.status() == {"1": ("ok", "none")}
     assert {name: project.files("derivatives")[name] for name in dates} == dates
-    assert "Nothing to be done" in project.run("--until", "stitch")
+    assert "Nothing to be done" in project.run("until_stitch", "until_measure")

@@ -1,5 +1,5 @@
-# Targets that end a run after a stage: snakemake until_stitch. On a new cohort --until cannot: the shards, and with them
-# the jobs of the stages, are known only after the cohort stage.
+# Targets that end a run after a stage: snakemake until_stitch. Snakemake's own --until cannot: the shards, and with them the
+# jobs of the stages, are known only after the cohort stage.
 
 
 rule until_stitch:

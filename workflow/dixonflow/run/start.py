@@ -1,13 +1,15 @@
 """Before the first job of a run: it is the only one, a dead one is cleared away, Slurm has what is asked for."""
 
+import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dixonflow.errors import ConfigError
 from dixonflow.run.lock import Run, RunLock
 from dixonflow.run.plan import Plan
 from dixonflow.run.slurm import Request, cancel_leftovers, check_requests
+from dixonflow.vocabulary import Stage
 
 
 def check_writable(results: Path, snakemake_folder: Path) -> None:
@@ -24,6 +26,23 @@ def check_writable(results: Path, snakemake_folder: Path) -> None:
     for path in (snakemake_folder, *sorted(snakemake_folder.glob("*"))):
         if path.exists() and not os.access(path, os.W_OK):
             raise ConfigError(f"{path} cannot be written: run a copy of the project that is yours")
+
+
+def check_until(command: Sequence[str]) -> None:
+    """Check that Snakemake can do what `--until` asks for, where it stands among the words of a command.
+
+    Raises
+    ------
+    ConfigError
+        For a stage after the cohort stage: where there are new scans, Snakemake would say that nothing is to be done.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--until", "-U", nargs="+", default=[])
+    asked = parser.parse_known_args(command)[0].until
+    for stage in (stage for stage in Stage if stage in asked and stage is not Stage.COHORT):
+        raise ConfigError(
+            f"--until {stage}: its jobs are known only after the cohort stage. Ask for the target until_{stage} instead"
+        )
 
 
 def begin_run(
