@@ -93,6 +93,8 @@ def test_a_broken_zip_gets_its_row_and_one_fetched_again_its_values(project, tmp
     project.run()
     assert project.status()["100000"] == ("ok", "none")
     target.unlink()
+    assert "raw/nako held 1 scans and holds none now" in project.call().stdout
+    project.configure(["bids"])
     project.run()
     assert "100000" not in project.status()
 
@@ -149,3 +151,22 @@ def test_tables_that_do_not_account_for_the_raw_folders_are_made_again(project):
     output = project.run()
     assert "Nothing to be done" not in output
     assert set(project.status()) == {FIRST, SECOND}
+
+
+def test_a_disk_that_is_not_mounted_takes_no_scan_from_the_tables(project):
+    tables, raw = project.files("tables"), project.raw / "bids"
+    away = raw.rename(raw.with_name("away"))
+    raw.mkdir()
+    refused = project.call()
+    assert refused.returncode != 0
+    assert (
+        "config: cohort.sources.0.folder: raw/bids held 2 scans and holds none now: is its disk mounted?"
+        in refused.stdout
+    )
+    assert "Traceback" not in refused.stdout
+    assert project.files("tables") == tables
+
+    raw.rmdir()
+    away.rename(raw)
+    assert "Nothing to be done" in project.run()
+    assert project.files("tables") == tables

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dixonflow.errors import DixonflowError
+from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.vocabulary import Layout, Status
 
@@ -107,6 +107,28 @@ def check_conservation(
     statuses = Counter(Status(status) for status in scans_table["status"])
     n_unparsable = sum(key[0] is None for key in raw)
     return ConservationResult(len(raw), n_unparsable, {status: statuses[status] for status in Status})
+
+
+def check_not_emptied(sources: Sequence[Source], scans_table: pd.DataFrame) -> None:
+    """Check that no raw folder has lost all of its scans since the tables were made: its disk may not be mounted.
+
+    Parameters
+    ----------
+    scans_table
+        With the column `source`.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for place, source in enumerate(sources):
+        folder = _as_text(source.folder)
+        before = sum(str(path).startswith(f"{folder}/") for path in scans_table["source"])
+        if before and not _list_raw([source]):
+            raise ConfigError(
+                f"config: cohort.sources.{place}.folder: {folder} held {before} scans and holds none now: is its disk "
+                "mounted? If they are gone for good, take the source out of the configuration"
+            )
 
 
 def _row_key(participant: object, session: object, source: object) -> _Key:

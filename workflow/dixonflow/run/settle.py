@@ -32,7 +32,7 @@ def settle(plan: Plan) -> None:
     Raises
     ------
     DixonflowError
-        If a raw folder or the list of withdrawn participants cannot be read.
+        If a raw folder or the list of withdrawn participants cannot be read, or a raw folder has lost all of its scans.
     """
     _age_dates_to_come(plan.results)
     results = plan.results
@@ -47,7 +47,11 @@ def settle(plan: Plan) -> None:
 
 def _accounts_for_all(plan: Plan) -> bool:
     # Not above: it needs pandas, and the Snakefile is read again in every job.
-    from dixonflow.cohort.conservation import ConservationError, check_conservation  # noqa: PLC0415
+    from dixonflow.cohort.conservation import (  # noqa: PLC0415
+        ConservationError,
+        check_conservation,
+        check_not_emptied,
+    )
     from dixonflow.cohort.withdrawn import read_withdrawn  # noqa: PLC0415
     from dixonflow.tables.definitions import SCANS  # noqa: PLC0415
     from dixonflow.tables.parquet import read_table  # noqa: PLC0415
@@ -55,8 +59,11 @@ def _accounts_for_all(plan: Plan) -> bool:
 
     cohort = plan.config.cohort
     withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
+    sources = sources_of(cohort)
     try:
-        check_conservation(sources_of(cohort), to_pandas(read_table(plan.results.scan_table, SCANS)), withdrawn)
+        scans = to_pandas(read_table(plan.results.scan_table, SCANS))
+        check_not_emptied(sources, scans)
+        check_conservation(sources, scans, withdrawn)
     except (ConservationError, TableError):
         return False
     return True
