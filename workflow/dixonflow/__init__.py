@@ -1,3 +1,3 @@
 """DixonFlow: raw whole-body Dixon MRI of a cohort to tables of organ volumes and fat compartments."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
