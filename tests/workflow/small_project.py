@@ -45,6 +45,10 @@ class SmallProject:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
+    def stage(self, name: str, scan: str) -> subprocess.CompletedProcess[str]:
+        """Run a stage by hand on one scan."""
+        return call_in(self.folder, sys.executable, "-m", "dixonflow", "stage", name, "--scan", scan)
+
     def table(self, name: str, results: str = "results") -> pd.DataFrame:
         """A table of the run."""
         return pd.read_parquet(self.folder / results / "tables" / f"{name}.parquet")

@@ -75,6 +75,24 @@ def test_who_withdraws_leaves_the_tables_and_the_pictures_and_may_return(project
     }
 
 
+def test_who_returns_without_raw_data_is_not_worked_on(project):
+    project.withdrawn.write_text(f"{FIRST}\n")
+    project.run()
+    folder = project.raw / "bids" / f"sub-{FIRST}"
+    away = folder.rename(project.raw / folder.name)
+    project.withdrawn.write_text("")
+    output = project.run()
+    assert summary(output)["scans in"] == 1
+    assert "Nothing to be done" in project.run()
+    by_hand = project.stage("stitch", f"sub-{FIRST}_ses-2")
+    assert by_hand.returncode != 0
+    assert "the participant has withdrawn, or had and no raw data is there" in by_hand.stdout
+
+    away.rename(folder)
+    project.run()
+    assert project.status()[FIRST] == ("ok", "none")
+
+
 def test_a_broken_zip_gets_its_row_and_one_fetched_again_its_values(project, tmp_path):
     whole = write_nako(tmp_path, ScanId("100000", "30"), nako_stations())
     content = bytearray(whole.read_bytes())

@@ -116,9 +116,9 @@ def test_a_results_folder_that_cannot_be_written(project, nobody):
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("results: Körper".encode("latin-1"), "config: config.yaml is not UTF-8"),
-        (b"results: " + b"[" * 5000 + b"]" * 5000, "config: config.yaml is nested too deeply"),
-        (b"results: 2026-13-45", "config: config.yaml cannot be read: month must be in 1..12"),
+        ("results: Körper".encode("latin-1"), "config: config.yaml cannot be read: it is not in UTF-8"),
+        (b"results: " + b"[" * 5000 + b"]" * 5000, "config: config.yaml cannot be read: it is nested too deeply"),
+        (b"results: 2026-13-45", "is not what its kind asks for (month must be in 1..12)"),
     ],
 )
 def test_a_configuration_that_is_none(project, content, line):

@@ -31,7 +31,7 @@ class ShardScan:
     path
         Zip, or session folder.
     raw_key
-        Fingerprint of the raw data.
+        Fingerprint of the raw data; empty, as the path, where the participant has withdrawn.
     state
         State of its files on disk when they were last read; empty in lists of versions that did not know it.
     """

@@ -96,7 +96,10 @@ def _is_ok(outcome: Outcome) -> bool:
 
 
 def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId, Outcome]:
-    """Outcomes of the stage before. Whoever has withdrawn since the shard was formed is not worked on any more."""
+    """Outcomes of the stage before. Whoever has withdrawn since the shard was formed is not worked on any more.
+
+    That holds for entries without a fingerprint too: their participants may have returned, but not their raw data.
+    """
     before = list(Stage)[list(Stage).index(stage) - 1]
     if before is Stage.COHORT:
         upstream = {entry.scan: _cohort_outcome(entry, Reason.NONE) for entry in shard.scans}
@@ -105,7 +108,7 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
     path = context.config.cohort.withdrawn
     withdrawn = read_withdrawn(path) if path else frozenset()
     for entry in shard.scans:
-        if entry.scan.participant in withdrawn:
+        if not entry.raw_key or entry.scan.participant in withdrawn:
             upstream[entry.scan] = _cohort_outcome(entry, Reason.CONSENT_WITHDRAWN, WITHDRAWN_MESSAGE)
     return upstream
 
@@ -132,6 +135,8 @@ def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]
     results = Results(config.results)
     shard = find_shard(results.shards, scan)
     entry = next(entry for entry in shard.scans if entry.scan == scan)
+    if not entry.raw_key:
+        raise ConfigError("the participant has withdrawn, or had and no raw data is there")
     for context in contexts(stage, config, models, results, shard.name):
         _run_by_hand(stage, entry, context)
 
