@@ -30,6 +30,6 @@ def trunk_stations(session: int = 0, spacing_mm: float = 6.0, seed: int = 31) ->
 
 
 @cache
-def nako_stations(session: int = 0, seed: int = 32) -> Sequence[Station]:
-    """The four stations of NAKO in coarse voxels."""
-    return acquire(*_body(seed), nako_protocol(0.09, 0.25), session=session)
+def nako_stations(session: int = 0, seed: int = 32, scale: float = 0.09) -> Sequence[Station]:
+    """The four stations of NAKO in coarse voxels, of 1.4 mm over `scale` in plane."""
+    return acquire(*_body(seed), nako_protocol(scale, 0.25), session=session)

@@ -25,6 +25,11 @@ from dixonflow.vocabulary import ScanId
 NAKO, BIDS = "100000", "200000"
 """Participants whose scans are untouched."""
 
+SCALE = 0.2
+"""Voxels of 7 mm: in those of other tests, rounding and the network's steps are larger than the errors looked for."""
+AIR_ROWS = 4
+"""In front of the body, in every slice."""
+
 
 def rewrite(
     source: Path,
@@ -66,7 +71,7 @@ def partly_scaled(ds: Dataset, place: int) -> None:
 
 def padded(ds: Dataset, place: int, *, declared: bool = True) -> None:
     values = pixels(ds).astype("<i2")
-    values[:6] = -2000
+    values[:AIR_ROWS] = -2000
     ds.PixelData, ds.PixelRepresentation = values.tobytes(), 1
     ds.BitsStored, ds.HighBit = 16, 15
     if declared:
@@ -90,7 +95,7 @@ def one_name(ds: Dataset, name: str) -> str:
 
 def write_all_nako(raw: Path, folder: Path) -> None:
     nako = raw / "nako"
-    write_nako(nako, ScanId(NAKO, "30"), nako_stations())
+    write_nako(nako, ScanId(NAKO, "30"), nako_stations(scale=SCALE))
     variants = {
         "100001": (lambda ds, place: None, one_name),
         "100002": (partly_scaled,),
@@ -101,7 +106,7 @@ def write_all_nako(raw: Path, folder: Path) -> None:
         "100007": (of_another,),
     }
     for participant, (change, *name) in variants.items():
-        own = write_nako(folder / participant, ScanId(participant, "30"), nako_stations())
+        own = write_nako(folder / participant, ScanId(participant, "30"), nako_stations(scale=SCALE))
         rewrite(own, nako / own.name, change, *name)
 
 
@@ -169,7 +174,7 @@ def test_what_cannot_be_believed_has_a_reason(project, participant, reason):
     ("participant", "untouched", "tolerance"),
     [
         ("100001", NAKO, 1e-9),  # two members of one name
-        ("100003", NAKO, 0.02),  # padding in six rows of air
+        ("100003", NAKO, 0.06),  # padding in rows of air: the network sees zeros there in place of noise
         ("100005", NAKO, 0.02),  # stored with slope 0.5
         ("100006", NAKO, 1e-9),  # an overlay in bit 15
         ("200003", BIDS, 0.02),  # one voxel of 3e7 in a float image
@@ -178,8 +183,9 @@ def test_what_cannot_be_believed_has_a_reason(project, participant, reason):
 def test_what_can_be_read_has_the_values_of_the_untouched_scan(project, participant, untouched, tolerance):
     assert project.status()[participant] == ("ok", "none")
     found, wanted = values(project, participant), values(project, untouched)
-    large = wanted.xs("volume", level="measure")
-    structures = large.index[large > 500]  # the network is unsteady about small ones in voxels this coarse
+    large, bright = (wanted.xs(measure, level="measure") for measure in ("volume", "in_phase_mean"))
+    # The network is unsteady about small structures in voxels this coarse; lungs have too few grey levels to round to.
+    structures = large.index[(large > 500) & (bright.reindex(large.index) > 100)]
     assert len(structures) >= 3
     for measure in ("volume", "fat_fraction", "fat_fraction_eroded_mean", "in_phase_mean", "water_median"):
         for structure in structures:
@@ -187,6 +193,18 @@ def test_what_can_be_read_has_the_values_of_the_untouched_scan(project, particip
                 assert found[structure, measure] == pytest.approx(
                     wanted[structure, measure], rel=tolerance, abs=tolerance / 10
                 ), (structure, measure)
+
+
+def test_padding_changes_no_voxel_of_the_body(project):
+    derivatives = project.folder / "results/derivatives"
+    paths = sorted(derivatives.rglob(f"sub-{NAKO}_*_desc-stitched_VIBE.nii.gz"))
+    assert len(paths) == 4
+    for path in paths:
+        untouched = np.asarray(nib.load(path).dataobj)
+        padded = np.asarray(nib.load(str(path).replace(NAKO, "100003")).dataobj)
+        body = untouched > 50
+        np.testing.assert_array_equal(padded[body], untouched[body])
+        assert (padded != untouched).any()
 
 
 def test_no_grade_hides_a_copied_image(project):
