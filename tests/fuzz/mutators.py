@@ -57,7 +57,7 @@ _ODD_NAMES = ["", "a/", "../a", "/a", "a\\b", "a//b", "plans.json", "dataset.jso
 
 
 def mutate_zip(data: bytes, longest: int, random: Random, mutate: Mutate) -> bytes:
-    """Change, drop, repeat or rename a member, and write the zip anew with the right checksums."""
+    """Change, drop, repeat or rename a member, and write the zip again with the right checksums."""
     if random.random() < _PLAIN_SHARE:
         return mutate(data, longest)
     try:
