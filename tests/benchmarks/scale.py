@@ -21,7 +21,7 @@ import typer
 import yaml
 from project_copy import copy_project
 
-from dixonflow.cohort.shards import Shard, ShardScan, shard_of, write_shards
+from dixonflow.cohort.shards import Shard, shard_of, write_shards
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.execution.outcome import Outcome, write_outcomes
 from dixonflow.measure.checks import expected_checks
@@ -31,10 +31,11 @@ from dixonflow.models.anatomy import structures
 from dixonflow.models.load import load_model
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.schema import arrow_schema
-from dixonflow.vocabulary import Grade, Layout, Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Grade, Layout, Reason, ScanId, Status
 
 SCANS_PER_SHARD = 64
 STRUCTURES = 63
@@ -127,12 +128,12 @@ def _cohort(project: Path, results: Results, n_scans: int) -> list[Shard]:
     for number in range(n_scans):
         path = raw / f"{1_000_000 + number}_20201_2_0.zip"
         path.touch()
-        entries.append(ShardScan(ScanId(str(1_000_000 + number), "2"), Layout.UKB, path.relative_to(project), "0" * 64))
+        entries.append(RawScan(ScanId(str(1_000_000 + number), "2"), Layout.UKB, path.relative_to(project), "0" * 64))
     shards = [shard_of(entries[start : start + SCANS_PER_SHARD]) for start in range(0, n_scans, SCANS_PER_SHARD)]
     write_shards(results.shards, shards)
     rows = (
         CohortScan(
-            scan=entry.scan, layout=entry.layout, source=entry.path, raw_key=entry.raw_key, content_key="0" * 64,
+            entry, content_key="0" * 64,
             reason=Reason.NONE, message="", note="", shard=shard.name, n_stations=6, n_slices=264, attempt=1,
         )
         for shard in shards
@@ -144,7 +145,7 @@ def _cohort(project: Path, results: Results, n_scans: int) -> list[Shard]:
 
 def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator) -> None:
     """Write what the stages and `measure` say of a shard."""
-    for stage in list(Stage)[1:]:
+    for stage in SHARD_STAGES:
         outcomes = [
             Outcome(entry.scan, stage, Status.OK, Reason.NONE, "", float(rng.uniform(1, 9)), 900.0, 0.0, 1, "0" * 64)
             for entry in shard.scans

@@ -13,25 +13,26 @@ from project_copy import copy_project
 
 from benchmarks.harness import BenchmarkError
 from benchmarks.networks import Plan, write_model_file
-from dixonflow.cohort.shards import ShardScan, shard_of, write_shards
+from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.config import demo_config
 from dixonflow.execution.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.imaging.nifti import write_nifti
 from dixonflow.models.load import load_model
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.segment import load_model_folder
 from dixonflow.vocabulary import DIXON, Contrast, Layout, MergeStrategy, Reason, ScanId, Stage, Status
 
 
-def shard_scans(count: int) -> list[ShardScan]:
+def shard_scans(count: int) -> list[RawScan]:
     """Entries of a shard list; nothing of them is read by the segment stage but the ids."""
     ids = [ScanId(f"{1000000 + number}", "2") for number in range(count)]
-    return [ShardScan(scan, Layout.UKB, Path(f"{scan.participant}.zip"), "0" * 64) for scan in ids]
+    return [RawScan(scan, Layout.UKB, Path(f"{scan.participant}.zip"), "0" * 64) for scan in ids]
 
 
 def write_shard(
-    results: Path, model: Model, scans: Sequence[ShardScan], threads: int, device: Literal["cpu", "cuda"] = "cpu"
+    results: Path, model: Model, scans: Sequence[RawScan], threads: int, device: Literal["cpu", "cuda"] = "cpu"
 ) -> str:
     """Write configuration, shard list and what the stages before the segment stage say; gives the shard's name."""
     paths = Results(results)
@@ -62,7 +63,7 @@ def write_images(
         write_nifti(Results(results).stitched(scan, contrast), contrasts[contrast.value], affine)
 
 
-def link_images(results: Path, scans: Sequence[ShardScan], contrasts: Sequence[Contrast], folder: Path) -> None:
+def link_images(results: Path, scans: Sequence[RawScan], contrasts: Sequence[Contrast], folder: Path) -> None:
     """Link the stitched images as nnU-Net wants them: `<folder>/all/` and `<folder>/<scan>/` for one scan each."""
     for entry in scans:
         for contrast in contrasts:

@@ -8,12 +8,13 @@ from mutators import mutate_gzip, mutate_json, mutate_json_lines, mutate_yaml
 from targets import Target
 
 from dixonflow.cli.config_files import config_yaml
-from dixonflow.cohort.shards import ShardError, ShardScan, read_shard, shard_of, write_shards
+from dixonflow.cohort.shards import ShardError, read_shard, shard_of, write_shards
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import demo_config, read_config
 from dixonflow.errors import ConfigError
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Record, Records
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Layout, Reason, ScanId, Stage, Status
 
 _SCANS = [ScanId("0001234", "1"), ScanId("0001235", "1")]
@@ -48,7 +49,7 @@ def _read_shard(data: bytes, folder: Path) -> None:
 
 
 def _shard_lists(folder: Path) -> list[bytes]:
-    shard = shard_of(ShardScan(scan, Layout.UKB, Path(f"{scan.participant}.zip"), "0" * 64) for scan in _SCANS)
+    shard = shard_of(RawScan(scan, Layout.UKB, Path(f"{scan.participant}.zip"), "0" * 64) for scan in _SCANS)
     write_shards(folder, [shard])
     return [path.read_bytes() for path in folder.glob("*.json")]
 

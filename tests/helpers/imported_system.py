@@ -12,7 +12,6 @@ import torch
 import yaml
 from published_weights import pinned, publish_model, train_model
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.config import Config, demo_config
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.importing.install import import_model
@@ -26,9 +25,10 @@ from dixonflow.phantom.scanner.ct import ct_image
 from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.rawdata.bids import session_fingerprint
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.stitch.scan import stitch
-from dixonflow.vocabulary import Contrast, Layout, MergeStrategy, ScanId, Stage
+from dixonflow.vocabulary import SHARD_STAGES, Contrast, Layout, MergeStrategy, ScanId, Stage
 
 Array = np.ndarray[Any, Any]
 
@@ -118,7 +118,7 @@ def segmented(
     results = Results(folder)
     for contrast, data in images.items():
         write_nifti(results.stitched(SCAN, contrast), data.astype(np.float32), np.diag([*spacing_mm, 1.0]))
-    entry = ShardScan(SCAN, Layout.BIDS, folder, "0" * 64)
+    entry = RawScan(SCAN, Layout.BIDS, folder, "0" * 64)
     for stage in (Stage.RESAMPLE, Stage.SEGMENT):
         stage_work(stage, context_of(model, results)).by_hand(entry)
     return {
@@ -151,8 +151,8 @@ def measured(model: Model, folder: Path, strategy: MergeStrategy) -> tuple[Resul
         folder / "raw", SCAN, acquire(participant, render_anatomy(participant, 4.0), Protocol("small", _STATIONS))
     )
     results = Results(folder / "results")
-    entry = ShardScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent, Layout.BIDS))
-    for stage in list(Stage)[1:]:
+    entry = RawScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent, Layout.BIDS))
+    for stage in SHARD_STAGES:
         done = stage_work(stage, context_of(model, results, strategy)).by_hand(entry)
     measurements: dict[str, Any] = done.payload["measurements"]
     return results, measurements

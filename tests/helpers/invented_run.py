@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from dixonflow.cohort.found import UnnamedEntry
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.execution.outcome import Outcome, write_outcomes
 from dixonflow.measure.field_of_view import StationBox
@@ -15,12 +16,13 @@ from dixonflow.measure.scan import Measured, measure
 from dixonflow.models.load import load_model
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
-from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Stage, status_of
+from dixonflow.vocabulary import DIXON, SHARD_STAGES, Layout, Reason, ScanId, Stage
 
-STAGES = list(Stage)[1:]
+STAGES = list(SHARD_STAGES)
 TABLES = ("scans", "timings", "measurements", "volumes", "fat_compartments", "quality", "dictionary")
 LIVER = 5
 
@@ -70,7 +72,7 @@ class Run:
 
 def outcome(scan: ScanId, stage: Stage, reason: Reason = Reason.NONE) -> Outcome:
     message = "" if reason is Reason.NONE else f"seen: {reason.value}"
-    return Outcome(scan, stage, status_of(reason), reason, message, 1.0, 300.0, 0.5, 1, f"{stage.value}-key")
+    return Outcome(scan, stage, reason.status, reason, message, 1.0, 300.0, 0.5, 1, f"{stage.value}-key")
 
 
 # shard, and the stage and reason that ended the way of a scan
@@ -94,13 +96,14 @@ WITHDRAWN = ScanId("0006", "2")
 def write_run(folder: Path) -> Run:
     results = Results(folder)
     cohort = [
-        CohortScan(None, Layout.UKB, Path("raw/what_is_this.zip"), "", "", Reason.UNPARSABLE_NAME, "no ids"),
-        CohortScan(None, Layout.UKB, Path("raw/and_this.zip"), "", "", Reason.UNPARSABLE_NAME, "no ids"),
-        CohortScan(ScanId("0005", "2"), Layout.UKB, Path("raw/5.zip"), "", "k", Reason.UNREADABLE_FILE, "cut off"),
+        CohortScan(UnnamedEntry(Layout.UKB, Path("raw/what_is_this.zip")), "", Reason.UNPARSABLE_NAME, "no ids"),
+        CohortScan(UnnamedEntry(Layout.UKB, Path("raw/and_this.zip")), "", Reason.UNPARSABLE_NAME, "no ids"),
+        CohortScan(RawScan(ScanId("0005", "2"), Layout.UKB, Path("raw/5.zip")), "k", Reason.UNREADABLE_FILE, "cut off"),
     ]
     for shard, scans in SHARDS.items():
         for scan in scans:
-            found = CohortScan(scan, Layout.UKB, Path(f"raw/{scan.name}.zip"), "r", "k", shard=shard, n_stations=6)
+            raw = RawScan(scan, Layout.UKB, Path(f"raw/{scan.name}.zip"), "r")
+            found = CohortScan(raw, "k", shard=shard, n_stations=6)
             if scan == WITHDRAWN:
                 found = replace(found, reason=Reason.CONSENT_WITHDRAWN, message="on the list", shard="")
             cohort.append(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dixonflow.cohort.shards import ShardScan
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Layout
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ pytest.register_assert_rewrite("imported_system", "published_weights", "scan_rea
 @pytest.fixture
 def make_shard_scan():
     """Make an entry of a shard list from a scan id."""
-    return lambda scan: ShardScan(scan, Layout.UKB, Path(f"{scan.participant}.zip"), "0" * 64)
+    return lambda scan: RawScan(scan, Layout.UKB, Path(f"{scan.participant}.zip"), "0" * 64)
 
 
 @pytest.fixture

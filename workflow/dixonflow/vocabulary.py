@@ -6,7 +6,7 @@ Every other module takes its words from here. Values are what appears in tables 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 
 class Contrast(StrEnum):
@@ -61,6 +61,26 @@ class Stage(StrEnum):
     POSTPROCESS = "postprocess"
     MEASURE = "measure"
 
+    @property
+    def previous(self) -> "Stage | None":
+        """The stage before; None for the first."""
+        place = list(Stage).index(self)
+        return list(Stage)[place - 1] if place else None
+
+    @property
+    def earlier(self) -> tuple["Stage", ...]:
+        """The stages before that work on shards, in their order."""
+        return SHARD_STAGES[: SHARD_STAGES.index(self)]
+
+    @property
+    def is_per_model(self) -> bool:
+        """Whether it works for one model after another, with records of its own for each; else all models share it."""
+        return self not in (Stage.COHORT, Stage.STITCH)
+
+
+SHARD_STAGES = tuple(Stage)[1:]
+"""The stages that work on shards: all but `cohort`, which makes them."""
+
 
 class Status(StrEnum):
     """What became of a scan at a stage, and overall."""
@@ -71,94 +91,90 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+_OK, _EXCLUDED, _FAILED, _WITHDRAWN = Status
+
+
 class Reason(StrEnum):
-    """Why a scan has no value. `none` goes with status `ok` only."""
+    """Why a scan has no value. Each reason belongs to exactly one status; `none` goes with `ok` only.
 
-    NONE = "none"
-    # excluded: the data does not allow it; trying again is pointless until the input changes
-    MISSING_STATION = "missing_station"
-    MISSING_CONTRAST = "missing_contrast"
-    CONTRAST_MISMATCH = "contrast_mismatch"
-    MISSING_SLICE = "missing_slice"
-    UNREADABLE_FILE = "unreadable_file"
-    TRUNCATED_PIXELS = "truncated_pixels"
-    UNPARSABLE_NAME = "unparsable_name"
-    DUPLICATE_SCAN = "duplicate_scan"
-    IDENTITY_MISMATCH = "identity_mismatch"
-    SPACING_MISMATCH = "spacing_mismatch"
-    STATION_GAP = "station_gap"
-    UNEXPECTED_GEOMETRY = "unexpected_geometry"
-    CONTRADICTORY_HEADERS = "contradictory_headers"
-    EMPTY_IMAGE = "empty_image"
-    IMPLAUSIBLE_VALUES = "implausible_values"
-    FAT_WATER_SWAP = "fat_water_swap"
-    # withdrawn
-    CONSENT_WITHDRAWN = "consent_withdrawn"
-    # failed: it should have worked
-    OUT_OF_MEMORY = "out_of_memory"
-    TIMEOUT = "timeout"
-    WORKER_DIED = "worker_died"
-    DISK_FULL = "disk_full"
-    INTERNAL_ERROR = "internal_error"
+    Attributes
+    ----------
+    status
+        What becomes of a scan for this reason. Excluded: the data does not allow it, and trying again is pointless
+        until the input changes. Failed: it should have worked.
+    description
+        The reason in a few words.
+    """
 
+    status: Status
+    description: str
 
-REASON_DESCRIPTIONS: dict[Reason, str] = {
-    Reason.NONE: "no reason: the scan is ok",
-    Reason.MISSING_STATION: "fewer stations than the protocol of the cohort has, or a gap where one should be",
-    Reason.MISSING_CONTRAST: "water, fat, in-phase or opposed-phase, or the image of a CT, is missing altogether",
-    Reason.CONTRAST_MISMATCH: "tags contradict each other on a contrast, in phase is not water + fat, or CT not in HU",
-    Reason.MISSING_SLICE: "a series has fewer slices than its neighbours, or uneven slice positions",
-    Reason.UNREADABLE_FILE: "a zip, DICOM or NIfTI file cannot be opened or is cut off",
-    Reason.TRUNCATED_PIXELS: "a file holds less pixel data than its header says",
-    Reason.UNPARSABLE_NAME: "a file or folder name gives no participant and session",
-    Reason.DUPLICATE_SCAN: "a scan, or a station of a scan, was found more than once with different content",
-    Reason.IDENTITY_MISMATCH: "the patient id inside the files is not the one of the file name",
-    Reason.SPACING_MISMATCH: "contrasts or stations of one scan disagree in matrix, spacing or orientation",
-    Reason.STATION_GAP: "neighbouring stations do not overlap",
-    Reason.UNEXPECTED_GEOMETRY: "matrix or spacing outside what is plausible for a body scan",
-    Reason.CONTRADICTORY_HEADERS: "headers contradict each other or their pixels, and neither is believed",
-    Reason.EMPTY_IMAGE: "an image is constant or holds values that are not finite",
-    Reason.IMPLAUSIBLE_VALUES: "an image holds values that a magnitude image cannot have",
-    Reason.FAT_WATER_SWAP: "water and fat are exchanged in at least one station",
-    Reason.CONSENT_WITHDRAWN: "the participant is on the list of withdrawn participants",
-    Reason.OUT_OF_MEMORY: "memory ran out while this scan was processed",
-    Reason.TIMEOUT: "the scan took longer than its time budget",
-    Reason.WORKER_DIED: "the process that worked on this scan ended without a word",
-    Reason.DISK_FULL: "no space was left where the results are written",
-    Reason.INTERNAL_ERROR: "an unexpected error; the message names it",
-}
+    def __new__(cls, value: str, *meaning: Any) -> Self:
+        """Make a member from its word, which is its value, and its status and description."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.status, member.description = meaning
+        return member
 
-
-_STATUS_OF: dict[Reason, Status] = {
-    Reason.NONE: Status.OK,
-    Reason.MISSING_STATION: Status.EXCLUDED,
-    Reason.MISSING_CONTRAST: Status.EXCLUDED,
-    Reason.CONTRAST_MISMATCH: Status.EXCLUDED,
-    Reason.MISSING_SLICE: Status.EXCLUDED,
-    Reason.UNREADABLE_FILE: Status.EXCLUDED,
-    Reason.TRUNCATED_PIXELS: Status.EXCLUDED,
-    Reason.UNPARSABLE_NAME: Status.EXCLUDED,
-    Reason.DUPLICATE_SCAN: Status.EXCLUDED,
-    Reason.IDENTITY_MISMATCH: Status.EXCLUDED,
-    Reason.SPACING_MISMATCH: Status.EXCLUDED,
-    Reason.STATION_GAP: Status.EXCLUDED,
-    Reason.UNEXPECTED_GEOMETRY: Status.EXCLUDED,
-    Reason.CONTRADICTORY_HEADERS: Status.EXCLUDED,
-    Reason.EMPTY_IMAGE: Status.EXCLUDED,
-    Reason.IMPLAUSIBLE_VALUES: Status.EXCLUDED,
-    Reason.FAT_WATER_SWAP: Status.EXCLUDED,
-    Reason.CONSENT_WITHDRAWN: Status.WITHDRAWN,
-    Reason.OUT_OF_MEMORY: Status.FAILED,
-    Reason.TIMEOUT: Status.FAILED,
-    Reason.WORKER_DIED: Status.FAILED,
-    Reason.DISK_FULL: Status.FAILED,
-    Reason.INTERNAL_ERROR: Status.FAILED,
-}
-
-
-def status_of(reason: Reason) -> Status:
-    """Status that goes with a reason: each reason belongs to exactly one."""
-    return _STATUS_OF[reason]
+    NONE = "none", _OK, "no reason: the scan is ok"
+    MISSING_STATION = (
+        "missing_station",
+        _EXCLUDED,
+        "fewer stations than the protocol of the cohort has, or a gap where one should be",
+    )
+    MISSING_CONTRAST = (
+        "missing_contrast",
+        _EXCLUDED,
+        "water, fat, in-phase or opposed-phase, or the image of a CT, is missing altogether",
+    )
+    CONTRAST_MISMATCH = (
+        "contrast_mismatch",
+        _EXCLUDED,
+        "tags contradict each other on a contrast, in phase is not water + fat, or CT not in HU",
+    )
+    MISSING_SLICE = (
+        "missing_slice",
+        _EXCLUDED,
+        "a series has fewer slices than its neighbours, or uneven slice positions",
+    )
+    UNREADABLE_FILE = "unreadable_file", _EXCLUDED, "a zip, DICOM or NIfTI file cannot be opened or is cut off"
+    TRUNCATED_PIXELS = "truncated_pixels", _EXCLUDED, "a file holds less pixel data than its header says"
+    UNPARSABLE_NAME = "unparsable_name", _EXCLUDED, "a file or folder name gives no participant and session"
+    DUPLICATE_SCAN = (
+        "duplicate_scan",
+        _EXCLUDED,
+        "a scan, or a station of a scan, was found more than once with different content",
+    )
+    IDENTITY_MISMATCH = (
+        "identity_mismatch",
+        _EXCLUDED,
+        "the patient id inside the files is not the one of the file name",
+    )
+    SPACING_MISMATCH = (
+        "spacing_mismatch",
+        _EXCLUDED,
+        "contrasts or stations of one scan disagree in matrix, spacing or orientation",
+    )
+    STATION_GAP = "station_gap", _EXCLUDED, "neighbouring stations do not overlap"
+    UNEXPECTED_GEOMETRY = (
+        "unexpected_geometry",
+        _EXCLUDED,
+        "matrix or spacing outside what is plausible for a body scan",
+    )
+    CONTRADICTORY_HEADERS = (
+        "contradictory_headers",
+        _EXCLUDED,
+        "headers contradict each other or their pixels, and neither is believed",
+    )
+    EMPTY_IMAGE = "empty_image", _EXCLUDED, "an image is constant or holds values that are not finite"
+    IMPLAUSIBLE_VALUES = "implausible_values", _EXCLUDED, "an image holds values that a magnitude image cannot have"
+    FAT_WATER_SWAP = "fat_water_swap", _EXCLUDED, "water and fat are exchanged in at least one station"
+    CONSENT_WITHDRAWN = "consent_withdrawn", _WITHDRAWN, "the participant is on the list of withdrawn participants"
+    OUT_OF_MEMORY = "out_of_memory", _FAILED, "memory ran out while this scan was processed"
+    TIMEOUT = "timeout", _FAILED, "the scan took longer than its time budget"
+    WORKER_DIED = "worker_died", _FAILED, "the process that worked on this scan ended without a word"
+    DISK_FULL = "disk_full", _FAILED, "no space was left where the results are written"
+    INTERNAL_ERROR = "internal_error", _FAILED, "an unexpected error; the message names it"
 
 
 class Grade(StrEnum):

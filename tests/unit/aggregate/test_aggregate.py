@@ -28,12 +28,13 @@ from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.cohort.table import read_scans as read_cohort
 from dixonflow.execution.outcome import OUTCOMES, read_outcomes, write_outcomes
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
 from dixonflow.tables.definitions import QUALITY, SCANS
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, check_rows, to_arrow
-from dixonflow.vocabulary import Layout, Reason, ScanId, Stage, Status, status_of
+from dixonflow.vocabulary import Layout, Reason, ScanId, Stage, Status
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,7 @@ def test_incomplete_measurements_fail_the_scan(run: Run) -> None:
 
 def test_a_cohort_without_any_ok_scan_still_gives_all_tables(tmp_path: Path) -> None:
     results = Results(tmp_path)
-    scan = CohortScan(ScanId("1", "2"), Layout.UKB, Path("1.zip"), "", "", Reason.UNREADABLE_FILE, "cut off")
+    scan = CohortScan(RawScan(ScanId("1", "2"), Layout.UKB, Path("1.zip")), "", Reason.UNREADABLE_FILE, "cut off")
     write_scans(results.scans, [scan])
     summary = aggregate(results, [MODEL], 3)
     assert (summary.scans_in, summary.ok) == (1, 0)
@@ -269,7 +270,7 @@ def test_whatever_the_stages_say_nobody_is_lost(ways: list[tuple[Reason, list[Re
         [
             {
                 "participant_id": f"{number:03d}", "session_id": "2", "source": f"{number}.zip", "layout": "ukb",
-                "raw_key": "r", "content_key": "k", "status": status_of(reason).value, "reason": reason.value,
+                "raw_key": "r", "content_key": "k", "status": reason.status.value, "reason": reason.value,
                 "message": "", "note": "", "shard": "aaa", "n_stations": 6, "n_slices": 300, "attempt": 1,
             }
             for number, (reason, _) in enumerate(ways)
@@ -280,7 +281,7 @@ def test_whatever_the_stages_say_nobody_is_lost(ways: list[tuple[Reason, list[Re
         rows = [
             {
                 "participant_id": f"{number:03d}", "session_id": "2", "stage": stage.value,
-                "status": status_of(cell).value, "reason": cell.value, "message": "m", "seconds": 1.0,
+                "status": cell.status.value, "reason": cell.value, "message": "m", "seconds": 1.0,
                 "peak_memory_mb": 1.0, "gpu_seconds": 0.0, "attempt": 1, "content_key": f"{stage.value}-key",
                 "shard": "aaa",
             }

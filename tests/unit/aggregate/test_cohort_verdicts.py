@@ -20,6 +20,7 @@ from dixonflow.cohort.table import read_scans as read_cohort
 from dixonflow.execution.outcome import write_outcomes
 from dixonflow.measure.cohort_threshold import cohort_threshold
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.parquet import read_table, write_table
@@ -34,7 +35,8 @@ def write_agreement(folder: Path, values: Mapping[str, float | None], shards: Ma
     one = measured(0)
     cohort, of = [], {participant: shard for shard, members in shards.items() for participant in members}
     for participant in values:
-        found = CohortScan(ScanId(participant, "2"), Layout.UKB, Path(f"{participant}.zip"), "r", "k", n_stations=6)
+        raw = RawScan(ScanId(participant, "2"), Layout.UKB, Path(f"{participant}.zip"), "r")
+        found = CohortScan(raw, "k", n_stations=6)
         cohort.append(replace(found, shard=of[participant]))
     write_scans(results.scans, cohort)
     for shard, members in shards.items():

@@ -69,7 +69,7 @@ def ukb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_in_a_folder_of_zips_is_accounted_for(ukb: Path) -> None:
     found = discover([Source(Layout.UKB, ukb)])
-    said = {(raw.scan.name if raw.scan else raw.path.name): raw.problem and raw.problem[0] for raw in found.scans}
+    said = {each.raw.scan.name: each.problem and each.problem[0] for each in found.scans}
     assert said == {
         "sub-0001234_ses-2": None,
         "sub-0001234_ses-3": None,
@@ -81,14 +81,13 @@ def test_everything_in_a_folder_of_zips_is_accounted_for(ukb: Path) -> None:
         "sub-1000010_ses-2": Reason.UNREADABLE_FILE,
         "sub-1000011_ses-2": Reason.UNREADABLE_FILE,
         "sub-1000014_ses-2": Reason.UNREADABLE_FILE,
-        "1000012_20204_2_0.zip": Reason.UNPARSABLE_NAME,
-        "1000013_20201_2_0.zip.part": Reason.UNPARSABLE_NAME,
     }
+    assert [entry.path.name for entry in found.unnamed] == ["1000012_20204_2_0.zip", "1000013_20201_2_0.zip.part"]
     assert [path.name for path in found.ignored] == [".hidden", "README", "bulk.csv"]
     first = found.scans[0]
     assert first.note == "found 2 times with equal content"
-    assert first.path.parent.name == "00"
-    keys = [raw.raw_key for raw in found.scans if raw.problem is None]
+    assert first.raw.path.parent.name == "00"
+    keys = [each.raw.raw_key for each in found.scans if each.problem is None]
     assert all(len(key) == 64 for key in keys)
     assert len(set(keys)) == len(keys)
 
@@ -100,10 +99,10 @@ def test_the_fingerprint_knows_content_only(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(other, "w", zipfile.ZIP_STORED) as new:
         for info in reversed(old.infolist()):
             new.writestr(zipfile.ZipInfo(info.filename, (2001, 1, 1, 0, 0, 0)), old.read(info))
-    one, two = (discover([Source(Layout.UKB, folder)]).scans[0].raw_key for folder in (path.parent, other.parent))
+    one, two = (discover([Source(Layout.UKB, folder)]).scans[0].raw.raw_key for folder in (path.parent, other.parent))
     assert one == two
     write_zip(path, 2)
-    assert discover([Source(Layout.UKB, path.parent)]).scans[0].raw_key != one
+    assert discover([Source(Layout.UKB, path.parent)]).scans[0].raw.raw_key != one
 
 
 def test_a_folder_of_two_layouts_and_a_pattern_of_its_own(tmp_path: Path) -> None:
@@ -112,13 +111,13 @@ def test_a_folder_of_two_layouts_and_a_pattern_of_its_own(tmp_path: Path) -> Non
     write_zip(tmp_path / "NAKO-77-v60.zip", 3)
     both = [Source(Layout.UKB, tmp_path), Source(Layout.NAKO, tmp_path)]
     found = discover(both)
-    assert [(raw.scan, raw.layout) for raw in found.scans] == [
+    assert [(each.scan, each.layout) for each in (*(scan.raw for scan in found.scans), *found.unnamed)] == [
         (ScanId("1000001", "2"), Layout.UKB),
         (ScanId("100012", "30"), Layout.NAKO),
         (None, Layout.UKB),
     ]
     own = Source(Layout.NAKO, tmp_path, r"NAKO-(?P<participant>\d+)-v(?P<session>\d+)\.zip")
-    assert [raw.scan for raw in discover([*both, own]).scans][-1] == ScanId("77", "60")
+    assert [each.raw.scan for each in discover([*both, own]).scans][-1] == ScanId("77", "60")
     with pytest.raises(ConfigError, match="name pattern"):
         discover([Source(Layout.NAKO, tmp_path, "(")])
     with pytest.raises(ConfigError, match="cannot be listed"):
@@ -147,7 +146,7 @@ def test_rows_shards_and_conservation(ukb: Path, tmp_path: Path) -> None:
 
     write_cohort(result, tmp_path / "scans.parquet", tmp_path / "shards")
     assert read_scans(tmp_path / "scans.parquet") == sorted(
-        result.scans, key=lambda row: (row.scan is None, row.scan or ScanId("z", "z"), str(row.source))
+        result.scans, key=lambda row: (row.scan is None, row.scan or ScanId("z", "z"), str(row.entry.path))
     )
     frame = pd.read_parquet(tmp_path / "scans.parquet")
     assert list(frame["participant_id"][:2]) == ["0001234", "0001234"]
@@ -180,7 +179,7 @@ def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path) -> None:
     # members of the old shard stay, the one that was replaced with its new fingerprint; the new scan has its own shard
     assert [len(shard.scans) for shard in again.shards] == [3, 1]
     assert again.shards[0].name == first.shards[0].name
-    assert again.shards[0].scans[1].raw_key == again.scans[1].raw_key != first.scans[1].raw_key
+    assert again.shards[0].scans[1].raw_key == again.scans[1].entry.raw_key != first.scans[1].entry.raw_key
     other = build_cohort(sources, previous=again.scans, shards=again.shards, options=InspectOptions())
     assert other.n_inspected == 3  # other options
     assert {row.reason for row in other.scans} == {Reason.MISSING_STATION}
@@ -202,7 +201,7 @@ def test_files_in_a_known_state_are_not_opened(tmp_path: Path, monkeypatch: pyte
 
     def call() -> list[str]:
         result = build_cohort(sources, previous=first.scans, shards=first.shards, options=TWO)
-        assert [row.raw_key for row in result.scans] == [row.raw_key for row in first.scans]
+        assert [row.entry.raw_key for row in result.scans] == [row.entry.raw_key for row in first.scans]
         opened[:] = sorted(path.name.removeprefix(".opened-") for path in tmp_path.glob(".opened-*"))
         return opened
 
@@ -266,7 +265,8 @@ def test_what_the_phantom_writes_comes_back_exactly(tmp_path: Path, layout: Layo
     count = {Layout.UKB: 6, Layout.NAKO: 4, Layout.BIDS: 3}[layout]
     stations = make_stations(count, shape=(18, 16, 5))
     {Layout.UKB: write_ukb, Layout.NAKO: write_nako, Layout.BIDS: write_bids}[layout](tmp_path, scan, stations)
-    (raw,) = discover([Source(layout, tmp_path)]).scans
+    (found,) = discover([Source(layout, tmp_path)]).scans
+    raw = found.raw
     assert raw.scan == scan
     assert inspect(raw).n_stations == count
     for got, want in zip(read_stations(raw), stations, strict=True):
@@ -282,10 +282,10 @@ def test_the_breakages_of_the_demo_are_told(
 ) -> None:
     layout, count = (Layout.UKB, 6) if write is write_ukb else (Layout.NAKO, 4)
     breakage.apply(write(tmp_path, ScanId("000123", "2"), make_stations(count, shape=(18, 16, 5))))
-    (raw,) = discover([Source(layout, tmp_path)]).scans
-    if raw.problem is None:
+    (found,) = discover([Source(layout, tmp_path)]).scans
+    if found.problem is None:
         with pytest.raises(ScanExcluded) as excluded:
-            inspect(raw)
+            inspect(found.raw)
         assert excluded.value.reason is breakage.reason
     else:
-        assert raw.problem[0] is breakage.reason
+        assert found.problem[0] is breakage.reason

@@ -19,7 +19,7 @@ from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId
 
 def bids_raw(session: Path, scan: ScanId) -> RawScan:
     found = discover([Source(Layout.BIDS, session.parents[1])])
-    return next(raw for raw in found.scans if raw.scan == scan)
+    return next(each.raw for each in found.scans if each.raw.scan == scan)
 
 
 def test_a_bids_folder_is_accounted_for_and_read(tmp_path: Path) -> None:
@@ -34,16 +34,14 @@ def test_a_bids_folder_is_accounted_for_and_read(tmp_path: Path) -> None:
     (tmp_path / "participants.tsv").write_text("x")
     (tmp_path / "stray.nii.gz").write_text("x")
     found = discover([Source(Layout.BIDS, tmp_path)])
-    said = [(str(raw.path.relative_to(tmp_path)), raw.problem and raw.problem[0]) for raw in found.scans]
+    said = [(str(each.raw.path.relative_to(tmp_path)), each.problem and each.problem[0]) for each in found.scans]
     assert said == [
         ("sub-007/ses-a1", None),
         ("sub-008/ses-a1", None),
         ("sub-009/ses-1", Reason.MISSING_CONTRAST),
-        ("stray.nii.gz", Reason.UNPARSABLE_NAME),
-        ("sub-010", Reason.UNPARSABLE_NAME),
-        ("sub-011/anat", Reason.UNPARSABLE_NAME),
-        ("sub-0_12", Reason.UNPARSABLE_NAME),
     ]
+    unnamed = [str(entry.path.relative_to(tmp_path)) for entry in found.unnamed]
+    assert unnamed == ["stray.nii.gz", "sub-010", "sub-011/anat", "sub-0_12"]
     assert [path.name for path in found.ignored] == ["derivatives", "participants.tsv"]
     result = build_cohort([Source(Layout.BIDS, tmp_path)])
     assert check_conservation([Source(Layout.BIDS, tmp_path)], scans_frame(result)).n_unparsable == 4

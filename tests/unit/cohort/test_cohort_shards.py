@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dixonflow.cohort.shards import (
+    RawScan,
     Shard,
     ShardError,
-    ShardScan,
     assign_shards,
     find_shard,
     read_shard,
@@ -23,8 +23,8 @@ ids = st.builds(ScanId, st.text("0123456789", min_size=1, max_size=4), st.sample
 scan_sets = st.sets(ids, max_size=30)
 
 
-def entry(scan: ScanId, key: str = "a") -> ShardScan:
-    return ShardScan(scan, Layout.UKB, Path("raw") / f"{scan.name}.zip", key * 64)
+def entry(scan: ScanId, key: str = "a") -> RawScan:
+    return RawScan(scan, Layout.UKB, Path("raw") / f"{scan.name}.zip", key * 64)
 
 
 def members(shards: list[Shard]) -> list[ScanId]:

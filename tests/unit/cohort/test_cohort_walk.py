@@ -120,7 +120,7 @@ def test_names_that_are_not_utf_8_are_rows_that_can_be_written(raw: Path, tmp_pa
     assert [(row.scan and row.scan.participant, row.reason) for row in result.scans] == expected
     scans, shards = tmp_path / "scans.parquet", tmp_path / "shards"
     write_cohort(result, scans, shards)
-    assert read_scans(scans)[-1].source == raw / r"M\xfcller.zip"
+    assert read_scans(scans)[-1].entry.path == raw / r"M\xfcller.zip"
     assert str(raw / r"M\xfcller.txt") in (tmp_path / "ignored.txt").read_text().splitlines()
     assert [len(shard.scans) for shard in read_shards(shards)] == [1] * (layout is Layout.UKB)
     counts = check_conservation(sources, read_table(scans, COHORT_SCANS).to_pandas()).n_by_status

@@ -11,11 +11,11 @@ from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cohort.build import build_cohort
 from dixonflow.cohort.earlier_version import doubtful_of_0_1
-from dixonflow.cohort.shards import ShardScan, shard_of
+from dixonflow.cohort.shards import shard_of
 from dixonflow.imaging.nifti import read_nifti, write_nifti
 from dixonflow.paths import Results
 from dixonflow.rawdata.bids import session_fingerprint_0_1
-from dixonflow.rawdata.raw_scan import Source
+from dixonflow.rawdata.raw_scan import RawScan, Source
 from dixonflow.rawdata.reader import read_stations
 from dixonflow.rawdata.zip_archive import zip_fingerprint
 from dixonflow.system.atomic import write_json
@@ -31,7 +31,7 @@ class Earlier:
         self.raw, self.results = folder / "raw", Results(folder / "results")
         self.session = write_session(self.raw, SCAN, make_stations(2, 1, (18, 16, 4)))
         self.key = session_fingerprint_0_1(self.session, Layout.BIDS)
-        self.shards = [shard_of([ShardScan(SCAN, Layout.BIDS, self.session, self.key)])]
+        self.shards = [shard_of([RawScan(SCAN, Layout.BIDS, self.session, self.key)])]
         self.sidecar = self.results.stitched_sidecar(SCAN, "mr")
         write_json(self.sidecar, {"intensity_scale": scale, "stations": [], "pairs": []})
 
@@ -48,7 +48,7 @@ class Earlier:
         return result.scans
 
     @property
-    def entry(self) -> ShardScan:
+    def entry(self) -> RawScan:
         (entry,) = (each for shard in self.shards for each in shard.scans if each.scan == SCAN)
         return entry
 
@@ -75,30 +75,30 @@ def padded(tmp_path) -> Earlier:
     for number, path in enumerate(earlier.images()):
         weak(path, 10 + number)
     earlier.key = session_fingerprint_0_1(earlier.session, Layout.BIDS)
-    earlier.shards = [shard_of([ShardScan(SCAN, Layout.BIDS, earlier.session, earlier.key)])]
+    earlier.shards = [shard_of([RawScan(SCAN, Layout.BIDS, earlier.session, earlier.key)])]
     os.utime(earlier.sidecar)
     return earlier
 
 
 def test_its_fingerprint_stands_while_the_content_does(padded):
     (row,) = padded.call()
-    assert row.raw_key == padded.key == padded.entry.raw_key
+    assert row.entry.raw_key == padded.key == padded.entry.raw_key
     assert row.content
     (again,) = padded.call([row])
     assert again == row
     for path in padded.images():
         os.utime(path)  # another state, the same content
     (touched,) = padded.call([row])
-    assert touched.raw_key == padded.key
+    assert touched.entry.raw_key == padded.key
     read_stations(padded.entry)
     for number, path in enumerate(padded.images()):
         weak(path, 90 + number)
     assert session_fingerprint_0_1(padded.session, Layout.BIDS) == padded.key, "it does not see that"
     (corrected,) = padded.call([touched])
-    assert corrected.raw_key != padded.key
-    assert corrected.raw_key == padded.entry.raw_key
+    assert corrected.entry.raw_key != padded.key
+    assert corrected.entry.raw_key == padded.entry.raw_key
     (scratch,) = build_cohort([Source(Layout.BIDS, padded.raw)]).scans
-    assert corrected.raw_key == scratch.raw_key
+    assert corrected.entry.raw_key == scratch.entry.raw_key
 
 
 def test_files_that_are_younger_than_what_was_made_of_them_are_not_trusted(padded):
@@ -106,7 +106,7 @@ def test_files_that_are_younger_than_what_was_made_of_them_are_not_trusted(padde
         weak(path, 90 + number)
         os.utime(path, (4e9, 4e9))
     (row,) = padded.call()
-    assert row.raw_key != padded.key
+    assert row.entry.raw_key != padded.key
 
 
 def test_equal_and_different_content_is_told_by_all_bytes(padded):
@@ -123,7 +123,7 @@ def test_what_was_scaled_down_is_read_again_once_and_for_all(tmp_path, layout):
         for path in earlier.images():
             path.unlink()
         path = write_scan_zip(earlier.raw / "1_20201_2_0.zip", scan_slices(make_stations(6, 1, (18, 16, 4))))
-        earlier.shards = [shard_of([ShardScan(SCAN, layout, path, zip_fingerprint(path))])]
+        earlier.shards = [shard_of([RawScan(SCAN, layout, path, zip_fingerprint(path))])]
         earlier.key = zip_fingerprint(path)
     sources = [Source(layout, earlier.raw)]
 
@@ -134,7 +134,7 @@ def test_what_was_scaled_down_is_read_again_once_and_for_all(tmp_path, layout):
         return [row for row in result.scans if row.scan == SCAN]
 
     (row,) = call([])
-    assert (row.reading, row.raw_key) == ("outliers", earlier.key)
+    assert (row.reading, row.entry.raw_key) == ("outliers", earlier.key)
     assert earlier.entry.raw_key != earlier.key
     read_stations(earlier.entry)
     (killed,) = call([])  # before the rows were written: the shard list knows the state already

@@ -13,7 +13,7 @@ from dixonflow.execution.outcome import OUTCOMES, Outcome, read_outcomes, write_
 from dixonflow.tables.definitions import TIMINGS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status, status_of
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 FINE = Outcome(ScanId("0012", "2"), Stage.STITCH, Status.OK, Reason.NONE, "", 1.5, 310.25, 0.0, 1, "ab" * 32)
 
@@ -28,7 +28,7 @@ def outcomes(draw: st.DrawFn) -> Outcome:
             draw(st.text("0123456789", min_size=1, max_size=2)),
         ),
         stage=draw(st.sampled_from(Stage)),
-        status=status_of(reason),
+        status=reason.status,
         reason=reason,
         message="" if reason is Reason.NONE else draw(st.text('a1 ä€"\n\t\0,', max_size=20)),
         seconds=draw(number),
@@ -41,11 +41,11 @@ def outcomes(draw: st.DrawFn) -> Outcome:
 
 def test_every_reason_has_one_status() -> None:
     for reason in Reason:
-        assert isinstance(status_of(reason), Status)
-    assert [reason for reason in Reason if status_of(reason) is Status.OK] == [Reason.NONE]
-    assert [reason for reason in Reason if status_of(reason) is Status.WITHDRAWN] == [Reason.CONSENT_WITHDRAWN]
-    assert status_of(Reason.TRUNCATED_PIXELS) is Status.EXCLUDED
-    assert status_of(Reason.WORKER_DIED) is Status.FAILED
+        assert isinstance(reason.status, Status)
+    assert [reason for reason in Reason if reason.status is Status.OK] == [Reason.NONE]
+    assert [reason for reason in Reason if reason.status is Status.WITHDRAWN] == [Reason.CONSENT_WITHDRAWN]
+    assert Reason.TRUNCATED_PIXELS.status is Status.EXCLUDED
+    assert Reason.WORKER_DIED.status is Status.FAILED
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from small_models import rule, small_model
 from dixonflow.cohort.build import build_cohort
 from dixonflow.cohort.conservation import check_conservation
 from dixonflow.cohort.discover import discover
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.config import demo_config
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_nifti, write_nifti
@@ -28,7 +27,7 @@ from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.phantom.scanner.ct import ct_image
 from dixonflow.phantom.writers.bids import write_ct
-from dixonflow.rawdata.raw_scan import Source
+from dixonflow.rawdata.raw_scan import RawScan, Source
 from dixonflow.rawdata.reader import inspect, read_stations
 from dixonflow.report.contact_sheet import contact_sheet
 from dixonflow.stages.context import StageContext, stage_work
@@ -60,10 +59,10 @@ def raw(tmp_path, body):
     return tmp_path / "raw"
 
 
-def entry(raw: Path) -> ShardScan:
+def entry(raw: Path) -> RawScan:
     (found,) = discover([Source(Layout.CT, raw)]).scans
     assert found.problem is None
-    return ShardScan(found.scan, found.layout, found.path, found.raw_key)
+    return found.raw
 
 
 def image_of(raw: Path) -> Path:

@@ -10,7 +10,7 @@ from dixonflow.report.contents import ReportError
 from dixonflow.report.page import ReportOptions, write_report
 from dixonflow.tables.definitions import SCANS
 from dixonflow.tables.parquet import write_table
-from dixonflow.vocabulary import REASON_DESCRIPTIONS, Reason, Stage, Status
+from dixonflow.vocabulary import Reason, Stage, Status
 
 
 class Page(HTMLParser):
@@ -92,7 +92,7 @@ def test_counts_reasons_and_stages(page):
     words = page.text
     assert "16 in = 12 ok + 2 excluded + 1 failed + 1 withdrawn" in words
     for status, reason, stage, _ in BROKEN:
-        assert re.search(rf"{status} {reason} {re.escape(REASON_DESCRIPTIONS[reason])} 1 6\.2 % {stage} ", words)
+        assert re.search(rf"{status} {reason} {re.escape(reason.description)} 1 6\.2 % {stage} ", words)
     assert "segment 1 out_of_memory (1)" in words
     assert "stitch 0 -" in words
     assert re.search(r"Notes \(1\) .* 1000004, session 2 ok only three contrasts", words)

@@ -11,18 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dixonflow.cohort.found import UnnamedEntry
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
 from dixonflow.execution.outcome import Outcome, write_outcomes
 from dixonflow.execution.outcome_files import STAGES
 from dixonflow.execution.records import Record, Records
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.lock import Run, RunLock
 from dixonflow.run.requests import propose
 from dixonflow.run.slurm import Job
 from dixonflow.run.status import StatusError, run_status
 from dixonflow.system.atomic import write_json
-from dixonflow.vocabulary import Layout, Reason, ScanId, Stage, status_of
+from dixonflow.vocabulary import Layout, Reason, ScanId, Stage
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = 1_800_000_000.0
@@ -39,17 +41,19 @@ class MadeUpRun:
         }
         self._date = itertools.count(NOW - 3000)
         rows = [
-            CohortScan(scan, Layout.UKB, Path("raw"), "raw key", shard=shard)
+            CohortScan(RawScan(scan, Layout.UKB, Path("raw"), "raw key"), shard=shard)
             for shard, scans in self.shards.items()
             for scan in scans
         ]
-        rows.append(CohortScan(None, Layout.UKB, Path("raw/x"), "", reason=Reason.UNPARSABLE_NAME, message="x"))
-        rows.append(CohortScan(ScanId("777", "2"), Layout.UKB, Path("raw"), "", reason=Reason.CONSENT_WITHDRAWN))
+        unnamed = UnnamedEntry(Layout.UKB, Path("raw/x"))
+        rows.append(CohortScan(unnamed, reason=Reason.UNPARSABLE_NAME, message="x"))
+        withdrawn = RawScan(ScanId("777", "2"), Layout.UKB, Path("raw"))
+        rows.append(CohortScan(withdrawn, reason=Reason.CONSENT_WITHDRAWN))
         write_scans(self.results.scans, rows)
 
     def outcome(self, scan: ScanId, stage: Stage, reason: Reason = Reason.NONE) -> Outcome:
         message = "" if reason is Reason.NONE else "what was seen"
-        return Outcome(scan, stage, status_of(reason), reason, message, 2.0, 1000.0, 0.5, 1, "key")
+        return Outcome(scan, stage, reason.status, reason, message, 2.0, 1000.0, 0.5, 1, "key")
 
     def end(self, shard: str, through: Stage, ended: dict[int, tuple[Stage, Reason]] | None = None) -> None:
         """Write the rows of a shard up to a stage; `ended` names members that are not ok, and where."""
@@ -278,4 +282,4 @@ def test_the_engineers_page_says_what_to_do_for_every_reason():
     table = (ROOT / "docs/cluster.md").read_text().split("## What to do for each reason")[1].split("\n## ")[0]
     rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
     told = {reason.strip(" `"): status.strip() for reason, status in rows}
-    assert told == {reason.value: status_of(reason).value for reason in Reason if reason is not Reason.NONE}
+    assert told == {reason.value: reason.status.value for reason in Reason if reason is not Reason.NONE}

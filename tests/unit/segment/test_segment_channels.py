@@ -13,10 +13,10 @@ from scipy import ndimage
 from small_models import rule, small_model
 from tiny_model import TinyModel, tiny_dataset, tiny_plans
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.content_keys import stage_key
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import stage_work
 from dixonflow.vocabulary import Contrast, Layout, Stage
 
@@ -77,7 +77,7 @@ def test_every_channel_is_resampled_first_where_the_model_says_so(
 def test_results_name_all_the_channels(tiny: TinyModel, images: dict[Contrast, Array], tmp_path: Path) -> None:
     model, results = model_of(tiny), Results(tmp_path)
     segmented(model, images, SPACING, tmp_path)
-    entry = ShardScan(SCAN, Layout.BIDS, tmp_path, "0" * 64)
+    entry = RawScan(SCAN, Layout.BIDS, tmp_path, "0" * 64)
     for stage in (Stage.MERGE, Stage.POSTPROCESS):
         stage_work(stage, context_of(model, results)).by_hand(entry)
     sidecar = json.loads(results.labels_sidecar(SCAN, model.name).read_text())

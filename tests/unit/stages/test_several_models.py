@@ -36,7 +36,7 @@ from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status, status_of
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 ORGANS = small_model({1: rule("liver", "a"), 2: rule("spleen", "a"), 7: rule("kidney_left", "a")}, name="organs")
 SIDES = small_model(
@@ -51,7 +51,7 @@ SCAN = ScanId("1", "2")
 
 def row(reason: Reason = Reason.NONE, **changes) -> Outcome:
     message = "" if reason is Reason.NONE else f"seen: {reason.value}"
-    fresh = Outcome(SCAN, Stage.SEGMENT, status_of(reason), reason, message, 2.0, 100.0, 1.0, 1, "key")
+    fresh = Outcome(SCAN, Stage.SEGMENT, reason.status, reason, message, 2.0, 100.0, 1.0, 1, "key")
     return replace(fresh, **changes)
 
 

@@ -25,7 +25,7 @@ from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
 from dixonflow.tables.turning import turning
 from dixonflow.tables.wide import wide_tables, widen
-from dixonflow.vocabulary import Reason, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Reason, Stage, Status
 
 _AGGREGATE = "aggregate"
 """Name, in the mark of a shard, of what was found lost here."""
@@ -95,7 +95,7 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
         ask_for_look(results, COHORT)
         raise
     shards = sorted(cohort["shard"].dropna().unique())
-    stages = {stage: _stage_rows(results, stage, shards) for stage in list(Stage)[1:]}
+    stages = {stage: _stage_rows(results, stage, shards) for stage in SHARD_STAGES}
     scans = _checked(scan_rows(cohort, stages), results, models)
     broken = _broken(scans, stages)
     for shard in shards:
@@ -146,7 +146,7 @@ def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Dat
     scans["last_stage"] = Stage.COHORT.value
     scans[f"{Stage.COHORT.value}_status"] = scans["status"]
     scans[f"{Stage.COHORT.value}_reason"] = scans["reason"]
-    for stage in list(Stage)[1:]:
+    for stage in SHARD_STAGES:
         found = scans[[*SCAN_KEYS, "shard"]].merge(
             stages[stage].rows, how="left", on=[*SCAN_KEYS, "shard"], validate="many_to_one"
         )

@@ -15,9 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dixonflow.cohort import inspect as look_module
 from dixonflow.cohort.discover import Expected, discover
+from dixonflow.cohort.found import FoundScan, UnnamedEntry
 from dixonflow.cohort.inspect import Inspection
 from dixonflow.cohort.patient_ids import judge_patient_ids
-from dixonflow.cohort.shards import Shard, ShardScan, assign_shards, shard_by_scan, without_paths, write_shards
+from dixonflow.cohort.shards import Shard, assign_shards, shard_by_scan, without_paths, write_shards
 from dixonflow.cohort.table import CohortScan, table_digest, write_scans
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
 from dixonflow.rawdata.raw_scan import RawScan, Source
@@ -124,39 +125,40 @@ def build_cohort(
         _known_files(previous, max_attempts),
         expected,
     )
-    log.info("found %d scans, %d other files", len(found.scans), len(found.ignored))
-    check_zeros(withdrawn, (raw.scan.participant for raw in found.scans if raw.scan))
-    known = {(row.content_key, row.state): row for row in previous if row.content_key and row.state}
-    unopened = {(row.scan, row.source): row.attempt for row in previous if not row.raw_key}
-    pairs: list[tuple[RawScan, CohortScan]] = []
+    log.info("found %d scans, %d other files", len(found.scans) + len(found.unnamed), len(found.ignored))
+    check_zeros(withdrawn, (each.raw.scan.participant for each in found.scans))
+    known = {(row.content_key, row.entry.state): row for row in previous if row.content_key and row.entry.state}
+    unopened = {(row.scan, row.entry.path): row.attempt for row in previous if not row.entry.raw_key}
+    rows: list[CohortScan] = []
     new: list[int] = []
-    for raw in found.scans:
-        row = CohortScan(raw.scan, raw.layout, raw.path, raw.raw_key, state=raw.state, content=raw.content)
-        if raw.scan is not None and raw.scan.participant in withdrawn:
+    for each in found.scans:
+        row = CohortScan(each.raw, content=each.content)
+        if each.raw.scan.participant in withdrawn:
             row = replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE)
-        elif raw.problem is not None:
-            row = replace(row, reason=raw.problem[0], message=raw.problem[1])
-            if not raw.raw_key and raw.scan is not None:
-                row = replace(row, attempt=unopened.get((raw.scan, raw.path), 0) + 1)
+        elif each.problem is not None:
+            row = replace(row, reason=each.problem[0], message=each.problem[1])
+            if not each.raw.raw_key:
+                row = replace(row, attempt=unopened.get((each.raw.scan, each.raw.path), 0) + 1)
         else:
-            key = _content_key(raw, options)
-            before = known.get((key, raw.state))
+            key = _content_key(each, options)
+            before = known.get((key, each.raw.state))
             if before is not None and (before.status is not Status.FAILED or before.attempt >= max_attempts):
                 row = _again(before, row)
             else:
                 row = replace(row, content_key=key, attempt=before.attempt + 1 if before else 1)
-                new.append(len(pairs))
-        pairs.append((raw, row))
-    inspections = _look_into([pairs[place][0] for place in new], options, workers, allowance)
+                new.append(len(rows))
+        rows.append(row)
+    inspections = _look_into([found.scans[place].raw for place in new], options, workers, allowance)
     for place, inspection in zip(new, inspections, strict=True):
-        raw, row = pairs[place]
-        row = _completed(row, inspection)
-        pairs[place] = raw, replace(row, reading=OUTLIERS) if raw.scan in rescaled and not row.reading else row
-    rows = judge_patient_ids(pairs, [source.matches_patient_id for source in sources])
+        row = _completed(rows[place], inspection)
+        rows[place] = replace(row, reading=OUTLIERS) if row.scan in rescaled and not row.reading else row
+    rows = judge_patient_ids(
+        list(zip(found.scans, rows, strict=True)), [source.matches_patient_id for source in sources]
+    )
     whole = [
-        ShardScan(row.scan, row.layout, row.source, key_of_reading(row.raw_key, row.reading), row.state)
-        for row in rows
-        if row.scan is not None and row.status is Status.OK
+        replace(each.raw, raw_key=key_of_reading(each.raw.raw_key, row.reading))
+        for each, row in zip(found.scans, rows, strict=True)
+        if row.status is Status.OK
     ]
     assigned = without_paths(assign_shards(whole, shards, scans_per_shard), withdrawn)
     shard_of = shard_by_scan(assigned)
@@ -164,7 +166,8 @@ def build_cohort(
         replace(row, shard=shard_of[row.scan] if row.scan is not None and row.status is Status.OK else "")
         for row in rows
     ]
-    rows.sort(key=lambda row: (row.scan is None, row.scan.name if row.scan else "", str(row.source)))
+    rows += [CohortScan(entry, reason=Reason.UNPARSABLE_NAME, message=entry.message) for entry in found.unnamed]
+    rows.sort(key=lambda row: (row.scan is None, row.scan.name if row.scan else "", str(row.entry.path)))
     return CohortResult(tuple(rows), tuple(assigned), found.ignored, len(new))
 
 
@@ -180,21 +183,20 @@ def write_cohort(result: CohortResult, scans_path: Path, shards_folder: Path) ->
     write_bytes(scans_path.with_suffix(".sha256"), f"{table_digest(result.scans)}\n".encode())
 
 
-def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tuple[ScanId, Path, str], RawScan]:
+def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tuple[ScanId, Path, str], FoundScan]:
     """What need not be opened again while its files stay in their state.
 
     Rows whose verdict rests on other scans too know no more than the fingerprint of their own files.
     """
     known = {}
     for row in previous:
-        tried = row.status is not Status.FAILED or row.attempt >= max_attempts
-        if row.scan is None or not row.raw_key or not row.state or row.status is Status.WITHDRAWN or not tried:
+        raw, tried = row.entry, row.status is not Status.FAILED or row.attempt >= max_attempts
+        if isinstance(raw, UnnamedEntry) or not raw.raw_key or not raw.state or row.status is Status.WITHDRAWN:
             continue
-        own = not row.content_key and row.reason is not Reason.IDENTITY_MISMATCH
-        problem = (row.reason, row.message) if own else None
-        known[row.scan, row.source, row.state] = RawScan(
-            row.scan, row.layout, row.source, row.raw_key, problem, state=row.state, content=row.content
-        )
+        if tried:
+            own = not row.content_key and row.reason is not Reason.IDENTITY_MISMATCH
+            problem = (row.reason, row.message) if own else None
+            known[raw.scan, raw.path, raw.state] = FoundScan(raw, problem=problem, content=row.content)
     return known
 
 
@@ -215,9 +217,10 @@ def _again(before: CohortScan, row: CohortScan) -> CohortScan:
     )
 
 
-def _content_key(raw: RawScan, options: InspectOptions) -> str:
-    name = raw.scan.name if raw.scan else ""
-    content = [READER_VERSION, raw.raw_key, raw.content, name, raw.layout.value, options.stations(raw.layout)]
+def _content_key(found: FoundScan, options: InspectOptions) -> str:
+    raw = found.raw
+    stations = options.stations(raw.layout)
+    content = [READER_VERSION, raw.raw_key, found.content, raw.scan.name, raw.layout.value, stations]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

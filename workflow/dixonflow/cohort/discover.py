@@ -2,22 +2,25 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from dixonflow.cohort.file_state import file_state
+from dixonflow.cohort.found import Discovery, FoundScan, UnnamedEntry
 from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
 from dixonflow.errors import ConfigError, ScanExcluded
 from dixonflow.rawdata.bids import image_paths, no_image, session_fingerprint, session_fingerprint_0_1
 from dixonflow.rawdata.protocols import scan_of_zip
-from dixonflow.rawdata.raw_scan import Discovery, RawScan, Source
+from dixonflow.rawdata.raw_scan import RawScan, Source
 from dixonflow.rawdata.zip_archive import file_fingerprint, is_sidecar, zip_fingerprint
 from dixonflow.system.guard import Lost
-from dixonflow.vocabulary import Layout, Reason, ScanId
+from dixonflow.vocabulary import Reason, ScanId
 
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
+_NOT_UTF8 = "the name of the file, or of a folder above it, is not UTF-8: rename it"
 _SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
 
 
@@ -37,28 +40,24 @@ class Expected:
     content: str = ""
 
 
-Run = Callable[[Callable[["_Entry"], RawScan], Sequence["_Entry"]], Sequence["RawScan | Lost"]]
-"""Applies a function to each of several entries, each protected from the others."""
+_Listed = tuple[list[RawScan | UnnamedEntry], list[Path]]
+"""What is, or should be, a scan, and what is known to be none."""
+
+Look = tuple[FoundScan, Expected | None]
+"""A scan whose fingerprint is to be taken, and the one that it had."""
+
+Run = Callable[[Callable[[Look], FoundScan], Sequence[Look]], Sequence[FoundScan | Lost]]
+"""Applies a function to each of several scans, each protected from the others."""
 
 
-@dataclass(frozen=True)
-class _Entry:
-    scan: ScanId | None
-    layout: Layout
-    path: Path
-    source: int = 0
-    state: str = ""
-    expected: "Expected | None" = None
-
-
-def _here(function: Callable[[_Entry], RawScan], entries: Sequence[_Entry]) -> list[RawScan]:
-    return [function(entry) for entry in entries]
+def _here(function: Callable[[Look], FoundScan], looks: Sequence[Look]) -> list[FoundScan]:
+    return [function(look) for look in looks]
 
 
 def discover(
     sources: Sequence[Source],
     run: Run = _here,
-    known: Mapping[tuple[ScanId, Path, str], RawScan] | None = None,
+    known: Mapping[tuple[ScanId, Path, str], FoundScan] | None = None,
     expected: Mapping[ScanId, Expected] | None = None,
 ) -> Discovery:
     """List the scans of all sources and take the fingerprint of each.
@@ -80,39 +79,46 @@ def discover(
     Discovery
         One entry per scan, and one per file or folder whose name gives no scan. A scan that was found several times
         with equal content is kept once; with different content it is excluded. Equal content under the names of
-        different scans excludes all of them: all but one bear a wrong name.
+        different scans excludes all of them: all but one have a wrong name.
 
     Raises
     ------
     ConfigError
         If a folder is missing or cannot be listed, or a name pattern is wrong.
     """
-    entries: dict[Path, _Entry] = {}
+    entries: dict[Path, FoundScan | UnnamedEntry] = {}
     ignored: set[Path] = set()
     for number, source in enumerate(sources):
         found, passed_over = _list_folders(source) if source.layout.has_session_folders else _list_zips(source)
-        for entry in (replace(each, source=number) for each in found):
+        for listed in found:
             # in a folder that is a source of two layouts, each names its own zips
-            if entry.path not in entries or (entries[entry.path].scan is None and entry.scan is not None):
-                entries[entry.path] = entry
+            if isinstance(listed, UnnamedEntry):
+                entries.setdefault(listed.path, listed)
+            elif not isinstance(entries.get(listed.path), FoundScan):
+                entries[listed.path] = FoundScan(listed, number)
         ignored.update(passed_over)
-    expected = expected or {}
-    ordered = [
-        replace(entry, state=_state(entry), expected=expected.get(entry.scan) if entry.scan else None)
-        for entry in (entries[path] for path in sorted(entries))
-    ]
-    scans, unknown = [], []
-    for entry in ordered:
-        before = (known or {}).get((entry.scan, entry.path, entry.state)) if entry.scan and entry.state else None
+    known, expected = known or {}, expected or {}
+    scans: list[FoundScan] = []
+    unnamed: list[UnnamedEntry] = []
+    unknown: list[FoundScan] = []
+    for entry in (entries[path] for path in sorted(entries)):
+        if isinstance(entry, UnnamedEntry):
+            path = readable(entry.path)
+            utf8 = path == str(entry.path)
+            unnamed.append(entry if utf8 else UnnamedEntry(entry.layout, Path(path), _NOT_UTF8))
+            continue
+        raw = replace(entry.raw, state=_state(entry.raw))
+        before = known.get((raw.scan, raw.path, raw.state)) if raw.state else None
         if before is None:
-            unknown.append(entry)
+            unknown.append(replace(entry, raw=raw))
         else:
             scans.append(replace(before, source=entry.source))
-    for entry, taken in zip(unknown, run(_raw_scan, unknown), strict=True):
-        scans.append(replace(_unless_lost(entry, taken), source=entry.source, state=entry.state))
+    looks = [(entry, expected.get(entry.raw.scan)) for entry in unknown]
+    scans += [_unless_lost(entry, taken) for entry, taken in zip(unknown, run(_with_fingerprint, looks), strict=True)]
     scans = _exclude_equal_content(_merge_repeats(scans))
-    scans.sort(key=lambda raw: (raw.scan is None, raw.scan or ScanId("0", "0"), raw.path))
-    return Discovery(tuple(scans), tuple(Path(readable(path)) for path in sorted(ignored - set(entries))))
+    scans.sort(key=lambda found: (found.raw.scan, found.raw.path))
+    ignored -= set(entries)
+    return Discovery(tuple(scans), tuple(unnamed), tuple(Path(readable(path)) for path in sorted(ignored)))
 
 
 def _refuse(source: Source) -> OnError:
@@ -125,8 +131,9 @@ def _refuse(source: Source) -> OnError:
     return refuse
 
 
-def _list_zips(source: Source) -> tuple[list[_Entry], list[Path]]:
-    entries, ignored = [], []
+def _list_zips(source: Source) -> _Listed:
+    entries: list[RawScan | UnnamedEntry] = []
+    ignored = []
     for entry, below in walk(source.folder, _refuse(source)):
         path = Path(entry.path)
         if is_sidecar(entry.name):
@@ -137,110 +144,104 @@ def _list_zips(source: Source) -> tuple[list[_Entry], list[Path]]:
             scan = scan_of_zip(path.name, source.layout, source.name_pattern)
         except (re.error, IndexError) as error:
             raise ConfigError(f"name pattern of {source.folder}: {error}") from error
-        entries.append(_Entry(scan, source.layout, path))
+        entries.append(RawScan(scan, source.layout, path) if scan else UnnamedEntry(source.layout, path))
     return entries, ignored
 
 
-def _list_folders(source: Source) -> tuple[list[_Entry], list[Path]]:
-    entries, ignored = [], []
+def _list_folders(source: Source) -> _Listed:
+    entries: list[RawScan | UnnamedEntry] = []
+    ignored = []
     for entry in list_folder(source.folder, _refuse(source)):
         path = Path(entry.path)
         subject = _SUBJECT.fullmatch(entry.name)
         if is_sidecar(entry.name) or (entry.name in BIDS_FOLDERS and is_folder(entry)):
             ignored.append(path)
         elif subject is None or not is_folder(entry):
-            entries.append(_Entry(None, source.layout, path))
+            entries.append(UnnamedEntry(source.layout, path))
         else:
             sessions, passed_over = _list_sessions(path, subject[1], source)
-            entries += sessions or [_Entry(None, source.layout, path)]
+            entries += sessions or [UnnamedEntry(source.layout, path)]
             ignored += passed_over
     return entries, ignored
 
 
-def _list_sessions(folder: Path, participant: str, source: Source) -> tuple[list[_Entry], list[Path]]:
-    entries, ignored = [], []
+def _list_sessions(folder: Path, participant: str, source: Source) -> _Listed:
+    entries: list[RawScan | UnnamedEntry] = []
+    ignored = []
     for entry in list_folder(folder, _refuse(source)):
         path = Path(entry.path)
         session = _SESSION.fullmatch(entry.name)
         if is_sidecar(entry.name):
             ignored.append(path)
         elif session is None or not is_folder(entry):
-            entries.append(_Entry(None, source.layout, path))
+            entries.append(UnnamedEntry(source.layout, path))
         else:
-            entries.append(_Entry(ScanId(participant, session[1]), source.layout, path))
+            entries.append(RawScan(ScanId(participant, session[1]), source.layout, path))
     return entries, ignored
 
 
-def _state(entry: _Entry) -> str:
-    """State of an entry's files; empty where they cannot be looked at."""
-    if entry.scan is None:
-        return ""
+def _state(raw: RawScan) -> str:
+    """State of a scan's files; empty where they cannot be examined."""
     try:
-        if entry.layout.has_session_folders:
-            return file_state(image_paths(entry.path, entry.layout))
-        return file_state([entry.path])
+        if raw.layout.has_session_folders:
+            return file_state(image_paths(raw.path, raw.layout))
+        return file_state([raw.path])
     except OSError:
         return ""
 
 
-def _unless_lost(entry: _Entry, found: RawScan | Lost) -> RawScan:
-    if isinstance(found, Lost):
-        return RawScan(entry.scan, entry.layout, entry.path, "", (found.reason, f"opening it: {found.message}"))
-    return found
+def _unless_lost(entry: FoundScan, taken: FoundScan | Lost) -> FoundScan:
+    if isinstance(taken, Lost):
+        return replace(entry, problem=(taken.reason, f"opening it: {taken.message}"))
+    return taken
 
 
-def _raw_scan(entry: _Entry) -> RawScan:
-    path = readable(entry.path)
-    if path != str(entry.path):  # neither a table nor a shard list can hold such a path
-        message = "the name of the file, or of a folder above it, is not UTF-8: rename it"
-        return RawScan(entry.scan, entry.layout, Path(path), "", (Reason.UNPARSABLE_NAME, message))
-    if entry.scan is None:
-        message = "the name gives no participant and session as the layout has them"
-        return RawScan(None, entry.layout, entry.path, "", (Reason.UNPARSABLE_NAME, message))
+def _with_fingerprint(look: Look) -> FoundScan:
+    entry, expected = look
+    raw = entry.raw
+    path = readable(raw.path)
+    if path != str(raw.path):  # neither a table nor a shard list can hold such a path
+        return replace(entry, raw=replace(raw, path=Path(path)), problem=(Reason.UNPARSABLE_NAME, _NOT_UTF8))
     try:
-        read = _session if entry.layout.has_session_folders else _zip
-        return read(entry.scan, entry)
+        return _session(entry, expected) if raw.layout.has_session_folders else _zip(entry)
     except OSError as error:
         # no fingerprint, so that the next run tries again
-        message = f"cannot be opened: {error.strerror}"
-        return RawScan(entry.scan, entry.layout, entry.path, "", (Reason.UNREADABLE_FILE, message))
+        return replace(entry, problem=(Reason.UNREADABLE_FILE, f"cannot be opened: {error.strerror}"))
 
 
-def _session(scan: ScanId, entry: _Entry) -> RawScan:
+def _session(entry: FoundScan, expected: Expected | None) -> FoundScan:
+    raw = entry.raw
     try:
-        content = session_fingerprint(entry.path, entry.layout)
+        content = session_fingerprint(raw.path, raw.layout)
     except ScanExcluded as problem:
         key = sha256(problem.message.encode()).hexdigest()
-        return RawScan(scan, entry.layout, entry.path, key, (problem.reason, problem.message))
-    missing = Reason.MISSING_CONTRAST, no_image(entry.layout)
-    why = None if image_paths(entry.path, entry.layout) else missing
-    before = entry.expected
-    if before is None or before.content not in ("", content):
-        return RawScan(scan, entry.layout, entry.path, content, why)
-    stands = before.raw_key == session_fingerprint_0_1(entry.path, entry.layout)
-    key, all_bytes = (before.raw_key, content) if stands else (content, "")
-    return RawScan(scan, entry.layout, entry.path, key, why, content=all_bytes)
+        return replace(entry, raw=replace(raw, raw_key=key), problem=(problem.reason, problem.message))
+    if not image_paths(raw.path, raw.layout):
+        entry = replace(entry, problem=(Reason.MISSING_CONTRAST, no_image(raw.layout)))
+    if expected is None or expected.content not in ("", content):
+        return replace(entry, raw=replace(raw, raw_key=content))
+    if expected.raw_key != session_fingerprint_0_1(raw.path, raw.layout):
+        return replace(entry, raw=replace(raw, raw_key=content))
+    return replace(entry, raw=replace(raw, raw_key=expected.raw_key), content=content)
 
 
-def _zip(scan: ScanId, entry: _Entry) -> RawScan:
+def _zip(entry: FoundScan) -> FoundScan:
+    raw = entry.raw
     try:
-        return RawScan(scan, entry.layout, entry.path, zip_fingerprint(entry.path))
+        return replace(entry, raw=replace(raw, raw_key=zip_fingerprint(raw.path)))
     except ScanExcluded as problem:
-        key = file_fingerprint(entry.path)
-        return RawScan(scan, entry.layout, entry.path, key, (problem.reason, problem.message))
+        key = file_fingerprint(raw.path)
+        return replace(entry, raw=replace(raw, raw_key=key), problem=(problem.reason, problem.message))
 
 
-def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
-    merged: list[RawScan] = []
-    by_scan: dict[ScanId, list[RawScan]] = {}
-    for raw in scans:
-        if raw.scan is None:
-            merged.append(raw)
-        else:
-            by_scan.setdefault(raw.scan, []).append(raw)
+def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
+    merged: list[FoundScan] = []
+    by_scan: dict[ScanId, list[FoundScan]] = {}
+    for found in scans:
+        by_scan.setdefault(found.raw.scan, []).append(found)
     for group in by_scan.values():
-        group.sort(key=lambda raw: raw.path)
-        keys = sorted({_content_of(raw) for raw in group})
+        group.sort(key=lambda found: found.raw.path)
+        keys = sorted({found.all_content for found in group})
         if len(group) == 1:
             merged += group
         elif len(keys) == 1 and keys[0]:
@@ -249,24 +250,17 @@ def _merge_repeats(scans: Iterable[RawScan]) -> list[RawScan]:
             message = f"found {len(group)} times, with different content: keep one"
             key = sha256("\n".join(keys).encode()).hexdigest()
             # without a state: none of the files is spared the next look
-            merged.append(replace(group[0], raw_key=key, problem=(Reason.DUPLICATE_SCAN, message), state=""))
+            raw = replace(group[0].raw, raw_key=key, state="")
+            merged.append(replace(group[0], raw=raw, problem=(Reason.DUPLICATE_SCAN, message)))
     return merged
 
 
-def _content_of(raw: RawScan) -> str:
-    """What tells one content from another: all bytes, where the fingerprint is that of version 0.1."""
-    return raw.content or raw.raw_key
-
-
-def _exclude_equal_content(scans: Sequence[RawScan]) -> list[RawScan]:
-    counts: dict[str, int] = {}
-    for raw in scans:
-        if raw.problem is None:
-            counts[_content_of(raw)] = counts.get(_content_of(raw), 0) + 1
+def _exclude_equal_content(scans: Sequence[FoundScan]) -> list[FoundScan]:
+    counts = Counter(found.all_content for found in scans if found.problem is None)
     message = "the same content lies under the names of {} scans: all but one are wrong"
     return [
-        replace(raw, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[_content_of(raw)])))
-        if raw.problem is None and counts[_content_of(raw)] > 1
-        else raw
-        for raw in scans
+        replace(found, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[found.all_content])))
+        if found.problem is None and counts[found.all_content] > 1
+        else found
+        for found in scans
     ]

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dixonflow.cohort.found import FoundScan
 from dixonflow.cohort.table import CohortScan
-from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Reason
 
 ANOTHER_ID = "the patient id inside the files is not that of the file name"
 CHECK_IS_OFF = f"{ANOTHER_ID}, as in most scans of this source: the check is off there"
 
 
-def judge_patient_ids(pairs: Sequence[tuple[RawScan, CohortScan]], checked: Sequence[bool]) -> list[CohortScan]:
+def judge_patient_ids(pairs: Sequence[tuple[FoundScan, CohortScan]], checked: Sequence[bool]) -> list[CohortScan]:
     """Exclude scans that bear another participant's id, and complete the notes.
 
     Where most scans of a source disagree, its headers carry pseudonyms: the check switches itself off there, with a
@@ -26,14 +26,14 @@ def judge_patient_ids(pairs: Sequence[tuple[RawScan, CohortScan]], checked: Sequ
         Whether the ids of a source are checked, by the number of the source.
     """
     counts = [Counter[bool]() for _ in checked]
-    for raw, row in pairs:
+    for found, row in pairs:
         if row.patient_id_matches is not None and row.reason is Reason.NONE:
-            counts[raw.source][row.patient_id_matches] += 1
+            counts[found.source][row.patient_id_matches] += 1
     rows = []
-    for raw, row in pairs:
-        notes = [raw.note, row.left_out]
-        if row.patient_id_matches is False and row.reason is Reason.NONE and checked[raw.source]:
-            if counts[raw.source][False] > counts[raw.source][True]:
+    for found, row in pairs:
+        notes = [found.note, row.left_out]
+        if row.patient_id_matches is False and row.reason is Reason.NONE and checked[found.source]:
+            if counts[found.source][False] > counts[found.source][True]:
                 notes.append(CHECK_IS_OFF)
             else:
                 row = replace(row, reason=Reason.IDENTITY_MISMATCH, message=ANOTHER_ID)  # noqa: PLW2901

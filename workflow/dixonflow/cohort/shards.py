@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dixonflow.errors import DixonflowError
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Layout, ScanId
 
@@ -19,36 +20,11 @@ class ShardError(DixonflowError):
 
 
 @dataclass(frozen=True)
-class ShardScan:
-    """One scan of a shard: who, and where its raw data lies.
-
-    Attributes
-    ----------
-    scan
-        Participant and session.
-    layout
-        Shape of the raw data.
-    path
-        Zip, or session folder.
-    raw_key
-        Fingerprint of the raw data; empty, as the path, where the participant has withdrawn.
-    state
-        State of its files on disk when they were last read; empty in lists of versions that did not know it.
-    """
-
-    scan: ScanId
-    layout: Layout
-    path: Path
-    raw_key: str
-    state: str = ""
-
-
-@dataclass(frozen=True)
 class Shard:
     """A fixed set of scans, sorted. Made by `shard_of`."""
 
     name: str
-    scans: tuple[ShardScan, ...]
+    scans: tuple[RawScan, ...]
 
 
 def shard_name(scans: Iterable[ScanId]) -> str:
@@ -57,7 +33,7 @@ def shard_name(scans: Iterable[ScanId]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:NAME_DIGITS]
 
 
-def shard_of(scans: Iterable[ShardScan]) -> Shard:
+def shard_of(scans: Iterable[RawScan]) -> Shard:
     """Make the shard that holds these scans.
 
     Raises
@@ -80,7 +56,7 @@ def without_paths(shards: Iterable[Shard], participants: Collection[str]) -> lis
         Shard(
             shard.name,
             tuple(
-                ShardScan(entry.scan, entry.layout, Path(), "") if entry.scan.participant in participants else entry
+                RawScan(entry.scan, entry.layout, Path()) if entry.scan.participant in participants else entry
                 for entry in shard.scans
             ),
         )
@@ -88,7 +64,7 @@ def without_paths(shards: Iterable[Shard], participants: Collection[str]) -> lis
     ]
 
 
-def assign_shards(scans: Iterable[ShardScan], existing: Iterable[Shard], scans_per_shard: int) -> list[Shard]:
+def assign_shards(scans: Iterable[RawScan], existing: Iterable[Shard], scans_per_shard: int) -> list[Shard]:
     """Put every scan into exactly one shard.
 
     Parameters
@@ -114,7 +90,7 @@ def assign_shards(scans: Iterable[ShardScan], existing: Iterable[Shard], scans_p
     """
     if scans_per_shard < 1:
         raise ValueError("scans_per_shard must be at least 1")
-    current: dict[ScanId, ShardScan] = {}
+    current: dict[ScanId, RawScan] = {}
     for entry in scans:
         if entry.scan in current:
             raise ValueError("a scan is to be assigned twice")
@@ -191,7 +167,7 @@ def find_shard(folder: Path, scan: ScanId) -> Shard:
     raise ShardError(f"no shard list in {folder} holds this scan: it was not found, or the cohort stage excluded it")
 
 
-def _to_json(entry: ShardScan) -> dict[str, str]:
+def _to_json(entry: RawScan) -> dict[str, str]:
     return {
         "participant": entry.scan.participant,
         "session": entry.scan.session,
@@ -202,8 +178,8 @@ def _to_json(entry: ShardScan) -> dict[str, str]:
     }
 
 
-def _from_json(entry: Mapping[str, str]) -> ShardScan:
+def _from_json(entry: Mapping[str, str]) -> RawScan:
     if not all(isinstance(entry[key], str) for key in ("participant", "session", "layout", "path", "raw_key")):
         raise TypeError("an entry of a shard list is text throughout")
     scan = ScanId(entry["participant"], entry["session"])
-    return ShardScan(scan, Layout(entry["layout"]), Path(entry["path"]), entry["raw_key"], entry.get("state", ""))
+    return RawScan(scan, Layout(entry["layout"]), Path(entry["path"]), entry["raw_key"], entry.get("state", ""))

@@ -1,16 +1,19 @@
 """`scans.parquet` of the cohort stage: one row for everything that was found, whatever became of it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from dixonflow.cohort.found import UnnamedEntry
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Layout, Reason, ScanId, Status, status_of
+from dixonflow.vocabulary import Layout, Reason, ScanId, Status
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,8 @@ class CohortScan:
 
     Attributes
     ----------
-    scan
-        None where the name gives no participant and session.
-    layout
-        Shape of the raw data.
-    source
-        Zip or session folder; for an entry without a scan, the entry.
-    raw_key
-        Fingerprint of the raw data; empty where it could not be read.
+    entry
+        The raw scan, or the entry that should be one and whose name gives no participant and session.
     content_key
         Key over fingerprint, name and options: equal keys, equal outcome. Empty where the scan was not looked into.
     reason, message
@@ -39,10 +36,8 @@ class CohortScan:
         None where unknown; slices of all stations in one contrast.
     attempt
         How often the scan was looked into with this key, or could not be opened.
-    state
-        State of its files on disk when they were read; empty where it is not known.
     content
-        As `RawScan.content`.
+        As `FoundScan.content`.
     patient_id_matches
         Whether the patient id in its files is that of its name; None where they hold none.
     left_out
@@ -51,10 +46,7 @@ class CohortScan:
         What in its files earlier versions read wrongly; empty for nothing.
     """
 
-    scan: ScanId | None
-    layout: Layout
-    source: Path
-    raw_key: str
+    entry: RawScan | UnnamedEntry
     content_key: str = ""
     reason: Reason = Reason.NONE
     message: str = ""
@@ -63,21 +55,25 @@ class CohortScan:
     n_stations: int | None = None
     n_slices: int | None = None
     attempt: int = 0
-    state: str = ""
     content: str = ""
     patient_id_matches: bool | None = None
     left_out: str = ""
     reading: str = ""
 
     @property
+    def scan(self) -> ScanId | None:
+        """Participant and session; None where the name gives none."""
+        return self.entry.scan
+
+    @property
     def status(self) -> Status:
         """Status that goes with the reason."""
-        return status_of(self.reason)
+        return self.reason.status
 
     @property
     def could_not_be_opened(self) -> bool:
         """Whether the file system gave nothing of it: that may be over at the next call, whatever its reason says."""
-        return self.reason is Reason.UNREADABLE_FILE and not self.raw_key
+        return self.reason is Reason.UNREADABLE_FILE and not self.entry.raw_key
 
 
 _YES_NO: dict[bool | None, str | None] = {True: "yes", False: "no", None: None}
@@ -134,8 +130,12 @@ def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
 
 def table_digest(scans: Iterable[CohortScan]) -> str:
     """SHA-256 over all that the rows say of the scans; how often and in what state files were read is no part of it."""
-    plain = [replace(row, attempt=0, state="", content="") for row in scans]
+    plain = [replace(row, entry=_without_state(row.entry), attempt=0, content="") for row in scans]
     return hashlib.sha256(repr(_to_arrow(plain).to_pylist()).encode()).hexdigest()
+
+
+def _without_state(entry: RawScan | UnnamedEntry) -> RawScan | UnnamedEntry:
+    return replace(entry, state="") if isinstance(entry, RawScan) else entry
 
 
 def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
@@ -143,9 +143,9 @@ def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
         {
             "participant_id": row.scan.participant if row.scan else None,
             "session_id": row.scan.session if row.scan else None,
-            "source": str(row.source),
-            "layout": row.layout.value,
-            "raw_key": row.raw_key or None,
+            "source": str(row.entry.path),
+            "layout": row.entry.layout.value,
+            "raw_key": row.entry.raw_key or None,
             "content_key": row.content_key or None,
             "status": row.status.value,
             "reason": row.reason.value,
@@ -155,7 +155,7 @@ def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
             "n_stations": row.n_stations,
             "n_slices": row.n_slices,
             "attempt": row.attempt,
-            "state": row.state or None,
+            "state": row.entry.state or None,
             "content": row.content or None,
             "patient_id_matches": _YES_NO[row.patient_id_matches],
             "left_out": row.left_out,
@@ -178,10 +178,7 @@ def read_scans(path: Path) -> list[CohortScan]:
     """
     return [
         CohortScan(
-            scan=None if row["participant_id"] is None else ScanId(row["participant_id"], row["session_id"]),
-            layout=Layout(row["layout"]),
-            source=Path(row["source"]),
-            raw_key=row["raw_key"] or "",
+            entry=_entry(row),
             content_key=row["content_key"] or "",
             reason=Reason(row["reason"]),
             message=row["message"],
@@ -190,7 +187,6 @@ def read_scans(path: Path) -> list[CohortScan]:
             n_stations=row["n_stations"],
             n_slices=row["n_slices"],
             attempt=row["attempt"],
-            state=row["state"] or "",
             content=row["content"] or "",
             patient_id_matches={word: value for value, word in _YES_NO.items()}[row["patient_id_matches"]],
             left_out=row["left_out"],
@@ -198,3 +194,11 @@ def read_scans(path: Path) -> list[CohortScan]:
         )
         for row in read_table(path, COHORT_SCANS).to_pylist()
     ]
+
+
+def _entry(row: Mapping[str, Any]) -> RawScan | UnnamedEntry:
+    layout, path = Layout(row["layout"]), Path(row["source"])
+    if row["participant_id"] is None:
+        return UnnamedEntry(layout, path, row["message"])
+    scan = ScanId(row["participant_id"], row["session_id"])
+    return RawScan(scan, layout, path, row["raw_key"] or "", row["state"] or "")

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import NOTHING_BEFORE, Before, Record
 from dixonflow.execution.stage_work import Done, StageWork
-from dixonflow.vocabulary import Reason, Stage, Status, status_of
+from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.vocabulary import Reason, Stage, Status
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Task:
         What the stage had made of it under another key.
     """
 
-    scan: ShardScan
+    scan: RawScan
     key: str
     attempt: int
     interruptions: int = 0
@@ -52,7 +52,7 @@ class Task:
         return Outcome(
             scan=self.scan.scan,
             stage=stage,
-            status=status_of(reason),
+            status=reason.status,
             reason=reason,
             message=message,
             seconds=0.0,
@@ -102,7 +102,7 @@ class Attempt:
     @property
     def failed(self) -> bool:
         """Whether a step went wrong that should have gone well."""
-        return status_of(self._reason) is Status.FAILED
+        return self._reason.status is Status.FAILED
 
     def record(self) -> Record:
         """What came of it, after the last step."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status, status_of
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 _MOST = 1e15
 """More than any time in seconds, memory in MB or number of attempts."""
@@ -28,7 +28,7 @@ class Outcome:
     stage
         Stage that gave it. Later stages carry an outcome that is not ok on as it is, this word included.
     status, reason
-        They must agree (`status_of`).
+        They must agree (`Reason.status`).
     message
         What was seen, for a person; empty for `ok`.
     seconds
@@ -60,7 +60,7 @@ class Outcome:
     content_key: str
 
     def __post_init__(self) -> None:
-        if status_of(self.reason) is not self.status:
+        if self.reason.status is not self.status:
             raise ValueError(f"reason {self.reason.value} does not go with status {self.status.value}")
         if self.status is Status.OK and self.message:
             raise ValueError("a scan that is ok has no message")

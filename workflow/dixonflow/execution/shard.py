@@ -7,12 +7,12 @@ parameters, model and code is not done again.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import NOTHING_BEFORE, Before, Begun, Record, Records
 from dixonflow.execution.stage_work import StageWork
 from dixonflow.execution.supervisor import Limits, supervise
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.system.atomic import remove_leftovers
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
@@ -27,7 +27,7 @@ MAX_EQUAL_KEYS = 8
 
 def run_shard(
     work: StageWork,
-    scans: Iterable[ShardScan],
+    scans: Iterable[RawScan],
     upstream: Mapping[ScanId, Outcome],
     records: Records,
     max_attempts: int,
@@ -70,7 +70,7 @@ def run_shard(
 
 
 def _carried(
-    stage: Stage, scan: ShardScan, upstream: Mapping[ScanId, Outcome], known: Mapping[ScanId, Record]
+    stage: Stage, scan: RawScan, upstream: Mapping[ScanId, Outcome], known: Mapping[ScanId, Record]
 ) -> Record | None:
     before = upstream.get(scan.scan)
     if before is not None:
@@ -83,7 +83,7 @@ def _carried(
 
 def _decide(
     work: StageWork,
-    scan: ShardScan,
+    scan: RawScan,
     known: Mapping[ScanId, Record],
     begun: Mapping[ScanId, Begun],
     max_attempts: int,
@@ -117,7 +117,7 @@ def _decide(
     return task
 
 
-def _under_key(work: StageWork, scan: ShardScan, record: Record | None, key: str) -> Record | None:
+def _under_key(work: StageWork, scan: RawScan, record: Record | None, key: str) -> Record | None:
     """Give a record as one of `key`, if it is one or if it was made under a key that is as good."""
     if record is None or record.outcome.content_key == key:
         return record
@@ -127,7 +127,7 @@ def _under_key(work: StageWork, scan: ShardScan, record: Record | None, key: str
     return None
 
 
-def _rests_on_the_same(work: StageWork, scan: ShardScan, record: Record) -> bool:
+def _rests_on_the_same(work: StageWork, scan: RawScan, record: Record) -> bool:
     """Whether the raw data is in the state that the outcome was made from.
 
     Records of versions that did not know the state have no stamp: what was made stands, what was refused is read again.
@@ -136,7 +136,7 @@ def _rests_on_the_same(work: StageWork, scan: ShardScan, record: Record) -> bool
     return not stamp or stamp == record.raw_stamp or (not record.raw_stamp and record.outcome.status is Status.OK)
 
 
-def _before(work: StageWork, scan: ShardScan, record: Record | None) -> Before:
+def _before(work: StageWork, scan: RawScan, record: Record | None) -> Before:
     """What to compare with, should the stage now give the same as before."""
     if record is None or record.outcome.status is not Status.OK or work.result is None:
         return NOTHING_BEFORE
@@ -150,7 +150,7 @@ def _before(work: StageWork, scan: ShardScan, record: Record | None) -> Before:
     return Before(result, (record.outcome.content_key, *record.stands_for)[:MAX_EQUAL_KEYS])
 
 
-def _stands(work: StageWork, scan: ShardScan, record: Record, max_attempts: int) -> bool:
+def _stands(work: StageWork, scan: RawScan, record: Record, max_attempts: int) -> bool:
     match record.outcome.status:
         case Status.OK:
             return work.superseded(scan) or all(path.exists() for path in work.outputs(scan))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.records import Record
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Stage, Status
 
 
@@ -69,20 +69,20 @@ class StageWork:
     """
 
     stage: Stage
-    key: Callable[[ShardScan], str]
+    key: Callable[[RawScan], str]
     process: Callable[[Any], Any]
-    outputs: Callable[[ShardScan], Sequence[Path]]
-    superseded: Callable[[ShardScan], bool] = lambda scan: False
+    outputs: Callable[[RawScan], Sequence[Path]]
+    superseded: Callable[[RawScan], bool] = lambda scan: False
     write_rows: Callable[[Sequence[Record]], None] | None = None
-    equal_keys: Callable[[ShardScan], Collection[str]] = lambda scan: ()
-    result: Callable[[ShardScan], str] | None = None
-    raw_stamp: Callable[[ShardScan, Status], str] = lambda scan, status: ""
+    equal_keys: Callable[[RawScan], Collection[str]] = lambda scan: ()
+    result: Callable[[RawScan], str] | None = None
+    raw_stamp: Callable[[RawScan, Status], str] = lambda scan, status: ""
     start: Callable[[], None] = _nothing
     usable: Callable[[], bool] = _always
-    prepare: Callable[[ShardScan], Any] = _unchanged
+    prepare: Callable[[RawScan], Any] = _unchanged
     finish: Callable[[Any], Done] = _unchanged
 
-    def by_hand(self, scan: ShardScan) -> Done:
+    def by_hand(self, scan: RawScan) -> Done:
         """Do the whole work for one scan, here and now."""
         self.start()
         return self.finish(self.process(self.prepare(scan)))

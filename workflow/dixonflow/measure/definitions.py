@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from dixonflow.vocabulary import DIXON, Modality
 
@@ -17,30 +18,32 @@ INTRAMUSCULAR_FAT_THRESHOLD = 0.5
 
 
 class MissingReason(StrEnum):
-    """Why a measurement has no value."""
+    """Why a measurement has no value.
 
-    NOT_FOUND = "not_found"
-    OUTSIDE_FIELD_OF_VIEW = "outside_field_of_view"
-    CUT_BY_FIELD_OF_VIEW = "cut_by_field_of_view"
-    NO_SIGNAL = "no_signal"
-    BELOW_NOISE_FLOOR = "below_noise_floor"
-    TOO_THIN = "too_thin"
-    NOT_APPLICABLE = "not_applicable"
-    INCOMPLETE = "incomplete"
-    OUT_OF_ORDER = "out_of_order"
+    Attributes
+    ----------
+    description
+        The reason in a few words.
+    """
 
+    description: str
 
-MISSING_REASON_DESCRIPTIONS: dict[MissingReason, str] = {
-    MissingReason.NOT_FOUND: "the label map holds no voxel of the structure",
-    MissingReason.OUTSIDE_FIELD_OF_VIEW: "every voxel of the structure lies outside all stations",
-    MissingReason.CUT_BY_FIELD_OF_VIEW: "the structure touches the edge of the field of view",
-    MissingReason.NO_SIGNAL: "the water and fat images hold no signal in the structure",
-    MissingReason.BELOW_NOISE_FLOOR: "no voxel of the structure reaches the noise floor",
-    MissingReason.TOO_THIN: "nothing is left of the structure after erosion by one voxel",
-    MissingReason.NOT_APPLICABLE: "the measure is not defined for the structure",
-    MissingReason.INCOMPLETE: "another part of what is measured was not found",
-    MissingReason.OUT_OF_ORDER: "the vertebrae between which it is measured do not lie in anatomical order",
-}
+    def __new__(cls, value: str, *meaning: str) -> Self:
+        """Make a member from its word, which is its value, and its description."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        (member.description,) = meaning
+        return member
+
+    NOT_FOUND = "not_found", "the label map holds no voxel of the structure"
+    OUTSIDE_FIELD_OF_VIEW = "outside_field_of_view", "every voxel of the structure lies outside all stations"
+    CUT_BY_FIELD_OF_VIEW = "cut_by_field_of_view", "the structure touches the edge of the field of view"
+    NO_SIGNAL = "no_signal", "the water and fat images hold no signal in the structure"
+    BELOW_NOISE_FLOOR = "below_noise_floor", "no voxel of the structure reaches the noise floor"
+    TOO_THIN = "too_thin", "nothing is left of the structure after erosion by one voxel"
+    NOT_APPLICABLE = "not_applicable", "the measure is not defined for the structure"
+    INCOMPLETE = "incomplete", "another part of what is measured was not found"
+    OUT_OF_ORDER = "out_of_order", "the vertebrae between which it is measured do not lie in anatomical order"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
-"""What the raw folders hold, before anything is opened: sources, scans and files that are no scans."""
+"""A raw scan, and the folders that raw scans lie in."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from dixonflow.vocabulary import Layout, Reason, ScanId
+from dixonflow.vocabulary import Layout, ScanId
 
 
 @dataclass(frozen=True)
@@ -36,78 +35,27 @@ class Source:
         return self.layout is Layout.NAKO if self.match_patient_id is None else self.match_patient_id
 
 
-class RawFiles(Protocol):
-    """What it takes to read a scan: RawScan and the entries of shard lists have it."""
-
-    @property
-    def scan(self) -> ScanId | None:
-        """Whose scan it is."""
-
-    @property
-    def layout(self) -> Layout:
-        """Shape of the raw data."""
-
-    @property
-    def path(self) -> Path:
-        """Zip, or session folder."""
-
-    @property
-    def raw_key(self) -> str:
-        """Fingerprint of the content."""
-
-    @property
-    def state(self) -> str:
-        """State of its files on disk; empty where it is not known."""
-
-
 @dataclass(frozen=True)
 class RawScan:
-    """One entry of a source folder that is a scan, or that should be one and cannot be told.
+    """A scan, and where its raw data lies.
 
     Attributes
     ----------
     scan
-        None where the name gives no participant and session.
+        Participant and session.
     layout
         Shape of the raw data.
     path
         Zip, or session folder.
     raw_key
         Fingerprint of the content, 64 hexadecimal digits, free of dates and paths; empty where nothing could be read.
-    problem
-        Why the scan is excluded before it was looked into: reason and message.
-    note
-        What a person may want to know: the same content lay in a second place.
+        Empty in shard lists, as the path, where the participant has withdrawn.
     state
-        State of its files on disk; empty where they could not be looked at.
-    content
-        Fingerprint of what may lie behind an equal `raw_key` of an earlier version; empty where there is no such one.
-    source
-        Which of the source folders it was found in.
+        State of its files on disk when they were last read; empty where it is not known.
     """
 
-    scan: ScanId | None
+    scan: ScanId
     layout: Layout
     path: Path
-    raw_key: str
-    problem: tuple[Reason, str] | None = None
-    note: str = ""
+    raw_key: str = ""
     state: str = ""
-    content: str = ""
-    source: int = 0
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """Everything that lies in the source folders.
-
-    Attributes
-    ----------
-    scans
-        Sorted by scan, then path; entries without a scan come last.
-    ignored
-        Files and folders that are known to be no scans, sorted.
-    """
-
-    scans: tuple[RawScan, ...]
-    ignored: tuple[Path, ...]

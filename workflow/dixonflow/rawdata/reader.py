@@ -23,7 +23,7 @@ from dixonflow.rawdata.dicom_header import HeaderBudget, read_header
 from dixonflow.rawdata.dicom_pixels import check_length, read_volume
 from dixonflow.rawdata.identity import matches
 from dixonflow.rawdata.protocols import expected_stations
-from dixonflow.rawdata.raw_scan import RawFiles
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.series import volumes_of
 from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.rawdata.stations import Volume, arrange
@@ -95,7 +95,7 @@ class RawSummary:
         return len(self.shapes)
 
 
-def inspect(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> RawSummary:
+def inspect(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> RawSummary:
     """Read the headers of a scan and check that it is whole.
 
     Raises
@@ -127,7 +127,7 @@ def inspect(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> RawSumm
     )
 
 
-def read_stations(raw: RawFiles, options: InspectOptions = DEFAULT_OPTIONS) -> list[Station]:
+def read_stations(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> list[Station]:
     """Read all images of a scan.
 
     Where the stations are tilted by up to 1 degree, all of them are turned upright by the same rotation: affines are
@@ -183,18 +183,16 @@ def _read_file(volume: Volume) -> NDArray[np.generic]:
     return image.data
 
 
-def _check_key(found: str, raw: RawFiles) -> None:
+def _check_key(found: str, raw: RawScan) -> None:
     if not _is_key(found, raw):
         raise RawDataChangedError("the raw data has changed since the cohort stage saw it: run the workflow again")
 
 
-def _is_key(found: str, raw: RawFiles) -> bool:
+def _is_key(found: str, raw: RawScan) -> bool:
     return raw.raw_key in {key_of_reading(found, reading) for reading in ("", PADDING, OUTLIERS)}
 
 
-def _arrange_files(raw: RawFiles, options: InspectOptions) -> ArrangedStations:
-    if raw.scan is None:
-        raise ValueError("an entry without participant and session is no scan")
+def _arrange_files(raw: RawScan, options: InspectOptions) -> ArrangedStations:
     if raw.layout is Layout.CT:
         return [{Contrast.CT: volumes_of_files([ct_file(raw.path, raw.scan)])[0]}]
     files = station_files(raw.path, raw.scan)
@@ -213,9 +211,7 @@ class _Arranged:
     reading: str = ""
 
 
-def _arrange_dicom(archive: Archive, raw: RawFiles, options: InspectOptions) -> _Arranged:
-    if raw.scan is None:
-        raise ValueError("an entry without participant and session is no scan")
+def _arrange_dicom(archive: Archive, raw: RawScan, options: InspectOptions) -> _Arranged:
     headers: list[SliceHeader] = []
     truncated: list[ScanExcluded] = []
     budget = HeaderBudget()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dixonflow.errors import DixonflowError
 from dixonflow.report.figures import STRIP_MOST, Mark, distribution, far_out, nice_range, number
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import REASON_DESCRIPTIONS, Grade, Reason, Stage, Status
+from dixonflow.vocabulary import Grade, Reason, Stage, Status
 
 COVERAGE = "coverage_fraction"
 
@@ -131,7 +131,7 @@ def reason_counts(scans: pd.DataFrame) -> list[ReasonCount]:
     rows = []
     for (status, reason), group in scans[scans["status"] != Status.OK.value].groupby(["status", "reason"]):
         stages = [stage.value for stage in Stage if (group["last_stage"] == stage.value).any()]
-        text = REASON_DESCRIPTIONS[Reason(str(reason))]
+        text = Reason(str(reason)).description
         rows.append(ReasonCount(str(status), str(reason), text, ", ".join(stages), len(group)))
     return sorted(rows, key=lambda row: (order[row.status], -row.scans, row.reason))
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dixonflow.cohort.shards import ShardScan, read_shard
+from dixonflow.cohort.shards import read_shard
 from dixonflow.config import KeepConfig
 from dixonflow.execution.outcome import OUTCOMES, read_outcomes
 from dixonflow.execution.outcome_files import STAGES
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.run.plan import Plan
 from dixonflow.run.retry import TABLES, ask_for_look
@@ -26,7 +27,7 @@ from dixonflow.vocabulary import ScanId, Stage, Status, contrasts_of
 log = logging.getLogger(__name__)
 
 
-def files_of(results: Results, entry: ShardScan, models: Iterable[Model], keep: KeepConfig) -> list[Path]:
+def files_of(results: Results, entry: RawScan, models: Iterable[Model], keep: KeepConfig) -> list[Path]:
     """Every file that a scan with status ok has once its run has ended."""
     scan = entry.scan
     modality = entry.layout.modality

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.config import Config
 from dixonflow.execution.content_keys import STAGE_VERSIONS, stage_key
 from dixonflow.execution.records import Record, Records
 from dixonflow.execution.stage_work import StageWork
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import ScanId, Stage, Status
 
 
@@ -42,11 +42,11 @@ class StageContext:
     shard: str
     _earlier: dict[tuple[str, Stage], Mapping[ScanId, Record]] = field(default_factory=dict, compare=False, repr=False)
 
-    def key(self, stage: Stage, scan: ShardScan) -> str:
+    def key(self, stage: Stage, scan: RawScan) -> str:
         """Content key of a scan at `stage`."""
         return stage_key(stage, scan.raw_key, self.config, self.model, self.models)
 
-    def equal_keys(self, stage: Stage, scan: ShardScan) -> frozenset[str]:
+    def equal_keys(self, stage: Stage, scan: RawScan) -> frozenset[str]:
         """Other keys under which a result of `stage` is as good as one of `key`.
 
         A stage before it was done again and gave the same bytes: its record says under which keys it gave them too.
@@ -67,7 +67,7 @@ class StageContext:
                 keys.add(stage_key(stage, scan.raw_key, self.config, self.model, self.models, start))
         return frozenset(keys)
 
-    def stitched_result(self, scan: ShardScan) -> str:
+    def stitched_result(self, scan: RawScan) -> str:
         """Hash of the stitched images of a scan; empty where an earlier version made them."""
         record = self._records_of(self.model, Stage.STITCH).get(scan.scan)
         return record.result if record is not None else ""
@@ -113,7 +113,7 @@ class Superseded:
         self._outputs = stage_work(stage, context).outputs
         self._records = context.records(stage).load()
 
-    def __call__(self, scan: ShardScan) -> bool:
+    def __call__(self, scan: RawScan) -> bool:
         """Compare the key of the recorded result with the one that the settings in force give."""
         record = self._records.get(scan.scan)
         return (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dixonflow.cohort.shards import Shard, ShardScan, find_shard, read_shard
+from dixonflow.cohort.shards import Shard, find_shard, read_shard
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, read_withdrawn
 from dixonflow.config import Config, read_config
 from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
@@ -15,6 +15,7 @@ from dixonflow.execution.supervisor import Limits, StartDiedError
 from dixonflow.models.load import load_models
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import beside_mb
 from dixonflow.run.retry import Failure, ask_for_look, note_failures
 from dixonflow.stages.context import StageContext, contexts, stage_work
@@ -123,7 +124,7 @@ def _rows(path: Path, stage: Stage) -> list[Outcome]:
         raise TableError(f"the rows of stage {stage} are damaged and now removed, call again: {error}") from error
 
 
-def _cohort_outcome(entry: ShardScan, reason: Reason, message: str = "") -> Outcome:
+def _cohort_outcome(entry: RawScan, reason: Reason, message: str = "") -> Outcome:
     return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
 
 
@@ -141,7 +142,7 @@ def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]
         _run_by_hand(stage, entry, context)
 
 
-def _run_by_hand(stage: Stage, entry: ShardScan, context: StageContext) -> None:
+def _run_by_hand(stage: Stage, entry: RawScan, context: StageContext) -> None:
     work = stage_work(stage, context)
     # what the jobs have recorded of it holds no more if the settings are other ones
     context.records(stage).begin(entry.scan, work.key(entry), 0)

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.errors import ScanExcluded
 from dixonflow.execution.records import Record
 from dixonflow.execution.stage_work import Done, StageWork
@@ -20,6 +19,7 @@ from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
 from dixonflow.models.comparison import compared_models
 from dixonflow.models.model import Model
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.stages.context import StageContext
 from dixonflow.stitch.contrasts import check_contrasts, check_different
@@ -39,12 +39,12 @@ def work(context: StageContext) -> StageWork:
     keep = context.config.keep
     pictured = keep.contact_sheets and context.is_first
 
-    def sheet(scan: ShardScan) -> Path:
+    def sheet(scan: RawScan) -> Path:
         return results.contact_sheets / sheet_name(scan.scan, scan.raw_key)
 
     compared = compared_models(model, context.models)
 
-    def process(scan: ShardScan) -> Done:
+    def process(scan: RawScan) -> Done:
         labels, _ = read_labels(results.labels(scan.scan, model.name))
         images, affine = read_stitched(
             {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(model.modality)}
@@ -80,7 +80,7 @@ def work(context: StageContext) -> StageWork:
     def others(scan: ScanId) -> list[tuple[Model, Labels]]:
         return [(other, read_labels(results.labels(scan, other.name))[0]) for other in compared]
 
-    def outputs(scan: ShardScan) -> list[Path]:
+    def outputs(scan: RawScan) -> list[Path]:
         return [sheet(scan)] if pictured else []
 
     def write_rows(records: Sequence[Record]) -> None:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import Done, StageWork
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.imaging.station import Affine
 from dixonflow.merge.strategies import clean, merge
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import StageContext, Superseded
 from dixonflow.vocabulary import MergeStrategy, Stage
 
@@ -18,7 +18,7 @@ def work(context: StageContext) -> StageWork:
 
     strategy, model = context.config.merge.strategy, context.model
 
-    def process(scan: ShardScan) -> Done:
+    def process(scan: RawScan) -> Done:
         if strategy is MergeStrategy.MEAN_SCORES:
             labels, affine = read_labels(results.mean_labels(shard, scan.scan, model.name))
             merged = clean(labels, model, _voxel_mm3(affine))

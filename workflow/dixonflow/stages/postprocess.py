@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import Done, StageWork
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.postprocess.label_map import postprocess
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import StageContext
 from dixonflow.system.atomic import write_json
 from dixonflow.system.versions import versions
@@ -23,7 +23,7 @@ def work(context: StageContext) -> StageWork:
     """Prepare the stage for one shard."""
     results, model = context.results, context.model
 
-    def process(scan: ShardScan) -> Done:
+    def process(scan: RawScan) -> Done:
         key = context.key(Stage.POSTPROCESS, scan)
         sidecar = results.labels_sidecar(scan.scan, model.name)
         temporary = results.temporary(context.shard, scan.scan, model.name)
@@ -37,7 +37,7 @@ def work(context: StageContext) -> StageWork:
                 temporary.parent.rmdir()
         return Done()
 
-    def write_label_map(scan: ShardScan, key: str, sidecar: Path) -> None:
+    def write_label_map(scan: RawScan, key: str, sidecar: Path) -> None:
         provenance = results.segment_provenance(context.shard, scan.scan, model.name)
         merged, affine = read_labels(results.merged(context.shard, scan.scan, model.name))
         spacing_mm = np.diag(affine)[:3].tolist()
@@ -57,7 +57,7 @@ def work(context: StageContext) -> StageWork:
         write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
         write_json(sidecar, content)
 
-    def result(scan: ShardScan) -> str:
+    def result(scan: RawScan) -> str:
         facts = sidecar_facts(results.labels_sidecar(scan.scan, model.name), ["segment", "sides"])
         read_later = {
             "contrast_agreement": facts["segment"].get("contrast_agreement"),

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.result_hash import result_hash
 from dixonflow.execution.stage_work import Done, StageWork
 from dixonflow.imaging.nifti import read_nifti, write_nifti
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.resample.model_grid import to_model_grid
 from dixonflow.stages.context import StageContext, Superseded
 from dixonflow.vocabulary import Contrast, Stage
@@ -18,15 +18,15 @@ def work(context: StageContext) -> StageWork:
     """
     model = context.model
 
-    def resampled(scan: ShardScan, contrast: Contrast) -> Path:
+    def resampled(scan: RawScan, contrast: Contrast) -> Path:
         return context.results.resampled(context.shard, scan.scan, model.name, contrast)
 
-    def outputs(scan: ShardScan) -> list[Path]:
+    def outputs(scan: RawScan) -> list[Path]:
         if not model.is_resampled_before:
             return []
         return [resampled(scan, contrast) for contrast in model.contrasts_read]
 
-    def process(scan: ShardScan) -> Done:
+    def process(scan: RawScan) -> Done:
         if model.is_resampled_before:
             for contrast in model.contrasts_read:
                 image = to_model_grid(read_nifti(context.results.stitched(scan.scan, contrast)), model)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import Done, StageWork
 from dixonflow.imaging.nifti import NiftiImage, read_nifti, write_nifti
 from dixonflow.imaging.station import Affine
 from dixonflow.labelmap.agreement import pairwise_dice
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import Inferred, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
@@ -93,7 +93,7 @@ class _Segmenter:
         """Where to write how the label maps of a scan were predicted."""
         return self._context.results.segment_provenance(self._context.shard, scan, self._context.model.name)
 
-    def prepare(self, entry: ShardScan) -> _Scan:
+    def prepare(self, entry: RawScan) -> _Scan:
         """Read the contrasts and bring them onto the networks' grids; not where they are cropped first."""
         scan = entry.scan
         return _Scan(scan, [] if self.rough else self._targets(scan, None))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dixonflow.cohort.shards import ShardScan
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.reader import READER_VERSION, read_stations
 from dixonflow.stages.context import StageContext, Superseded, contexts
 from dixonflow.stitch.files import write_stitched
@@ -21,13 +21,13 @@ def work(context: StageContext) -> StageWork:
     results = context.results
     options = StitchOptions(**context.config.stitch.model_dump())
 
-    def paths(scan: ShardScan) -> dict[Contrast, Path]:
+    def paths(scan: RawScan) -> dict[Contrast, Path]:
         return {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(scan.layout.modality)}
 
-    def sidecar_of(scan: ShardScan) -> Path:
+    def sidecar_of(scan: RawScan) -> Path:
         return results.stitched_sidecar(scan.scan, scan.layout.modality)
 
-    def process(scan: ShardScan) -> Done:
+    def process(scan: RawScan) -> Done:
         stations = read_stations(scan)
         stitched = upright_ct(stations[0]) if scan.layout is Layout.CT else stitch(stations, options)
         # written last: while it is there, the images beside it are those that it tells of
@@ -43,12 +43,12 @@ def work(context: StageContext) -> StageWork:
         write_json(sidecar_of(scan), content)
         return Done()
 
-    def raw_stamp(scan: ShardScan, status: Status) -> str:
+    def raw_stamp(scan: RawScan, status: Status) -> str:
         # what was refused is read again by a reader that may know better, or under settings that may allow it
         refused_by = f" {READER_VERSION} {options.check_contrasts}" if status is not Status.OK else ""
         return f"{scan.state}{refused_by}"
 
-    def outputs(scan: ShardScan) -> list[Path]:
+    def outputs(scan: RawScan) -> list[Path]:
         return [*paths(scan).values(), sidecar_of(scan)]
 
     return StageWork(
@@ -64,7 +64,7 @@ def work(context: StageContext) -> StageWork:
     )
 
 
-def _measured(context: StageContext) -> Callable[[ShardScan], bool]:
+def _measured(context: StageContext) -> Callable[[RawScan], bool]:
     """Where images are not kept: whether the scan is measured for all models, and all that is kept of it is there."""
     each_model = contexts(Stage.MEASURE, context.config, context.models, context.results, context.shard)
     done = [Superseded(each, stage) for each in each_model for stage in (Stage.POSTPROCESS, Stage.MEASURE)]

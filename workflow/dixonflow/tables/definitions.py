@@ -7,13 +7,13 @@ import pandas as pd
 from dixonflow.measure.checks import CHECKS
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
 from dixonflow.tables.outcome_rules import reason_fits_status
-from dixonflow.vocabulary import REASON_DESCRIPTIONS, Grade, Layout, Reason, Stage, Status
+from dixonflow.vocabulary import Grade, Layout, Reason, Stage, Status
 
 STATUS_DEFINITION = (
     "ok: has values; excluded: the data does not allow it, and trying again is pointless until the input changes; "
     "failed: should have worked, the next run tries again; withdrawn: the participant took back consent"
 )
-REASON_DEFINITION = "; ".join(f"{reason.value}: {text}" for reason, text in REASON_DESCRIPTIONS.items())
+REASON_DEFINITION = "; ".join(f"{reason.value}: {reason.description}" for reason in Reason)
 CHECK_DEFINITION = " | ".join(
     f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
     for check in CHECKS.values()

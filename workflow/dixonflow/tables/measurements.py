@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dixonflow.measure.definitions import MEASURES, MISSING_REASON_DESCRIPTIONS, MissingReason
+from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.model import Model
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table
@@ -10,7 +10,7 @@ from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION,
 from dixonflow.vocabulary import Grade
 
 MISSING_REASON_DEFINITION = "; ".join(
-    f"{reason.value}: {words}" for reason, words in MISSING_REASON_DESCRIPTIONS.items()
+    f"{reason.value}: {reason.description}" for reason in MissingReason
 )
 _UNITS = sorted({measure.unit for measure in MEASURES.values()})
 _KEYS = [measure.key for measure in MEASURES.values()]

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from dixonflow.vocabulary import Reason, status_of
+from dixonflow.vocabulary import Reason
 
 
 def reason_fits_status(rows: pd.DataFrame, prefix: str = "") -> "pd.Series[bool]":
     """Whether the columns `<prefix>status` and `<prefix>reason` agree, row by row."""
-    words = {reason.value: status_of(reason).value for reason in Reason}
+    words = {reason.value: reason.status.value for reason in Reason}
     return rows[f"{prefix}reason"].map(words).eq(rows[f"{prefix}status"]).fillna(False).astype(bool)
