@@ -3,8 +3,15 @@
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult, StageWork
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+
+
+def stage_of(stage, **methods):
+    """Stage made of plain functions, named as the methods of StageWork that they stand for."""
+    overlaps = "prepare" in methods or "finish" in methods
+    methods = {name: staticmethod(function) for name, function in methods.items()}
+    return type("StageOfFunctions", (StageWork,), {"stage": stage, "overlaps": overlaps, **methods})()
 
 
 class Shard:
@@ -26,7 +33,7 @@ class Shard:
         elif error:
             raise error
         self.output(scan.scan).write_text("result")
-        return Done({"answer": 42})
+        return StageResult({"answer": 42})
 
     @property
     def worked(self):
@@ -43,9 +50,8 @@ class Shard:
     def run(self, upstream=None, max_attempts=2, limits=None, **steps):
         (self.folder / "worked.txt").unlink(missing_ok=True)
         steps = {"process": self.process, **steps}
-        work = StageWork(
-            stage=self.stage, key=lambda scan: self.key, outputs=lambda scan: [self.output(scan.scan)], **steps
-        )
+        work = stage_of(self.stage, key=lambda scan: self.key, outputs=lambda scan: [self.output(scan.scan)], **steps)
+        type(work).reads_raw_data = self.stage is Stage.STITCH
         return run_shard(work, self.scans, upstream or self.upstream(), self.records, max_attempts, limits)
 
     def upstream(self):

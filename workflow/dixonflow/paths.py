@@ -74,9 +74,10 @@ class Results:
         Parameters
         ----------
         model
-            Its name; empty at a stage that all models share.
+            Its name, of no use at a stage that all models share.
         """
-        return self.root / "records" / stage.value / model / f"{shard}.jsonl.gz"
+        folder = self.root / "records" / stage.value
+        return (folder / model if stage.is_per_model else folder) / f"{shard}.jsonl.gz"
 
     def retry(self, shard: str) -> Path:
         """Mark that asks the next run to look at a shard again."""

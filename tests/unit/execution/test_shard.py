@@ -11,7 +11,7 @@ from counting_shard import Shard, statuses
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Before
-from dixonflow.execution.stage_work import Done
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
@@ -179,7 +179,7 @@ class TestSameResult:
     def test_another_result_stands_for_itself(self, shard):
         self.run(shard)
         shard.key = "second"
-        records = self.run(shard, process=lambda scan: shard.output(scan.scan).write_text("other") and Done())
+        records = self.run(shard, process=lambda scan: shard.output(scan.scan).write_text("other") and StageResult())
         assert {record.stands_for for record in records} == {()}
 
     def test_records_of_versions_without_results_are_compared_by_the_files(self, shard):

@@ -3,11 +3,11 @@
 import threading
 import time
 
-from counting_shard import statuses
+from counting_shard import stage_of, statuses
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.execution.shard import run_shard
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.execution.worker import AHEAD, BEHIND
 from dixonflow.vocabulary import Reason, ScanId, Status
 
@@ -22,13 +22,20 @@ def test_steps_overlap_and_give_what_one_after_another_gives(shard):
         scan, names = value
         if scan.scan.participant == "002":
             raise RuntimeError("disk on fire")
-        return Done({"threads": [*names, threading.current_thread().name]})
+        return StageResult({"threads": [*names, threading.current_thread().name]})
 
     def process(value):
         scan, name = value
         return scan, [name, threading.current_thread().name]
 
-    work = StageWork(shard.stage, lambda scan: "key", process, lambda scan: [], prepare=prepare, finish=finish)
+    work = stage_of(
+        shard.stage,
+        key=lambda scan: "key",
+        outputs=lambda scan: [],
+        prepare=prepare,
+        process=process,
+        finish=finish,
+    )
     assert work.overlaps
     records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
     assert [record.outcome.reason for record in records] == [
@@ -58,9 +65,16 @@ def test_no_more_than_a_few_scans_are_in_hand_at_once(shard, make_shard_scan):
         scan, held = value
         time.sleep(0.05)
         (folder / scan.scan.participant).unlink()
-        return Done({"held": held})
+        return StageResult({"held": held})
 
-    work = StageWork(shard.stage, lambda scan: "key", process, lambda scan: [], prepare=prepare, finish=finish)
+    work = stage_of(
+        shard.stage,
+        key=lambda scan: "key",
+        outputs=lambda scan: [],
+        prepare=prepare,
+        process=process,
+        finish=finish,
+    )
     records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
     assert statuses(records) == [Status.OK] * 12
     most = max(record.payload["held"] for record in records)

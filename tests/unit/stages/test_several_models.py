@@ -192,21 +192,20 @@ class TwoModels:
         self.broken.touch()
         models = tuple(MODEL.model_copy(update={"name": name}) for name in self.names)
         monkeypatch.setattr(stage_command, "load_models", lambda config: models)
-        usual = merge.work
+        calls, broken, results, shard = self.calls, self.broken, self.results, self.shard
 
-        def work(context):
-            def process(scan):
-                with self.calls.open("a") as file:
-                    print(context.model.name, scan.scan.participant, file=file)
-                if context.model.name == "mrsegmentator" and scan.scan.participant == "001" and self.broken.exists():
-                    raise RuntimeError("what this model cannot do")
-                path = self.results.merged(self.shard, scan.scan, context.model.name)
-                write_bytes(path, context.model.name.encode())
-                return merge.Done()
+        def process(work, scan):
+            model = work.context.model
+            with calls.open("a") as file:
+                print(model.name, scan.scan.participant, file=file)
+            if model.name == "mrsegmentator" and scan.scan.participant == "001" and broken.exists():
+                raise RuntimeError("what this model cannot do")
+            write_bytes(results.merged(shard, scan.scan, model.name), model.name.encode())
+            return merge.StageResult()
 
-            return replace(usual(context), process=process, superseded=lambda scan: False, result=lambda scan: "same")
-
-        monkeypatch.setattr(merge, "work", work)
+        monkeypatch.setattr(merge.MergeWork, "process", process)
+        monkeypatch.setattr(merge.MergeWork, "superseded", lambda work, scan: False)
+        monkeypatch.setattr(merge.MergeWork, "result", lambda work, scan: "same")
 
     def run(self) -> list[Outcome]:
         content = json.loads(demo_config().model_dump_json())

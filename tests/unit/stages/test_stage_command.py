@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,13 +79,12 @@ def test_memory_that_the_job_itself_takes_is_one_clear_line_and_no_scan_fails(on
 
 
 def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, monkeypatch):
-    def load_much():
+    def load_much(work):
         held = np.ones(300 * 2**17)
         time.sleep(60)
         del held
 
-    usual = merge.work
-    monkeypatch.setattr(merge, "work", lambda context: replace(usual(context), start=load_much))
+    monkeypatch.setattr(merge.MergeWork, "start", load_much)
     with pytest.raises(DixonflowError, match=r"^.*ended before it began \(out_of_memory\)") as ended:
         one_shard.run(Stage.MERGE, memory_mb=beside_mb(2, 1) + 350)
     assert "\n" not in str(ended.value)

@@ -13,7 +13,7 @@ from typing import Any
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import NOTHING_BEFORE, Before, Record
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult, StageWork
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Reason, Stage, Status
 
@@ -49,17 +49,8 @@ class Task:
 
     def outcome(self, stage: Stage, reason: Reason, message: str = "") -> Outcome:
         """Outcome of the try without measured costs."""
-        return Outcome(
-            scan=self.scan.scan,
-            stage=stage,
-            status=reason.status,
-            reason=reason,
-            message=message,
-            seconds=0.0,
-            peak_memory_mb=0.0,
-            gpu_seconds=0.0,
-            attempt=self.attempt,
-            content_key=self.key,
+        return Outcome.because(
+            reason, self.scan.scan, stage, message=message, attempt=self.attempt, content_key=self.key
         )
 
 
@@ -93,10 +84,9 @@ class Attempt:
         """Last step."""
         return self._step(self._finish)
 
-    def _finish(self, value: Any) -> Done:
+    def _finish(self, value: Any) -> StageResult:
         done = self._work.finish(value)
-        if self._work.result is not None:
-            self._result = self._work.result(self.task.scan)
+        self._result = self._work.result(self.task.scan)
         return done
 
     @property
@@ -106,7 +96,7 @@ class Attempt:
 
     def record(self) -> Record:
         """What came of it, after the last step."""
-        done: Done = self._value if self._reason is Reason.NONE else Done()
+        done: StageResult = self._value if self._reason is Reason.NONE else StageResult()
         outcome = replace(
             self.task.outcome(self._work.stage, self._reason, self._message),
             seconds=self._seconds,
@@ -126,7 +116,7 @@ class Attempt:
             self._value = step(self._value)
         except ScanExcluded as excluded:
             self._reason, self._message = excluded.reason, excluded.message
-            if self._work.stage is not Stage.STITCH and excluded.reason in _FILE_REASONS:
+            if not self._work.reads_raw_data and excluded.reason in _FILE_REASONS:
                 self._reason = Reason.INTERNAL_ERROR
                 self._message = f"a file of an earlier stage, remove it and run again: {excluded.message}"
         except ModelError:

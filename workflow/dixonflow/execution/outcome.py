@@ -59,6 +59,13 @@ class Outcome:
     attempt: int
     content_key: str
 
+    @classmethod
+    def because(
+        cls, reason: Reason, scan: ScanId, stage: Stage, *, message: str = "", attempt: int = 0, content_key: str = ""
+    ) -> "Outcome":
+        """Make an outcome from its reason, without measured costs."""
+        return cls(scan, stage, reason.status, reason, message, 0.0, 0.0, 0.0, attempt, content_key)
+
     def __post_init__(self) -> None:
         if self.reason.status is not self.status:
             raise ValueError(f"reason {self.reason.value} does not go with status {self.status.value}")

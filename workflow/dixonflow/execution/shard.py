@@ -77,8 +77,8 @@ def _carried(
         return None if before.status is Status.OK else Record(before)
     previous = known.get(scan.scan)
     attempts = previous.outcome.attempt if previous and not previous.outcome.content_key else 0
-    lost = Task(scan, "", attempts + 1)
-    return Record(lost.outcome(stage, Reason.INTERNAL_ERROR, "no row came from the stage before"))
+    message = "no row came from the stage before"
+    return Record(Outcome.because(Reason.INTERNAL_ERROR, scan.scan, stage, message=message, attempt=attempts + 1))
 
 
 def _decide(
@@ -105,7 +105,7 @@ def _decide(
     )
     if task.interruptions > MAX_INTERRUPTIONS:
         often = f"the job was killed {task.interruptions} times while it worked on this scan"
-        blamed = Task(scan, key, max_attempts).outcome(work.stage, Reason.WORKER_DIED, often)
+        blamed = replace(task, attempt=max_attempts).outcome(work.stage, Reason.WORKER_DIED, often)
         return Record(blamed, raw_stamp=work.raw_stamp(scan, blamed.status))
     if previous is not None and _stands(work, scan, previous, max_attempts):
         return replace(previous, raw_stamp=work.raw_stamp(scan, previous.outcome.status))
@@ -138,11 +138,11 @@ def _rests_on_the_same(work: StageWork, scan: RawScan, record: Record) -> bool:
 
 def _before(work: StageWork, scan: RawScan, record: Record | None) -> Before:
     """What to compare with, should the stage now give the same as before."""
-    if record is None or record.outcome.status is not Status.OK or work.result is None:
+    if record is None or record.outcome.status is not Status.OK:
         return NOTHING_BEFORE
     result = record.result
     # of a version without results: only the first stage's files can be those that the record is of
-    if not result and work.stage is Stage.STITCH and all(path.exists() for path in work.outputs(scan)):
+    if not result and work.reads_raw_data and all(path.exists() for path in work.outputs(scan)):
         try:
             result = work.result(scan)
         except (OSError, ValueError, LookupError):  # a damaged file is none to compare with

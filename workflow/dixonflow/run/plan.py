@@ -77,7 +77,7 @@ class Plan:
     def settings(self, stage: str) -> str:
         """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
         chosen = Stage(stage)
-        if chosen is Stage.STITCH:  # all models share it
+        if not chosen.is_per_model:
             return stage_key(chosen, "", self.config, self.models[0], self.models)[:16]
         keys = [f"{model.name} {stage_key(chosen, '', self.config, model, self.models)}" for model in self.models]
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]

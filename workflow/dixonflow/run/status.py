@@ -201,7 +201,7 @@ def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple
     """Rows of scans that are finished in shards that are not: their records are loose files until the job ends."""
     rows: list[tuple[Any, ...]] = []
     for number, stage in enumerate(STAGES, 1):
-        models = [""] if stage is Stage.STITCH else _models(results)
+        models = _models(results) if stage.is_per_model else [""]
         for shard in _begun(results, stage, models):
             done = STAGES.index(files.last[shard]) + 1 if shard in files.last else 0
             if done != number - 1:

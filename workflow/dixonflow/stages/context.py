@@ -1,16 +1,17 @@
 """The stages at their edges: what each reads, which function of the package it calls, what it writes.
 
-One module per stage, each with `work(context) -> StageWork`. Stitching is shared by all models; the other stages are
-run for one model after another, each with records of its own, so that a further model costs its own work only and one
-network is in memory at a time.
+One module per stage, with its class: `stitch.StitchWork`, and so on. Stitching is shared by all models; the other
+stages run for one model after another, each with records of its own, so that a further model costs its own work only
+and one network is in memory at a time.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 
 from dixonflow.config import Config
-from dixonflow.execution.content_keys import STAGE_VERSIONS, stage_key
+from dixonflow.execution.content_keys import stage_key
 from dixonflow.execution.records import Record, Records
 from dixonflow.execution.stage_work import StageWork
 from dixonflow.models.model import Model
@@ -52,9 +53,8 @@ class StageContext:
         A stage before it was done again and gave the same bytes: its record says under which keys it gave them too.
         """
         found: dict[tuple[str, Stage], tuple[str, ...]] = {}
-        earlier_stages = list(STAGE_VERSIONS)[: list(STAGE_VERSIONS).index(stage)]
         for model in self.models if stage is Stage.MEASURE else (self.model,):
-            for earlier in earlier_stages:
+            for earlier in stage.earlier:
                 record = self._records_of(model, earlier).get(scan.scan)
                 if record is None or record.outcome.status is not Status.OK or not record.stands_for:
                     continue
@@ -76,13 +76,12 @@ class StageContext:
         """Records of an earlier stage, which are complete when this one begins, and read once."""
         where = model.name, stage
         if where not in self._earlier:
-            path = self.results.records(stage, self.shard, "" if stage is Stage.STITCH else model.name)
-            self._earlier[where] = Records(path).load()
+            self._earlier[where] = Records(self.results.records(stage, self.shard, model.name)).load()
         return self._earlier[where]
 
     def records(self, stage: Stage) -> Records:
         """What the shard has done at `stage`."""
-        return Records(self.results.records(stage, self.shard, "" if stage is Stage.STITCH else self.model.name))
+        return Records(self.results.records(stage, self.shard, self.model.name))
 
     @property
     def is_first(self) -> bool:
@@ -93,35 +92,55 @@ class StageContext:
 def contexts(
     stage: Stage, config: Config, models: tuple[Model, ...], results: Results, shard: str
 ) -> list[StageContext]:
-    """What `stage` is run for, one after another: every model, or all of them at once."""
-    chosen = models[:1] if stage is Stage.STITCH else models
+    """What `stage` runs for, one after another: every model, or all of them at once."""
+    chosen = models if stage.is_per_model else models[:1]
     return [StageContext(config, models, model, results, shard) for model in chosen]
 
 
-def stage_work(stage: Stage, context: StageContext) -> StageWork:
-    """Prepare `stage`. Modules are imported on demand, so that only `segment` pays for torch."""
-    module = import_module(f"dixonflow.stages.{stage.value}")
-    work: StageWork = module.work(context)
-    return work
+class ContextWork(StageWork):
+    """A stage that works in a context."""
 
+    def __init__(self, context: StageContext) -> None:
+        self.context = context
 
-class Superseded:
-    """Whether a later stage holds a valid result of a scan, so that what it was made from need not be there."""
+    def key(self, scan: RawScan) -> str:
+        """Content key of a scan at this stage."""
+        return self.context.key(self.stage, scan)
 
-    def __init__(self, context: StageContext, stage: Stage = Stage.POSTPROCESS) -> None:
-        self._context, self._stage = context, stage
-        self._outputs = stage_work(stage, context).outputs
-        self._records = context.records(stage).load()
+    def equal_keys(self, scan: RawScan) -> frozenset[str]:
+        """Keys that are as good as `key`."""
+        return self.context.equal_keys(self.stage, scan)
 
-    def __call__(self, scan: RawScan) -> bool:
-        """Compare the key of the recorded result with the one that the settings in force give."""
+    def is_done(self, scan: RawScan) -> bool:
+        """Whether the stage holds a valid result: one of the settings in force, whose files are there."""
         record = self._records.get(scan.scan)
         return (
             record is not None
             and record.outcome.status is Status.OK
-            and (
-                record.outcome.content_key == self._context.key(self._stage, scan)
-                or record.outcome.content_key in self._context.equal_keys(self._stage, scan)
-            )
-            and all(path.exists() for path in self._outputs(scan))
+            and (record.outcome.content_key == self.key(scan) or record.outcome.content_key in self.equal_keys(scan))
+            and all(path.exists() for path in self.outputs(scan))
         )
+
+    @cached_property
+    def _records(self) -> Mapping[ScanId, Record]:
+        """What the stage had done when it was first asked."""
+        return self.context.records(self.stage).load()
+
+
+class TemporaryWork(ContextWork):
+    """A stage whose files are only needed until the final label map is there."""
+
+    @cached_property
+    def _final(self) -> ContextWork:
+        return stage_work(Stage.POSTPROCESS, self.context)
+
+    def superseded(self, scan: RawScan) -> bool:
+        """Whether the final label map is there."""
+        return self._final.is_done(scan)
+
+
+def stage_work(stage: Stage, context: StageContext) -> ContextWork:
+    """Prepare `stage`. Modules are imported on demand, so that only `segment` pays for torch."""
+    module = import_module(f"dixonflow.stages.{stage.value}")
+    work: ContextWork = getattr(module, f"{stage.value.capitalize()}Work")(context)
+    return work

@@ -7,7 +7,6 @@ from dixonflow.cohort.shards import Shard, find_shard, read_shard
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, read_withdrawn
 from dixonflow.config import Config, read_config
 from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
-from dixonflow.execution.attempt import Task
 from dixonflow.execution.outcome import Outcome, outcome_of_models, read_outcomes, write_outcomes
 from dixonflow.execution.records import Record
 from dixonflow.execution.shard import run_shard
@@ -77,9 +76,8 @@ def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, m
         entry.scan: outcome_of_models({name: records[place].outcome for name, records in done.items()})
         for place, entry in enumerate(shard.scans)
     }
-    if work.write_rows is not None:  # the same for every model
-        ok = [record for records in done.values() for record in records if _is_ok(outcomes[record.outcome.scan])]
-        work.write_rows(ok)
+    ok = [record for records in done.values() for record in records if _is_ok(outcomes[record.outcome.scan])]
+    work.write_rows(ok)  # once for all models
     write_outcomes(results.outcomes(stage, shard.name), list(outcomes.values()))
     # here and not at the last stage, which this run may not reach
     failures = [
@@ -101,16 +99,17 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
 
     That holds for entries without a fingerprint too: their participants may have returned, but not their raw data.
     """
-    before = list(Stage)[list(Stage).index(stage) - 1]
-    if before is Stage.COHORT:
-        upstream = {entry.scan: _cohort_outcome(entry, Reason.NONE) for entry in shard.scans}
+    before = stage.previous
+    if before is None or before is Stage.COHORT:
+        upstream = {entry.scan: Outcome.because(Reason.NONE, entry.scan, Stage.COHORT) for entry in shard.scans}
     else:
         upstream = {row.scan: row for row in _rows(context.results.outcomes(before, context.shard), before)}
     path = context.config.cohort.withdrawn
     withdrawn = read_withdrawn(path) if path else frozenset()
     for entry in shard.scans:
         if not entry.raw_key or entry.scan.participant in withdrawn:
-            upstream[entry.scan] = _cohort_outcome(entry, Reason.CONSENT_WITHDRAWN, WITHDRAWN_MESSAGE)
+            reason, message = Reason.CONSENT_WITHDRAWN, WITHDRAWN_MESSAGE
+            upstream[entry.scan] = Outcome.because(reason, entry.scan, Stage.COHORT, message=message)
     return upstream
 
 
@@ -122,10 +121,6 @@ def _rows(path: Path, stage: Stage) -> list[Outcome]:
         # writes the same rows, from its records.
         path.unlink(missing_ok=True)
         raise TableError(f"the rows of stage {stage} are damaged and now removed, call again: {error}") from error
-
-
-def _cohort_outcome(entry: RawScan, reason: Reason, message: str = "") -> Outcome:
-    return Task(entry, "", attempt=0).outcome(Stage.COHORT, reason, message)
 
 
 def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.execution.records import Record
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels
 from dixonflow.imaging.station import Affine
 from dixonflow.labelmap.agreement import agreement_of_models
@@ -21,7 +21,7 @@ from dixonflow.models.comparison import compared_models
 from dixonflow.models.model import Model
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
-from dixonflow.stages.context import StageContext
+from dixonflow.stages.context import ContextWork
 from dixonflow.stitch.contrasts import check_contrasts, check_different
 from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
@@ -33,18 +33,19 @@ from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, contrasts_of
 
 
-def work(context: StageContext) -> StageWork:
-    """Prepare the stage for one shard."""
-    results, model, shard = context.results, context.model, context.shard
-    keep = context.config.keep
-    pictured = keep.contact_sheets and context.is_first
+class MeasureWork(ContextWork):
+    """Volumes, fat and quality of a scan."""
 
-    def sheet(scan: RawScan) -> Path:
-        return results.contact_sheets / sheet_name(scan.scan, scan.raw_key)
+    stage = Stage.MEASURE
 
-    compared = compared_models(model, context.models)
+    def outputs(self, scan: RawScan) -> Sequence[Path]:
+        """The overview picture, which is made with the first model."""
+        pictured = self.context.config.keep.contact_sheets and self.context.is_first
+        return [self.context.results.contact_sheets / sheet_name(scan.scan, scan.raw_key)] if pictured else []
 
-    def process(scan: RawScan) -> Done:
+    def process(self, scan: RawScan) -> StageResult:
+        """Measure one scan and draw its picture."""
+        results, model = self.context.results, self.context.model
         labels, _ = read_labels(results.labels(scan.scan, model.name))
         images, affine = read_stitched(
             {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(model.modality)}
@@ -53,7 +54,7 @@ def work(context: StageContext) -> StageWork:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
         sidecar = _content(results.stitched_sidecar(scan.scan, model.modality))
         if model.modality == "mr":
-            _check_stitched(images, affine, sidecar, contrasts=context.config.stitch.check_contrasts)
+            _check_stitched(images, affine, sidecar, contrasts=self.context.config.stitch.check_contrasts)
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
         residuals = [residual for residual in residuals if residual is not None]
@@ -67,38 +68,29 @@ def work(context: StageContext) -> StageWork:
             overlap_residual=max(residuals) if residuals else None,
             wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
             contrast_agreement=of_labels["segment"]["contrast_agreement"],
-            model_agreement=agreement_of_models(labels, model, others(scan.scan)),
+            model_agreement=agreement_of_models(labels, model, self._others(scan.scan)),
             intensity_scale=sidecar["intensity_scale"],
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
-        if pictured:
-            write_bytes(sheet(scan), contact_sheet(images, labels, affine))
-        return Done({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
+        for picture in self.outputs(scan):
+            write_bytes(picture, contact_sheet(images, labels, affine))
+        return StageResult({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
 
-    def others(scan: ScanId) -> list[tuple[Model, Labels]]:
-        return [(other, read_labels(results.labels(scan, other.name))[0]) for other in compared]
-
-    def outputs(scan: RawScan) -> list[Path]:
-        return [sheet(scan)] if pictured else []
-
-    def write_rows(records: Sequence[Record]) -> None:
+    def write_rows(self, records: Sequence[Record]) -> None:
+        """Write the rows of the shard; then the stitched images may go, where they are not kept."""
+        results, shard = self.context.results, self.context.shard
         write_table(results.measurements(shard), MEASUREMENTS, _table(records, "measurements", MEASUREMENTS.names))
         write_table(results.quality(shard), QUALITY, _table(records, "quality", QUALITY.names))
-        if not keep.stitched:  # only now: the records that say so are on disk
+        if not self.context.config.keep.stitched:  # only now: the records that say so are on disk
             for scan in {record.outcome.scan for record in records}:
-                for contrast in contrasts_of(model.modality):
+                for contrast in contrasts_of(self.context.model.modality):
                     results.stitched(scan, contrast).unlink(missing_ok=True)
 
-    return StageWork(
-        stage=Stage.MEASURE,
-        key=lambda scan: context.key(Stage.MEASURE, scan),
-        equal_keys=lambda scan: context.equal_keys(Stage.MEASURE, scan),
-        process=process,
-        outputs=outputs,
-        write_rows=write_rows,
-    )
+    def _others(self, scan: ScanId) -> list[tuple[Model, Labels]]:
+        compared = compared_models(self.context.model, self.context.models)
+        return [(other, read_labels(self.context.results.labels(scan, other.name))[0]) for other in compared]
 
 
 def _check_stitched(

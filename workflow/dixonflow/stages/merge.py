@@ -1,24 +1,33 @@
 """Merge stage: the label maps of the contrasts to one, or the one of their mean scores cleaned."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.imaging.station import Affine
 from dixonflow.merge.strategies import clean, merge
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.stages.context import StageContext, Superseded
+from dixonflow.stages.context import TemporaryWork
 from dixonflow.vocabulary import MergeStrategy, Stage
 
 
-def work(context: StageContext) -> StageWork:
-    """Prepare the stage for one shard."""
-    results, shard = context.results, context.shard
+class MergeWork(TemporaryWork):
+    """One label map per scan from those of its contrasts."""
 
-    strategy, model = context.config.merge.strategy, context.model
+    stage = Stage.MERGE
 
-    def process(scan: RawScan) -> Done:
+    def outputs(self, scan: RawScan) -> Sequence[Path]:
+        """The merged label map."""
+        return [self.context.results.merged(self.context.shard, scan.scan, self.context.model.name)]
+
+    def process(self, scan: RawScan) -> StageResult:
+        """Merge and write."""
+        results, shard, model = self.context.results, self.context.shard, self.context.model
+        strategy = self.context.config.merge.strategy
         if strategy is MergeStrategy.MEAN_SCORES:
             labels, affine = read_labels(results.mean_labels(shard, scan.scan, model.name))
             merged = clean(labels, model, _voxel_mm3(affine))
@@ -28,21 +37,16 @@ def work(context: StageContext) -> StageWork:
                 maps[contrast], affine = read_labels(results.contrast_labels(shard, scan.scan, model.name, contrast))
             merged = merge(maps, model, _voxel_mm3(affine), strategy)
         write_nifti(results.merged(shard, scan.scan, model.name), merged, affine)
-        return Done()
+        return StageResult()
 
-    return StageWork(
-        stage=Stage.MERGE,
-        key=lambda scan: context.key(Stage.MERGE, scan),
-        process=process,
-        outputs=lambda scan: [results.merged(shard, scan.scan, model.name)],
-        equal_keys=lambda scan: context.equal_keys(Stage.MERGE, scan),
-        result=lambda scan: result_hash(
-            [results.merged(shard, scan.scan, model.name)],
-            sidecar_facts(results.segment_provenance(shard, scan.scan, model.name), ["contrast_agreement"]),
-            beside=context.stitched_result(scan),
-        ),
-        superseded=Superseded(context),
-    )
+    def result(self, scan: RawScan) -> str:
+        """Hash over the merged label map and what is passed on with it."""
+        provenance = self.context.results.segment_provenance(self.context.shard, scan.scan, self.context.model.name)
+        return result_hash(
+            self.outputs(scan),
+            sidecar_facts(provenance, ["contrast_agreement"]),
+            beside=self.context.stitched_result(scan),
+        )
 
 
 def _voxel_mm3(affine: Affine) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -9,71 +10,74 @@ from pathlib import Path
 import numpy as np
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.postprocess.label_map import postprocess
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.stages.context import StageContext
+from dixonflow.stages.context import ContextWork
 from dixonflow.system.atomic import write_json
 from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Stage
 
 
-def work(context: StageContext) -> StageWork:
-    """Prepare the stage for one shard."""
-    results, model = context.results, context.model
+class PostprocessWork(ContextWork):
+    """The final label map of a scan, and its sidecar."""
 
-    def process(scan: RawScan) -> Done:
-        key = context.key(Stage.POSTPROCESS, scan)
-        sidecar = results.labels_sidecar(scan.scan, model.name)
-        temporary = results.temporary(context.shard, scan.scan, model.name)
-        # The sidecar is written last, and taken away before the label map is replaced. Where it is of this key, a job
-        # was killed between here and its record, and what the label map was made from may be gone already.
-        if not (_key_of(sidecar) == key and results.labels(scan.scan, model.name).exists()):
-            write_label_map(scan, key, sidecar)
-        if not context.config.keep.temporary and temporary.exists():
+    stage = Stage.POSTPROCESS
+
+    def outputs(self, scan: RawScan) -> Sequence[Path]:
+        """Label map and sidecar."""
+        return [self._labels(scan), self._sidecar(scan)]
+
+    def process(self, scan: RawScan) -> StageResult:
+        """Clean the merged label map, write it, and remove what it was made from."""
+        key = self.key(scan)
+        temporary = self.context.results.temporary(self.context.shard, scan.scan, self.context.model.name)
+        # The sidecar is written last, and removed before the label map is replaced. Where it is of this key, a job was
+        # killed between here and its record, and what the label map was made from may be gone already.
+        if not (_key_of(self._sidecar(scan)) == key and self._labels(scan).exists()):
+            self._write_label_map(scan, key)
+        if not self.context.config.keep.temporary and temporary.exists():
             shutil.rmtree(temporary)
             with suppress(OSError):  # another model's images are still there
                 temporary.parent.rmdir()
-        return Done()
+        return StageResult()
 
-    def write_label_map(scan: RawScan, key: str, sidecar: Path) -> None:
-        provenance = results.segment_provenance(context.shard, scan.scan, model.name)
-        merged, affine = read_labels(results.merged(context.shard, scan.scan, model.name))
+    def result(self, scan: RawScan) -> str:
+        """Hash over the label map, and over what the next stage reads of its sidecar."""
+        facts = sidecar_facts(self._sidecar(scan), ["segment", "sides"])
+        read_later = {
+            "contrast_agreement": facts["segment"].get("contrast_agreement"),
+            "wrong_side_ml": facts["sides"]["wrong_side_ml"],
+        }
+        return result_hash([self._labels(scan)], read_later, beside=self.context.stitched_result(scan))
+
+    def _labels(self, scan: RawScan) -> Path:
+        return self.context.results.labels(scan.scan, self.context.model.name)
+
+    def _sidecar(self, scan: RawScan) -> Path:
+        return self.context.results.labels_sidecar(scan.scan, self.context.model.name)
+
+    def _write_label_map(self, scan: RawScan, key: str) -> None:
+        results, model, config = self.context.results, self.context.model, self.context.config
+        provenance = results.segment_provenance(self.context.shard, scan.scan, model.name)
+        merged, affine = read_labels(results.merged(self.context.shard, scan.scan, model.name))
         spacing_mm = np.diag(affine)[:3].tolist()
-        final = postprocess(merged, model, spacing_mm, repair_sides=context.config.postprocess.repair_sides)
+        final = postprocess(merged, model, spacing_mm, repair_sides=config.postprocess.repair_sides)
         content = {
             "content_key": key,
             "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.contrasts_read],
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
             "segment": json.loads(provenance.read_text(encoding="utf-8")),
-            "merge": context.config.merge.model_dump(mode="json"),
+            "merge": config.merge.model_dump(mode="json"),
             "sides": asdict(final.sides)
-            | {"wrong_side_ml": final.sides.wrong_side_ml, "repaired": context.config.postprocess.repair_sides},
+            | {"wrong_side_ml": final.sides.wrong_side_ml, "repaired": config.postprocess.repair_sides},
             "removed_components": [asdict(removal) for removal in final.removed],
             "versions": versions(),
         }
-        sidecar.unlink(missing_ok=True)
-        write_nifti(results.labels(scan.scan, model.name), final.labels, affine)
-        write_json(sidecar, content)
-
-    def result(scan: RawScan) -> str:
-        facts = sidecar_facts(results.labels_sidecar(scan.scan, model.name), ["segment", "sides"])
-        read_later = {
-            "contrast_agreement": facts["segment"].get("contrast_agreement"),
-            "wrong_side_ml": facts["sides"]["wrong_side_ml"],
-        }
-        stitched = context.stitched_result(scan)
-        return result_hash([results.labels(scan.scan, model.name)], read_later, beside=stitched)
-
-    return StageWork(
-        stage=Stage.POSTPROCESS,
-        key=lambda scan: context.key(Stage.POSTPROCESS, scan),
-        equal_keys=lambda scan: context.equal_keys(Stage.POSTPROCESS, scan),
-        result=result,
-        process=process,
-        outputs=lambda scan: [results.labels(scan.scan, model.name), results.labels_sidecar(scan.scan, model.name)],
-    )
+        self._sidecar(scan).unlink(missing_ok=True)
+        write_nifti(self._labels(scan), final.labels, affine)
+        write_json(self._sidecar(scan), content)
 
 
 def _key_of(sidecar: Path) -> str | None:

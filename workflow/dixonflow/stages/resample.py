@@ -1,44 +1,42 @@
 """Resample stage: stitched contrasts onto the grid of a model whose authors resample before nnU-Net sees the image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dixonflow.execution.result_hash import result_hash
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_nifti, write_nifti
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.resample.model_grid import to_model_grid
-from dixonflow.stages.context import StageContext, Superseded
+from dixonflow.stages.context import TemporaryWork
 from dixonflow.vocabulary import Contrast, Stage
 
 
-def work(context: StageContext) -> StageWork:
-    """Prepare the stage for one shard.
+class ResampleWork(TemporaryWork):
+    """Contrasts on the model's grid.
 
     Models in nnU-Net's own order (normalise, then resample) need no work here, nor those that are cropped before.
     """
-    model = context.model
 
-    def resampled(scan: RawScan, contrast: Contrast) -> Path:
-        return context.results.resampled(context.shard, scan.scan, model.name, contrast)
+    stage = Stage.RESAMPLE
 
-    def outputs(scan: RawScan) -> list[Path]:
-        if not model.is_resampled_before:
-            return []
-        return [resampled(scan, contrast) for contrast in model.contrasts_read]
+    def outputs(self, scan: RawScan) -> Sequence[Path]:
+        """The resampled contrasts, where the model wants them."""
+        return list(self._paths(scan).values())
 
-    def process(scan: RawScan) -> Done:
-        if model.is_resampled_before:
-            for contrast in model.contrasts_read:
-                image = to_model_grid(read_nifti(context.results.stitched(scan.scan, contrast)), model)
-                write_nifti(resampled(scan, contrast), image.data, image.affine)
-        return Done()
+    def process(self, scan: RawScan) -> StageResult:
+        """Resample and write."""
+        for contrast, path in self._paths(scan).items():
+            stitched = read_nifti(self.context.results.stitched(scan.scan, contrast))
+            image = to_model_grid(stitched, self.context.model)
+            write_nifti(path, image.data, image.affine)
+        return StageResult()
 
-    return StageWork(
-        stage=Stage.RESAMPLE,
-        key=lambda scan: context.key(Stage.RESAMPLE, scan),
-        process=process,
-        outputs=outputs,
-        equal_keys=lambda scan: context.equal_keys(Stage.RESAMPLE, scan),
-        result=lambda scan: result_hash(outputs(scan), beside=context.stitched_result(scan)),
-        superseded=Superseded(context),
-    )
+    def result(self, scan: RawScan) -> str:
+        """Hash over the resampled contrasts and the stitched ones."""
+        return result_hash(self.outputs(scan), beside=self.context.stitched_result(scan))
+
+    def _paths(self, scan: RawScan) -> dict[Contrast, Path]:
+        model, results = self.context.model, self.context.results
+        contrasts = model.contrasts_read if model.is_resampled_before else ()
+        return {each: results.resampled(self.context.shard, scan.scan, model.name, each) for each in contrasts}

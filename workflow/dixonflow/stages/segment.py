@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import NiftiImage, read_nifti, write_nifti
 from dixonflow.imaging.station import Affine
 from dixonflow.labelmap.agreement import pairwise_dice
@@ -19,7 +19,7 @@ from dixonflow.segment import Inferred, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.segment.preprocess import Prepared
 from dixonflow.segment.rough import Box, RoughModel, cut, pasted
-from dixonflow.stages.context import StageContext, Superseded
+from dixonflow.stages.context import TemporaryWork
 from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, Stage
 
@@ -52,60 +52,71 @@ class _Scan:
     affine: Affine = field(default_factory=lambda: np.eye(4))
 
 
-class _Segmenter:
-    """The three steps of the stage around the networks of the model."""
+class SegmentWork(TemporaryWork):
+    """The label maps of a scan's contrasts, by the networks of the model."""
 
-    def __init__(self, context: StageContext) -> None:
-        self._context = context
-        self._mean = context.config.merge.strategy is MergeStrategy.MEAN_SCORES
+    stage = Stage.SEGMENT
+    overlaps = True
 
     @cached_property
-    def predictor(self) -> PartsPredictor:
+    def _predictor(self) -> PartsPredictor:
         """The networks, loaded once."""
-        model = self._context.model
-        return load_networks(model, segment_options(model, self._context.config.segment))
+        model = self.context.model
+        return load_networks(model, segment_options(model, self.context.config.segment))
 
     @cached_property
-    def rough(self) -> RoughModel | None:
+    def _rough(self) -> RoughModel | None:
         """The rough model whose structures images are cropped to, for a model that wants that."""
-        model = self._context.model
+        model = self.context.model
         if model.crop is None or model.rough is None:
             return None
-        return RoughModel(model.crop, model.rough, self._context.config.segment)
+        return RoughModel(model.crop, model.rough, self.context.config.segment)
 
     def start(self) -> None:
         """Load the networks; torch's number of threads holds for the thread that does it."""
-        _ = self.predictor, self.rough
+        _ = self._predictor, self._rough
 
     def usable(self) -> bool:
         """Whether another scan can be processed here."""
-        return self.predictor.usable()
+        return self._predictor.usable()
 
-    def maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
+    def _maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
         """Each label map to write, with the contrasts that go into it."""
-        results, shard, model = self._context.results, self._context.shard, self._context.model
+        results, shard, model = self.context.results, self.context.shard, self.context.model
         contrasts = model.input_contrasts
-        if self._mean:
+        if self.context.config.merge.strategy is MergeStrategy.MEAN_SCORES:
             return {results.mean_labels(shard, scan, model.name): contrasts}
         return {results.contrast_labels(shard, scan, model.name, contrast): [contrast] for contrast in contrasts}
 
-    def provenance_path(self, scan: ScanId) -> Path:
+    def _provenance_path(self, scan: ScanId) -> Path:
         """Where to write how the label maps of a scan were predicted."""
-        return self._context.results.segment_provenance(self._context.shard, scan, self._context.model.name)
+        return self.context.results.segment_provenance(self.context.shard, scan, self.context.model.name)
+
+    def outputs(self, scan: RawScan) -> Sequence[Path]:
+        """The label maps, and how they were predicted."""
+        return [*self._maps(scan.scan), self._provenance_path(scan.scan)]
+
+    def result(self, scan: RawScan) -> str:
+        """Hash over the label maps and what later stages read of their provenance."""
+        return result_hash(
+            self._maps(scan.scan),
+            sidecar_facts(self._provenance_path(scan.scan), ["contrast_agreement"]),
+            beside=self.context.stitched_result(scan),
+        )
 
     def prepare(self, entry: RawScan) -> _Scan:
         """Read the contrasts and bring them onto the networks' grids; not where they are cropped first."""
         scan = entry.scan
-        return _Scan(scan, [] if self.rough else self._targets(scan, None))
+        return _Scan(scan, [] if self._rough else self._targets(scan, None))
 
     def process(self, scan: _Scan) -> _Scan:
         """Run the networks."""
         started = time.perf_counter()
-        if self.rough is not None:
-            scan = self._cropped(scan, self.rough)
-        several = len(self._context.model.input_contrasts) > 1
-        inferred = [self.predictor.infer(target.prepared, each=several) for target in scan.targets]
-        on_device = self.predictor.device.type != "cpu"
+        if self._rough is not None:
+            scan = self._cropped(scan, self._rough)
+        several = len(self.context.model.input_contrasts) > 1
+        inferred = [self._predictor.infer(target.prepared, each=several) for target in scan.targets]
+        on_device = self._predictor.device.type != "cpu"
         # the images are not needed any more: only so many of them may be in memory as are ahead of the device
         targets = [
             replace(target, prepared=[[images[0].without_image()] for images in target.prepared])
@@ -121,30 +132,30 @@ class _Segmenter:
         targets = self._targets(scan.scan, box) if box else []
         return replace(scan, targets=targets, box=box, shape=image.data.shape, affine=image.affine)
 
-    def finish(self, scan: _Scan) -> Done:
+    def finish(self, scan: _Scan) -> StageResult:
         """Bring the labels back onto the stitched grid and write them."""
-        model = self._context.model
+        model = self.context.model
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
-            labels = self.predictor.restore(target.prepared, inferred)
+            labels = self._predictor.restore(target.prepared, inferred)
             labels = to_image_grid(labels, model, target.image_affine, target.shape, target.affine)
             if scan.box is None:
                 write_nifti(target.path, labels, target.affine)
             else:
                 write_nifti(target.path, pasted(labels, scan.box, scan.shape), scan.affine)
         if not scan.targets:
-            for path in self.maps(scan.scan):
+            for path in self._maps(scan.scan):
                 write_nifti(path, np.zeros(scan.shape, np.min_scalar_type(max(model.labels))), scan.affine)
         images = {
-            target.path.name: self.predictor.image_provenance(inferred)
+            target.path.name: self._predictor.image_provenance(inferred)
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
         agreement = self._contrast_agreement(scan)
-        content = {**self.predictor.provenance(), "images": images, "contrast_agreement": agreement}
-        if self.rough is not None:
+        content = {**self._predictor.provenance(), "images": images, "contrast_agreement": agreement}
+        if self._rough is not None:
             box = [[part.start, part.stop] for part in scan.box] if scan.box else None
-            content["crop"] = {**self.rough.provenance(), "box": box}
-        write_json(self.provenance_path(scan.scan), content)
-        return Done(gpu_seconds=scan.gpu_seconds)
+            content["crop"] = {**self._rough.provenance(), "box": box}
+        write_json(self._provenance_path(scan.scan), content)
+        return StageResult(gpu_seconds=scan.gpu_seconds)
 
     def _contrast_agreement(self, scan: _Scan) -> dict[str, float | None]:
         """Mean Dice of each structure between what each contrast gives by itself.
@@ -155,50 +166,28 @@ class _Segmenter:
         maps = [
             labels
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
-            for labels in self.predictor.labels_of_each(target.prepared, inferred)
+            for labels in self._predictor.labels_of_each(target.prepared, inferred)
         ]
-        structures = self._context.model.structures
+        structures = self.context.model.structures
         dice = pairwise_dice(maps, structures.values())
         return {name: dice[label] for name, label in structures.items()}
 
     def _targets(self, scan: ScanId, box: Box | None) -> list[_Target]:
-        return [self._target(scan, path, contrasts, box) for path, contrasts in self.maps(scan).items()]
+        return [self._target(scan, path, contrasts, box) for path, contrasts in self._maps(scan).items()]
 
     def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast], box: Box | None) -> _Target:
-        model, results = self._context.model, self._context.results
+        model, results = self.context.model, self.context.results
         wanted = model.channels or contrasts
         if model.is_resampled_before:
-            paths = [results.resampled(self._context.shard, scan, model.name, contrast) for contrast in wanted]
+            paths = [results.resampled(self.context.shard, scan, model.name, contrast) for contrast in wanted]
             images, image = [read_nifti(path) for path in paths], self._stitched(scan, wanted[0])
         else:
             originals = [self._stitched(scan, contrast) for contrast in wanted]
             originals = [cut(original, box) for original in originals] if box else originals
             images, image = [to_model_grid(original, model) for original in originals], originals[0]
         data = [each.data for each in images]
-        prepared = self.predictor.prepare([np.stack(data)] if model.channels else data, images[0].spacing_mm)
+        prepared = self._predictor.prepare([np.stack(data)] if model.channels else data, images[0].spacing_mm)
         return _Target(path, prepared, images[0].affine, image.data.shape, image.affine)
 
     def _stitched(self, scan: ScanId, contrast: Contrast) -> NiftiImage:
-        return read_nifti(self._context.results.stitched(scan, contrast))
-
-
-def work(context: StageContext) -> StageWork:
-    """Prepare the stage for one shard."""
-    segmenter = _Segmenter(context)
-    return StageWork(
-        stage=Stage.SEGMENT,
-        key=lambda scan: context.key(Stage.SEGMENT, scan),
-        start=segmenter.start,
-        usable=segmenter.usable,
-        prepare=segmenter.prepare,
-        process=segmenter.process,
-        finish=segmenter.finish,
-        outputs=lambda scan: [*segmenter.maps(scan.scan), segmenter.provenance_path(scan.scan)],
-        equal_keys=lambda scan: context.equal_keys(Stage.SEGMENT, scan),
-        result=lambda scan: result_hash(
-            segmenter.maps(scan.scan),
-            sidecar_facts(segmenter.provenance_path(scan.scan), ["contrast_agreement"]),
-            beside=context.stitched_result(scan),
-        ),
-        superseded=Superseded(context),
-    )
+        return read_nifti(self.context.results.stitched(scan, contrast))

@@ -1,13 +1,14 @@
 """Stitch stage: raw stations in, four stitched contrasts and their sidecar out. A CT is one image, turned upright."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
-from dixonflow.execution.stage_work import Done, StageWork
+from dixonflow.execution.stage_work import StageResult
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.reader import READER_VERSION, read_stations
-from dixonflow.stages.context import StageContext, Superseded, contexts
+from dixonflow.stages.context import ContextWork, StageContext, contexts, stage_work
 from dixonflow.stitch.files import write_stitched
 from dixonflow.stitch.report import StitchOptions
 from dixonflow.stitch.scan import stitch, upright_ct
@@ -16,57 +17,65 @@ from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Contrast, Layout, Stage, Status, contrasts_of
 
 
-def work(context: StageContext) -> StageWork:
-    """Prepare the stage for one shard."""
-    results = context.results
-    options = StitchOptions(**context.config.stitch.model_dump())
+class StitchWork(ContextWork):
+    """The stitched contrasts of a scan, and their sidecar."""
 
-    def paths(scan: RawScan) -> dict[Contrast, Path]:
-        return {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(scan.layout.modality)}
+    stage = Stage.STITCH
+    reads_raw_data = True
 
-    def sidecar_of(scan: RawScan) -> Path:
-        return results.stitched_sidecar(scan.scan, scan.layout.modality)
+    def __init__(self, context: StageContext) -> None:
+        super().__init__(context)
+        self._options = StitchOptions(**context.config.stitch.model_dump())
 
-    def process(scan: RawScan) -> Done:
+    def outputs(self, scan: RawScan) -> Sequence[Path]:
+        """The stitched contrasts and the sidecar."""
+        return [*self._paths(scan).values(), self._sidecar(scan)]
+
+    def process(self, scan: RawScan) -> StageResult:
+        """Read the stations, stitch them and write."""
         stations = read_stations(scan)
-        stitched = upright_ct(stations[0]) if scan.layout is Layout.CT else stitch(stations, options)
-        # written last: while it is there, the images beside it are those that it tells of
-        sidecar_of(scan).unlink(missing_ok=True)
-        write_stitched(stitched, paths(scan))
+        stitched = upright_ct(stations[0]) if scan.layout is Layout.CT else stitch(stations, self._options)
+        # written last: while it is there, it describes the images that lie with it
+        self._sidecar(scan).unlink(missing_ok=True)
+        write_stitched(stitched, self._paths(scan))
         content = {
             **stitched.report.as_dict(),
-            "content_key": context.key(Stage.STITCH, scan),
+            "content_key": self.key(scan),
             "source": {"layout": scan.layout.value, "name": scan.path.name, "raw_key": scan.raw_key},
-            "parameters": context.config.stitch.model_dump(mode="json"),
+            "parameters": self.context.config.stitch.model_dump(mode="json"),
             "versions": versions(),
         }
-        write_json(sidecar_of(scan), content)
-        return Done()
+        write_json(self._sidecar(scan), content)
+        return StageResult()
 
-    def raw_stamp(scan: RawScan, status: Status) -> str:
-        # what was refused is read again by a reader that may know better, or under settings that may allow it
-        refused_by = f" {READER_VERSION} {options.check_contrasts}" if status is not Status.OK else ""
+    def result(self, scan: RawScan) -> str:
+        """Hash over the stitched contrasts and what later stages read of the sidecar."""
+        facts = sidecar_facts(self._sidecar(scan), ["stations", "pairs", "intensity_scale"])
+        return result_hash(self._paths(scan).values(), facts)
+
+    def raw_stamp(self, scan: RawScan, status: Status) -> str:
+        """State of the raw files, and for what was refused the reader and the settings that refused it.
+
+        A reader that knows better, or other settings, may accept it.
+        """
+        refused_by = f" {READER_VERSION} {self._options.check_contrasts}" if status is not Status.OK else ""
         return f"{scan.state}{refused_by}"
 
-    def outputs(scan: RawScan) -> list[Path]:
-        return [*paths(scan).values(), sidecar_of(scan)]
+    def superseded(self, scan: RawScan) -> bool:
+        """Where images are not kept: whether the scan is measured for all models, and all that is kept is there."""
+        if self.context.config.keep.stitched:
+            return False
+        return all(work.is_done(scan) for work in self._later) and self._sidecar(scan).exists()
 
-    return StageWork(
-        stage=Stage.STITCH,
-        key=lambda scan: context.key(Stage.STITCH, scan),
-        process=process,
-        outputs=outputs,
-        raw_stamp=raw_stamp,
-        result=lambda scan: result_hash(
-            paths(scan).values(), sidecar_facts(sidecar_of(scan), ["stations", "pairs", "intensity_scale"])
-        ),
-        superseded=(lambda scan: False) if context.config.keep.stitched else _measured(context),
-    )
+    @cached_property
+    def _later(self) -> list[ContextWork]:
+        here = self.context
+        each_model = contexts(Stage.MEASURE, here.config, here.models, here.results, here.shard)
+        return [stage_work(stage, each) for each in each_model for stage in (Stage.POSTPROCESS, Stage.MEASURE)]
 
+    def _paths(self, scan: RawScan) -> dict[Contrast, Path]:
+        contrasts = contrasts_of(scan.layout.modality)
+        return {contrast: self.context.results.stitched(scan.scan, contrast) for contrast in contrasts}
 
-def _measured(context: StageContext) -> Callable[[RawScan], bool]:
-    """Where images are not kept: whether the scan is measured for all models, and all that is kept of it is there."""
-    each_model = contexts(Stage.MEASURE, context.config, context.models, context.results, context.shard)
-    done = [Superseded(each, stage) for each in each_model for stage in (Stage.POSTPROCESS, Stage.MEASURE)]
-    sidecar = context.results.stitched_sidecar
-    return lambda scan: all(is_done(scan) for is_done in done) and sidecar(scan.scan, scan.layout.modality).exists()
+    def _sidecar(self, scan: RawScan) -> Path:
+        return self.context.results.stitched_sidecar(scan.scan, scan.layout.modality)

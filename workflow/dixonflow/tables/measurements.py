@@ -9,9 +9,7 @@ from dixonflow.tables.columns import Column, ColumnType, Rule, Table
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
 from dixonflow.vocabulary import Grade
 
-MISSING_REASON_DEFINITION = "; ".join(
-    f"{reason.value}: {reason.description}" for reason in MissingReason
-)
+MISSING_REASON_DEFINITION = "; ".join(f"{reason.value}: {reason.description}" for reason in MissingReason)
 _UNITS = sorted({measure.unit for measure in MEASURES.values()})
 _KEYS = [measure.key for measure in MEASURES.values()]
 _DEFINED = ["\t".join((measure.name, measure.unit, measure.key)) for measure in MEASURES.values()]
