@@ -64,11 +64,11 @@ def test_a_scan_that_takes_all_memory(tmp_path):
     project = Project(tmp_path, [small_config("raw")])
     whole = project.local("results/whole")
     whole.to_the_end()
-    rule = tmp_path / "workflow/rules/stitch.smk"
-    usual = rule.read_text()
-    small = usual.replace("wildcards.shard, 3400", "wildcards.shard, 200")
+    table = tmp_path / "workflow/dixonflow/run/resources.py"
+    usual = table.read_text()
+    small = usual.replace('"stitch": RuleResources(3400', '"stitch": RuleResources(200')
     assert small != usual
-    rule.write_text(small)
+    table.write_text(small)
     run = project.local("results/memory")
     run.to_the_end()
     assert reasons(run) == ["none", "out_of_memory"]

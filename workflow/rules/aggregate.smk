@@ -11,10 +11,10 @@ rule aggregate:
         f"{RESULTS}/logs/aggregate.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 2
+    threads: PLAN.threads("aggregate")
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("aggregate", attempt=attempt),
+        runtime=PLAN.runtime("aggregate"),
     params:
         config=CONFIG,
         retry=lambda wildcards: PLAN.retry("tables"),

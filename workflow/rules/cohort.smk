@@ -10,10 +10,10 @@ checkpoint cohort:
         f"{RESULTS}/logs/cohort.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 4
+    threads: PLAN.threads("cohort")
     resources:
-        mem_mb=lambda wildcards: PLAN.memory_mb("cohort", 4000),
-        runtime=720,
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("cohort", attempt=attempt),
+        runtime=PLAN.runtime("cohort"),
     params:
         config=CONFIG,
         raw=lambda wildcards: PLAN.raw_listing(),

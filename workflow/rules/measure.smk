@@ -10,11 +10,10 @@ rule measure:
         f"{RESULTS}/logs/measure/{{shard}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
+    threads: PLAN.threads("measure")
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
-        + attempt * PLAN.memory_mb(wildcards.shard, 3400),
-        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("measure", wildcards.shard, attempt),
+        runtime=lambda wildcards, attempt: PLAN.runtime("measure", wildcards.shard, attempt),
     params:
         config=CONFIG,
         settings=PLAN.settings("measure"),

@@ -8,11 +8,10 @@ rule postprocess:
         f"{RESULTS}/logs/postprocess/{{shard}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
+    threads: PLAN.threads("postprocess")
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
-        + attempt * PLAN.memory_mb(wildcards.shard, 3400),
-        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("postprocess", wildcards.shard, attempt),
+        runtime=lambda wildcards, attempt: PLAN.runtime("postprocess", wildcards.shard, attempt),
     params:
         config=CONFIG,
         settings=PLAN.settings("postprocess"),

@@ -8,10 +8,10 @@ rule report:
         f"{RESULTS}/logs/report.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
+    threads: PLAN.threads("report")
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("report", attempt=attempt),
+        runtime=PLAN.runtime("report"),
     params:
         config=CONFIG,
     shell:

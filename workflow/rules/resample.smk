@@ -8,11 +8,10 @@ rule resample:
         f"{RESULTS}/logs/resample/{{shard}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
+    threads: PLAN.threads("resample")
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
-        + attempt * PLAN.memory_mb(wildcards.shard, 3400),
-        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1),
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("resample", wildcards.shard, attempt),
+        runtime=lambda wildcards, attempt: PLAN.runtime("resample", wildcards.shard, attempt),
     params:
         config=CONFIG,
         # its images are temporary: whatever changes on the way to the final label map needs them again

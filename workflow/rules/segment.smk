@@ -8,11 +8,10 @@ rule segment:
         f"{RESULTS}/logs/segment/{{shard}}.log",
     conda:
         f"../../envs/{PLAN.environment}.yaml"
-    threads: PLAN.config.segment.threads
+    threads: PLAN.threads("segment")
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
-        + attempt * PLAN.memory_mb(wildcards.shard, 7400),
-        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 4),
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("segment", wildcards.shard, attempt),
+        runtime=lambda wildcards, attempt: PLAN.runtime("segment", wildcards.shard, attempt),
         gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:
         config=CONFIG,

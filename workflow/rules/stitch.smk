@@ -9,11 +9,10 @@ rule stitch:
         f"{RESULTS}/logs/stitch/{{shard}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
+    threads: PLAN.threads("stitch")
     resources:
-        mem_mb=lambda wildcards, attempt: PLAN.beside_mb(wildcards.shard)
-        + attempt * PLAN.memory_mb(wildcards.shard, 3400),
-        runtime=lambda wildcards, attempt: attempt * PLAN.minutes(wildcards.shard, 1, each_model=False),
+        mem_mb=lambda wildcards, attempt: PLAN.mem_mb("stitch", wildcards.shard, attempt),
+        runtime=lambda wildcards, attempt: PLAN.runtime("stitch", wildcards.shard, attempt),
     params:
         config=CONFIG,
         members=lambda wildcards: PLAN.members(wildcards.shard),

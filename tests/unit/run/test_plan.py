@@ -16,7 +16,8 @@ from dixonflow.errors import ConfigError
 from dixonflow.execution.content_keys import STAGE_VERSIONS
 from dixonflow.paths import Results
 from dixonflow.run.plan import Plan
-from dixonflow.run.retry import MOST_MEMORY, ask_for_look
+from dixonflow.run.resources import RULES, START_MINUTES
+from dixonflow.run.retry import COHORT, MOST_MEMORY, ask_for_look
 from dixonflow.vocabulary import ScanId, Stage
 
 
@@ -82,15 +83,17 @@ def test_another_look_is_asked_for_and_counted(plan):
 
 
 def test_memory_is_doubled_where_it_ran_out_and_stays_so(plan):
-    assert plan.memory_mb("abc", 4000) == 4000
-    ask_for_look(plan.results, "abc", more_memory=True)
-    assert plan.memory_mb("abc", 4000) == 8000
-    ask_for_look(plan.results, "abc")
-    assert plan.memory_mb("abc", 4000) == 8000
+    usual = RULES["cohort"].mem_mb
+    assert plan.mem_mb("cohort") == usual
+    ask_for_look(plan.results, COHORT, more_memory=True)
+    assert plan.mem_mb("cohort") == 2 * usual
+    assert plan.mem_mb("cohort", attempt=2) == 4 * usual
+    ask_for_look(plan.results, COHORT)
+    assert plan.mem_mb("cohort") == 2 * usual
     for _ in range(5):
-        ask_for_look(plan.results, "abc", more_memory=True)
-    assert plan.memory_mb("abc", 4000) == 4000 * MOST_MEMORY
-    assert plan.memory_mb("other", 4000) == 4000
+        ask_for_look(plan.results, COHORT, more_memory=True)
+    assert plan.mem_mb("cohort") == MOST_MEMORY * usual
+    assert plan.mem_mb("report") == RULES["report"].mem_mb
 
 
 def test_the_listing_changes_with_the_raw_folder_and_only_then(plan):
@@ -107,14 +110,19 @@ def test_the_listing_changes_with_the_raw_folder_and_only_then(plan):
 def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shard_scan):
     shards = [shard_of([make_shard_scan(ScanId(f"{size}{number}", "2")) for number in range(size)]) for size in (1, 60)]
     write_shards(plan.results.shards, shards)
-    one, sixty = (plan.minutes(shard.name, per_scan=2) for shard in shards)
-    assert sixty - one == 118
-    assert plan.beside_mb(shards[1].name) - plan.beside_mb(shards[0].name) == 59
+    one, sixty = (plan.runtime("segment", shard.name) for shard in shards)
+    assert sixty - one == 59 * RULES["segment"].minutes
+    assert plan.runtime("segment", shards[0].name, attempt=2) == 2 * one
+    assert plan.mem_mb("segment", shards[1].name) - plan.mem_mb("segment", shards[0].name) == 59
+    ask_for_look(plan.results, shards[0].name, more_memory=True)
+    more = plan.mem_mb("segment", shards[0].name) - plan.mem_mb("segment", shards[1].name) + 59
+    assert more == RULES["segment"].mem_mb
     assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's
     two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
-    assert two_models.minutes(shards[1].name, per_scan=2) - sixty == 10 + 2 * 60
-    assert two_models.minutes(shards[1].name, per_scan=2, each_model=False) == sixty
-    assert two_models.beside_mb(shards[1].name) - plan.beside_mb(shards[1].name) == 60
+    assert two_models.runtime("segment", shards[1].name) - sixty == START_MINUTES + RULES["segment"].minutes * 60
+    assert two_models.runtime("stitch", shards[1].name) == plan.runtime("stitch", shards[1].name)
+    assert two_models.mem_mb("segment", shards[1].name) - plan.mem_mb("segment", shards[1].name) == 60
+    assert {plan.threads(rule) for rule in RULES} == {1, 2, 4}
 
 
 def test_a_further_model_has_every_shard_looked_at_but_for_stitching(plan):

@@ -11,7 +11,7 @@ from dixonflow.config import demo_config
 from dixonflow.errors import DixonflowError
 from dixonflow.execution.outcome import Outcome, read_outcomes, write_outcomes
 from dixonflow.paths import Results
-from dixonflow.run.resources import beside_mb
+from dixonflow.run.resources import job_mb
 from dixonflow.run.retry import read_retry
 from dixonflow.stages import merge
 from dixonflow.stages.job import run_stage
@@ -86,7 +86,7 @@ def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, mon
 
     monkeypatch.setattr(merge.MergeWork, "start", load_much)
     with pytest.raises(DixonflowError, match=r"^.*ended before it began \(out_of_memory\)") as ended:
-        one_shard.run(Stage.MERGE, memory_mb=beside_mb(2, 1) + 350)
+        one_shard.run(Stage.MERGE, memory_mb=job_mb(2, 1) + 350)
     assert "\n" not in str(ended.value)
     assert read_retry(one_shard.results, one_shard.name).memory == 2
     assert one_shard.number(2) == 1

@@ -17,13 +17,11 @@ from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.execution.returned import shards_of_returned
 from dixonflow.paths import Results
+from dixonflow.run.resources import cohort_scan_mb, scan_seconds
 from dixonflow.run.retry import COHORT, Failure, ask_for_look, note_failures
 from dixonflow.system.guard import Allowance
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Status
-
-JOB_MB = 600
-"""Memory of the job itself: its imports, and the rows of 100,000 scans."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +51,9 @@ def cohort_command(
             scans_per_shard=settings.cohort.scans_per_shard,
             max_attempts=settings.max_attempts,
             workers=jobs,
-            allowance=Allowance(memory_mb and max(0.0, memory_mb - JOB_MB) / jobs, 60 * settings.scan_minutes),
+            allowance=Allowance(
+                None if memory_mb is None else cohort_scan_mb(memory_mb, jobs), scan_seconds(settings.scan_minutes)
+            ),
         )
         write_cohort(result, results.scans, results.shards)
         shard_of = {row.scan: row.shard for row in result.scans if row.scan and row.shard}

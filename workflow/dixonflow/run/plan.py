@@ -18,7 +18,7 @@ from dixonflow.execution.content_keys import stage_key
 from dixonflow.models.load import MODELS, load_models
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
-from dixonflow.run.resources import beside_mb
+from dixonflow.run.resources import RULES, shard_mem_mb, shard_minutes
 from dixonflow.run.retry import read_retry
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Stage
@@ -89,13 +89,31 @@ class Plan:
         """
         return read_retry(self.results, name).number(self.config.max_attempts)
 
-    def memory_mb(self, name: str, usual: int) -> int:
-        """Memory of the process that works: the usual one, and more after a scan ran out of it."""
-        return usual * read_retry(self.results, name).memory
+    def threads(self, rule: str) -> int:
+        """Cores that a job of a rule asks for."""
+        return self.config.segment.threads if rule == Stage.SEGMENT.value else RULES[rule].threads
 
-    def beside_mb(self, shard: str) -> int:
-        """Memory of a shard's job beside the process that works."""
-        return beside_mb(_n_scans(self.results.shard(shard)), len(self.models))
+    def mem_mb(self, rule: str, shard: str = "", attempt: int = 1) -> int:
+        """Memory that a job asks for (MB): more after a scan ran out of it, and at each further attempt of the job.
+
+        Parameters
+        ----------
+        shard
+            Of a stage's job.
+        attempt
+            Which try of Snakemake's this is, from 1.
+        """
+        factor = attempt * read_retry(self.results, shard or rule).memory
+        if not shard:
+            return factor * RULES[rule].mem_mb
+        return shard_mem_mb(Stage(rule), _n_scans(self.results.shard(shard)), len(self.models), factor)
+
+    def runtime(self, rule: str, shard: str = "", attempt: int = 1) -> int:
+        """Time limit of a job (minutes); parameters as of `mem_mb`."""
+        if not shard:
+            return round(RULES[rule].minutes)
+        n_scans, n_models = _n_scans(self.results.shard(shard)), len(self.models)
+        return attempt * shard_minutes(Stage(rule), n_scans, n_models, self.config.scan_minutes)
 
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
@@ -138,17 +156,6 @@ class Plan:
     def members(self, shard: str) -> str:
         """Hash over a shard list: a change of it is seen whatever the dates of files say."""
         return _shard_digest(self.results.shard(shard))
-
-    def minutes(self, shard: str, per_scan: float, start: float = 10.0, *, each_model: bool = True) -> int:
-        """Time limit of a shard's job in minutes: a start, a share for each scan, and the longest that one may take.
-
-        Parameters
-        ----------
-        each_model
-            Whether the stage runs for one model after another, each on all scans.
-        """
-        work = start + per_scan * _n_scans(self.results.shard(shard))
-        return round(work * (len(self.models) if each_model else 1) + self.config.scan_minutes)
 
     def reached(self, stage: str, shards: Path | str) -> list[str]:
         """Outcome files of a stage, of all shards named in the file `shards`, one per line."""

@@ -7,13 +7,10 @@ import pandas as pd
 
 from dixonflow.execution.outcome_files import STAGES, StageFiles, read_rows
 from dixonflow.paths import Results
-from dixonflow.run.resources import beside_mb
+from dixonflow.run.resources import START_MINUTES, job_mb
 from dixonflow.run.status import StatusError
 from dixonflow.tables.definitions import TIMINGS
 from dixonflow.vocabulary import Stage, Status
-
-START_MINUTES = 10.0
-"""Time of a job before its first scan and after its last: start-up, a file system that is slow for once."""
 
 SPARE = 1.25
 """Factor on the largest memory seen."""
@@ -66,7 +63,7 @@ def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes:
 
 
 def _proposal(stage: Stage, rows: pd.DataFrame, scans_per_shard: int, n_models: int, scan_minutes: float) -> Proposal:
-    memory = float(rows["peak_memory_mb"].max()) * SPARE + beside_mb(scans_per_shard, n_models)
+    memory = float(rows["peak_memory_mb"].max()) * SPARE + job_mb(scans_per_shard, n_models)
     minutes = float(rows["seconds"].quantile(0.95)) * scans_per_shard / 60 + START_MINUTES + scan_minutes
     return Proposal(
         stage,

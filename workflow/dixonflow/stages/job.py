@@ -15,7 +15,7 @@ from dixonflow.models.load import load_models
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.run.resources import beside_mb
+from dixonflow.run.resources import scan_mb, scan_seconds
 from dixonflow.run.retry import Failure, ask_for_look, note_failures
 from dixonflow.stages.context import StageContext, contexts, stage_work
 from dixonflow.tables.schema import TableError
@@ -57,11 +57,8 @@ def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, m
 def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
     config, results = each_model[0].config, each_model[0].results
     if memory_mb is not None:
-        beside = beside_mb(len(shard.scans), len(config.segment.models))
-        if memory_mb <= beside:
-            raise ConfigError(f"--memory-mb {memory_mb:.0f} leaves a scan nothing: the job itself takes {beside} MB")
-        memory_mb -= beside
-    limits = Limits(memory_mb, 60 * config.scan_minutes)
+        memory_mb = scan_mb(memory_mb, len(shard.scans), len(config.segment.models))
+    limits = Limits(memory_mb, scan_seconds(config.scan_minutes))
     upstream = _upstream(stage, each_model[0], shard)
     done: dict[str, list[Record]] = {}
     for context in each_model:
