@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Evaluate label maps against the truth of the phantom, with confidence intervals."""
 
+import shutil
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,18 +14,20 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dixonflow.config import demo_config, parse_config
+from dixonflow.cohort.discover import discover
+from dixonflow.config import Config, demo_config, parse_config
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.accuracy import Summary, summarise
-from dixonflow.evaluation.phantom import evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
+from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors, table_of
 from dixonflow.evaluation.targets import Targets, Violation, evaluation_record, violations
 from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.paths import Results
-from dixonflow.phantom.demo_cohort import DEMO_SCANS
-from dixonflow.segment import Predictor
-from dixonflow.segment.networks import segment_options
+from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, DemoScan, make_scan
+from dixonflow.rawdata.raw_scan import Source
+from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.system.atomic import write_bytes, write_json
-from dixonflow.vocabulary import Layout, MergeStrategy, Status
+from dixonflow.vocabulary import SHARD_STAGES, Layout, MergeStrategy, ScanId, Stage, Status
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -43,7 +47,8 @@ def finished(
     try:
         chosen = load_model(MODELS / f"{model}.yaml")
         items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
-        parts = (evaluate_demo_scan(item, Results(results), chosen) for item in items)
+        folder = Results(results)
+        parts = (evaluate_demo_scan(item, folder, chosen, table_of(folder, item.scan, chosen)) for item in items)
         report(track(parts, "scans", total=len(items), console=Console(stderr=True)), output, check)
     except DixonflowError as error:
         sys.exit(f"evaluate: {error}")
@@ -74,15 +79,15 @@ def held_out(
     try:
         chosen = load_model(MODELS / f"{model}.yaml")
         asked = {"segment": {"interpolate": interpolate, "threads": threads, "device": device}}
-        settings = parse_config(demo_config().model_dump() | asked).segment
-        predictor = Predictor(chosen.weights, segment_options(chosen, settings))
+        config = parse_config(demo_config().model_dump() | asked)
         strategies = strategy or list(MergeStrategy)
         parts: dict[MergeStrategy, list[pd.DataFrame]] = {chosen_strategy: [] for chosen_strategy in strategies}
         layouts = (Layout.UKB, Layout.NAKO)
-        for place in track(range(participants), "participants", console=Console(stderr=True)):
-            rows = evaluate_held_out(first_seed + place, layouts[place % 2], chosen, predictor, strategies)
-            for name, found in rows.items():
-                parts[name].append(found)
+        with tempfile.TemporaryDirectory(prefix="dixonflow-") as folder:
+            for place in track(range(participants), "participants", console=Console(stderr=True)):
+                item = DemoScan(ScanId(f"{first_seed + place}", "2"), layouts[place % 2], first_seed + place)
+                for name, found in evaluate_scan(item, config, chosen, strategies, Path(folder) / str(place)).items():
+                    parts[name].append(found)
         if len(strategies) == 1:
             report(parts[strategies[0]], output, check)
             return
@@ -92,6 +97,50 @@ def held_out(
         compare_strategies(parts)
     except DixonflowError as error:
         sys.exit(f"evaluate: {error}")
+
+
+def evaluate_scan(
+    item: DemoScan,
+    config: Config,
+    model: Model,
+    strategies: Sequence[MergeStrategy],
+    folder: Path,
+    options: DemoOptions | None = None,
+) -> dict[MergeStrategy, pd.DataFrame]:
+    """Scan a phantom participant, run the stages of the workflow on the raw data, and compare.
+
+    Parameters
+    ----------
+    strategies
+        How contrasts are merged; the scan is stitched once for all of them.
+    folder
+        For raw data and results; removed at the end.
+    options
+        Resolution; that of the demo by default.
+
+    Returns
+    -------
+    Rows of `evaluate_demo_scan` for each strategy.
+    """
+    options = options or DemoOptions()
+    make_scan(item, folder / "raw", options)
+    (found,) = discover([Source(item.layout, folder / "raw")]).scans
+    rows, results = {}, Results(folder / "results")
+    done: set[Stage] = set()
+    for strategy in strategies:
+        keep = config.keep.model_copy(update={"temporary": True})
+        settings = config.model_copy(
+            update={"merge": config.merge.model_copy(update={"strategy": strategy}), "keep": keep}
+        )
+        context = StageContext(settings, (model,), model, results, "held-out")
+        for stage in SHARD_STAGES:
+            if stage not in done:
+                measured = stage_work(stage, context).by_hand(found.raw)
+        table = pd.DataFrame(measured.payload["measurements"])
+        rows[strategy] = evaluate_demo_scan(item, results, model, table, options)
+        done = {Stage.STITCH, Stage.RESAMPLE}
+    shutil.rmtree(folder)
+    return rows
 
 
 def report(parts: Iterable[pd.DataFrame], output: Path, check: bool) -> None:
@@ -162,7 +211,7 @@ def show(summary: Summary, fat_errors: dict[str, float], missed: list[Violation]
     for least in single.nsmallest(1, "mean_dice").to_dict("records"):
         console.print(f"smallest mean Dice {least['mean_dice']:.3f} ({least['structure']})", highlight=False)
     for name, error in fat_errors.items():
-        console.print(f"fat fraction of {name}, eroded: median absolute error {error:.2f} points", highlight=False)
+        console.print(f"fat fraction of {name}, eroded mean: median absolute error {error:.2f} points", highlight=False)
     console.print("targets: all met" if not missed else f"targets: {len(missed)} missed")
     for miss in missed:
         console.print(f"  {miss.structure}: {miss.measure} {miss.value:.3f}, bound {miss.bound:g}", highlight=False)

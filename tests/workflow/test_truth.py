@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dixonflow.evaluation.accuracy import summarise
-from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors
+from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors, table_of
 from dixonflow.evaluation.targets import Targets, violations
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
@@ -74,7 +74,8 @@ def test_true_labels_on_the_stitched_images_measure_the_truth(layout, results, m
 @pytest.fixture(scope="module")
 def comparisons(results, model) -> pd.DataFrame:
     items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
-    return pd.concat([evaluate_demo_scan(item, results, model) for item in items], ignore_index=True)
+    rows = [evaluate_demo_scan(item, results, model, table_of(results, item.scan, model)) for item in items]
+    return pd.concat(rows, ignore_index=True)
 
 
 def test_structures_that_the_voxels_put_off_are_named(comparisons):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dixonflow.evaluation.accuracy import Region, evaluate, fat_fraction, interior, summarise
+from dixonflow.evaluation.accuracy import Region, evaluate, summarise
 from dixonflow.evaluation.targets import Targets, evaluation_record, violations
 
 SPACING = (2.0, 2.0, 5.0)
@@ -71,24 +71,6 @@ def test_missed_and_invented_structures_score_zero():
 def test_wrong_maps_are_refused(arguments):
     with pytest.raises(ValueError, match=r"grid|integers|negative|positive"):
         evaluate(*arguments, REGIONS)
-
-
-def test_fat_fraction_is_a_ratio_of_sums():
-    labels = np.array([[[1, 1, 2]]])
-    water, fat = np.array([[[90, 0, 7]]], np.int16), np.array([[[10, 100, 7]]], np.int16)
-    assert fat_fraction(water, fat, labels, Region("a", (1,))) == pytest.approx(110 / 200)
-    assert np.isnan(fat_fraction(water, fat, labels, Region("none", (5,))))
-
-
-def test_interior_is_what_has_its_own_label_all_round():
-    labels = np.zeros((7, 7, 12), np.uint8)
-    labels[1:6, 1:6, 1:6] = 1
-    labels[1:6, 1:6, 6:] = 2  # touches the first, and the edge of the image
-    expected = np.zeros(labels.shape, bool)
-    expected[2:5, 2:5, 2:5] = True
-    expected[2:5, 2:5, 7:11] = True
-    np.testing.assert_array_equal(interior(labels), expected)
-    assert not interior(np.zeros_like(labels)).any()
 
 
 def cohort(dice, error, volume=100.0, structure="liver", *, composite=False, grid=None):

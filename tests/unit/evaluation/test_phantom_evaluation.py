@@ -1,24 +1,31 @@
+import runpy
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_model import TinyModel, tiny_dataset, tiny_plans
 
-from dixonflow.errors import ConfigError, DixonflowError
-from dixonflow.evaluation.phantom import KnownScan, compare, evaluate_demo_scan, evaluate_held_out, fat_fraction_errors
+from dixonflow.config import demo_config
+from dixonflow.errors import DixonflowError
+from dixonflow.evaluation.phantom import KnownScan, compare, evaluate_demo_scan, fat_fraction_errors, table_of
+from dixonflow.measure.field_of_view import StationBox
+from dixonflow.measure.scan import measure
 from dixonflow.models.load import load_model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
-from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions
+from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, DemoScan
 from dixonflow.phantom.scanner.acquisition import IDEAL, acquire
 from dixonflow.phantom.scanner.protocol import ukb_protocol
 from dixonflow.phantom.truth import truth_on_grid, truth_table
-from dixonflow.segment import Predictor
 from dixonflow.stitch.scan import stitch
-from dixonflow.vocabulary import Layout, MergeStrategy, Status
+from dixonflow.vocabulary import Layout, MergeStrategy, ScanId, Status
 
-MODEL = load_model(Path(__file__).parents[3] / "workflow" / "models" / "demo.yaml")
+ROOT = Path(__file__).parents[3]
+MODEL = load_model(ROOT / "workflow" / "models" / "demo.yaml")
+
+NOTHING = pd.DataFrame({"structure": [], "measure": [], "value": []})
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +39,15 @@ def known():
     return scan, stitched, truth_on_grid(anatomy, (x, y, z), stitched.affine)
 
 
+def measured(stitched, labels):
+    boxes = [StationBox.from_record(station) for station in stitched.report.as_dict()["stations"]]
+    return measure(labels, stitched.images, stitched.affine, boxes, MODEL).measurements
+
+
 @pytest.fixture(scope="module")
 def rows_of_truth(known):
     scan, stitched, true = known
-    return compare(scan, true, stitched.images, stitched.affine, MODEL)
+    return compare(scan, true, stitched.affine, measured(stitched, true), MODEL)
 
 
 def test_true_labels_score_one_and_find_the_true_fat(rows_of_truth):
@@ -47,7 +59,7 @@ def test_true_labels_score_one_and_find_the_true_fat(rows_of_truth):
         assert abs(rows.loc[name, "volume_error_percent"]) < 10, name
     for name in ("liver", "subcutaneous_fat", "total_muscle"):  # voxels of 6 mm hold some of the neighbours
         assert abs(rows.loc[name, "fat_fraction_error_points"]) < 6, name
-        assert abs(rows.loc[name, "fat_fraction_eroded_error_points"]) < 1, name
+        assert abs(rows.loc[name, "fat_fraction_eroded_mean_error_points"]) < 1, name
     assert rows.loc["subcutaneous_fat", "true_fat_fraction"] > 0.85
     parts = rows.loc[list(MODEL.composites["kidneys"]), "true_ml"]
     assert rows.loc["kidneys", "true_ml"] == pytest.approx(parts.sum())
@@ -55,7 +67,7 @@ def test_true_labels_score_one_and_find_the_true_fat(rows_of_truth):
 
 def test_a_mirrored_label_map_is_found_out(known, rows_of_truth):
     scan, stitched, true = known
-    rows = compare(scan, true[::-1], stitched.images, stitched.affine, MODEL).set_index("structure")
+    rows = compare(scan, true[::-1], stitched.affine, measured(stitched, true[::-1]), MODEL).set_index("structure")
     assert rows.loc["liver", "dice"] < 0.5
     assert rows.loc["femur_left", "dice"] < 0.1
     assert rows["predicted_ml"].tolist() == rows_of_truth["predicted_ml"].tolist()
@@ -63,7 +75,7 @@ def test_a_mirrored_label_map_is_found_out(known, rows_of_truth):
 
 def test_fat_errors_are_medians_in_points(rows_of_truth):
     errors = fat_fraction_errors(rows_of_truth, ["liver", "no_such"])
-    liver = rows_of_truth.loc[rows_of_truth["structure"] == "liver", "fat_fraction_eroded_error_points"]
+    liver = rows_of_truth.loc[rows_of_truth["structure"] == "liver", "fat_fraction_eroded_mean_error_points"]
     assert errors["liver"] == pytest.approx(liver.abs().item())
     assert np.isnan(errors["no_such"])
 
@@ -71,24 +83,26 @@ def test_fat_errors_are_medians_in_points(rows_of_truth):
 def test_unfinished_and_broken_demo_scans_are_named(tmp_path):
     broken = next(item for item in DEMO_SCANS if item.expected[0] is not Status.OK)
     with pytest.raises(DixonflowError, match="broken on purpose"):
-        evaluate_demo_scan(broken, Results(tmp_path), MODEL)
+        evaluate_demo_scan(broken, Results(tmp_path), MODEL, NOTHING)
     with pytest.raises(DixonflowError, match="run the demo first"):
-        evaluate_demo_scan(DEMO_SCANS[0], Results(tmp_path), MODEL)
+        evaluate_demo_scan(DEMO_SCANS[0], Results(tmp_path), MODEL, NOTHING)
+    with pytest.raises(DixonflowError, match="run the demo first"):
+        table_of(Results(tmp_path), DEMO_SCANS[0].scan, MODEL)
 
 
-def test_held_out_participant_goes_through_all_stages(tmp_path):
+def test_a_held_out_participant_goes_through_the_stages_of_the_workflow(tmp_path):
+    evaluate_scan = runpy.run_path(str(ROOT / "scripts" / "evaluate.py"))["evaluate_scan"]
     dataset = tiny_dataset(classes=len(MODEL.structures) + 1)
     dataset["labels"] = {"background": 0} | {name: place for place, name in enumerate(MODEL.structures, 1)}
     tiny = TinyModel(tmp_path, tiny_plans(spacing=(16.0, 16.0, 16.0)), dataset)
     model = MODEL.model_copy(update={"weights": tiny.folder})
-    predictor = Predictor(tiny.folder)
+    item = DemoScan(ScanId("300000", "30"), Layout.NAKO, 300000)
     coarse = DemoOptions(nako_scale=0.15, fine_spacing_mm=6.0)
-    found = evaluate_held_out(300000, Layout.NAKO, model, predictor, list(MergeStrategy), coarse)
+    found = evaluate_scan(item, demo_config(), model, list(MergeStrategy), tmp_path / "scan", coarse)
     assert list(found) == list(MergeStrategy)
     for rows in found.values():
-        assert set(rows["scan"]) == {"nako-300000"}
+        assert set(rows["participant"]) == {"300000"}
         assert rows["true_ml"].gt(0).mean() > 0.9
         assert rows["dice"].max() < 0.9  # random weights
     assert len({tuple(rows["predicted_ml"]) for rows in found.values()}) == len(MergeStrategy)
-    with pytest.raises(ConfigError, match="resamples first"):
-        evaluate_held_out(300000, Layout.NAKO, model.model_copy(update={"resampling": "first"}), predictor, [])
+    assert not (tmp_path / "scan").exists()

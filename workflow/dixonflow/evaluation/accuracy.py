@@ -1,4 +1,4 @@
-"""How good label maps are, against a known truth: Dice, volume and fat-fraction errors, with confidence intervals.
+"""How good label maps are, against a known truth: Dice and volume errors, with confidence intervals.
 
 `evaluate` compares one pair of label maps, `summarise` a cohort of such comparisons. Nothing here knows where the truth
 comes from.
@@ -111,34 +111,6 @@ def _joint_histogram(predicted: NDArray[np.integer], true: NDArray[np.integer]) 
         raise ValueError("label ids must not be negative")
     pairs = predicted.astype(np.int64).ravel() * kinds + true.ravel()
     return np.bincount(pairs, minlength=kinds * kinds).reshape(kinds, kinds)
-
-
-def fat_fraction(
-    water: NDArray[np.generic], fat: NDArray[np.generic], labels: NDArray[np.integer], region: Region
-) -> float:
-    """Signal fat fraction of a region, sum of fat over sum of fat and water; NaN where the region holds no signal.
-
-    The ratio of sums, not the mean of ratios: it stays stable where the signal is low.
-    """
-    mask = np.isin(labels, region.labels)
-    fat_sum, water_sum = (float(np.sum(image[mask], dtype=np.float64)) for image in (fat, water))
-    return fat_sum / (fat_sum + water_sum) if fat_sum + water_sum > 0 else np.nan
-
-
-def interior(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Mark the labelled voxels whose six neighbours have the same label: a structure without its outermost voxels.
-
-    Voxels at the edge of the image count as outermost.
-    """
-    inside: NDArray[np.bool_] = labels != 0
-    for axis in range(labels.ndim):
-        along = np.moveaxis(labels, axis, 0)
-        kept = np.moveaxis(inside, axis, 0)
-        same = along[1:] == along[:-1]
-        kept[:-1] &= same
-        kept[1:] &= same
-        kept[[0, -1]] = False
-    return inside
 
 
 @dataclass(frozen=True)
