@@ -10,24 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from imported_system import (
-    Array,
     ImportedSystem,
     assert_measured,
     differing,
-    nnunet_labels_of,
     phantom_scan,
     segmented,
 )
 from nnunet_reference import body
-from scipy import ndimage
+from totalsegmentator_reference import ONE_IN, of_the_authors
 
 from dixonflow.imaging.nifti import NiftiImage, read_nifti
 from dixonflow.vocabulary import Contrast, MergeStrategy
 
 pytestmark = pytest.mark.usefixtures("alone")
-
-ONE_IN = 10_000
-"""One voxel in so many may differ: images are resampled in single precision, and random weights make much of that."""
 
 PARTS = {
     "totalsegmentatormr": ("organs", "muscles"),
@@ -36,25 +31,6 @@ PARTS = {
     "totalsegmentatorct": ("organs", "vertebrae", "cardiac", "muscles", "ribs"),
     "totalsegmentatorct3mm": ("total",),
 }
-
-
-def of_the_authors(system: ImportedSystem, image: Array, spacing_mm: tuple[float, ...]) -> Array:
-    """Labels (x, y, z) by the steps of totalsegmentator/nnunet.py and resampling.py (00064a1a, 01c1a833).
-
-    The resampled image is cut to whole numbers there; here only what becomes 0 by that is.
-    """
-    wanted = np.array(system.model.spacing_mm)
-    resampled = ndimage.zoom(image.astype(float), np.float32(spacing_mm) / wanted, order=3, mode="nearest")
-    resampled[resampled.astype(np.int32) == 0] = 0
-    joined = np.zeros(resampled.shape, np.uint8)
-    for part in system.model.parts:
-        channels = resampled.transpose(2, 1, 0)[None]
-        training, step = system.trainings[part.name], system.model.tile_step
-        classes = nnunet_labels_of(training, channels, tuple(wanted[::-1]), step)
-        for number, label in system.model.classes_of(part).items():
-            if label:
-                joined[classes.transpose(2, 1, 0) == number] = label
-    return ndimage.zoom(joined, np.array(image.shape) / np.array(joined.shape), order=0, mode="nearest")
 
 
 @pytest.fixture(scope="module", params=PARTS)

@@ -19,6 +19,7 @@ from dixonflow.rawdata import zip_archive as archive_module
 from dixonflow.rawdata.dicom_header import read_header
 from dixonflow.rawdata.reader import RawDataChangedError, read_stations
 from dixonflow.rawdata.zip_archive import CHUNK_BYTES, open_archive
+from dixonflow.system.inflation import InflationLimit
 from dixonflow.vocabulary import Reason
 
 
@@ -75,7 +76,7 @@ def test_zips_that_claim_too_much_are_refused_before_anything_is_inflated(
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3):
             archive.writestr(f"{number}.dcm", bytes(3 << 20))
-    monkeypatch.setattr(archive_module, "RATIO_FREE_BYTES", 4 << 20)
+    monkeypatch.setattr(archive_module, "LIMIT", InflationLimit(ratio=100, free_bytes=4 << 20))
     assert reason_of(path)[1].startswith("the zip claims to hold 9437184 bytes in")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("0.dcm", bytes(2 << 20))

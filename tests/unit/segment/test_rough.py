@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from imported_system import SCAN, Array, ImportedSystem, context_of, differing, segmented
 from nnunet_reference import body
-from test_totalsegmentator import ONE_IN, of_the_authors
+from totalsegmentator_reference import ONE_IN, of_the_authors
 
 from dixonflow.config import demo_config
 from dixonflow.errors import ModelError

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from dixonflow.cohort.found import UnnamedEntry
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.vocabulary import Layout, Reason, ScanId, Status
@@ -79,26 +79,24 @@ class CohortScan:
 _YES_NO: dict[bool | None, str | None] = {True: "yes", False: "no", None: None}
 
 
-def _text(name: str, description: str, allowed: Iterable[str] = (), nullable: bool = False) -> Column:
-    return Column(name, ColumnType.STRING, description, allowed=tuple(allowed), nullable=nullable)
-
-
 COHORT_SCANS = Table(
     "cohort_scans",
     "One row for everything that was found in the raw folders and is not known to be no scan.",
     ("participant_id", "session_id", "source"),
     (
-        _text("participant_id", "Participant id as the cohort gives it; null where the name gives none", nullable=True),
-        _text("session_id", "Session of the participant; null where the name gives none", nullable=True),
-        _text("source", "File or folder that the scan was found in"),
-        _text("layout", "Shape in which the raw data came", Layout),
-        _text("raw_key", "Fingerprint of the raw data; null where it could not be read", nullable=True),
-        _text("content_key", "Key over fingerprint, name and options; null where not looked into", nullable=True),
-        _text("status", "What became of the scan", Status),
-        _text("reason", "Why the scan is not ok", Reason),
-        _text("message", "What was seen, for a person; empty for ok"),
-        _text("note", "What is worth knowing and no reason to exclude the scan; empty for nothing"),
-        _text("shard", "Set of scans that one job processes; null where the scan goes to no job", nullable=True),
+        text_column(
+            "participant_id", "Participant id as the cohort gives it; null where the name gives none", nullable=True
+        ),
+        text_column("session_id", "Session of the participant; null where the name gives none", nullable=True),
+        text_column("source", "File or folder that the scan was found in"),
+        text_column("layout", "Shape in which the raw data came", allowed=Layout),
+        text_column("raw_key", "Fingerprint of the raw data; null where it could not be read", nullable=True),
+        text_column("content_key", "Key over fingerprint, name and options; null where not looked into", nullable=True),
+        text_column("status", "What became of the scan", allowed=Status),
+        text_column("reason", "Why the scan is not ok", allowed=Reason),
+        text_column("message", "What was seen, for a person; empty for ok"),
+        text_column("note", "What is worth knowing and no reason to exclude the scan; empty for nothing"),
+        text_column("shard", "Set of scans that one job processes; null where the scan goes to no job", nullable=True),
         Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
         Column("n_slices", ColumnType.INT64, "Slices of all stations; null where unknown", nullable=True, minimum=0),
         Column(
@@ -107,16 +105,18 @@ COHORT_SCANS = Table(
             "How often the scan was looked into with this key, or could not be opened",
             minimum=0,
         ),
-        _text("state", "State of its files on disk when they were read; null where not known", nullable=True),
-        _text("content", "Fingerprint of all bytes, where raw_key is of a version that took fewer", nullable=True),
-        _text(
+        text_column("state", "State of its files on disk when they were read; null where not known", nullable=True),
+        text_column(
+            "content", "Fingerprint of all bytes, where raw_key is of a version that took fewer", nullable=True
+        ),
+        text_column(
             "patient_id_matches",
             "Whether the patient id in its files is that of its name; null where they hold none",
-            ("yes", "no"),
+            allowed=("yes", "no"),
             nullable=True,
         ),
-        _text("left_out", "What of its files is no part of the scan; empty for nothing"),
-        _text("reading", "What in its files earlier versions read wrongly; empty for nothing"),
+        text_column("left_out", "What of its files is no part of the scan; empty for nothing"),
+        text_column("reading", "What in its files earlier versions read wrongly; empty for nothing"),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dixonflow.labelmap.dice import dice_of, joint_counts
 from dixonflow.models.model import Model
 
 
@@ -80,21 +81,22 @@ def evaluate(
         raise ValueError(f"label maps must be integers, not {predicted.dtype} and {true.dtype}")
     if len(spacing_mm) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing_mm):
         raise ValueError(f"spacing must be three positive numbers, not {tuple(spacing_mm)}")
-    joint = _joint_histogram(predicted, true)
+    size = 1 + max(int(predicted.max(initial=0)), int(true.max(initial=0)), *(max(each.labels) for each in regions))
+    joint = joint_counts(predicted, true, size, size)
     voxel_ml = float(np.prod(np.asarray(spacing_mm, dtype=float))) / 1000
     known = true_volumes_ml or {}
     rows = []
     for region in regions:
-        labels = np.array([label for label in region.labels if label < len(joint)], dtype=np.intp)
+        labels = list(region.labels)
         in_predicted, in_true = int(joint[labels].sum()), int(joint[:, labels].sum())
-        both = int(joint[np.ix_(labels, labels)].sum())
+        dice = dice_of(joint, labels, labels)
         true_ml = float(known.get(region.name, in_true * voxel_ml))
         predicted_ml = in_predicted * voxel_ml
         rows.append(
             {
                 "structure": region.name,
                 "composite": region.composite,
-                "dice": 2 * both / (in_predicted + in_true) if in_predicted + in_true else np.nan,
+                "dice": np.nan if dice is None else dice,
                 "true_ml": true_ml,
                 "grid_ml": in_true * voxel_ml,
                 "predicted_ml": predicted_ml,
@@ -102,15 +104,6 @@ def evaluate(
             }
         )
     return pd.DataFrame(rows)
-
-
-def _joint_histogram(predicted: NDArray[np.integer], true: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Voxels with each pair of labels, shape (labels, labels): predicted down, true across. One pass for all Dice."""
-    kinds = int(max(predicted.max(initial=0), true.max(initial=0))) + 1
-    if min(predicted.min(initial=0), true.min(initial=0)) < 0:
-        raise ValueError("label ids must not be negative")
-    pairs = predicted.astype(np.int64).ravel() * kinds + true.ravel()
-    return np.bincount(pairs, minlength=kinds * kinds).reshape(kinds, kinds)
 
 
 @dataclass(frozen=True)

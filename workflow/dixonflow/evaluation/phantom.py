@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.accuracy import evaluate, regions_of
 from dixonflow.imaging.nifti import read_nifti
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.render import Anatomy, render_anatomy

@@ -1,14 +1,14 @@
 """Outcome rows: what became of each scan of a shard at one stage."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
@@ -146,26 +146,22 @@ def outcome_of_models(outcomes: Mapping[str, Outcome]) -> Outcome:
     )
 
 
-def _text(name: str, description: str, allowed: Iterable[str] = ()) -> Column:
-    return Column(name, ColumnType.STRING, description, allowed=tuple(allowed))
-
-
 OUTCOMES = Table(
     "outcomes",
     "What became of each scan of a shard at one stage, or at the stage before it that ended its way.",
     ("participant_id", "session_id"),
     (
-        _text("participant_id", "Participant id as the cohort gives it"),
-        _text("session_id", "Session of the participant"),
-        _text("stage", "Stage that gave the row", Stage),
-        _text("status", "What became of the scan", Status),
-        _text("reason", "Why the scan is not ok", Reason),
-        _text("message", "What was seen, for a person; empty for ok"),
+        text_column("participant_id", "Participant id as the cohort gives it"),
+        text_column("session_id", "Session of the participant"),
+        text_column("stage", "Stage that gave the row", allowed=Stage),
+        text_column("status", "What became of the scan", allowed=Status),
+        text_column("reason", "Why the scan is not ok", allowed=Reason),
+        text_column("message", "What was seen, for a person; empty for ok"),
         Column("seconds", ColumnType.DOUBLE, "Wall time", "s", minimum=0),
         Column("peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process", "MB", minimum=0),
         Column("gpu_seconds", ColumnType.DOUBLE, "Time on the GPU", "s", minimum=0),
         Column("attempt", ColumnType.INT64, "Which try gave the row, from 1; 0 where the stage never began", minimum=0),
-        _text("content_key", "Key over inputs, parameters, model and code"),
+        text_column("content_key", "Key over inputs, parameters, model and code"),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )

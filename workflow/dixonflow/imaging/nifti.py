@@ -27,8 +27,9 @@ from dixonflow.imaging.nifti_header import (
     shape_of,
     unreadable,
 )
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.system.atomic import atomic_path
+from dixonflow.system.inflation import InflationLimit
 from dixonflow.system.regular_file import open_regular
 from dixonflow.vocabulary import Reason
 
@@ -37,11 +38,11 @@ DATA_OFFSET = 352
 MAX_INFLATION = 1040
 """No deflate stream grows by more than 1032 (RFC 1951: 258 bytes from 2 bits); with room for header and trailer."""
 
-
-MAX_RATIO = 100
-RATIO_FREE_BYTES = 2**25
+IMAGE_LIMIT = InflationLimit(ratio=100, free_bytes=2**25)
 """Pixel data of a compressed image beyond 32 MB shows a plausible ratio (images have 2 to 10, with blank air 50)."""
 
+LABELS_LIMIT = InflationLimit(ratio=MAX_INFLATION, free_bytes=2**25)
+"""A label map may be empty but for a few voxels."""
 
 MAX_TRAILING_BYTES = 2**16
 """Padding behind the pixel data that is accepted."""
@@ -166,17 +167,17 @@ def read_nifti(path: Path) -> NiftiImage:
         where it holds less than its header says, `unexpected_geometry` where it is not one 3D image with an
         orientation.
     """
-    return _read_image(path, MAX_RATIO)
+    return _read_image(path, IMAGE_LIMIT)
 
 
-def _read_image(path: Path, max_ratio: int) -> NiftiImage:
+def _read_image(path: Path, limit: InflationLimit) -> NiftiImage:
     try:
         with open_regular(path) as raw:
             size = raw.seek(0, io.SEEK_END)
             raw.seek(0)
             compressed = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
-            max_bytes = max(min(size * MAX_INFLATION, RATIO_FREE_BYTES), size * max_ratio) if compressed else size
+            max_bytes = min(size * MAX_INFLATION, limit.most(size)) if compressed else size
             with _inflated(raw) as stream:
                 header, data, affine = _read(stream, path, max_bytes)
     except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
@@ -212,7 +213,7 @@ def read_labels(path: Path) -> tuple[NDArray[np.unsignedinteger], Affine]:
     ScanExcluded
         As `read_nifti`; `unreadable_file` also where the values are not of these types.
     """
-    image = _read_image(path, MAX_INFLATION)  # a label map may be empty but for a few voxels
+    image = _read_image(path, LABELS_LIMIT)
     if image.data.dtype not in (np.uint8, np.uint16):
         raise unreadable(path, f"a label map holds uint8 or uint16, not {image.data.dtype}")
     return image.data, image.affine

@@ -11,7 +11,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.vocabulary import Reason
 
 NIFTI1_BYTES, NIFTI2_BYTES = 348, 540

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dixonflow.imaging.types import Affine
 from dixonflow.vocabulary import Contrast
-
-Affine = NDArray[np.float64]
-"""4x4, voxel index (centre) to RAS millimetres, as nibabel has it."""
 
 
 @dataclass(frozen=True)

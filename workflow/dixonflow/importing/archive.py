@@ -18,15 +18,14 @@ from typing import BinaryIO, Self
 from dixonflow.errors import ModelError
 from dixonflow.importing.space import readable
 from dixonflow.system.documents import MAX_JSON_BYTES, one_line
+from dixonflow.system.inflation import InflationLimit
 from dixonflow.system.regular_file import open_regular
 from dixonflow.system.zip_contents import BoundedReader, ZipContentsError, read_contents
 
 _MAX_ENTRIES = 10_000
-_MAX_RATIO = 200
+_ENTRY_LIMIT = InflationLimit(ratio=200, free_bytes=16 << 20)
 """A published checkpoint shrinks by a tenth, a list of labels to a twentieth; deflate can reach 1,032."""
-_MAX_TOTAL_RATIO = 20
-_SMALL = 16 * 2**20
-"""Bytes below which no ratio is suspicious."""
+_ARCHIVE_LIMIT = InflationLimit(ratio=20, free_bytes=64 << 20)
 _CHUNK = 2**20
 _MAX_READ = 4 * 2**20
 _MAX_NAME = 500
@@ -183,7 +182,7 @@ def _folded(name: str) -> str:
 def _check_sizes(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     size = path.stat().st_size
     for info in infos:
-        if info.file_size > max(_SMALL, _MAX_RATIO * info.compress_size):
+        if info.file_size > _ENTRY_LIMIT.most(info.compress_size):
             raise ModelError(
                 f"{path}: entry {info.orig_filename!r} unpacks from {readable(info.compress_size)} to "
                 f"{readable(info.file_size)}: refused as a zip bomb"
@@ -192,7 +191,7 @@ def _check_sizes(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if sum(info.compress_size for info in infos) > size:
         raise ModelError(f"{path}: its entries claim more data than the file has: refused as a zip bomb")
     total = sum(info.file_size for info in infos)
-    if total > max(4 * _SMALL, _MAX_TOTAL_RATIO * size):
+    if total > _ARCHIVE_LIMIT.most(size):
         raise ModelError(f"{path} unpacks from {readable(size)} to {readable(total)}: refused as a zip bomb")
 
 

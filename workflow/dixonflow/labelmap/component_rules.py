@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.labelmap.components import Components, Connectivity, Labels, find_with_ids, joined_by_edges
+from dixonflow.imaging.types import Labels
+from dixonflow.labelmap.components import Components, Connectivity, find_with_ids, joined_by_edges
 
 COUNTING: Connectivity = 26
 LARGEST: Connectivity = 6

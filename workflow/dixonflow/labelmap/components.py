@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Labels = NDArray[np.unsignedinteger]
-"""Label map (x, y, z), uint8 or uint16, 0 is background."""
-
-Box = tuple[slice, slice, slice]
-"""Index ranges (x, y, z), each with a start and a stop."""
+from dixonflow.imaging.types import Box, Labels, Mask
 
 Connectivity = Literal[6, 26]
 """Neighbours of a voxel: faces; faces, edges and corners."""
@@ -104,7 +100,7 @@ class Components:
         return int(np.ravel_multi_index(indices, self.shape, order="C").min())
 
 
-def bounding_box(labels: Labels) -> Box:
+def bounding_box(labels: Labels | Mask) -> Box:
     """Smallest box around everything but background; empty, at the origin, where there is nothing."""
     box = [slice(0, size) for size in labels.shape]
     # the slowest axis first, because every cut saves the next ones work

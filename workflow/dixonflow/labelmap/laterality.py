@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from dixonflow.labelmap.components import Components, Labels
+from dixonflow.imaging.types import Floats64, Labels
+from dixonflow.labelmap.components import Components
 from dixonflow.models.anatomy import structures
 from dixonflow.models.model import Model
-
-Floats = NDArray[np.float64]
 
 FAR_MM = 20.0
 """So far beyond the midline nothing of the other side's muscles and bones is found. Organs may lie across by as much: a
@@ -190,13 +189,13 @@ class _Runs:
             components.run_start,
         )
 
-    def beyond(self, chosen: NDArray[np.bool_], middle: Floats, sign: int, by: float) -> NDArray[np.intp]:
+    def beyond(self, chosen: NDArray[np.bool_], middle: Floats64, sign: int, by: float) -> NDArray[np.intp]:
         """Voxels of the chosen runs that lie more than `by` to the right (sign 1) or left (-1) of the midline."""
         first, last, at = self.first[chosen], self.last[chosen], middle[self.z[chosen]]
         beyond = last - np.floor(at + by) if sign > 0 else np.ceil(at - by) - first
         return np.clip(beyond, 0, last - first + 1).astype(np.intp)
 
-    def positions(self, chosen: NDArray[np.bool_], middle: Floats, sign: int, by: float) -> NDArray[np.intp]:
+    def positions(self, chosen: NDArray[np.bool_], middle: Floats64, sign: int, by: float) -> NDArray[np.intp]:
         """Those voxels, in memory order."""
         count = self.beyond(chosen, middle, sign, by)
         begin = self.start[chosen]
@@ -207,7 +206,7 @@ class _Runs:
         return result
 
 
-def _midline(runs: _Runs, depth: int, spacing_mm: Sequence[float], marks: Landmarks) -> Floats | None:
+def _midline(runs: _Runs, depth: int, spacing_mm: Sequence[float], marks: Landmarks) -> Floats64 | None:
     """Index x of the midline in every slice; None where too little of it is seen."""
     spine = np.isin(runs.label, list(marks.midline))
     z, length = runs.z[spine], runs.last[spine] - runs.first[spine] + 1
@@ -230,11 +229,11 @@ def _midline(runs: _Runs, depth: int, spacing_mm: Sequence[float], marks: Landma
     if len(known) * spacing_mm[2] < KNOWN_MM:
         return None
     line = np.interp(np.arange(depth), known, [float(np.mean(seen[k])) for k in known])
-    smooth: Floats = uniform_filter1d(line, max(1, round(SMOOTH_MM / spacing_mm[2])), mode="nearest")
+    smooth: Floats64 = uniform_filter1d(line, max(1, round(SMOOTH_MM / spacing_mm[2])), mode="nearest")
     return smooth
 
 
-def _is_mirrored(runs: _Runs, middle: Floats, marks: Landmarks) -> bool:
+def _is_mirrored(runs: _Runs, middle: Floats64, marks: Landmarks) -> bool:
     """Whether the right organ lies left of the midline and the left one right of it."""
     offsets = []
     for organ in (marks.right, marks.left):

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 
 EDGE_VOXELS = 1e-3
 """A voxel centre this close to the edge of a station counts as inside: positions are rounded."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil, floor
 
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import EDGE_VOXELS
 from dixonflow.measure.level_checks import level_grade

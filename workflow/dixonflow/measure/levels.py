@@ -13,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dixonflow.imaging.station import Affine
-from dixonflow.labelmap.components import Components, Labels, find_components
+from dixonflow.imaging.types import Affine, Labels, Mask
+from dixonflow.labelmap.components import Components, find_components
 from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import StationBox, field_of_view
 from dixonflow.measure.surface import surface
 from dixonflow.models.anatomy import SACRUM
 from dixonflow.models.comparison import vertebrae_of
 from dixonflow.models.model import Model
-
-Mask = NDArray[np.bool_]
 
 CORE_DEPTH = 0.5
 """The thickest part of a vertebra: what lies at least this share as deep under its surface as its deepest voxel. A

@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.imaging.station import Affine
-from dixonflow.labelmap.components import Labels
+from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.laterality import landmarks_of
 from dixonflow.measure.checks import CheckDefinition, checks_of
 from dixonflow.measure.field_of_view import StationBox

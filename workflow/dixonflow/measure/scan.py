@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dixonflow.imaging.station import Affine
-from dixonflow.labelmap.components import Labels
+from dixonflow.imaging.types import Affine, Labels
 from dixonflow.measure.definitions import (
     INTRAMUSCULAR_FAT_THRESHOLD,
     MEASURES,

@@ -1,14 +1,13 @@
 """The structures that are measured: every label of the model and every composite of labels."""
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from dixonflow.measure.definitions import MEASURES, MeasureDefinition
 from dixonflow.models.anatomy import is_muscle
 from dixonflow.models.comparison import vertebrae_of
 from dixonflow.models.model import Model
+from dixonflow.system.package_table import package_table
 from dixonflow.vocabulary import Modality
 
 
@@ -75,9 +74,4 @@ def structures_of(model: Model) -> list[Structure]:
 @cache
 def cut_by_design() -> frozenset[str]:
     """Names of structures that leave the field of view in every scan (why: in the file)."""
-    return frozenset(row["structure"] for row in _rows("cut_by_design.csv"))
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    text = (files(__package__) / name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    return frozenset(row["structure"] for row in package_table(__package__, "cut_by_design.csv"))

@@ -7,8 +7,8 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.imaging.station import Affine
-from dixonflow.labelmap.components import Box, Labels, bounding_box
+from dixonflow.imaging.types import Affine, Box, Labels
+from dixonflow.labelmap.components import bounding_box
 from dixonflow.measure.definitions import NOISE_FLOOR_SIGMAS
 from dixonflow.measure.fat import FatFractions, fat_fractions
 from dixonflow.measure.field_of_view import StationBox, field_of_view

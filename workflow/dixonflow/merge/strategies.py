@@ -14,8 +14,8 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
+from dixonflow.imaging.types import Labels
 from dixonflow.labelmap.component_rules import ComponentLimit, drop_surplus_then_keep_largest
-from dixonflow.labelmap.components import Labels
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import Contrast, MergeStrategy
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dixonflow.errors import ModelError
+from dixonflow.imaging.types import Spacing
 from dixonflow.system.documents import DocumentError, read_json_file
-
-Spacing = tuple[float, float, float]
 
 
 def is_imported(folder: Path) -> bool:

@@ -8,11 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
+from dixonflow.imaging.types import Floats32
 from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.render import Anatomy
 from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.phantom.anatomy.tissue import tissue_table
-from dixonflow.phantom.scanner.acquisition import Floats, axis_weights, station_affine
+from dixonflow.phantom.scanner.acquisition import axis_weights, station_affine
 from dixonflow.phantom.scanner.protocol import Protocol
 
 
@@ -67,7 +68,7 @@ class LabelShares:
 
     first: NDArray[np.uint8]
     second: NDArray[np.uint8]
-    share: Floats
+    share: Floats32
 
 
 def truth_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -94,7 +95,7 @@ def shares_on_grid(anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArra
     labels = np.zeros((2, *shape), np.uint8)
     background = np.ones(shape, np.float32)
 
-    def enter(label: int, out: tuple[slice, ...], share: Floats) -> None:
+    def enter(label: int, out: tuple[slice, ...], share: Floats32) -> None:
         (best, next_best), (first, second) = shares[:, *out], labels[:, *out]
         better = share > best + _TIE
         for old, new in ((next_best, best), (second, first)):
@@ -116,7 +117,7 @@ _TIE = 1e-6
 
 def _shares(
     anatomy: Anatomy, shape: tuple[int, int, int], affine: NDArray[np.float64]
-) -> Iterator[tuple[int, tuple[slice, ...], Floats]]:
+) -> Iterator[tuple[int, tuple[slice, ...], Floats32]]:
     """Share of every structure in the voxels of a window of another grid, outside which it has none; ids ascending."""
     matrices = axis_weights(anatomy.labels.shape, anatomy.affine, shape, affine)
     windows = find_objects(anatomy.labels)

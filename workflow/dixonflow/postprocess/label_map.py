@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dixonflow.imaging.types import Labels
 from dixonflow.labelmap.component_rules import COUNTING, ComponentLimit, drop_surplus
-from dixonflow.labelmap.components import Labels, find_components
+from dixonflow.labelmap.components import find_components
 from dixonflow.labelmap.laterality import Sides, check_sides, landmarks_of, moved, pairs_of
 from dixonflow.models.model import Model
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.vocabulary import Reason
 
 # Bounds are wide on purpose: they are to catch headers that cannot be meant, not unusual protocols. The cohorts have

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.system.inflation import InflationLimit
 from dixonflow.system.regular_file import open_regular
 from dixonflow.system.zip_contents import ZipContentsError, read_contents
 from dixonflow.vocabulary import Reason
@@ -23,8 +24,7 @@ from dixonflow.vocabulary import Reason
 MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 64 << 20
 MAX_TOTAL_BYTES = 8 << 30
-RATIO_FREE_BYTES = 1 << 30
-MAX_RATIO = 100
+LIMIT = InflationLimit(ratio=100, free_bytes=1 << 30)
 
 CHUNK_BYTES = 16 << 10
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -180,7 +180,7 @@ def _check_claims(infos: list[zipfile.ZipInfo]) -> None:
             raise unreadable(f"a file in the zip claims {info.file_size} bytes, more than a slice can have")
     total = sum(info.file_size for info in infos)
     compressed = sum(info.compress_size for info in infos)
-    if total > MAX_TOTAL_BYTES or (total > RATIO_FREE_BYTES and total > MAX_RATIO * compressed):
+    if total > min(MAX_TOTAL_BYTES, LIMIT.most(compressed)):
         raise unreadable(f"the zip claims to hold {total} bytes in {compressed}")
 
 

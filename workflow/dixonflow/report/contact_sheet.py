@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.report.palette import lookup_table
 from dixonflow.vocabulary import Contrast, ScanId
 

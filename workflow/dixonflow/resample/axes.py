@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dixonflow.imaging.types import Floats
+
 Order = Literal[1, 3]
-Floats = NDArray[np.floating]
 
 
 @lru_cache(maxsize=64)

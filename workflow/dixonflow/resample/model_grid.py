@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ModelError
 from dixonflow.imaging.nifti import NiftiImage
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.models.model import Model
 from dixonflow.resample.volume import labels_to_grid, resample_to_spacing, zoom_labels, zoom_to_spacing
 

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.imaging.orientation import orientation_flips
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine, Floats
 from dixonflow.resample.axes import (
-    Floats,
     Order,
     apply_matrices,
     cubic_matrix,

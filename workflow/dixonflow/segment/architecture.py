@@ -19,11 +19,10 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from dixonflow.errors import ModelError
+from dixonflow.imaging.types import Spacing
 from dixonflow.system.documents import one_line
 
 Shape = tuple[int, int, int]
-Spacing = tuple[float, float, float]
-"""mm."""
 
 _UNETS = "dynamic_network_architectures.architectures.unet"
 _RESAMPLING = "resample_data_or_seg_to_shape"

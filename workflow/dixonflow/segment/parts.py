@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dixonflow.segment.architecture import Spacing
+from dixonflow.imaging.types import Labels, Spacing
 from dixonflow.segment.device import device_works
 from dixonflow.segment.predictor import Inferred, Predictor, SegmentOptions
 from dixonflow.segment.preprocess import Prepared
-
-Labels = NDArray[np.uint8 | np.uint16]
 
 
 class PartsPredictor:

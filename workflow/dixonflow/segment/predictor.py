@@ -13,7 +13,7 @@ from nnunetv2.utilities.helpers import empty_cache
 from numpy.typing import NDArray
 
 from dixonflow.errors import ConfigError
-from dixonflow.segment.architecture import Spacing
+from dixonflow.imaging.types import Spacing
 from dixonflow.segment.device import choose_device, ran_out_of_memory
 from dixonflow.segment.network import load_model_folder
 from dixonflow.segment.preprocess import Prepared, labels_of_image, preprocess, restore_labels

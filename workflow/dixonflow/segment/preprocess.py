@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.imaging.orientation import orientation_flips
+from dixonflow.imaging.types import Spacing
 from dixonflow.resample.axes import nearest_samples
 from dixonflow.resample.volume import resample_image
-from dixonflow.segment.architecture import Architecture, Shape, Spacing, normalization_class
+from dixonflow.segment.architecture import Architecture, Shape, normalization_class
 from dixonflow.vocabulary import Reason
 
 Label = TypeVar("Label", bound=np.integer[Any])

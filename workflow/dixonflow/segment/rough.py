@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from dixonflow.config import SegmentConfig
 from dixonflow.imaging.nifti import NiftiImage
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine, Box
+from dixonflow.labelmap.components import bounding_box
 from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Crop
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.vocabulary import Contrast
-
-Box = tuple[slice, slice, slice]
 
 
 class RoughModel:
@@ -62,14 +61,15 @@ def box_around(mask: NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: 
     The margin is rounded down to whole voxels, as in TotalSegmentator (wasserth/TotalSegmentator
     totalsegmentator/cropping.py).
     """
-    sides = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not hit.size:
-            return None
-        margin = int(margin_mm / spacing_mm[axis])
-        sides.append(slice(max(int(hit[0]) - margin, 0), min(int(hit[-1]) + 1 + margin, mask.shape[axis])))
-    return sides[0], sides[1], sides[2]
+    box = bounding_box(mask)
+    if not all(part.stop for part in box):
+        return None
+    margins = [int(margin_mm / spacing) for spacing in spacing_mm]
+    x, y, z = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, size))
+        for part, margin, size in zip(box, margins, mask.shape, strict=True)
+    )
+    return x, y, z
 
 
 def cut(image: NiftiImage, box: Box) -> NiftiImage:

@@ -12,9 +12,8 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.execution.records import Record
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.agreement import agreement_of_models
-from dixonflow.labelmap.components import Labels
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
 from dixonflow.models.comparison import compared_models

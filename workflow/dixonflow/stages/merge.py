@@ -8,7 +8,7 @@ import numpy as np
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels, write_nifti
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.merge.strategies import clean, merge
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import TemporaryWork

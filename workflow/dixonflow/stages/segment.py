@@ -11,14 +11,14 @@ import numpy as np
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import NiftiImage, read_nifti, write_nifti
-from dixonflow.imaging.station import Affine
-from dixonflow.labelmap.agreement import pairwise_dice
+from dixonflow.imaging.types import Affine, Box
+from dixonflow.labelmap.dice import pairwise_dice
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import Inferred, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.segment.preprocess import Prepared
-from dixonflow.segment.rough import Box, RoughModel, cut, pasted
+from dixonflow.segment.rough import RoughModel, cut, pasted
 from dixonflow.stages.context import TemporaryWork
 from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, Stage

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_nifti, write_nifti
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.stitch.report import Stitched
 from dixonflow.vocabulary import Contrast, Reason
 

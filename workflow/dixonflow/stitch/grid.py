@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.station import Affine, Station
+from dixonflow.imaging.station import Station
+from dixonflow.imaging.types import Affine, Floats32
 from dixonflow.vocabulary import Reason
-
-Floats = NDArray[np.float32]
 
 COINCIDENCE_VOXELS = 0.01
 """Samples closer than this to a grid position are taken to lie on it; DICOM positions are rounded to about this
@@ -104,7 +103,7 @@ class Sampling:
     start: int
     stop: int
     indices: NDArray[np.intp] | None
-    matrix: Floats | None
+    matrix: Floats32 | None
 
 
 def station_axes(station: Station) -> tuple[Axis, Axis, Axis]:
@@ -151,7 +150,7 @@ def target_grid(stations: Sequence[Station], max_voxels: int) -> Grid:
     return Grid((x, y, z))
 
 
-def _cubic_matrix(positions: NDArray[np.float64], size: int) -> Floats:
+def _cubic_matrix(positions: NDArray[np.float64], size: int) -> Floats32:
     """Cubic convolution weights at sample `positions` (in samples, within 0 to size - 1), shape (positions, size)."""
     rows = np.arange(len(positions))
     matrix = np.zeros((len(positions), size + 2))
@@ -208,7 +207,7 @@ def resample(
     start: int,
     stop: int,
     limits: tuple[float, float],
-) -> Floats:
+) -> Floats32:
     """Bring target planes `start` to `stop` of one station image onto the target grid.
 
     Parameters

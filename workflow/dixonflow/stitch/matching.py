@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.stitch.grid import Floats
+from dixonflow.imaging.types import Floats32
 from dixonflow.stitch.weights import Placement
 from dixonflow.vocabulary import Contrast
 
@@ -24,7 +24,7 @@ MIN_SIGNAL_VOXELS = 200
 WEAK_TIE = 1e-6
 """Weight of the rule that neighbours have equal factors, which decides only where no overlap has signal."""
 
-Read = Callable[[Placement, Contrast, int, int], Floats]
+Read = Callable[[Placement, Contrast, int, int], Floats32]
 """Gives planes (start, stop) of a placed station in one contrast, shape (planes, y, x) of its in-plane window."""
 
 
@@ -72,7 +72,7 @@ def _common(first: Placement, second: Placement) -> tuple[tuple[int, int], ...] 
     return ranges if all(stop > start for start, stop in ranges) else None
 
 
-def _cosine(first: Floats, second: Floats) -> float | None:
+def _cosine(first: Floats32, second: Floats32) -> float | None:
     a, b = first.astype(np.float64), second.astype(np.float64)
     norm = np.sqrt(a @ a) * np.sqrt(b @ b)
     return float(np.clip(a @ b / norm, -1, 1)) if norm > 0 else None
@@ -97,7 +97,7 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
         return None
     (x0, x1), (y0, y1), (z0, z1) = common
 
-    def both(contrast: Contrast) -> list[Floats]:
+    def both(contrast: Contrast) -> list[Floats32]:
         return [
             read(placement, contrast, z0, z1)[
                 :,

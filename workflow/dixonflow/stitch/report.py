@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine
 from dixonflow.stitch.grid import station_axes
 from dixonflow.stitch.matching import Pair
 from dixonflow.stitch.weights import Placement

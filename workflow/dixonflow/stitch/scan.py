@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
+from dixonflow.imaging.types import Floats32
 from dixonflow.stitch.contrasts import check_contrasts, check_different
-from dixonflow.stitch.grid import Floats, Grid, resample, station_axes, target_grid
+from dixonflow.stitch.grid import Grid, resample, station_axes, target_grid
 from dixonflow.stitch.matching import compare_all, intensity_factors, swapped_stations
 from dixonflow.stitch.report import StationReport, Stitched, StitchOptions, StitchReport, report_of
 from dixonflow.stitch.validation import Limits, head_to_feet, value_limits
@@ -78,7 +79,7 @@ def _blend(
     x, y, z = grid.shape
     stitched = np.zeros((z, y, x), np.int16)
 
-    def signal(placement: Placement, start: int, stop: int) -> Floats:
+    def signal(placement: Placement, start: int, stop: int) -> Floats32:
         index = placement.station.index
         slab = resample(placement.station.images[contrast], placement.samplings, start, stop, limits[index][contrast])
         return slab * np.float32(gains[index]) if gains[index] != 1 else slab
@@ -144,7 +145,7 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
     grid = target_grid(ordered, options.max_voxels)
     placements = place(ordered, grid, options.drop_end_slices)
 
-    def read(placement: Placement, contrast: Contrast, start: int, stop: int) -> Floats:
+    def read(placement: Placement, contrast: Contrast, start: int, stop: int) -> Floats32:
         range_ = limits[placement.station.index][contrast]
         return resample(placement.station.images[contrast], placement.samplings, start, stop, range_)
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.imaging.station import Station
-from dixonflow.stitch.grid import EDGE_VOXELS, Axis, Floats, Grid, Sampling, sampling, station_axes
+from dixonflow.imaging.types import Floats32
+from dixonflow.stitch.grid import EDGE_VOXELS, Axis, Grid, Sampling, sampling, station_axes
 
 MAX_DROPPED_OF_OVERLAP = 0.25
 """Largest part of an overlap that dropped slices of one station may take, so that at least half of it remains to
@@ -60,8 +61,8 @@ class Placement:
     samplings: tuple[Sampling, Sampling, Sampling]
     dropped: tuple[int, int]
     kept_planes: tuple[int, int]
-    z_weights: Floats
-    xy_weights: Floats
+    z_weights: Floats32
+    xy_weights: Floats32
 
     @property
     def planes(self) -> tuple[int, int]:

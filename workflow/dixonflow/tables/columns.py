@@ -4,7 +4,7 @@ Everything that is said about a column is said once, in a `Column`: the Parquet 
 dictionary and datapackage.json are all generated from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,6 +70,14 @@ class Column:
             raise ValueError(f"column {self.name}: the name must end in its unit, {NAME_ENDINGS[self.unit]}")
         if not self.description:
             raise ValueError(f"column {self.name} has no description")
+
+
+def text_column(
+    name: str, description: str, definition: str = "", *, nullable: bool = False, allowed: Iterable[str] = ()
+) -> Column:
+    """Make a column of text; `allowed` are the words that it may hold, any by default."""
+    words = tuple(str(word) for word in allowed)
+    return Column(name, ColumnType.STRING, description, definition=definition, nullable=nullable, allowed=words)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """The tables scans, timings, quality and dictionary."""
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from dixonflow.measure.checks import CHECKS
-from dixonflow.tables.columns import Column, ColumnType, Rule, Table
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.vocabulary import Grade, Layout, Reason, Stage, Status
 
@@ -23,28 +21,22 @@ OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_
 GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: not to be used"
 
 
-def text(
-    name: str, description: str, definition: str = "", *, nullable: bool = False, allowed: Iterable[str] = ()
-) -> Column:
-    """Column of strings."""
-    words = tuple(str(word) for word in allowed)
-    return Column(name, ColumnType.STRING, description, definition=definition, nullable=nullable, allowed=words)
-
-
-PARTICIPANT = text("participant_id", "Participant id as the cohort gives it: a string, leading zeros are part of it")
-SESSION = text("session_id", "Session of the participant: UK Biobank instance, NAKO wave or BIDS session")
+PARTICIPANT = text_column(
+    "participant_id", "Participant id as the cohort gives it: a string, leading zeros are part of it"
+)
+SESSION = text_column("session_id", "Session of the participant: UK Biobank instance, NAKO wave or BIDS session")
 
 _STAGE_COLUMNS = tuple(
     column
     for stage in Stage
     for column in (
-        text(
+        text_column(
             f"{stage.value}_status",
             f"What became of the scan at stage {stage.value}",
             f"a stage after one that is not ok repeats its status; {STATUS_DEFINITION}",
             allowed=Status,
         ),
-        text(
+        text_column(
             f"{stage.value}_reason",
             f"Why the scan is not ok at stage {stage.value}",
             "a stage after one that is not ok repeats its reason; see column reason",
@@ -82,31 +74,33 @@ SCANS = Table(
     "One row per scan that was found in the raw folders, whatever became of it.",
     ("participant_id", "session_id", "source"),
     (
-        text(PARTICIPANT.name, PARTICIPANT.description, "null only where reason is unparsable_name", nullable=True),
-        text(SESSION.name, SESSION.description, "null only where reason is unparsable_name", nullable=True),
-        text("layout", "Shape in which the raw data came", allowed=Layout),
-        text(
+        text_column(
+            PARTICIPANT.name, PARTICIPANT.description, "null only where reason is unparsable_name", nullable=True
+        ),
+        text_column(SESSION.name, SESSION.description, "null only where reason is unparsable_name", nullable=True),
+        text_column("layout", "Shape in which the raw data came", allowed=Layout),
+        text_column(
             "source",
             "File or folder that the scan was found in",
             "tells apart entries whose name gives no ids",
         ),
-        text("raw_key", "Fingerprint of the raw data; null where it was not read", nullable=True),
-        text("shard", "Set of scans that one job processed; null where the scan went to no job", nullable=True),
+        text_column("raw_key", "Fingerprint of the raw data; null where it was not read", nullable=True),
+        text_column("shard", "Set of scans that one job processed; null where the scan went to no job", nullable=True),
         Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
         Column(
             "n_slices", ColumnType.INT64, "Number of slices of a contrast; null where unknown", nullable=True, minimum=0
         ),
-        text("status", "What became of the scan", STATUS_DEFINITION, allowed=Status),
-        text("reason", "Why the scan is not ok", REASON_DEFINITION, allowed=Reason),
-        text("message", "What was seen, for a person; empty for ok"),
-        text("note", "What is worth knowing of a scan and no reason to exclude it; mostly empty"),
-        text(
+        text_column("status", "What became of the scan", STATUS_DEFINITION, allowed=Status),
+        text_column("reason", "Why the scan is not ok", REASON_DEFINITION, allowed=Reason),
+        text_column("message", "What was seen, for a person; empty for ok"),
+        text_column("note", "What is worth knowing of a scan and no reason to exclude it; mostly empty"),
+        text_column(
             "last_stage",
             "Stage that decided the status",
             "the first stage whose status is not ok, measure where all are ok",
             allowed=Stage,
         ),
-        text(
+        text_column(
             "content_key",
             "Key over inputs, parameters, model and code at the last stage; null where none was formed",
             "equal keys, equal results",
@@ -130,7 +124,7 @@ TIMINGS = Table(
     (
         PARTICIPANT,
         SESSION,
-        text("stage", "Stage of the workflow", allowed=Stage),
+        text_column("stage", "Stage of the workflow", allowed=Stage),
         Column("seconds", ColumnType.DOUBLE, "Wall time spent on the scan", "s", minimum=0),
         Column(
             "peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process at this scan", "MB", minimum=0
@@ -153,13 +147,13 @@ QUALITY = Table(
     (
         PARTICIPANT,
         SESSION,
-        text("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
-        text(
+        text_column("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
+        text_column(
             "structure",
             "Structure or composite of the model that was checked; an empty text where it was the scan as a whole",
             f"given for {OF_STRUCTURES}, empty for all others",
         ),
-        text("model", "Segmentation model whose label map was checked"),
+        text_column("model", "Segmentation model whose label map was checked"),
         Column(
             "value",
             ColumnType.DOUBLE,
@@ -174,7 +168,7 @@ QUALITY = Table(
             "scans come or go",
             nullable=True,
         ),
-        text("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
+        text_column("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
     ),
     (Rule("a structure is named exactly where the check is of single structures", _structure_fits_check),),
 )
@@ -184,14 +178,16 @@ DICTIONARY = Table(
     "One row per column of every table, this one included.",
     ("table_name", "position"),
     (
-        text("table_name", "Table that the column is in"),
+        text_column("table_name", "Table that the column is in"),
         Column("position", ColumnType.INT64, "Place of the column in its table, from 1", minimum=1),
-        text("name", "Name of the column"),
-        text("type", "Plain type of the values", allowed=ColumnType),
-        text("unit", "Unit of the values; 1 for ratios, empty for text, counts and mixed columns"),
-        text("description", "What the column holds"),
-        text("definition", "How the value is computed, or what its words mean; empty where the description says all"),
-        text("source", "Where a definition or its numbers come from"),
+        text_column("name", "Name of the column"),
+        text_column("type", "Plain type of the values", allowed=ColumnType),
+        text_column("unit", "Unit of the values; 1 for ratios, empty for text, counts and mixed columns"),
+        text_column("description", "What the column holds"),
+        text_column(
+            "definition", "How the value is computed, or what its words mean; empty where the description says all"
+        ),
+        text_column("source", "Where a definition or its numbers come from"),
         Column("nullable", ColumnType.BOOL, "Whether values may be missing"),
         Column(
             "published_dice",

@@ -5,8 +5,8 @@ import pandas as pd
 from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.model import Model
-from dixonflow.tables.columns import Column, ColumnType, Rule, Table
-from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
+from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
+from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
 from dixonflow.vocabulary import Grade
 
 MISSING_REASON_DEFINITION = "; ".join(f"{reason.value}: {reason.description}" for reason in MissingReason)
@@ -40,29 +40,33 @@ MEASUREMENTS = Table(
     (
         PARTICIPANT,
         SESSION,
-        text("structure", "Structure of the model, or composite of several", "composites are named in the model file"),
-        text(
+        text_column(
+            "structure", "Structure of the model, or composite of several", "composites are named in the model file"
+        ),
+        text_column(
             "measure",
             "What was measured",
             " | ".join(f"{measure.name} ({measure.key}): {measure.definition}" for measure in MEASURES.values()),
             allowed=MEASURES,
         ),
         Column("value", ColumnType.DOUBLE, "The measured value, in the unit of its row", nullable=True),
-        text(
+        text_column(
             "unit",
             "Unit of value; 1 for fractions, empty for signal in arbitrary units",
             allowed=_UNITS,
         ),
-        text("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS),
-        text("grade", "Verdict on the value; null where there is none", GRADE_DEFINITION, nullable=True, allowed=Grade),
-        text(
+        text_column("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS),
+        text_column(
+            "grade", "Verdict on the value; null where there is none", GRADE_DEFINITION, nullable=True, allowed=Grade
+        ),
+        text_column(
             "missing_reason",
             "Why there is no value; null where there is one",
             MISSING_REASON_DEFINITION,
             nullable=True,
             allowed=MissingReason,
         ),
-        text("model", "Segmentation model that the structure is from"),
+        text_column("model", "Segmentation model that the structure is from"),
     ),
     (
         Rule("either value and grade, or missing_reason", _value_or_reason),

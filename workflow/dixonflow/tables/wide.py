@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.model import Model
-from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table
-from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, text
+from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table, text_column
+from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
 from dixonflow.tables.measurements import MISSING_REASON_DEFINITION
 from dixonflow.tables.shards import SCAN_KEYS, joined
 from dixonflow.vocabulary import Grade
@@ -142,7 +142,7 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
 
 
 def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple[str, str]]) -> WideTable:
-    columns = [PARTICIPANT, SESSION, text("model", "Segmentation model that the structures are from")]
+    columns = [PARTICIPANT, SESSION, text_column("model", "Segmentation model that the structures are from")]
     values: dict[str, tuple[str, str]] = {}
     companions: dict[str, tuple[str, str]] = {}
     for structure, measure in pairs:
@@ -153,8 +153,8 @@ def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple
             reason, grade = f"{structure}_{measure}_missing_reason", f"{structure}_{measure}_grade"
             companions[column.name] = (reason, grade)
             why, verdict = f"Why {column.name} is null; null where it is not", f"Verdict on {column.name}"
-            columns.append(text(reason, why, MISSING_REASON_DEFINITION, nullable=True, allowed=MissingReason))
-            columns.append(text(grade, verdict, GRADE_DEFINITION, nullable=True, allowed=Grade))
+            columns.append(text_column(reason, why, MISSING_REASON_DEFINITION, nullable=True, allowed=MissingReason))
+            columns.append(text_column(grade, verdict, GRADE_DEFINITION, nullable=True, allowed=Grade))
     rule = Rule("either a value with its grade, or a missing_reason", _either(companions))
     table = Table(name, description, ("participant_id", "session_id"), tuple(columns), (rule,))
     return WideTable(table, model.name, values, companions)

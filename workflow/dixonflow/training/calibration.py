@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dixonflow.imaging.station import Affine
+from dixonflow.imaging.types import Affine, Floats64
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.demo_cohort import DemoOptions
@@ -46,7 +46,6 @@ _FIRST_SLOPE, _SLOPES = 0.3, (0.05, 1.5)
 _LONGEST_STEP = 0.4
 
 CPU = torch.device("cpu")
-Floats = NDArray[np.float64]
 
 
 class _Kept:
@@ -81,9 +80,9 @@ class ScoredScan:
     weights: Sequence[float]
     prepared: Prepared
     voxel_ml: float
-    true_ml: Floats
+    true_ml: Floats64
 
-    def volumes_ml(self, shifts: Floats) -> Floats:
+    def volumes_ml(self, shifts: Floats64) -> Floats64:
         """Volume of each class by the mean of the contrasts' probabilities, on the voxels of the image.
 
         Parameters
@@ -102,12 +101,12 @@ class ScoredScan:
             ]
             sink.add((torch.stack(parts).sum(dim=0) / sum(self.weights))[:, None].half())
         counts = np.bincount(labels.collected().ravel(), minlength=classes)
-        volumes: Floats = counts[:classes].astype(np.float64) * self.voxel_ml
+        volumes: Floats64 = counts[:classes].astype(np.float64) * self.voxel_ml
         return volumes
 
 
 def score(
-    model: LoadedModel, images: Sequence[NDArray[Any]], weights: Sequence[float], affine: Affine, true_ml: Floats
+    model: LoadedModel, images: Sequence[NDArray[Any]], weights: Sequence[float], affine: Affine, true_ml: Floats64
 ) -> ScoredScan:
     """Run a network over the contrasts of a scan.
 
@@ -164,7 +163,7 @@ def calibrate(workspace: Workspace, workers: int) -> None:
     write_json(workspace.calibration_file, content)
 
 
-def volume_errors(scans: Iterable[ScoredScan], shifts: Floats) -> Floats:
+def volume_errors(scans: Iterable[ScoredScan], shifts: Floats64) -> Floats64:
     """Median over the scans of log(true / predicted volume) of each class; 0 where no scan has both."""
     logs = []
     for scan in scans:
@@ -179,7 +178,7 @@ def volume_errors(scans: Iterable[ScoredScan], shifts: Floats) -> Floats:
     return errors
 
 
-def find_shifts(scans: Sequence[ScoredScan], rounds: int = ROUNDS) -> tuple[Floats, list[float]]:
+def find_shifts(scans: Sequence[ScoredScan], rounds: int = ROUNDS) -> tuple[Floats64, list[float]]:
     """Find what to add to the scores of each class so that the median volume is right, by secant steps.
 
     Returns

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
+from dixonflow.imaging.types import Floats32, Mask
 from dixonflow.phantom.anatomy.body_plan import SIDES, BodyPlan
-from dixonflow.phantom.anatomy.shapes import Canvas, Capsule, Ellipsoid, Floats, Mask, Region, tube
+from dixonflow.phantom.anatomy.shapes import Canvas, Capsule, Ellipsoid, Region, tube
 from dixonflow.phantom.anatomy.structures import Structure
 
 _INTESTINE = (
@@ -50,7 +51,7 @@ def paint_lungs(canvas: Canvas, plan: BodyPlan) -> None:
             canvas.paint(Structure.LUNG_MIDDLE_LOBE_RIGHT, Region(box, partial(_below, horizontal, 0, 0)), over=[upper])
 
 
-def _in_lung(plan: BodyPlan, side: int, dome_mm: float, x: Floats, y: Floats, z: Floats) -> Mask:
+def _in_lung(plan: BodyPlan, side: int, dome_mm: float, x: Floats32, y: Floats32, z: Floats32) -> Mask:
     """Inside the chest wall, above the dome of the diaphragm and beside the mediastinum, which narrows upwards."""
     w = plan.width_scale
     half_width = plan.cavity.at(z.ravel())[2].astype(np.float32)[None, None, :]
@@ -59,7 +60,7 @@ def _in_lung(plan: BodyPlan, side: int, dome_mm: float, x: Floats, y: Floats, z:
     return np.asarray(plan.cavity.contains(x, y, z) & (z > floor) & (side * x > medial))
 
 
-def _below(height_mm: float, slope: float, from_y_mm: float, x: Floats, y: Floats, z: Floats) -> Mask:
+def _below(height_mm: float, slope: float, from_y_mm: float, x: Floats32, y: Floats32, z: Floats32) -> Mask:
     """Below a plane that is `height_mm` high at `from_y_mm` and changes by `slope` per mm towards the front."""
     return np.asarray((z < np.float32(height_mm) + np.float32(slope) * (y - np.float32(from_y_mm))) & np.isfinite(x))
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from dixonflow.imaging.types import Floats32, Mask
+
 Point = Sequence[float] | NDArray[np.float64]
 """x, y, z in mm."""
 
@@ -26,7 +26,7 @@ class Shape(Protocol):
         """Bounding box, shape (2, 3): lowest and highest corner in mm."""
         ...
 
-    def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+    def contains(self, x: Floats32, y: Floats32, z: Floats32) -> Mask:
         """Whether points lie inside; x (n,1,1), y (1,n,1) and z (1,1,n) broadcast to the result."""
         ...
 
@@ -46,7 +46,7 @@ class Ellipsoid:
         half = radii if self.axes is None else np.full(3, radii.max())
         return np.stack([centre - half, centre + half])
 
-    def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+    def contains(self, x: Floats32, y: Floats32, z: Floats32) -> Mask:
         """Whether points lie inside."""
         deltas = [c - np.float32(m) for c, m in zip((x, y, z), self.centre, strict=True)]
         if self.axes is not None:
@@ -72,7 +72,7 @@ class Capsule:
         radii = np.array([[self.start_radius], [self.end_radius]])
         return np.stack([(ends - radii).min(axis=0), (ends + radii).max(axis=0)])
 
-    def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+    def contains(self, x: Floats32, y: Floats32, z: Floats32) -> Mask:
         """Whether points lie inside."""
         direction = np.asarray(self.end, np.float32) - np.asarray(self.start, np.float32)
         length2 = max(float(direction @ direction), 1e-6)
@@ -108,7 +108,7 @@ class Stack:
         clipped = np.clip(z, self.profile[0, 0], self.profile[-1, 0])
         return np.asarray(PchipInterpolator(self.profile[:, 0], self.profile[:, 1:])(clipped)).T
 
-    def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+    def contains(self, x: Floats32, y: Floats32, z: Floats32) -> Mask:
         """Whether points lie inside."""
         cx, cy, rx, ry = (v.astype(np.float32)[None, None, :] for v in self.at(z.ravel()))
         power = np.float32(self.exponent)
@@ -121,13 +121,13 @@ class Region:
     """Any predicate over coordinates inside a bounding box of shape (2, 3)."""
 
     box: NDArray[np.float64]
-    predicate: Callable[[Floats, Floats, Floats], Mask]
+    predicate: Callable[[Floats32, Floats32, Floats32], Mask]
 
     def bounds(self) -> NDArray[np.float64]:
         """Bounding box."""
         return self.box
 
-    def contains(self, x: Floats, y: Floats, z: Floats) -> Mask:
+    def contains(self, x: Floats32, y: Floats32, z: Floats32) -> Mask:
         """Whether points lie inside."""
         return self.predicate(x, y, z)
 

@@ -5,18 +5,16 @@ blood bright, muscle and marrow between, fluid, disc and lung dark), not taken f
 muscles share one tissue.
 """
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dixonflow.imaging.types import Floats32
 from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.render import Anatomy
-
-Floats = NDArray[np.float32]
+from dixonflow.system.package_table import package_table
 
 TEXTURE_AMPLITUDE = 0.03
 """Relative standard deviation of the smooth variation of signal inside tissues."""
@@ -26,8 +24,8 @@ TEXTURE_AMPLITUDE = 0.03
 class TissueTable:
     """Water and fat signal by label id, each of shape (256,); air is 0."""
 
-    water: Floats
-    fat: Floats
+    water: Floats32
+    fat: Floats32
 
     @property
     def fat_fraction(self) -> NDArray[np.float64]:
@@ -38,8 +36,7 @@ class TissueTable:
 
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
-    text = resources.files(__package__).joinpath("tissues.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(text.splitlines()))
+    return tuple(package_table(__package__, "tissues.csv"))
 
 
 def tissue_names() -> dict[int, str]:
@@ -62,7 +59,7 @@ def tissue_table(participant: Participant) -> TissueTable:
     return TissueTable(water, fat)
 
 
-def texture(anatomy: Anatomy, seed: int) -> Floats:
+def texture(anatomy: Anatomy, seed: int) -> Floats32:
     """Smooth multiplicative variation around 1 on the fine grid, wavelengths of 18 to 45 mm; it scales water and fat
     alike.
     """
@@ -78,7 +75,9 @@ def texture(anatomy: Anatomy, seed: int) -> Floats:
     return field
 
 
-def water_and_fat(anatomy: Anatomy, participant: Participant, *, with_texture: bool = True) -> tuple[Floats, Floats]:
+def water_and_fat(
+    anatomy: Anatomy, participant: Participant, *, with_texture: bool = True
+) -> tuple[Floats32, Floats32]:
     """Water and fat signal on the fine grid, float32 (x, y, z)."""
     table = tissue_table(participant)
     water, fat = table.water[anatomy.labels], table.fat[anatomy.labels]

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.imaging.station import Station
+from dixonflow.imaging.types import Floats32
 from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.render import Anatomy
 from dixonflow.phantom.anatomy.tissue import water_and_fat
 from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry
 from dixonflow.vocabulary import Contrast
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def axis_weights(
     source_affine: NDArray[np.float64],
     shape: tuple[int, ...],
     affine: NDArray[np.float64],
-) -> list[Floats]:
+) -> list[Floats32]:
     """Share of each source voxel in each target voxel, one (target, source) matrix per axis; exact box average for
     axis-aligned RAS+ grids.
     """
@@ -76,7 +75,7 @@ def axis_weights(
     return matrices
 
 
-def box_average(volume: Floats, matrices: list[Floats]) -> Floats:
+def box_average(volume: Floats32, matrices: list[Floats32]) -> Floats32:
     """Apply `axis_weights` to a volume (x, y, z)."""
     used = [np.flatnonzero(m.any(axis=0)) for m in matrices]
     if any(len(u) == 0 for u in used):
@@ -89,7 +88,7 @@ def box_average(volume: Floats, matrices: list[Floats]) -> Floats:
     return np.asarray((mx @ along_y.reshape(along_y.shape[0], -1)).reshape(len(mx), len(my), len(mz)))
 
 
-def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...], waves: float) -> Floats:
+def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...], waves: float) -> Floats32:
     """Smooth random field of unit-order amplitude, about `waves` periods across the volume."""
     field = np.zeros(shape, np.float32)
     for _ in range(3):
@@ -136,7 +135,7 @@ def acquire(
     """
     options = options or ScannerOptions()
     rng = np.random.default_rng([participant.seed, session, 6, len(protocol.stations)])
-    fine: dict[int, tuple[Floats, Floats]] = {}
+    fine: dict[int, tuple[Floats32, Floats32]] = {}
     stations = []
     for number, geometry in enumerate(protocol.stations, start=1):
         body = (shifted or {}).get(number, anatomy)
@@ -152,8 +151,8 @@ def acquire(
 
 
 def _folded(
-    rng: np.random.Generator, body: Anatomy, geometry: StationGeometry, affine: NDArray[np.float64], along_z: Floats
-) -> Floats:
+    rng: np.random.Generator, body: Anatomy, geometry: StationGeometry, affine: NDArray[np.float64], along_z: Floats32
+) -> Floats32:
     """Slice profile of an imperfect slab: the outer one or two slices carry signal from beyond the other end of the
     slab.
     """
@@ -170,7 +169,7 @@ def _folded(
 
 
 def _echoes(
-    rng: np.random.Generator, water: Floats, fat: Floats, geometry: StationGeometry, options: ScannerOptions
+    rng: np.random.Generator, water: Floats32, fat: Floats32, geometry: StationGeometry, options: ScannerOptions
 ) -> dict[Contrast, NDArray[np.int16]]:
     """The four images of a station from its water and fat signal."""
     shape = water.shape

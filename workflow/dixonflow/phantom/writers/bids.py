@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.imaging.nifti import write_nifti
-from dixonflow.imaging.station import Affine, Station
+from dixonflow.imaging.station import Station
+from dixonflow.imaging.types import Affine
 from dixonflow.phantom.writers.header_dicom import CONTRAST_ORDER, FIRST_SERIES_NUMBER, scanner_of
 from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import DIXON, Layout, ScanId
