@@ -1,10 +1,10 @@
-# The commands of this project. Each does its own set-up.
-.PHONY: install demo edits run status test fuzz slurm-test verify-models check bench lock clean
+# The commands of this project. Each runs the setup first.
+.PHONY: install demo run status test edits fuzz slurm-test slurm-test-ci verify-models check docs bench test-versions lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Snakemake ends with a traceback where neither this nor the list of users names a home folder.
+# Snakemake fails with a traceback if neither HOME nor the user database names a home folder.
 export HOME ?= /nonexistent
 # One thread per job: Snakemake runs as many jobs as there are cores.
 export OMP_NUM_THREADS ?= 1
@@ -23,45 +23,64 @@ demo: install ## run the whole pipeline on the demo cohort
 run: install ## run the experiment in config.yaml on this machine
 	@snakemake --cores $(CORES)
 
-status: install ## how far the run in config.yaml is
+status: install ## show the progress of the run in config.yaml
 	@python -m dixonflow status
 
-slurm-test: install ## install Slurm from Debian's packages (as root) and run the tests that need it
+slurm-test: install ## install Slurm from Debian's packages (as root) and run the tests that need it (some 45 minutes)
 	@scripts/install_slurm.sh
 	@python -m pytest tests/slurm
 
+slurm-test-ci: install ## the same with one test of each fault
+	@scripts/install_slurm.sh
+	@python -m pytest tests/slurm -m "not slow"
+
 # One model: make verify-models VERIFY=mrsegmentator; with conditions of use: make verify-models VERIFY=--consent
-verify-models: install ## import the published models and run one scan with each (needs the internet)
+verify-models: install ## import the published models and run one scan with each (needs internet access)
 	@python -m dixonflow verify-models $(VERIFY)
 
-# Some 40 minutes: make test runs one sequence of five.
-edits: install ## edit a finished cohort at random, ten sequences of ten, against runs from scratch
+# About 40 minutes; make test runs one sequence of five.
+edits: install ## compare random edits of a finished cohort (ten sequences of ten) with runs from scratch
 	@DIXONFLOW_EDITS="10 10" python -m pytest tests/workflow/test_edits.py
 
+# Two at a time; tests that share a run or a trained network stay together (tests/conftest.py).
 test: install ## run the tests
-	@python -m pytest
+	@python -m pytest -n 2 --dist loadgroup
 
 # One reader: make fuzz FUZZ='--target checkpoint'; a short run: make fuzz FUZZ_SECONDS=60
 FUZZ_SECONDS ?= 3600
-fuzz: install ## feed damaged files to all readers (an hour; Linux only)
+fuzz: install ## feed damaged files to all readers (one hour; Linux only)
 	@python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ)
 
-# Lint opens no raw data: any folder and file stand in for the demo cohort, which need not be there.
+# Lint opens no raw data: any folder and file can replace the demo cohort, which need not exist.
 check: install ## lint, types, formatting
 	@ruff check .
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
-	@snakefmt --check --line-length 120 Snakefile workflow/rules
+	@snakefmt --check Snakefile workflow/rules
+	@codespell README.md CONTRIBUTING.md CHANGELOG.md config.yaml docs envs profiles scripts tests workflow
 	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}], withdrawn: LICENSE}"
 
-# One benchmark: make bench BENCH=stitch-nako; tiny inputs, to try them: make bench BENCH=--small
+# Neither -q nor -v: both switch off a part of what MkDocs checks.
+docs: install ## build the documentation site (.site/), check its links, examples and the issue forms
+	@rumdl check --no-cache --enable MD051,MD057 README.md CONTRIBUTING.md CHANGELOG.md docs
+	@check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@python -m pytest --doctest-modules --doctest-glob='*.md' workflow/dixonflow README.md docs/*.md
+	@NO_MKDOCS_2_WARNING=1 mkdocs build -f docs/site/mkdocs.yml
+	@echo "site      .site/index.html"
+
+# One benchmark: make bench BENCH=stitch-nako; a quick test on tiny inputs: make bench BENCH=--small
 bench: install ## compare speed and memory with other programs (over an hour, 12 GB of memory)
 	@tests/benchmarks/install_peers.sh
 	@PYTHONPATH=tests:tests/helpers python -m benchmarks $(BENCH)
 
-lock: install ## resolve envs/requirements.in anew into the lock file and the conda environments
+# Each in an environment of its own; over an hour, several GB.
+test-versions: install ## run the unit tests with Python 3.11 to 3.13, lowest and newest versions of the dependencies
+	@scripts/test_versions.sh
+
+lock: install ## update the lock file and the conda environments from pyproject.toml
 	@scripts/lock.sh
 
-clean: ## remove the virtual environment and caches; results and demo stay
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove the virtual environment and caches, not results and demo
+	rm -rf .venv .venv-peers .venv-versions .site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,13 +16,14 @@ from dixonflow.run.job_errors import JobErrors
 from dixonflow.run.job_shell import check_project_folder, check_slurm_folder, job_prefix, quote_spawned_commands
 from dixonflow.run.plan import Plan
 from dixonflow.run.lock import RunLock
-from dixonflow.run.settle import settle
-from dixonflow.run.slurm import Request
+from dixonflow.run.progress import ProgressReport
+from dixonflow.run.stale_results import mark_stale_results
+from dixonflow.run.slurm import Request, job_name
 from dixonflow.tables import SCHEMA_VERSION
-from dixonflow.run.user import name_user
+from dixonflow.run.user import set_user_name
 
-min_version("9.0")
-name_user()
+min_version("9.17")
+set_user_name()
 DEPLOYMENT = [method.item_to_choice() for method in workflow.deployment_settings.deployment_method]
 try:
     check_project_folder(workflow.basedir, DEPLOYMENT)
@@ -48,18 +49,19 @@ try:
     if workflow.is_main_process:
         logger.addHandler(JobErrors())
         check_until(sys.argv[1:])
-        PLAN.look_again_where_unknown(Path(".snakemake"))
+        PLAN.recheck_unknown_results(Path(".snakemake"))
         if not workflow.dryrun and LOCK.is_free():
-            settle(PLAN)
+            mark_stale_results(PLAN)
         if PLAN.config.verify:
             # Not above: it needs pandas, and this file is read again in every job.
-            from dixonflow.run.verify import ask_for_lost_files
+            from dixonflow.run.verify import request_lost_files
 
             LOCK.take()
-            ask_for_lost_files(PLAN)
+            request_lost_files(PLAN)
 except DixonflowError as error:
     raise WorkflowError(str(error)) from None
 
+PROGRESS = ProgressReport(PLAN.results, [model.name for model in PLAN.models], sys.stderr, watched=sys.stderr.isatty())
 STARTED = time.monotonic()
 RESULTS = str(PLAN.config.results)
 CONFIG = str(PLAN.results.config)
@@ -93,13 +95,19 @@ onstart:
                 Request.of(each.name, {name: value.raw for name, value in each.resources.items()})
                 for each in workflow.rules
             ]
-            begin_run(PLAN, LOCK, workflow.scheduler._executor.run_uuid, asked)
+            begin_run(PLAN, LOCK, job_name(workflow), asked)
         else:
             begin_run(PLAN, LOCK)
+        PROGRESS.start()
     except DixonflowError as error:
         sys.exit(f"dixonflow: {error}")
 
 
 onsuccess:
+    PROGRESS.end()
     LOCK.end()
     print(PLAN.closing_lines(time.monotonic() - STARTED))
+
+
+onerror:
+    PROGRESS.end()

@@ -29,9 +29,11 @@ from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import SHARD_STAGES, Layout, MergeStrategy, ScanId, Stage, Status
 
+WEIGHTS = demo_config().segment.weights
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
-ModelOption = Annotated[str, typer.Option("--model", help="Name of a file in workflow/models/.")]
+ModelOption = Annotated[str, typer.Option("--model", help="Name of the model, as in docs/models.md.")]
 OutputOption = Annotated[Path, typer.Option("--output", help="Folder for evaluation.json, structures.csv, scans.csv.")]
 CheckOption = Annotated[bool, typer.Option("--check", help="Exit with status 1 if a target is missed.")]
 
@@ -43,9 +45,9 @@ def finished(
     output: OutputOption = Path("results/evaluation"),
     check: CheckOption = False,
 ) -> None:
-    """Evaluate the finished label maps of the demo cohort (its 12 scans that are not broken)."""
+    """Evaluate the finished label maps of the demo cohort (its 12 intact scans)."""
     try:
-        chosen = load_model(MODELS / f"{model}.yaml")
+        chosen = load_model(MODELS / f"{model}.yaml", WEIGHTS)
         items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
         folder = Results(results)
         parts = (evaluate_demo_scan(item, folder, chosen, table_of(folder, item.scan, chosen)) for item in items)
@@ -57,7 +59,7 @@ def finished(
 @app.command()
 def held_out(
     first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first participant.")] = 300000,
-    participants: Annotated[int, typer.Option(min=1, help="How many, each with the next seed.")] = 20,
+    participants: Annotated[int, typer.Option(min=1, help="Number of participants, with consecutive seeds.")] = 20,
     model: ModelOption = "demo",
     interpolate: Annotated[
         str | None, typer.Option(help="scores, probabilities or nearest, as in segment.interpolate.")
@@ -71,13 +73,13 @@ def held_out(
     output: OutputOption = Path("results/evaluation"),
     check: CheckOption = False,
 ) -> None:
-    """Scan phantom participants that training never saw, segment them and evaluate the labels.
+    """Simulate scans of phantom participants not used in training, segment them and evaluate the labels.
 
-    Even places in the list get the protocol of UK Biobank, odd ones that of NAKO. With several strategies each has its
-    own folder below the output folder.
+    Participants alternate between the protocols of UK Biobank and NAKO. With several strategies each has its
+    own subfolder of the output folder.
     """
     try:
-        chosen = load_model(MODELS / f"{model}.yaml")
+        chosen = load_model(MODELS / f"{model}.yaml", WEIGHTS)
         asked = {"segment": {"interpolate": interpolate, "threads": threads, "device": device}}
         config = parse_config(demo_config().model_dump() | asked)
         strategies = strategy or list(MergeStrategy)

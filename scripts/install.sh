@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up .venv with the pinned packages. Does nothing where that was done from the same files already.
+# Sets up .venv with the pinned packages. Does nothing if .venv was already installed from the same files.
 # CPU machines get torch's CPU build, machines with an NVIDIA driver the CUDA build of the same version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,10 +11,14 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
   exit 0
 fi
 
-python=${PYTHON:-python3.11}
-if ! command -v "$python" >/dev/null; then python=python3; fi
-if ! "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-  echo "install: Python 3.11 with venv is needed (Debian 12: apt install python3 python3-venv); or set PYTHON=/path/to/python3.11" >&2
+usable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; }
+python=""
+for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3; do
+  if usable "$candidate"; then python=$candidate && break; fi
+  if [ -n "${PYTHON:-}" ]; then break; fi
+done
+if [ -z "$python" ]; then
+  echo "install: Python 3.11 to 3.13 with venv is needed (Debian 12: apt install python3 python3-venv); or set PYTHON=/path/to/python3.11" >&2
   exit 1
 fi
 
@@ -25,8 +29,8 @@ step() { # what it does, command...
   shift
   if ! "$@" >"$log" 2>&1; then
     tail -n 20 "$log" >&2
-    echo "install: this failed: $*" >&2
-    echo "install: is a package index reachable (pip config list), is the disk full (df -h .)? Then run the same command again." >&2
+    echo "install: failed: $*" >&2
+    echo "install: check that a package index is reachable (pip config list) and the disk is not full (df -h .), then run the same command again." >&2
     exit 1
   fi
 }
@@ -36,7 +40,7 @@ step "pip and uv" .venv/bin/pip install --upgrade pip uv==0.13.9
 if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then
   step "torch (CUDA, several GB)" .venv/bin/pip install "$torch"
 elif [ "$(uname -s)" = Linux ]; then
-  # A package index, or a folder of wheels, that pip is configured for may hold the CPU build; PyPI does not. uv knows where it is published.
+  # The package index or wheel folder configured for pip may have the CPU build; PyPI does not. uv knows where it is published.
   if .venv/bin/pip install --no-deps --dry-run "$torch+cpu" >/dev/null 2>&1; then
     step "torch (CPU)" .venv/bin/pip install --no-deps "$torch+cpu"
   else
@@ -45,9 +49,9 @@ elif [ "$(uname -s)" = Linux ]; then
 else
   step "torch" .venv/bin/pip install "$torch"
 fi
-# --no-deps: nnunetv2 asks for torchvision by way of timm and does not use it; it has no build for the CPU torch.
+# --no-deps: nnunetv2 requires torchvision through timm and does not use it; it has no build for the CPU torch.
 step "the pinned packages (about two minutes)" .venv/bin/pip install --no-deps -r envs/requirements.lock
 step "dixonflow" .venv/bin/pip install --no-deps --no-build-isolation -e .
-step "trying it" .venv/bin/python -c "import dixonflow, torch, nnunetv2, SimpleITK, snakemake"
+step "import test" .venv/bin/python -c "import dixonflow, torch, nnunetv2, SimpleITK, snakemake"
 echo "$wanted" >"$stamp"
 echo "install: done"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs Slurm from Debian's packages, for tests/slurm only: a cluster that users work on has its own. Needs root.
-# tests/slurm/cluster.py starts the daemons; where systemd starts MariaDB's own service too, the tests do not use that.
+# Installs Slurm from Debian's packages, for tests/slurm only: a production cluster has its own. Needs root.
+# tests/slurm/cluster.py starts the daemons; the tests do not use MariaDB's systemd service.
 set -euo pipefail
 
 packages=(slurmctld slurmd slurmdbd slurm-client munge mariadb-server)
@@ -9,11 +9,11 @@ for program in /usr/sbin/{slurmctld,slurmd,slurmdbd,munged,mariadbd} /usr/bin/sq
   [ -x "$program" ] || complete=false
 done
 if $complete; then
-  echo "install_slurm: $(/usr/sbin/slurmctld -V) is there"
+  echo "install_slurm: $(/usr/sbin/slurmctld -V) is already installed"
   exit 0
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  echo "install_slurm: run me as root, or ask for these packages: ${packages[*]}" >&2
+  echo "install_slurm: run as root, or have these packages installed: ${packages[*]}" >&2
   exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive

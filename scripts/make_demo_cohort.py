@@ -16,7 +16,7 @@ from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, make_demo_coh
 
 def main(
     folder: Annotated[
-        Path, typer.Option(help="Raw folder. Truth, expected outcomes and withdrawn.txt go beside it.")
+        Path, typer.Option(help="Raw folder. Truth, expected outcomes and withdrawn.txt go to its parent.")
     ] = Path("demo/raw"),
     ukb_scale: Annotated[
         float, typer.Option(help="Factor on UK Biobank's matrices; 1 is the true geometry.")
@@ -28,11 +28,11 @@ def main(
         float, typer.Option(help="Factor on the number of slices of both.")
     ] = DemoOptions.slice_scale,
     fine_spacing_mm: Annotated[
-        float, typer.Option(min=0.5, max=5, help="Voxels in which the bodies are rendered, mm.")
+        float, typer.Option(min=0.5, max=5, help="Voxel size for rendering the bodies, mm.")
     ] = DemoOptions.fine_spacing_mm,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, about 0.6 GB each.")] = 2,
 ) -> None:
-    """Make the demo cohort, unless it is there already, made by the same code with the same options."""
+    """Make the demo cohort, unless it already exists, made by the same code with the same options."""
     started = time.monotonic()
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -47,7 +47,7 @@ def main(
         raise typer.Exit(1) from None
     broken = sum(item.breakage is not None for item in DEMO_SCANS)
     what = f"{len(DEMO_SCANS)} scans in {folder}, {broken} of them broken"
-    print(f"{what}, made in {time.monotonic() - started:.0f} s" if made else f"{what}: already there, nothing to do")
+    print(f"{what}, made in {time.monotonic() - started:.0f} s" if made else f"{what}: already exists, nothing to do")
 
 
 if __name__ == "__main__":

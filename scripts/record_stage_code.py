@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Record the code of every stage beside its version, once it was decided whether its results can change."""
+"""Record the code and version of every stage, after deciding whether a code change can change its results."""
 
 import ast
 import hashlib
@@ -32,7 +32,7 @@ def modules_of(stage: Stage) -> list[str]:
 
 
 def code_hash(stage: Stage) -> str:
-    """SHA-256 of a stage's code and of the data files beside it, whatever its comments, docstrings and layout."""
+    """SHA-256 of a stage's code, without comments, docstrings and layout, and of the data files in its folders."""
     digest = hashlib.sha256()
     for name in modules_of(stage):
         path = _file(name)
@@ -41,7 +41,7 @@ def code_hash(stage: Stage) -> str:
             body = getattr(node, "body", None)
             if isinstance(body, list):  # a text that stands alone is a docstring
                 body[:] = [each for each in body if not _is_text(each)]
-        digest.update(f"{name}\0{ast.dump(tree)}\0".encode())
+        digest.update(repr((name, _plain(tree))).encode())
     folders = {_file(name).parent for name in modules_of(stage)}
     for data in sorted(path for folder in folders for ending in ("csv", "json") for path in folder.glob(f"*.{ending}")):
         digest.update(data.read_bytes())
@@ -57,6 +57,17 @@ def recorded() -> dict[str, dict[str, object]]:
 def current() -> dict[str, dict[str, object]]:
     """Version and code hash of every stage now."""
     return {stage.value: {"version": STAGE_VERSIONS[stage], "code": code_hash(stage)} for stage in STAGE_VERSIONS}
+
+
+def _plain(node: object) -> object:
+    """Give a syntax tree as every Python from 3.11 on has it: without empty fields and empty texts in f-strings."""
+    if isinstance(node, ast.JoinedStr):
+        values = [each for each in node.values if not (isinstance(each, ast.Constant) and each.value == "")]
+        node = ast.JoinedStr(values)
+    if isinstance(node, ast.AST):
+        fields = [(name, _plain(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return type(node).__name__, fields
+    return [_plain(each) for each in node] if isinstance(node, list) else repr(node)
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train the demo network on phantom participants and write workflow/models/demo/."""
+"""Train the demo network on phantom participants and write its weights with the model files."""
 
 import os
 import sys
@@ -29,23 +29,21 @@ _ALLOCATOR = {
 
 def main(
     folder: Annotated[Path, typer.Option(help="Working folder; git ignores it.")] = Path("training"),
-    deadline: Annotated[
-        datetime | None, typer.Option(help="When the training has to be done, UTC. Default: in 2 hours.")
-    ] = None,
+    deadline: Annotated[datetime | None, typer.Option(help="When training must end, UTC. Default: in 2 hours.")] = None,
     cases: Annotated[int, typer.Option(help="Training participants.")] = 200,
     workers: Annotated[int, typer.Option(help="Processes that simulate participants.")] = 2,
     start_from: Annotated[
-        Path | None, typer.Option(help="Weights (safetensors) of an earlier training to begin with.")
+        Path | None, typer.Option(help="Weights (safetensors) of an earlier training to start from.")
     ] = None,
     first_seed: Annotated[
-        int, typer.Option(help="Of the training participants; another one brings participants not seen before.")
+        int, typer.Option(help="First seed of the training participants; another seed gives new participants.")
     ] = TRAINING_SEED,
     export: Annotated[bool, typer.Option("--export", help="Only export the latest checkpoint.")] = False,
     target: Annotated[Path, typer.Option(help="Model folder to write.")] = MODELS / "demo",
 ) -> None:
-    """Train the demo network on phantom participants and write workflow/models/demo/.
+    """Train the demo network on phantom participants and write its weights with the model files.
 
-    Run it again with a later deadline to go on. Participants of the demonstration and of the tests have other seeds.
+    Run it again with a later deadline to resume. Participants of the demo and of the tests have other seeds.
     """
     workspace = Workspace(folder.resolve())
     if not export:

@@ -33,7 +33,7 @@ def main(
     results: Annotated[Path, typer.Option(help="Folder of benchmarks.json and of the cached inputs.")] = ROOT
     / "results",
 ) -> None:
-    """Measure DixonFlow beside other programs. Records of benchmarks that are not run now are kept."""
+    """Compare DixonFlow with other programs. Records of benchmarks that are not run now are kept."""
     console = Console(width=None if sys.stdout.isatty() else 180)
     chosen = [item for item in BENCHMARKS if not only or any(part in item.name for part in only)]
     if not chosen:

@@ -1,4 +1,4 @@
-"""Throughput and idle share of a GPU: the segment command beside nnUNetv2_predict, on whole NAKO scans.
+"""Throughput and idle share of a GPU: the segment command and nnUNetv2_predict, on whole NAKO scans.
 
 `PYTHONPATH=tests:tests/helpers python -m benchmarks.gpu` on a machine with an NVIDIA GPU, after
 tests/benchmarks/install_peers.sh.

@@ -63,7 +63,7 @@ def read_records(path: Path) -> list[Record]:
 
 def print_table(records: Sequence[Record], console: Console) -> None:
     """Print the records, a row each."""
-    table = Table(title="DixonFlow beside others: medians of both in one run")
+    table = Table(title="DixonFlow and its peers: medians of both in one run")
     for column in ("benchmark", "peer"):
         table.add_column(column)
     for column in ("ours", "peer", "ratio", "our peak", "its peak"):

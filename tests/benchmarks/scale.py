@@ -1,6 +1,6 @@
 """`python -m benchmarks.scale`: what the machinery costs for a cohort of 100,000 scans whose images do not exist.
 
-The raw zips are empty files, the outcome and measurement rows invented. All else is the project's own: a copy of it in
+The raw zips are empty files, the outcome and measurement rows synthetic. All else is the project's own: a copy of it in
 a new folder, its commands as its users type them, each in a new process.
 """
 
@@ -43,7 +43,7 @@ STRUCTURES = 63
 
 
 def main(
-    scans: Annotated[int, typer.Option(min=1, help="Scans of the invented cohort.")] = 100_000,
+    scans: Annotated[int, typer.Option(min=1, help="Scans of the synthetic cohort.")] = 100_000,
     folder: Annotated[
         Path | None, typer.Option(help="Where it is made, in a folder of its own; some 5 GB. Default: the system's.")
     ] = None,
@@ -107,7 +107,7 @@ def _aggregate(project: Path) -> float:
 
 def _copy_project(project: Path) -> Model:
     copy_project(project)
-    path = project / "workflow" / "models" / "demo.yaml"
+    path = project / "workflow" / "dixonflow" / "models" / "files" / "demo.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     taken = {structure.name for structure in structures_of(load_model(path))}
     parts = content["composites"]["kidneys"]

@@ -116,14 +116,14 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
     import torch
 
     from dixonflow.segment.scores import ResampledLabels
-    from dixonflow.segment.transfer import Copies, LabelRows
+    from dixonflow.segment.transfer import DeviceTransfers, LabelRows
 
     path = prepared / "scores.npy"
     shape = np.load(path, mmap_mode="r").shape
     a, b, c = np.load(prepared / "target.npy").tolist()
 
     def call() -> Arrays:
-        labels = LabelRows((a, b, c), CLASSES, Copies(torch.device("cpu")))
+        labels = LabelRows((a, b, c), CLASSES, DeviceTransfers(torch.device("cpu")))
         sink = ResampledLabels((shape[1], shape[2], shape[3]), (a, b, c), [1, 1, 1], labels)
         with torch.inference_mode():
             for slab in _slabs(path, shape):

@@ -1,7 +1,7 @@
-"""The segment stage on a shard, as the command that the workflow runs, beside nnUNetv2_predict on the same files.
+"""The segment stage on a shard, as the command that the workflow runs, against nnUNetv2_predict on the same files.
 
 Seconds outside the network: wall time of the command less the time inside the network's forward, by the same clock on
-both sides. Whole seconds: the wall time of one command for the shard, beside one nnUNetv2_predict for each scan.
+both sides. Whole seconds: the wall time of one command for the shard, compared with one nnUNetv2_predict per scan.
 """
 
 import json

@@ -100,7 +100,7 @@ def copy_of_project(folder: Path, plan: Plan, weights: Path, contrasts: Sequence
     The commands of the workflow know the models of their own project only.
     """
     copy_project(folder, ("workflow", "scripts"))
-    model_file = folder / "workflow" / "models" / "benchmark.yaml"
+    model_file = folder / "workflow" / "dixonflow" / "models" / "files" / "benchmark.yaml"
     write_model_file(model_file, plan, weights, contrasts)
     return folder / "workflow", load_model(model_file)
 

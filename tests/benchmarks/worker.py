@@ -16,7 +16,7 @@ from benchmarks.arrays import write_arrays
 
 
 def reset_peak_memory() -> None:
-    """Begin the peak of the resident memory anew; Linux only, elsewhere it is that of the whole process."""
+    """Reset the peak of the resident memory; Linux only, elsewhere it is that of the whole process."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

@@ -1,6 +1,6 @@
 """Fuzzes one target with atheris for some time; called by run.py, which says what it needs.
 
-A finding does not end the run. Each is saved once, under a name made from its cause, with a description beside it.
+A finding does not end the run. Each is saved once, under a name made from its cause, with a separate description.
 """
 
 import argparse

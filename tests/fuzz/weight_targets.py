@@ -23,12 +23,11 @@ from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.check import check_configuration, check_training
 from dixonflow.importing.files import ArchiveFiles
 from dixonflow.importing.training import check_addenda, find_training
-from dixonflow.models.load import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
 from dixonflow.segment.architecture import read_architecture
 
-_MODELS = Path(__file__).resolve().parents[2] / "workflow" / "models"
 _MODEL_FILES = ("demo", "mrsegmentator", "totalsegmentatormr6mm", "totalsegmentatorbodymr")
 
 
@@ -144,7 +143,7 @@ def _read_model(data: bytes, folder: Path) -> None:
 
 
 def _model_files(_: Path) -> list[bytes]:
-    return [(_MODELS / f"{name}.yaml").read_bytes() for name in _MODEL_FILES]
+    return [(MODELS / f"{name}.yaml").read_bytes() for name in _MODEL_FILES]
 
 
 IMPORT_ARCHIVE = Target(_read_archive, (ModelError,), _archives, mutate_zip)

@@ -1,4 +1,4 @@
-"""BIDS sessions of invented stations, and the rows of a cohort as a table."""
+"""BIDS sessions of synthetic stations, and the rows of a cohort as a table."""
 
 from pathlib import Path
 

@@ -1,8 +1,10 @@
 """A copy of the project, for tests and benchmarks that run it as its user does."""
 
 import os
+import pty
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,3 +34,27 @@ def call_in(folder: Path, *command: str, **variables: str) -> subprocess.Complet
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+def call_in_terminal(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """As `call_in`, for somebody who watches: output and errors go to a terminal."""
+    ours, terminal = pty.openpty()
+    parts: list[bytes] = []
+
+    def read() -> None:
+        try:
+            while part := os.read(ours, 65536):
+                parts.append(part)
+        except OSError:  # the last one has closed it
+            return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder / "workflow"), "TERM": "dumb"}
+    ended = subprocess.run(
+        command, cwd=folder, env=environment | variables, check=False, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    reader.join()
+    os.close(ours)
+    return subprocess.CompletedProcess(command, ended.returncode, b"".join(parts).decode().replace("\r\n", "\n"))

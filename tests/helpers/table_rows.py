@@ -1,19 +1,17 @@
-"""Invented rows of the tables."""
-
-from pathlib import Path
+"""Synthetic rows of the tables."""
 
 import pandas as pd
 import pyarrow as pa
 
 from dixonflow.measure.definitions import MEASURES, MissingReason
-from dixonflow.models.load import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.tables.wide import fat_compartments_table, volumes_table
 
-MODEL: Model = load_model(Path(__file__).parents[2] / "workflow" / "models" / "demo.yaml")
+MODEL: Model = load_model(MODELS / "demo.yaml")
 VOLUMES, FAT = volumes_table(MODEL), fat_compartments_table(MODEL)
 TABLES = (SCANS, TIMINGS, MEASUREMENTS, VOLUMES.table, FAT.table, QUALITY, DICTIONARY)
 

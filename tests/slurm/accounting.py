@@ -1,4 +1,4 @@
-"""Accounting of the pretended cluster: a MariaDB of its own, slurmdbd, and an account for root."""
+"""Accounting of the simulated cluster: a MariaDB of its own, slurmdbd, and an account for root."""
 
 import subprocess
 from pathlib import Path

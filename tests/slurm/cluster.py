@@ -21,7 +21,7 @@ import accounting
 
 CONFIG = Path("/etc/slurm/slurm.conf")
 GPUS = Path("/etc/slurm/gres.conf")
-MARK = "# A pretended cluster for tests, written by tests/slurm/cluster.py of DixonFlow."
+MARK = "# A simulated cluster for tests, written by tests/slurm/cluster.py of DixonFlow."
 PROGRAMS = ("slurmctld", "slurmd", "munged", "squeue", "sbatch", "scontrol", *accounting.PROGRAMS)
 NODES = ("cpu1", "cpu2", "gpu1")
 CPU_SLOTS = 8
@@ -30,7 +30,7 @@ CPU_SLOTS = 8
 CONTROLLER_PORT = 17317
 _SBIN = "/usr/sbin:/sbin"
 
-_NAME = "pretended"
+_NAME = "simulated"
 
 _SLURM_CONF = """{mark}
 ClusterName={name}
@@ -80,7 +80,7 @@ def why_not() -> str | None:
         if path.exists() and not path.read_text().startswith(MARK):
             return f"this machine has a Slurm of its own: {path}"
     if _listens(CONTROLLER_PORT):
-        return "a pretended cluster runs here already"
+        return "a simulated cluster is already running here"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A pretended Slurm cluster with the real daemons, and copies of the project with cohorts to run on it or beside it."""
+"""A simulated Slurm cluster with the real daemons, and copies of the project with cohorts to run on it or locally."""
 
 import shutil
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def demo(tmp_path_factory) -> Iterator[Project]:
     """The project with the demo cohort, which `config.yaml` names."""
     folder = tmp_path_factory.mktemp("demo")
     copy_project(folder)
-    if (ROOT / "demo").is_dir():  # made before: what is right already is not made again
+    if (ROOT / "demo").is_dir():  # made before: what is already correct is not rebuilt
         shutil.copytree(ROOT / "demo", folder / "demo")
     make_demo_cohort(folder / "demo/raw", DemoOptions(), 2, lambda _: None)
     project = Project(folder)
@@ -60,7 +60,7 @@ class Undisturbed:
     tables
         Its tables.
     watch
-        Who looked at its files while it went on.
+        Who read its files during the run.
     """
 
     run: Run

@@ -24,7 +24,7 @@ class Moment:
     done
         Records of all scans at all stages that were finished.
     images
-        Inode and date of the images that stay, of all scans that were not worked on: what is written anew differs.
+        Inode and date of the images that stay, of all scans that were not worked on: what is rewritten differs.
     """
 
     worker: psutil.Process
@@ -114,7 +114,7 @@ def wait_until_gone(process: psutil.Process, seconds: float = 20) -> None:
     """Wait for the end of a process that is nobody's child here."""
     end = time.monotonic() + seconds
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < end, "the process goes on"
+        assert time.monotonic() < end, "the process is still running"
         time.sleep(0.05)
 
 

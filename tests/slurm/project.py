@@ -32,7 +32,7 @@ class Content(bytes):
 
 @dataclass(frozen=True)
 class Call:
-    """One call of Snakemake that goes on, in a process group of its own."""
+    """A running call of Snakemake, in its own process group."""
 
     process: subprocess.Popen[str]
     output: Path
@@ -43,7 +43,7 @@ class Call:
         return status, self.output.read_text()
 
     def until(self, condition: Callable[[], bool], seconds: float = 1800, pause: float = 0.02) -> None:
-        """Wait for `condition`; the call must still go on then."""
+        """Wait for `condition`; the call must still be running then."""
         end = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, f"the call ended too early\n{self.output.read_text()}"

@@ -1,6 +1,6 @@
 """What dies on a cluster: after one more call of the same command the tables are those of an undisturbed run.
 
-Each fault hits a shard of two scans while its second scan is worked on. What was finished before is not made again.
+Each fault hits a shard of two scans while its second scan is worked on. What was finished before is not recomputed.
 """
 
 import json

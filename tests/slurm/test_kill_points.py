@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import psutil
+import pytest
 from project import Call, Done, Run
 
 KILLS = int(os.environ.get("DIXONFLOW_KILLS", "20"))
@@ -21,6 +22,7 @@ LONGEST_SECONDS = 3.0
 """After the job of a place has begun; most jobs are shorter, and the kill then hits what comes after it."""
 
 
+@pytest.mark.slow
 def test_random_kill_points(project, undisturbed):
     chance = random.Random(SEED)
     killed: Counter[str] = Counter()

@@ -32,6 +32,7 @@ def odd_project(tmp_path):
     project.end()
 
 
+@pytest.mark.slow
 def test_no_path_is_run_as_a_command(cluster, odd_project, tmp_path):
     run = odd_project.slurm(RESULTS)
     python = str(odd_project.folder / ".venv/bin/python")
@@ -52,6 +53,6 @@ def test_slurm_is_asked_for_no_log_that_it_would_not_write(cluster, tmp_path, na
     jobs = cluster.jobs()
     status, output = Project(folder, [small_config("raw")]).slurm("results").start().wait()
     assert status == 1, output
-    assert "dixonflow: the path of the project folder holds " in output
+    assert "dixonflow: the path of the project folder contains " in output
     assert "Traceback" not in output
     assert cluster.jobs() == jobs

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
+import pytest
 import yaml
 from accounting import ACCOUNT
 from project import STAGES
@@ -18,6 +19,7 @@ from project_copy import ROOT
 from dixonflow.vocabulary import Stage
 
 
+@pytest.mark.slow
 def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
     run, here = demo.slurm("results/slurm"), demo.local("results/local")
     run.to_the_end()
@@ -40,6 +42,7 @@ def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
     assert not list(records.glob("metadata/*"))
 
 
+@pytest.mark.slow
 def test_jobs_that_find_all_done_do_nothing(cluster, demo):
     run = demo.slurm("results/slurm")
     run.to_the_end()
@@ -53,7 +56,7 @@ def test_jobs_that_find_all_done_do_nothing(cluster, demo):
     call = run.start("--jobs", str(os.cpu_count()))
     while call.process.poll() is None:
         for (stage, shard), seen in written.items():
-            # at first sight: Snakemake sets the time of a file anew when it learns, seconds later, that its job ended
+            # at first sight: Snakemake resets the time of a file when it learns, seconds later, that its job ended
             if seen is None and (when := written_at(run.results.outcomes(stage, shard))) > began:
                 written[stage, shard] = when
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Many shards through the real Slurm: none lost, none run twice. The work is pretended, a second each."""
+"""Many shards through the real Slurm: none lost, none run twice. The work is simulated, a second each."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from cluster import CPU_SLOTS
 from project_copy import ROOT
 
@@ -38,6 +39,7 @@ def next_job(cluster) -> int:
     return int(found[1])
 
 
+@pytest.mark.slow
 def test_no_shard_is_lost_and_none_runs_twice(cluster, tmp_path):
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     shutil.copy(ROOT / "slurm", tmp_path / "slurm", follow_symlinks=False)

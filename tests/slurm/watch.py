@@ -38,7 +38,7 @@ class Watch:
     Attributes
     ----------
     files
-        Number of files that were seen; one that replaced another counts anew.
+        Number of files that were seen; one that replaced another counts again.
     partial
         Files that somebody could have read too early, with what was wrong.
     """

@@ -7,10 +7,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from dixonflow.cli.config_files import config_schema, config_yaml
 from dixonflow.config import check_folders, demo_config, parse_config, read_config
 from dixonflow.errors import ConfigError
+from dixonflow.models.load import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,12 +58,12 @@ def test_a_wrong_configuration_is_one_line_that_names_the_key(change, line):
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("a\nb", "the path holds a control character"),
-        ("a\0b", "the path holds a control character"),
-        ("a\x7fb", "the path holds a control character"),
-        ("a\u2028b", "the path holds a control character"),
-        ("~", "~ is not replaced by your home folder"),
-        ("~/data", "~ is not replaced by your home folder"),
+        ("a\nb", "the path contains a control character"),
+        ("a\0b", "the path contains a control character"),
+        ("a\x7fb", "the path contains a control character"),
+        ("a\u2028b", "the path contains a control character"),
+        ("~", "~ is not expanded to your home folder"),
+        ("~/data", "~ is not expanded to your home folder"),
         (7, "this is not a path"),
         (["a"], "this is not a path"),
         ("a\udcffb", "this is not a path"),
@@ -121,14 +124,14 @@ def test_missing_folders_and_models_are_named(tmp_path):
     raw = tmp_path / "raw"
     base = {"cohort": {"sources": [{"layout": "ukb", "folder": str(raw)}]}}
     with pytest.raises(ConfigError, match=r"cohort\.sources\.0\.folder: there is no folder"):
-        check_folders(parse_config(base), ROOT / "workflow/models")
+        check_folders(parse_config(base), MODELS)
     raw.mkdir()
-    check_folders(parse_config(base), ROOT / "workflow/models")
+    check_folders(parse_config(base), MODELS)
     with pytest.raises(ConfigError, match=r"segment\.models: there is no model 'vibe1000'; known: .*demo"):
-        check_folders(parse_config(base | {"segment": {"models": ["vibe1000"]}}), ROOT / "workflow/models")
+        check_folders(parse_config(base | {"segment": {"models": ["vibe1000"]}}), MODELS)
     base["cohort"]["withdrawn"] = str(tmp_path / "gone.txt")
     with pytest.raises(ConfigError, match=r"cohort\.withdrawn: there is no file"):
-        check_folders(parse_config(base), ROOT / "workflow/models")
+        check_folders(parse_config(base), MODELS)
 
 
 def test_unreadable_files_are_named(tmp_path):
@@ -157,4 +160,41 @@ def test_folders_that_the_system_refuses_to_open_are_named(tmp_path):
         content = with_path(key, "x" * 300)
         content["cohort"]["sources"][0]["folder"] = "x" * 300 if "sources" in key else str(tmp_path)
         with pytest.raises(ConfigError, match=f"config: {key}: x+ cannot be (read|listed): File name too long"):
-            check_folders(parse_config(content), ROOT / "workflow/models")
+            check_folders(parse_config(content), MODELS)
+
+
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12
+) | st.sampled_from(
+    [
+        "a, folder: c",
+        "x: y",
+        "a #b",
+        "#x",
+        "null",
+        "&x",
+        "*x",
+        "'x'",
+        '"x"',
+        "yes",
+        "1",
+        "2026-01-01",
+        "- x",
+        "Körper",
+        "a:b",
+    ]
+)
+
+
+@given(results=NAMES, withdrawn=NAMES, folder=NAMES)
+def test_what_is_written_reads_back_whatever_folders_are_called(results, withdrawn, folder):
+    content = {
+        "results": results,
+        "cohort": {"sources": [{"layout": "bids", "folder": folder}], "withdrawn": withdrawn},
+        "segment": {"weights": withdrawn},
+    }
+    try:
+        config = parse_config(content)
+    except ConfigError:
+        assume(False)
+    assert parse_config(yaml.safe_load(config_yaml(config))) == config

@@ -70,10 +70,10 @@ CHECKPOINTS: dict[str, tuple[bytes, str]] = {
     "a tensor before its storage": (tensor(2, offset=-1), "is damaged"),
     "a tensor with a negative shape": (tensor(2, shape=(-1,)), "is damaged"),
     "tensors of 9 axes": (tensor(2, shape=(1,) * 9, stride=(1,) * 9), "is damaged"),
-    "no nnU-Net checkpoint": (tensor(2), "no nnU-Net checkpoint: no entry 'init_args'"),
-    "a list": (START + b"]" + END, "is no nnU-Net checkpoint"),
-    "a list nested deeply": (START + b"(" * 100_000 + b"t" * 100_000 + END, "is no nnU-Net checkpoint"),
-    "many dictionaries": (START + b"}" * 5_000_000 + END, "holds more values than that of a network"),
+    "no nnU-Net checkpoint": (tensor(2), "not an nnU-Net checkpoint: no entry 'init_args'"),
+    "a list": (START + b"]" + END, "is not an nnU-Net checkpoint"),
+    "a list nested deeply": (START + b"(" * 100_000 + b"t" * 100_000 + END, "is not an nnU-Net checkpoint"),
+    "many dictionaries": (START + b"}" * 5_000_000 + END, "holds more values than a network has"),
     "a copy that is asked for again and again": (
         START + text("x" * 1_000_000) + b"q\0" + named("_codecs.encode") + b"q\1" + b"h\1h\0\x85R" * 5000 + END,
         "is damaged",
@@ -82,7 +82,7 @@ CHECKPOINTS: dict[str, tuple[bytes, str]] = {
     "a text that is cut off": (START + b"X\xff\xff\xff\x7fabc", "is damaged"),
     "a number of 2 GB": (START + b"\x8b\xff\xff\xff\x7f" + END, "is damaged"),
     "a key that is a list": (START + b"}]Ns" + END, "is damaged"),
-    "an instruction of protocol 4": (START + b"\x8f" + END, "something else than tensors and plain values"),
+    "an instruction of protocol 4": (START + b"\x8f" + END, "values other than tensors and plain values"),
     "an object's own state": (START + named("torch.device") + text("x") + b"b" + END, "is damaged"),
     "a call of a text": (START + text("a") + b")R" + END, "is damaged"),
     "nothing": (b"", "is damaged"),
@@ -94,7 +94,7 @@ def test_a_checkpoint_that_is_damaged_or_harmful_is_refused(
     training: Path, weights: Path, content: bytes, message: str
 ) -> None:
     torch_zip(training / "fold_0" / "checkpoint_final.pth", content, {"data/0": bytes(8)})
-    _refused(weights, training, rf"fold_0/checkpoint_final\.pth .*{message}.*take the published weights")
+    _refused(weights, training, rf"fold_0/checkpoint_final\.pth .*{message}.*use the published weights")
 
 
 def test_the_checkpoint_with_a_text_type_of_2_gb_is_small(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_sparse_file_that_claims_a_table_of_900_gb_is_refused(tmp_path: Path, 
         file.write(struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, table_bytes, 0))
         file.write(struct.pack("<4sLQL", b"PK\6\7", 0, table_bytes, 1))
         file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0))
-    _refused(weights, path, r"weights\.zip is no whole zip file .*claims 900000000000 bytes")
+    _refused(weights, path, r"weights\.zip is not a complete zip file .*declares 900000000000 bytes")
 
 
 DOCUMENTS: dict[str, tuple[str, bytes, str]] = {
@@ -204,7 +204,7 @@ def test_a_name_that_leads_out_of_the_layers_is_refused_and_not_called(
     plans = json.loads(path.read_text())
     changes: dict[str, Any] = {key: "torch.nn.modules.module.torch.os.mkdir", f"{key}_kwargs": {"path": "evil"}}
     path.write_text(json.dumps(_changed(plans, **changes)))
-    _refused(weights, training, f"plans.json: {key} 'torch.nn.modules.module.torch.os.mkdir' is no layer")
+    _refused(weights, training, f"plans.json: {key} 'torch.nn.modules.module.torch.os.mkdir' is not a layer")
     plans = _changed(plans, nonlin="torch.nn.LeakyReLU")
     plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = (
         "dynamic_network_architectures.architectures.unet.torch.os.mkdir"

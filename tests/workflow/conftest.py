@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from project_copy import call_in, copy_project
+from project_copy import call_in, call_in_terminal, copy_project
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,13 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory) -> Project:
+def demo_run(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)
     bare = Project(folder, "")
     made = bare.call("python", "scripts/make_demo_cohort.py", "--jobs", "2")
     assert made.returncode == 0, made.stdout
-    return Project(folder, bare.snakemake())
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    watched = call_in_terminal(folder, "snakemake", "--cores", "2", PATH=path)
+    assert watched.returncode == 0, watched.stdout
+    return Project(folder, watched.stdout)

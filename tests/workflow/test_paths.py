@@ -160,4 +160,4 @@ def test_jobs_in_a_conda_environment_are_run_by_its_python(tmp_path):
 
 @pytest.mark.parametrize("name", ["a{b}", "a:b", "a\tb"])
 def test_a_project_folder_that_cannot_be_taken(tmp_path, name):
-    Project(tmp_path / name).refuses("the path of the project folder holds ")
+    Project(tmp_path / name).refuses("the path of the project folder contains ")

@@ -29,8 +29,8 @@ MEAN_DICE = 0.947
 
 
 @pytest.fixture(scope="module")
-def results(project) -> Results:
-    return Results(project.results)
+def results(demo_run) -> Results:
+    return Results(demo_run.results)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def truth(project) -> pd.DataFrame:
-    return pd.read_parquet(project.demo / "truth.parquet")
+def truth(demo_run) -> pd.DataFrame:
+    return pd.read_parquet(demo_run.demo / "truth.parquet")
 
 
 @pytest.mark.parametrize("layout", [Layout.UKB, Layout.NAKO])
@@ -94,8 +94,8 @@ def test_the_network_misses_no_target(comparisons):
     assert summary.mean_dice.value >= MEAN_DICE - 0.02
 
 
-def test_the_tables_say_what_the_label_maps_hold(project, comparisons):
-    measurements = pd.read_parquet(project.results / "tables/measurements.parquet")
+def test_the_tables_say_what_the_label_maps_hold(demo_run, comparisons):
+    measurements = pd.read_parquet(demo_run.results / "tables/measurements.parquet")
     volumes = measurements[measurements["measure"] == "volume"].copy()
     volumes["scan"] = "sub-" + volumes["participant_id"] + "_ses-" + volumes["session_id"]
     both = comparisons.merge(volumes, on=["scan", "structure"], validate="one_to_one")

@@ -26,7 +26,7 @@ class OneScan:
         raw = project.folder / "several" / "raw"
         raw.mkdir(parents=True)
         shutil.copy(project.demo / f"raw/ukb/{SCAN.participant}_20201_2_0.zip", raw)
-        models = project.folder / "workflow" / "models"
+        models = project.folder / "workflow" / "dixonflow" / "models" / "files"
         content = yaml.safe_load((models / "demo.yaml").read_text())
         water = {group: ["water"] for group in content["group_order"]}
         content |= {"name": SECOND, "input_contrasts": ["water"], "contrast_weights": {}, "group_contrasts": water}
@@ -60,8 +60,8 @@ class OneScan:
 
 
 @pytest.fixture(scope="module")
-def one_scan(project) -> OneScan:
-    return OneScan(project)
+def one_scan(demo_run) -> OneScan:
+    return OneScan(demo_run)
 
 
 def test_a_further_model_joins_and_leaves(one_scan):

@@ -1,5 +1,7 @@
 """A run that ends after a stage, on a cohort that is new."""
 
+import re
+
 from small_project import SmallProject
 from small_scans import trunk_stations
 
@@ -13,7 +15,7 @@ def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
     write_bids(project.raw / "bids", ScanId("1", "2"), trunk_stations())
     refused = project.call("--until", "stitch")
     assert refused.returncode != 0
-    assert "Ask for the target until_stitch instead" in refused.stdout
+    assert "Use the target until_stitch instead" in refused.stdout
     assert "Traceback" not in refused.stdout
 
     project.run("until_stitch")
@@ -21,8 +23,10 @@ def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
     assert len(list((results / "derivatives").rglob("*desc-stitched*.nii.gz"))) == 4
     assert not (results / "resample").exists()
     dates = project.files("derivatives")
+    (shard,) = (results / "cohort" / "shards.txt").read_text().split()
 
-    project.run()
+    output = project.run()
+    assert re.findall(r"^dixonflow: .*", output, re.M) == [f"dixonflow: shard {shard} has ended (1 of 1 in this run)"]
     assert project.status() == {"1": ("ok", "none")}
     assert {name: project.files("derivatives")[name] for name in dates} == dates
     assert "Nothing to be done" in project.run("until_stitch", "until_measure")

@@ -26,9 +26,9 @@ class _Section(BaseModel):
 def _check_path(path: Path) -> Path:
     problem = unprintable(str(path))
     if problem:
-        raise ValueError(f"the path holds {problem}: rename the folder or file")
+        raise ValueError(f"the path contains {problem}: rename the folder or file")
     if path.parts[:1] == ("~",):
-        raise ValueError("~ is not replaced by your home folder here: write it out")
+        raise ValueError("~ is not expanded to your home folder here: write the full path")
     return path
 
 
@@ -53,9 +53,9 @@ class SourceConfig(_Section):
     folder: _Path = Field(description="Folder with the raw data, from the repository root or absolute.")
     match_patient_id: bool | None = Field(
         default=None,
-        description="Whether the PatientID in DICOM files must be the participant's id, or begin with it: a zip under "
-        "another participant's name is then excluded. null: yes in NAKO, no in UK Biobank, whose headers may carry "
-        "pseudonyms. Where most scans of a source disagree the check switches itself off, with a note.",
+        description="Whether the PatientID in DICOM files must be the participant's id or begin with it. If so, a zip "
+        "under another participant's name is excluded. null: yes for NAKO, no for UK Biobank (headers may contain "
+        "pseudonyms). If most scans of a source differ, the check is turned off there, with a note.",
     )
 
 
@@ -64,13 +64,13 @@ class CohortConfig(_Section):
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1, description="Folders of raw data, each with its layout.")
     withdrawn: _Path | None = Field(
-        default=None, description="Text file with the ids of withdrawn participants, one a line; null for none."
+        default=None, description="Text file with the ids of withdrawn participants, one per line; null for none."
     )
     scans_per_shard: int = Field(
         default=64,
         ge=1,
         le=1000,
-        description="Scans that one job processes. 64 suits a cluster. A change forms other shards for new scans only.",
+        description="Scans per job. 64 suits a cluster. A change applies only to the shards of new scans.",
     )
 
 
@@ -81,18 +81,18 @@ class StitchConfig(_Section):
         default=2,
         ge=0,
         le=10,
-        description="Folded slices dropped at station ends inside another station, at most a quarter of the overlap.",
+        description="Folded slices to drop where a station overlaps another, at most a quarter of the overlap.",
     )
     match_intensities: bool = Field(
-        default=True, description="One factor per station, shared by all four contrasts, from the overlaps."
+        default=True, description="Scale each station by one factor for all four contrasts, computed from the overlaps."
     )
     exclude_swaps: bool = Field(
-        default=True, description="Exclude a scan in which water and fat are exchanged in a station beyond doubt."
+        default=True, description="Exclude a scan if water and fat are clearly swapped in a station."
     )
     check_contrasts: bool = Field(
         default=True,
-        description="Exclude a scan in which in phase is not water + fat, slice by slice: contrasts are mixed up or "
-        "scaled differently. Off for scanners whose images do not add up.",
+        description="Exclude a scan if in phase is not water + fat in every slice: contrasts are mixed up or scaled "
+        "differently. Turn it off for scanners whose images do not add up.",
     )
 
 
@@ -102,26 +102,30 @@ class SegmentConfig(_Section):
     models: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...] = Field(
         default=("demo",),
         min_length=1,
-        description="Models: names of files in workflow/models/. Each segments every scan; the first is that of the "
-        "overview pictures and of the tables volumes and fat_compartments, further ones have such tables of their own.",
+        description="Models, by name (docs/models.md). Each segments every scan; the first is used for the "
+        "overview pictures and the tables volumes and fat_compartments, further ones have their own tables.",
     )
     consent: tuple[str, ...] = Field(
         default=(),
-        description="Names of models whose licence forbids free use and to whose terms you agree; what they ask for is "
-        "in workflow/models/<name>.yaml.",
+        description="Models with restricted licences to whose terms you agree; the terms are in docs/models.md.",
+    )
+    weights: _Path = Field(
+        default=Path("models"),
+        description="Folder of imported weights, which dixonflow import-model fills; on a cluster one that all nodes "
+        "share.",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
-        default="auto", description="auto takes CUDA, then MPS, then the CPU."
+        default="auto", description="auto prefers CUDA, then MPS, then the CPU."
     )
     interpolate: Interpolate | None = Field(
         default=None,
-        description="What is interpolated from the network's voxels to the image's: scores (nnU-Net's way), "
+        description="What is interpolated from the network's voxels to the image's: scores (as in nnU-Net), "
         "probabilities (the same, with less distorted volumes) or nearest (labels), compared in docs/merge.md; null "
-        "for what the model file says.",
+        "for the setting of the model file.",
     )
     threads: int = Field(default=4, ge=1, le=256, description="CPU threads of a segment job.")
     folds: tuple[str, ...] | None = Field(
-        default=None, description="Folds to average; null for all the model has. Fewer are faster and less accurate."
+        default=None, description="Folds to average; null for all of the model. Fewer are faster and less accurate."
     )
 
     @field_validator("models")
@@ -137,60 +141,60 @@ class MergeConfig(_Section):
 
     strategy: MergeStrategy = Field(
         default=MergeStrategy.MEAN_SCORES,
-        description="priority (as published for VIBESegmentator), first, majority or mean_scores: what each "
+        description="priority (as published for VIBESegmentator), first, majority or mean_scores; what each "
         "costs in accuracy on phantoms is in docs/merge.md.",
     )
 
 
 class PostprocessConfig(_Section):
-    """What is changed in the merged label map beside the model's rules for components."""
+    """What is changed in the merged label map in addition to the model's component rules."""
 
     repair_sides: bool = Field(
         default=True,
-        description="Give muscles, bones and organs that lie on the other side of the body's midline to their partner. "
-        "Either way the label map's sidecar and the quality table say what was found.",
+        description="Correct left-right errors: relabel muscles, bones and organs beyond the body's midline. "
+        "The label map's sidecar and the quality table report them in any case.",
     )
 
 
 class KeepConfig(_Section):
-    """What stays on disk of every scan beside its label map; sizes are in docs/storage.md."""
+    """Files kept for every scan in addition to its label map; sizes are in docs/storage.md."""
 
     stitched: bool = Field(
         default=True,
-        description="The four stitched images, most of what a scan takes. Without them a new model or setting stitches "
+        description="The four stitched images, most of the disk space. Without them a new model or setting stitches "
         "again from the raw data.",
     )
     contact_sheets: bool = Field(default=True, description="One overview picture per scan for the report.")
-    temporary: bool = Field(default=False, description="Label maps of single contrasts, to look into a scan by hand.")
+    temporary: bool = Field(default=False, description="Label maps of single contrasts, for inspecting a scan by hand.")
 
 
 class Config(_Section):
     """An experiment."""
 
     results: Annotated[_Path, AfterValidator(_check_results)] = Field(
-        default=Path("results"), description="Folder for everything the run writes."
+        default=Path("results"), description="Folder for all output of the run."
     )
-    cohort: CohortConfig = Field(description="Which scans go in.")
-    stitch: StitchConfig = Field(default=StitchConfig(), description="How stations become one image.")
-    segment: SegmentConfig = Field(default=SegmentConfig(), description="Which models run, and how.")
+    cohort: CohortConfig = Field(description="Input scans.")
+    stitch: StitchConfig = Field(default=StitchConfig(), description="How stations are stitched into one image.")
+    segment: SegmentConfig = Field(default=SegmentConfig(), description="Models and how they run.")
     merge: MergeConfig = Field(
-        default=MergeConfig(), description="How the predictions of the contrasts become one label map."
+        default=MergeConfig(), description="How the predictions of the contrasts are merged into one label map."
     )
     postprocess: PostprocessConfig = Field(
-        default=PostprocessConfig(), description="What is changed in the merged label map."
+        default=PostprocessConfig(), description="Corrections of the merged label map."
     )
-    keep: KeepConfig = Field(default=KeepConfig(), description="What stays on disk of every scan beside its label map.")
+    keep: KeepConfig = Field(default=KeepConfig(), description="Files to keep of every scan besides its label map.")
     max_attempts: int = Field(
-        default=3, ge=1, le=20, description="How often a scan that failed is tried, over all runs of the same command."
+        default=3, ge=1, le=20, description="Attempts per scan, over all runs of the same command."
     )
     scan_minutes: float = Field(
         default=120,
         gt=0,
-        description="Longest time that one scan may take at one stage; then it fails with the reason timeout.",
+        description="Time limit per scan and stage, in minutes. A scan that exceeds it fails with the reason timeout.",
     )
     verify: bool = Field(
         default=False,
-        description="List every file that should be there and remake what was lost. A switch for one run: "
+        description="Check every expected file and rebuild lost ones. Intended for one run: "
         "snakemake --cores 2 --config verify=true",
     )
 

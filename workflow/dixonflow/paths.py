@@ -19,7 +19,7 @@ class Results:
 
     @property
     def run_lock(self) -> Path:
-        """Lock of the run that goes on."""
+        """Lock of the run in progress."""
         return self.root / "run.lock"
 
     @property
@@ -39,8 +39,13 @@ class Results:
 
     @property
     def found_digest(self) -> Path:
-        """Hash over that list: the tables are made again where it changes."""
+        """Hash over that list: a change rebuilds the tables."""
         return self.scans.with_suffix(".sha256")
+
+    @property
+    def inspected(self) -> Path:
+        """Scans that the cohort stage has inspected, of how many, while it works."""
+        return self.root / "cohort" / "inspected.txt"
 
     @property
     def shard_names(self) -> Path:
@@ -80,7 +85,7 @@ class Results:
         return (folder / model if stage.is_per_model else folder) / f"{shard}.jsonl.gz"
 
     def retry(self, shard: str) -> Path:
-        """Mark that asks the next run to look at a shard again."""
+        """Mark that requests the next run to process a shard again."""
         return self.root / "retry" / f"{shard}.json"
 
     def temporary(self, shard: str, scan: ScanId, model: str) -> Path:

@@ -120,17 +120,17 @@ class Reason(StrEnum):
     MISSING_STATION = (
         "missing_station",
         _EXCLUDED,
-        "fewer stations than the protocol of the cohort has, or a gap where one should be",
+        "fewer stations than the protocol of the cohort has, or a missing station in between",
     )
     MISSING_CONTRAST = (
         "missing_contrast",
         _EXCLUDED,
-        "water, fat, in-phase or opposed-phase, or the image of a CT, is missing altogether",
+        "water, fat, in-phase or opposed-phase, or the image of a CT, is missing",
     )
     CONTRAST_MISMATCH = (
         "contrast_mismatch",
         _EXCLUDED,
-        "tags contradict each other on a contrast, in phase is not water + fat, or CT not in HU",
+        "tags of a contrast contradict each other, in phase is not water + fat, or a CT is not in HU",
     )
     MISSING_SLICE = (
         "missing_slice",
@@ -139,7 +139,7 @@ class Reason(StrEnum):
     )
     UNREADABLE_FILE = "unreadable_file", _EXCLUDED, "a zip, DICOM or NIfTI file cannot be opened or is cut off"
     TRUNCATED_PIXELS = "truncated_pixels", _EXCLUDED, "a file holds less pixel data than its header says"
-    UNPARSABLE_NAME = "unparsable_name", _EXCLUDED, "a file or folder name gives no participant and session"
+    UNPARSABLE_NAME = "unparsable_name", _EXCLUDED, "a file or folder name does not give participant and session"
     DUPLICATE_SCAN = (
         "duplicate_scan",
         _EXCLUDED,
@@ -148,7 +148,7 @@ class Reason(StrEnum):
     IDENTITY_MISMATCH = (
         "identity_mismatch",
         _EXCLUDED,
-        "the patient id inside the files is not the one of the file name",
+        "the patient id inside the files differs from the file name",
     )
     SPACING_MISMATCH = (
         "spacing_mismatch",
@@ -159,22 +159,22 @@ class Reason(StrEnum):
     UNEXPECTED_GEOMETRY = (
         "unexpected_geometry",
         _EXCLUDED,
-        "matrix or spacing outside what is plausible for a body scan",
+        "implausible matrix or spacing for a body scan",
     )
     CONTRADICTORY_HEADERS = (
         "contradictory_headers",
         _EXCLUDED,
-        "headers contradict each other or their pixels, and neither is believed",
+        "headers contradict each other or their pixels",
     )
     EMPTY_IMAGE = "empty_image", _EXCLUDED, "an image is constant or holds values that are not finite"
     IMPLAUSIBLE_VALUES = "implausible_values", _EXCLUDED, "an image holds values that a magnitude image cannot have"
-    FAT_WATER_SWAP = "fat_water_swap", _EXCLUDED, "water and fat are exchanged in at least one station"
+    FAT_WATER_SWAP = "fat_water_swap", _EXCLUDED, "water and fat are swapped in at least one station"
     CONSENT_WITHDRAWN = "consent_withdrawn", _WITHDRAWN, "the participant is on the list of withdrawn participants"
     OUT_OF_MEMORY = "out_of_memory", _FAILED, "memory ran out while this scan was processed"
     TIMEOUT = "timeout", _FAILED, "the scan took longer than its time budget"
-    WORKER_DIED = "worker_died", _FAILED, "the process that worked on this scan ended without a word"
-    DISK_FULL = "disk_full", _FAILED, "no space was left where the results are written"
-    INTERNAL_ERROR = "internal_error", _FAILED, "an unexpected error; the message names it"
+    WORKER_DIED = "worker_died", _FAILED, "the process that worked on this scan terminated unexpectedly"
+    DISK_FULL = "disk_full", _FAILED, "no space left on the disk of the results"
+    INTERNAL_ERROR = "internal_error", _FAILED, "an unexpected error; see the message"
 
 
 class Grade(StrEnum):
@@ -186,7 +186,7 @@ class Grade(StrEnum):
 
 
 class Layout(StrEnum):
-    """Shape in which a cohort delivers its raw data."""
+    """Layout of the raw data of a cohort."""
 
     UKB = "ukb"  # one zip of DICOM slices per scan: <eid>_20201_<instance>_0.zip
     NAKO = "nako"  # one zip of DICOM slices per scan, a folder per contrast inside
@@ -215,6 +215,13 @@ class ScanId:
     ------
     ValueError
         If an id is empty or not alphanumeric (BIDS allows nothing else).
+
+    Examples
+    --------
+    >>> ScanId("000123", "2").name
+    'sub-000123_ses-2'
+    >>> ScanId.parse("sub-000123_ses-2").participant
+    '000123'
     """
 
     participant: str

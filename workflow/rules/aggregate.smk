@@ -2,7 +2,7 @@
 rule aggregate:
     input:
         f"{RESULTS}/cohort/shards.txt",
-        # what was found, withdrawn and excluded scans too: the list of shards need not change with it
+        # all scans, including withdrawn and excluded ones: the list of shards need not change with them
         f"{RESULTS}/cohort/scans.sha256",
         lambda wildcards: PLAN.reached("measure", checkpoints.cohort.get().output[0]),
     output:

@@ -1,5 +1,5 @@
 # Finds every scan in the raw folders and writes the immutable shard lists. The one checkpoint: its output names the
-# shards. scans.parquet is no output: Snakemake would remove it before the next run, which reads in it what is known.
+# shards. scans.parquet is not an output: Snakemake would remove it before the next run, which reuses its rows.
 checkpoint cohort:
     input:
         str(PLAN.results.look_again),

@@ -17,7 +17,7 @@ rule measure:
     params:
         config=CONFIG,
         settings=PLAN.settings("measure"),
-        tables=SCHEMA_VERSION,  # another one: its rows are written anew, from the records of the scans
+        tables=SCHEMA_VERSION,  # a new schema version rewrites the rows from the records of the scans
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
         "python -m dixonflow stage measure --config {params.config:q} --shard {wildcards.shard:q}"

@@ -14,7 +14,7 @@ rule merge:
         runtime=lambda wildcards, attempt: PLAN.runtime("merge", wildcards.shard, attempt),
     params:
         config=CONFIG,
-        # its images are temporary: whatever changes on the way to the final label map needs them again
+        # its images are temporary: any change that affects the final label map needs them again
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:

@@ -1,4 +1,4 @@
-# Stitched contrasts onto the grid of a model whose authors resample first; no work for other models.
+# Stitched contrasts onto the grid of models that resample first; nothing to do for other models.
 rule resample:
     input:
         f"{RESULTS}/stitch/{{shard}}.parquet",
@@ -14,7 +14,7 @@ rule resample:
         runtime=lambda wildcards, attempt: PLAN.runtime("resample", wildcards.shard, attempt),
     params:
         config=CONFIG,
-        # its images are temporary: whatever changes on the way to the final label map needs them again
+        # its images are temporary: any change that affects the final label map needs them again
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:

@@ -15,7 +15,7 @@ rule segment:
         gres="" if PLAN.config.segment.device == "cpu" else "gpu:1",
     params:
         config=CONFIG,
-        # its images are temporary: whatever changes on the way to the final label map needs them again
+        # its images are temporary: any change that affects the final label map needs them again
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:

@@ -16,7 +16,7 @@ rule stitch:
     params:
         config=CONFIG,
         members=lambda wildcards: PLAN.members(wildcards.shard),
-        # images that are not kept are needed again by whatever changes later
+        # images that are not kept are needed again by any later change
         settings=PLAN.settings("stitch" if PLAN.config.keep.stitched else "measure"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:

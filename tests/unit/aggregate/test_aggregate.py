@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from invented_run import (
+from synthetic_run import (
     MODEL,
     SHARDS,
     STAGES,
@@ -241,7 +241,7 @@ def test_unreadable_cohort_ends_the_run_and_leaves_the_old_tables(run: Run) -> N
 
 
 def test_summary_is_refused_when_a_scan_is_missing() -> None:
-    with pytest.raises(ValueError, match="3 scans went in, 2 came out"):
+    with pytest.raises(ValueError, match="3 scans in, but 2 scans out"):
         Summary(3, 1, {Reason.STATION_GAP: 1}, {}, 0)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from invented_run import MODEL, STAGES, measured, outcome, write_measured
+from synthetic_run import MODEL, STAGES, measured, outcome, write_measured
 
 from dixonflow.aggregate.build import aggregate
 from dixonflow.cohort.table import CohortScan, write_scans

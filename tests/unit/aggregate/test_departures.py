@@ -73,4 +73,4 @@ def test_a_damaged_earlier_table_does_not_keep_a_run_from_replacing_it(tmp_path,
     results.scan_table.parent.mkdir()
     results.scan_table.write_bytes(b"PAR1 half written by another program")
     assert _earlier(results) is None
-    assert "what left the tables" in caplog.text
+    assert "the scans removed since the last run" in caplog.text

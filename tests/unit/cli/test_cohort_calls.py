@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dying_worker import look_that_fails
+from crashing_worker import failing_inspection
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cli.cohort import cohort_command
-from dixonflow.cohort import inspect as look_module
+from dixonflow.cohort import inspect as inspection_module
 from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.table import CohortScan, read_scans
 from dixonflow.config import demo_config
@@ -53,7 +53,7 @@ def test_scans_that_fail_here_are_tried_again_by_the_same_command(
     cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(look_module, "look", look_that_fails)
+        patch.setattr(inspection_module, "inspect_scan", failing_inspection)
         rows = cohort.call()
         assert [row.reason for row in rows if row.status is Status.FAILED] == [
             Reason.WORKER_DIED,
@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_opened_is_tried_again_as_often_as_a_failed_scan(c
     (cohort.raw / "7_20201_2_0.zip").symlink_to(cohort.raw / "a_disk_that_is_away")
     numbers = []
     for _ in range(3):
-        unopened = [row for row in cohort.call() if row.could_not_be_opened]
+        unopened = [row for row in cohort.call() if row.is_unopened]
         numbers.append((unopened[0].attempt, cohort.plan().retry("cohort")))
     assert numbers == [(1, 1), (2, 1), (3, 1)]
 
@@ -83,7 +83,7 @@ def test_damaged_rows_of_the_call_before_count_as_none(cohort: Cohort, caplog: p
     path = cohort.plan().results.scans
     path.write_bytes(path.read_bytes()[:-30])
     assert cohort.call() == first
-    assert "all scans are looked into again" in caplog.text
+    assert "all scans are inspected again" in caplog.text
 
 
 def test_who_is_no_longer_on_the_list_is_worked_on_again_even_if_a_call_was_killed(cohort: Cohort) -> None:

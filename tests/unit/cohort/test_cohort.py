@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from bids_session import scans_frame
-from dying_worker import look_that_fails
+from crashing_worker import failing_inspection
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cohort import discover as discover_module
-from dixonflow.cohort import inspect as look_module
+from dixonflow.cohort import inspect as inspection_module
 from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.cohort.conservation import check_conservation
 from dixonflow.cohort.discover import discover
@@ -221,7 +221,7 @@ def test_a_worker_that_dies_costs_one_scan_and_failures_are_tried_again(
     for number in range(4):
         write_zip(tmp_path / f"{number}_20201_2_0.zip", number)
     with monkeypatch.context() as patch:
-        patch.setattr(look_module, "look", look_that_fails)
+        patch.setattr(inspection_module, "inspect_scan", failing_inspection)
         result = build_cohort(sources, options=TWO, workers=2)
         assert [row.reason for row in result.scans] == [
             Reason.NONE,
@@ -250,7 +250,7 @@ def test_the_list_of_withdrawn_participants(tmp_path: Path) -> None:
 
 def test_a_withdrawn_id_that_lost_its_zeros_stops_the_run(tmp_path: Path) -> None:
     write_zip(tmp_path / "0001234_20201_2_0.zip")
-    with pytest.raises(ConfigError, match="1 ids that differ from a participant's by leading zeros"):
+    with pytest.raises(ConfigError, match="1 ids that differ from a participant's only by leading zeros"):
         build_cohort([Source(Layout.UKB, tmp_path)], withdrawn=frozenset({"1234"}))
 
 

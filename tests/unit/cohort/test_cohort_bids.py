@@ -76,10 +76,10 @@ BIDS_FAULTS = {
     ),
     "unknown contrast": (lambda s: rename(s, "acq-fat", "acq-lipid"), Reason.UNPARSABLE_NAME, "acq-("),
     "another's name": (lambda s: rename(s, "sub-007", "sub-008"), Reason.IDENTITY_MISMATCH, "another participant"),
-    "numbers exchanged in fat": (
+    "numbers swapped in fat": (
         lambda s: [rename(s, f"fat_chunk-{a}", f"fat_chunk-{b}") for a, b in ((1, 9), (2, 1), (9, 2))],
         Reason.SPACING_MISMATCH,
-        "made of files numbered 1, 2",
+        "consists of files numbered 1, 2",
     ),
     "cut off": (cut, Reason.UNREADABLE_FILE, "acq-water_chunk-2"),
 }

@@ -90,6 +90,6 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_folder(raw: list[Source], tm
 def test_the_list_of_withdrawn_participants_and_the_table_say_the_same(raw: list[Source]) -> None:
     table = whole_table(raw)
     for withdrawn in ((), {"100012", "0001"}, {"01"}):
-        with pytest.raises(ConservationError, match="scans are withdrawn in the table and not on the list"):
+        with pytest.raises(ConservationError, match="scans are withdrawn in the table but not on the list"):
             check_conservation(raw, table, withdrawn)
     check_conservation(raw, table, {"100012", "4711"})  # who has no scans

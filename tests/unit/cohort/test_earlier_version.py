@@ -10,7 +10,7 @@ from bids_session import write_session
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cohort.build import build_cohort
-from dixonflow.cohort.earlier_version import doubtful_of_0_1
+from dixonflow.cohort.earlier_version import outdated_results_of_0_1
 from dixonflow.cohort.shards import shard_of
 from dixonflow.imaging.nifti import read_nifti, write_nifti
 from dixonflow.paths import Results
@@ -36,7 +36,7 @@ class Earlier:
         write_json(self.sidecar, {"intensity_scale": scale, "stations": [], "pairs": []})
 
     def call(self, previous=()):
-        rescaled, outdated = doubtful_of_0_1(self.results, self.shards, previous)
+        rescaled, outdated = outdated_results_of_0_1(self.results, self.shards, previous)
         result = build_cohort(
             [Source(Layout.BIDS, self.raw)],
             previous=previous,
@@ -128,7 +128,7 @@ def test_what_was_scaled_down_is_read_again_once_and_for_all(tmp_path, layout):
     sources = [Source(layout, earlier.raw)]
 
     def call(previous):
-        rescaled, outdated = doubtful_of_0_1(earlier.results, earlier.shards, previous)
+        rescaled, outdated = outdated_results_of_0_1(earlier.results, earlier.shards, previous)
         result = build_cohort(sources, previous=previous, shards=earlier.shards, rescaled=rescaled, outdated=outdated)
         earlier.shards = list(result.shards)
         return [row for row in result.scans if row.scan == SCAN]
@@ -144,11 +144,11 @@ def test_what_was_scaled_down_is_read_again_once_and_for_all(tmp_path, layout):
     # stitched by this version: nothing is doubtful any more, whoever withdraws and returns in between
     content = json.loads(earlier.sidecar.read_text()) | {"outlier_voxels": 3}
     write_json(earlier.sidecar, content)
-    assert doubtful_of_0_1(earlier.results, earlier.shards, []) == (frozenset(), frozenset())
+    assert outdated_results_of_0_1(earlier.results, earlier.shards, []) == (frozenset(), frozenset())
 
 
 def test_results_without_a_sidecar_are_none(tmp_path):
     earlier = Earlier(tmp_path)
     earlier.sidecar.unlink()
-    assert doubtful_of_0_1(earlier.results, earlier.shards, []) == (frozenset(), frozenset())
+    assert outdated_results_of_0_1(earlier.results, earlier.shards, []) == (frozenset(), frozenset())
     write_nifti(tmp_path / "x.nii.gz", np.ones((4, 4, 4), np.int16), np.eye(4))

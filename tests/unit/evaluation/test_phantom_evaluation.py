@@ -11,7 +11,7 @@ from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.phantom import KnownScan, compare, evaluate_demo_scan, fat_fraction_errors, table_of
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
-from dixonflow.models.load import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
@@ -23,7 +23,7 @@ from dixonflow.stitch.scan import stitch
 from dixonflow.vocabulary import Layout, MergeStrategy, ScanId, Status
 
 ROOT = Path(__file__).parents[3]
-MODEL = load_model(ROOT / "workflow" / "models" / "demo.yaml")
+MODEL = load_model(MODELS / "demo.yaml")
 
 NOTHING = pd.DataFrame({"structure": [], "measure": [], "value": []})
 
@@ -82,7 +82,7 @@ def test_fat_errors_are_medians_in_points(rows_of_truth):
 
 def test_unfinished_and_broken_demo_scans_are_named(tmp_path):
     broken = next(item for item in DEMO_SCANS if item.expected[0] is not Status.OK)
-    with pytest.raises(DixonflowError, match="broken on purpose"):
+    with pytest.raises(DixonflowError, match="intentionally broken"):
         evaluate_demo_scan(broken, Results(tmp_path), MODEL, NOTHING)
     with pytest.raises(DixonflowError, match="run the demo first"):
         evaluate_demo_scan(DEMO_SCANS[0], Results(tmp_path), MODEL, NOTHING)

@@ -10,7 +10,7 @@ from counting_shard import Shard, statuses
 
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.execution.outcome import Outcome
-from dixonflow.execution.records import Before
+from dixonflow.execution.records import EarlierResult
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
@@ -197,7 +197,7 @@ class TestSameResult:
         shard.errors["001"] = lambda: os.kill(os.getpid(), signal.SIGKILL)
         records = self.run(shard, max_attempts=1)
         assert [record.outcome.status for record in records] == [Status.OK, Status.FAILED, Status.OK]
-        before = Before("result", ("key",))
+        before = EarlierResult("result", ("key",))
         shard.records.begin(shard.scans[2].scan, "third", 0, before)
         shard.key = "third"
         shard.errors.clear()

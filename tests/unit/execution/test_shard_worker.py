@@ -13,10 +13,10 @@ import pytest
 from counting_shard import statuses
 
 from dixonflow.execution import worker
-from dixonflow.execution.records import NOTHING_BEFORE, Begun
+from dixonflow.execution.records import NO_EARLIER_RESULT, StartedMark
 from dixonflow.execution.shard import MAX_INTERRUPTIONS
 from dixonflow.execution.supervisor import Limits, StartDiedError
-from dixonflow.execution.worker import Finished
+from dixonflow.execution.worker import ScanFinished
 from dixonflow.vocabulary import Reason, Status
 
 
@@ -136,7 +136,7 @@ def test_killed_by_the_kernel_with_most_of_its_memory_in_use(shard):
 
 
 def test_a_worker_that_dies_before_it_says_that_a_scan_is_done(shard, monkeypatch):
-    monkeypatch.setattr(worker, "Finished", lambda place, record: kill_oneself())
+    monkeypatch.setattr(worker, "ScanFinished", lambda place, record: kill_oneself())
     records = shard.run()
     assert statuses(records) == [Status.OK] * 3
     assert shard.worked == ["000", "001", "002"]
@@ -146,7 +146,7 @@ def test_a_worker_that_dies_in_the_middle_of_its_word(shard, monkeypatch):
     usual = Connection.send
 
     def send_half(self, message):
-        if isinstance(message, Finished):
+        if isinstance(message, ScanFinished):
             os.write(self.fileno(), struct.pack("!i", 1000) + b"x" * 10)
             kill_oneself()
         usual(self, message)
@@ -171,7 +171,7 @@ def test_the_network_is_loaded_once_and_only_where_there_is_work(shard):
 
 
 def test_a_worker_that_cannot_start_is_an_error(shard):
-    with pytest.raises(StartDiedError, match="ended before it began") as died:
+    with pytest.raises(StartDiedError, match="ended before it started") as died:
         shard.run(start=die)
     assert died.value.reason is Reason.WORKER_DIED
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
@@ -199,5 +199,5 @@ def test_the_worker_ends_with_the_job_that_watches_it(shard):
             break
         time.sleep(0.05)
     else:
-        pytest.fail("the worker goes on without the job")
-    assert shard.records.begun() == {shard.scans[0].scan: Begun("key", 1, NOTHING_BEFORE)}
+        pytest.fail("the worker continues without the job")
+    assert shard.records.begun() == {shard.scans[0].scan: StartedMark("key", 1, NO_EARLIER_RESULT)}

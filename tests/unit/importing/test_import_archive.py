@@ -153,10 +153,10 @@ def test_truncated_damaged_and_other_files_are_named(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"<html>not found</html>", b""):
         path.write_bytes(content)
-        with pytest.raises(ModelError, match=r"a\.zip is no whole zip file .* Remove it and fetch it again"):
+        with pytest.raises(ModelError, match=r"a\.zip is not a complete zip file .* Remove it and download again"):
             ZipArchive(path)
     path.write_bytes(whole.replace(bytes(range(200, 256)), bytes(56), 1))
     with ZipArchive(path) as archive, pytest.raises(ModelError, match=r"a\.zip: a is damaged .*CRC"):
         archive.extract(PurePosixPath("a"), tmp_path / "target")
-    with pytest.raises(ModelError, match="no whole zip"):
+    with pytest.raises(ModelError, match="is not a complete zip"):
         ZipArchive(tmp_path / "nowhere.zip")

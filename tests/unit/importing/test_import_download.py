@@ -55,7 +55,9 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server: FileServer, ta
 
 def test_the_next_call_goes_on_after_one_that_failed(server: FileServer, target: Path) -> None:
     server.break_after["w.zip"] = [300_000, 0, 0, 0, 0]
-    with pytest.raises(ModelError, match=r"w\.zip: .*broke off.* 300\.0 kB have come\. The same command goes on"):
+    with pytest.raises(
+        ModelError, match=r"w\.zip: .*broke off.* 300\.0 kB received\. Run the same command again to resume"
+    ):
         download(server.address + "w.zip", target)
     assert not target.exists()
     download(server.address + "w.zip", target)

@@ -62,7 +62,7 @@ def test_a_folder_of_archives_a_mirror_and_unpacked_weights_give_the_same(
 
 def test_zips_can_be_given_one_by_one(served: Path, weights: Path, trainings: dict[str, Path]) -> None:
     model = models(weights)[VIBE]
-    with pytest.raises(ModelError, match=r"100_2\.zip is missing in what --from gives: model vibe needs it too"):
+    with pytest.raises(ModelError, match=r"100_2\.zip is missing: add it with --from, model vibe needs it too"):
         import_model(model, [str(served / name) for name in ("100.zip", "100_1.zip")])
     import_model(model, [str(served / name) for name in ("100_2.zip", "100.zip", "100_1.zip")])
     assert_holds_published_weights(model, trainings)
@@ -108,7 +108,7 @@ def test_an_interrupted_download_goes_on_in_the_next_call(
 ) -> None:
     model = published_at(pinned(models(weights)[VIBE], server.folder), server.address)
     server.break_after["100_1.zip"] = [5000, 0, 0, 0, 0]
-    with pytest.raises(ModelError, match=r"100_1\.zip: the connection broke off.*The same command goes on from there"):
+    with pytest.raises(ModelError, match=r"100_1\.zip: the connection broke off.*Run the same command again to resume"):
         import_model(model)
     assert not model.weights.exists()
     import_model(model)
@@ -186,7 +186,7 @@ def test_a_second_import_says_that_it_waits_and_then_goes_on(
         model = models(weights)[MRSEG]
         import_model(model, (str(served),))
         assert time.monotonic() - began > 1
-    assert "another process imports this model" in caplog.text
+    assert "another process is importing this model" in caplog.text
     assert_holds_published_weights(model, trainings)
 
 
@@ -213,7 +213,7 @@ def test_two_imports_at_once_leave_one_whole_model(
     outputs = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0, 0], outputs
     told = sorted(out.strip().removeprefix(f"{weights / MRSEG}: ") for out, _ in outputs)
-    assert told == ["imported", "imported before, and as it was then"]
+    assert told == ["already imported, unchanged", "imported"]
     assert_holds_published_weights(models(weights)[MRSEG], trainings)
 
 

@@ -59,7 +59,7 @@ def test_a_page_instead_of_an_archive_is_refused_and_not_kept(
     content = path.read_bytes()
     path.write_bytes(b"<html>Please sign in</html>")
     model = published_at(models(weights)[MRSEG], server.address)
-    _refused(model, r"weights\.zip is no whole zip file")
+    _refused(model, r"weights\.zip is not a complete zip file")
     path.write_bytes(content)
     import_model(model)
     assert_holds_published_weights(model, trainings)
@@ -71,7 +71,7 @@ def test_a_truncated_zip_is_refused(served: Path, weights: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
     message = _refused(pins, r"weights\.zip .* bytes long, the model file says", str(path))
     assert "truncated" in message
-    _refused(models(weights)[MRSEG], r"weights\.zip is no whole zip file", str(path))
+    _refused(models(weights)[MRSEG], r"weights\.zip is not a complete zip file", str(path))
 
 
 class _Evil:
@@ -92,7 +92,7 @@ def test_a_checkpoint_with_code_is_refused_by_name_and_not_run(
             models(weights)[MRSEG], r"fold_1/checkpoint_final\.pth holds the Python object posix\.mkdir", given
         )
         assert given in message
-        assert "take the published weights" in message
+        assert "use the published weights" in message
     assert not (tmp_path / "evil").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_damaged_import_is_found_and_not_overwritten(served: Path, weights: Pa
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=rf"fold_1.* not as it was imported.*Remove {model.weights} and import"):
+    with pytest.raises(ModelError, match=rf"fold_1.* differs from its import.*Remove {model.weights} and import"):
         import_model(model, (str(served),))
     path.unlink()
     with pytest.raises(ModelError, match=r"weights\.safetensors.*No such file.*Remove"):

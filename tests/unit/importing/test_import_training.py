@@ -147,7 +147,7 @@ def test_a_changed_label_table_stops_and_is_named(tmp_path: Path, names: dict[in
     with pytest.raises(ModelError, match=message) as caught:
         _check(tmp_path, ALL[MRSEG], dataset_of(names))
     assert f"{tmp_path}: dataset.json" in str(caught.value)
-    assert "take the published ones" in str(caught.value)
+    assert "use the published ones" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -210,4 +210,4 @@ def test_of_several_local_copies_the_one_with_the_right_labels_is_taken(
     training = find_local(ALL[MRSEG], ALL[MRSEG].parts[0])
     assert training is not None
     assert training.origin == str(tmp_path / "other")
-    assert "a local copy is of no use" in caplog.text
+    assert "ignoring a local copy" in caplog.text

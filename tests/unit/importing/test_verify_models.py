@@ -26,7 +26,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "project").mkdir()
     copy_project(folder / "project")
     for name in (MR, CT):
-        path = folder / "project" / "workflow" / "models" / f"{name}.yaml"
+        path = folder / "project" / "workflow" / "dixonflow" / "models" / "files" / f"{name}.yaml"
         model = load_model(path)
         publish_model(model, train_model(model, folder / "results" / name), folder / "archives")
         parts = [part.model_dump(mode="json", exclude_none=True) for part in pinned(model, folder / "archives").parts]
@@ -49,7 +49,8 @@ def test_models_are_imported_compared_and_run(project: Path) -> None:
     said = ended.stdout
     for name in (MR, CT):
         assert f"{name}: ok" in said
-        model = load_model(project / "workflow" / "models" / f"{name}.yaml")
+        files = project / "workflow" / "dixonflow" / "models" / "files"
+        model = load_model(files / f"{name}.yaml", project / "models")
         assert model.is_imported
         (archive,) = model.parts[0].archives
         content = (project.parent / "archives" / archive.file).read_bytes()
@@ -68,7 +69,7 @@ def test_models_are_imported_compared_and_run(project: Path) -> None:
 
 def test_a_model_that_differs_fails_alone(project: Path) -> None:
     """Plans for another spacing than the model file resamples to, and a name that is no model's."""
-    path = project / "workflow" / "models" / f"{MR}.yaml"
+    path = project / "workflow" / "dixonflow" / "models" / "files" / f"{MR}.yaml"
     content = yaml.safe_load(path.read_text()) | {"spacing_mm": [3.0, 3.0, 2.5]}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     ended = verify(project, MR, "nosuch", CT)

@@ -6,7 +6,12 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from dixonflow.labelmap import components as components_module
-from dixonflow.labelmap.component_rules import ComponentLimit, Dropped, drop_surplus, drop_surplus_then_keep_largest
+from dixonflow.labelmap.component_rules import (
+    CleanedLabels,
+    ComponentLimit,
+    drop_surplus,
+    drop_surplus_then_keep_largest,
+)
 from dixonflow.labelmap.components import bounding_box, find_components
 
 SHAPE = (5, 4, 6)
@@ -103,7 +108,7 @@ def test_surplus_is_dropped_at_the_threshold_and_not_above():
     limits = {1: ComponentLimit(1, 1, 4.0)}
     result, dropped = surplus_dropped(volume, limits, 2.0, spare_largest=True)
     assert np.array_equal(result, line((1, 5), (0, 4), (1, 3)))
-    assert dropped == [Dropped(1, found=3, components=1, voxels=2)]
+    assert dropped == [CleanedLabels(1, found=3, components=1, voxels=2)]
     result, _ = surplus_dropped(volume, {1: ComponentLimit(1, 1, 3.9999)}, 2.0, spare_largest=True)
     assert np.array_equal(result, line((1, 5), (0, 4), (1, 3))), "a threshold rounded to 0.0001 mm3 counts the same"
     result, dropped = surplus_dropped(volume, {1: ComponentLimit(1, 1, 3.0)}, 2.0, spare_largest=True)
@@ -124,7 +129,7 @@ def test_too_few_components_are_dropped_as_published_or_spared():
     limits = {4: ComponentLimit(2, 2, 10.0), 5: ComponentLimit(1, 1, 10.0)}
     published, dropped = surplus_dropped(volume, limits, 1.0, spare_largest=False)
     assert not (published == 4).any()
-    assert dropped == [Dropped(4, found=1, components=1, voxels=3)]
+    assert dropped == [CleanedLabels(4, found=1, components=1, voxels=3)]
     spared, dropped = surplus_dropped(volume, limits, 1.0, spare_largest=True)
     assert np.array_equal(spared, volume)
     assert dropped == []

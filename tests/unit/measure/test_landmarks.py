@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from spine import LABEL, MODEL, phantom_spine
 
 from dixonflow.measure.definitions import MissingReason
-from dixonflow.measure.landmarks import Landmark, Stretch, stretch
-from dixonflow.measure.levels import Level, Levels, Place, find_levels
+from dixonflow.measure.landmarks import BodyRange, Landmark, body_range
+from dixonflow.measure.levels import Level, Levels, Position, find_levels
 from dixonflow.vocabulary import Grade
 
 T12, L3, L5, SACRUM = 19, 22, 24, 26
-MID_L3 = Landmark("vertebrae_L3", Place.CENTRE)
-T12_TOP, L5_FOOT = Landmark("vertebrae_T12", Place.UPPER_END), Landmark("vertebrae_L5", Place.LOWER_END)
+MID_L3 = Landmark("vertebrae_L3", Position.CENTRE)
+T12_TOP, L5_FOOT = (
+    Landmark("vertebrae_T12", Position.SUPERIOR_ENDPLATE),
+    Landmark("vertebrae_L5", Position.INFERIOR_ENDPLATE),
+)
 
 
 def lumbar(**changes: Level) -> Levels:
@@ -29,50 +32,56 @@ def lumbar(**changes: Level) -> Levels:
 def test_heights_are_those_of_the_landmarks() -> None:
     levels = lumbar()
     middle = -36.0 * L3 + 13.5
-    assert stretch(levels, MID_L3, MID_L3) == Stretch(middle, middle, Grade.PASS)
-    assert stretch(levels, T12_TOP, L5_FOOT) == Stretch(-36.0 * L5, 27 - 36.0 * T12, Grade.PASS)
+    assert body_range(levels, MID_L3, MID_L3) == BodyRange(middle, middle, Grade.PASS)
+    assert body_range(levels, T12_TOP, L5_FOOT) == BodyRange(-36.0 * L5, 27 - 36.0 * T12, Grade.PASS)
 
 
 def test_a_missing_landmark_is_the_reason_and_never_another_one() -> None:
     levels = lumbar()
-    cut, absent = Landmark("vertebrae_T11", Place.LOWER_END), Landmark("vertebrae_C7", Place.LOWER_END)
-    assert stretch(levels, cut, MID_L3) is MissingReason.CUT_BY_FIELD_OF_VIEW
-    assert stretch(levels, absent, MID_L3) is MissingReason.NOT_FOUND
-    assert stretch(levels, absent, cut) is MissingReason.NOT_FOUND, "the first that is missing"
+    cut, absent = (
+        Landmark("vertebrae_T11", Position.INFERIOR_ENDPLATE),
+        Landmark("vertebrae_C7", Position.INFERIOR_ENDPLATE),
+    )
+    assert body_range(levels, cut, MID_L3) is MissingReason.CUT_BY_FIELD_OF_VIEW
+    assert body_range(levels, absent, MID_L3) is MissingReason.NOT_FOUND
+    assert body_range(levels, absent, cut) is MissingReason.NOT_FOUND, "the first that is missing"
 
 
 def test_vertebrae_out_of_order_give_no_stretch_across_them_and_no_better_grade_than_review() -> None:
     good = lumbar()
     swapped = lumbar(v21=good.found[L3], v22=good.found[21])
-    l2 = Landmark("vertebrae_L2", Place.LOWER_END)
-    assert stretch(swapped, l2, MID_L3) is MissingReason.OUT_OF_ORDER
-    whole = stretch(swapped, T12_TOP, L5_FOOT)
-    assert isinstance(whole, Stretch)
+    l2 = Landmark("vertebrae_L2", Position.INFERIOR_ENDPLATE)
+    assert body_range(swapped, l2, MID_L3) is MissingReason.OUT_OF_ORDER
+    whole = body_range(swapped, T12_TOP, L5_FOOT)
+    assert isinstance(whole, BodyRange)
     assert whole.grade is Grade.REVIEW
     one_place = lumbar(v21=good.found[L3])
-    same = Landmark("vertebrae_L2", Place.CENTRE)
-    assert stretch(one_place, same, MID_L3) is MissingReason.OUT_OF_ORDER
+    same = Landmark("vertebrae_L2", Position.CENTRE)
+    assert body_range(one_place, same, MID_L3) is MissingReason.OUT_OF_ORDER
 
 
 def test_vertebrae_that_touch_are_in_order() -> None:
     upper, lower = lumbar().found[21], lumbar().found[L3]
     touching = lumbar(v21=replace(upper, lower_mm=lower.upper_mm))
-    ends = Landmark("vertebrae_L2", Place.LOWER_END), Landmark("vertebrae_L3", Place.UPPER_END)
-    found = stretch(touching, *ends)
-    assert isinstance(found, Stretch)
+    ends = (
+        Landmark("vertebrae_L2", Position.INFERIOR_ENDPLATE),
+        Landmark("vertebrae_L3", Position.SUPERIOR_ENDPLATE),
+    )
+    found = body_range(touching, *ends)
+    assert isinstance(found, BodyRange)
     assert found.low_mm == found.high_mm == lower.upper_mm
 
 
 def test_wrong_questions_are_refused() -> None:
     levels = lumbar()
     with pytest.raises(ValueError, match="vertebrae_L5 lower_end is not above vertebrae_T12 upper_end"):
-        stretch(levels, L5_FOOT, T12_TOP)
+        body_range(levels, L5_FOOT, T12_TOP)
     with pytest.raises(ValueError, match="lower_end is not above"):
-        stretch(levels, Landmark("vertebrae_L3", Place.LOWER_END), MID_L3)
-    with pytest.raises(ValueError, match="liver is no single vertebra"):
-        stretch(levels, Landmark("liver", Place.CENTRE), MID_L3)
+        body_range(levels, Landmark("vertebrae_L3", Position.INFERIOR_ENDPLATE), MID_L3)
+    with pytest.raises(ValueError, match="liver is not a single vertebra"):
+        body_range(levels, Landmark("liver", Position.CENTRE), MID_L3)
     with pytest.raises(ValueError, match="the model has no vertebrae_L3"):
-        stretch(Levels({T12: levels.found[T12]}, {}), T12_TOP, MID_L3)
+        body_range(Levels({T12: levels.found[T12]}, {}), T12_TOP, MID_L3)
 
 
 def grid(origin: float, spacing: float) -> np.ndarray:
@@ -83,16 +92,18 @@ def grid(origin: float, spacing: float) -> np.ndarray:
 
 def test_slices_are_those_whose_centres_lie_inside() -> None:
     affine = grid(-100.0, 3.0)  # slices at -100, -97, ...
-    assert Stretch(-97.0, -91.0, Grade.PASS).slices(40, affine) == slice(1, 3), "the upper end is the next one's"
-    assert Stretch(-98.4, -90.6, Grade.PASS).slices(40, affine) == slice(1, 4)
-    assert Stretch(-96.0, -96.0, Grade.PASS).slices(40, affine) == slice(1, 2), "the slice that it lies in"
-    assert Stretch(-97.0, -97.0, Grade.PASS).slices(40, affine) == slice(1, 2)
-    assert Stretch(-96.9, -94.2, Grade.PASS).slices(40, affine) == slice(1, 2), "it holds no centre; its middle is here"
+    assert BodyRange(-97.0, -91.0, Grade.PASS).slices(40, affine) == slice(1, 3), "the upper end is the next one's"
+    assert BodyRange(-98.4, -90.6, Grade.PASS).slices(40, affine) == slice(1, 4)
+    assert BodyRange(-96.0, -96.0, Grade.PASS).slices(40, affine) == slice(1, 2), "the slice that it lies in"
+    assert BodyRange(-97.0, -97.0, Grade.PASS).slices(40, affine) == slice(1, 2)
+    assert BodyRange(-96.9, -94.2, Grade.PASS).slices(40, affine) == slice(1, 2), (
+        "it holds no centre; its middle is here"
+    )
     edge = -100 - 1.5, -100 + 40 * 3 - 1.5
-    assert Stretch(*edge, Grade.PASS).slices(40, affine) == slice(0, 40)
-    assert Stretch(edge[1], edge[1], Grade.PASS).slices(40, affine) == slice(39, 40)
+    assert BodyRange(*edge, Grade.PASS).slices(40, affine) == slice(0, 40)
+    assert BodyRange(edge[1], edge[1], Grade.PASS).slices(40, affine) == slice(39, 40)
     for low, high in ((edge[0] - 0.1, 0.0), (-90.0, edge[1] + 0.1)):
-        assert Stretch(low, high, Grade.PASS).slices(40, affine) is MissingReason.OUTSIDE_FIELD_OF_VIEW
+        assert BodyRange(low, high, Grade.PASS).slices(40, affine) is MissingReason.OUTSIDE_FIELD_OF_VIEW
 
 
 @given(
@@ -107,7 +118,7 @@ def test_stretches_that_follow_each_other_share_no_slice_and_leave_none_out(
     assume(min(middle - low, high - middle) > 1.01)
     heights = [origin + spacing * place for place in (low, middle, high)]
     parts = [
-        Stretch(below, above, Grade.PASS).slices(118, grid(origin, spacing))
+        BodyRange(below, above, Grade.PASS).slices(118, grid(origin, spacing))
         for below, above in ((heights[0], heights[1]), (heights[1], heights[2]), (heights[0], heights[2]))
     ]
     assert all(isinstance(part, slice) for part in parts)
@@ -119,8 +130,8 @@ def test_stretches_that_follow_each_other_share_no_slice_and_leave_none_out(
 def test_mid_l3_of_a_phantom_lies_in_l3() -> None:
     spine = phantom_spine(5.0)
     levels = find_levels(spine.labels, spine.affine, spine.box(), MODEL)
-    found = stretch(levels, MID_L3, MID_L3)
-    assert isinstance(found, Stretch)
+    found = body_range(levels, MID_L3, MID_L3)
+    assert isinstance(found, BodyRange)
     here = found.slices(spine.labels.shape[2], spine.affine)
     assert isinstance(here, slice)
     lower, upper = spine.ends_mm[L3]

@@ -11,15 +11,15 @@ from dixonflow.execution.content_keys import settings
 from dixonflow.measure.checks import CHECKS, expected_checks
 from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.field_of_view import StationBox
-from dixonflow.measure.levels import Place
-from dixonflow.measure.scan import Measured, measure
+from dixonflow.measure.levels import Position
+from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import DIXON, Grade, Stage
 
-OF_LEVELS = [f"level_{place}" for place in Place]
+OF_LEVELS = [f"level_{place}" for place in Position]
 OF_ORDER = {name for name, check in CHECKS.items() if check.of_vertebrae}
 L2, L3 = 21, 22
 
@@ -29,7 +29,7 @@ def spine() -> Spine:
     return phantom_spine(5.0)
 
 
-def measured(labels: np.ndarray, spine: Spine, boxes: list[StationBox] | None = None) -> Measured:
+def measured(labels: np.ndarray, spine: Spine, boxes: list[StationBox] | None = None) -> ScanMeasurements:
     image = np.full(labels.shape, 500, np.int16)
     return measure(labels, dict.fromkeys(DIXON, image), spine.affine, boxes or spine.box(), MODEL)
 
@@ -83,7 +83,7 @@ def test_levels_of_a_scan_out_of_order_are_for_review_and_no_other_measure_is(sp
     there, before = rows["value"], levels(good.measurements)["value"]
     others = ~rows.index.isin(["vertebrae_L2", "vertebrae_L3"], level=0)
     assert there[others].equals(before[others])
-    assert there["vertebrae_L2"].equals(before["vertebrae_L3"]), "nothing is put right in silence"
+    assert there["vertebrae_L2"].equals(before["vertebrae_L3"]), "nothing is corrected silently"
     order = bad.quality.set_index("check").loc["vertebra_order"]
     assert (order["value"], order["threshold"], order["grade"]) == (1, 0, Grade.REVIEW)
     assert pd.isna(bad.quality.set_index("check").at["vertebra_distance_ratio", "value"])

@@ -167,7 +167,7 @@ def test_planted_errors_make_all_levels_of_the_scan_for_review(
     assert CHECKS[failed].grade(float(value)) is Grade.REVIEW
     assert level_grade(levels) is Grade.REVIEW
     for vertebra in set(truth.found) - set(names):
-        assert levels.found[vertebra] == truth.found[vertebra], "nothing is put right in silence"
+        assert levels.found[vertebra] == truth.found[vertebra], "nothing is corrected silently"
 
 
 def test_one_vertebra_that_is_counted_as_two_is_for_review(spine: Spine, truth: Levels) -> None:

@@ -1,4 +1,4 @@
-"""Imported models on a scan, from the raw data to the measurements, beside nnU-Net's own predictor.
+"""Imported models on a scan, from the raw data to the measurements, compared with nnU-Net's own predictor.
 
 The networks are small and hardly trained, so that their labels mean nothing; but no voxel keeps its label where image,
 orientation, folds or label table are not as the system's authors have them.
@@ -55,7 +55,7 @@ def test_labels_are_those_of_the_authors_steps(imported: ImportedSystem, tmp_pat
     real = read_nifti(shared_data / "totalsegmentator" / "example_mr_sm.nii.gz")
     scan, spacing_of_scan = phantom_scan()
     images = {
-        "invented": (body((33, 28, 30)), (3.0, 3.0, 3.0)),
+        "synthetic": (body((33, 28, 30)), (3.0, 3.0, 3.0)),
         "phantom": (scan[Contrast.IN_PHASE], spacing_of_scan),
         "real": (real.data, real.spacing_mm),
     }

@@ -115,9 +115,9 @@ def test_files_say_where_their_numbers_come_from(model):
 
 
 @each(PUBLISHED)
-def test_names_fit_bids_and_weights_lie_beside_the_file(model):
+def test_names_fit_bids_and_weights_lie_in_the_folder_of_weights(model, tmp_path):
     assert re.fullmatch("[a-z0-9]+", model.name)
-    assert model.weights == MODELS / model.name
+    assert load_model(MODELS / f"{model.name}.yaml", tmp_path).weights == tmp_path / model.name
     assert set(model.folders.values()) == (
         {model.weights} if len(model.parts) == 1 else {model.weights / part.name for part in model.parts}
     )

@@ -44,9 +44,11 @@ def test_what_this_version_can_run_passes(tmp_path):
 
 def test_a_model_without_weights_names_the_remedy(tmp_path):
     absent = model_of("mrsegmentator", weights=tmp_path / "mrsegmentator")
-    with pytest.raises(ModelError, match=r"not imported: run dixonflow import-model mrsegmentator$"):
+    with pytest.raises(
+        ModelError, match=r"not imported, \S+ does not hold it: run dixonflow import-model mrsegmentator$"
+    ):
         check_runnable(absent, config_with("mrsegmentator"))
-    with pytest.raises(ModelError, match="nothing is in"):
+    with pytest.raises(ModelError, match="does not hold it"):
         check_runnable(model_of("demo", weights=tmp_path / "demo"), demo_config())
 
 
@@ -82,8 +84,10 @@ def test_a_stage_by_hand_says_it_in_one_line(tmp_path):
     script = [sys.executable, "-m", "dixonflow", "stage", "segment", "--config", path, "--scan", "sub-1_ses-2"]
     done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
+    folder = tmp_path / "models" / "totalsegmentatormr6mm"
     assert done.stderr.splitlines() == [
-        "segment: model totalsegmentatormr6mm is not imported: run dixonflow import-model totalsegmentatormr6mm"
+        f"segment: model totalsegmentatormr6mm is not imported, {folder} does not hold it: "
+        "run dixonflow import-model totalsegmentatormr6mm"
     ]
 
 
@@ -110,3 +114,18 @@ def test_ct_and_dixon_scans_do_not_mix(models, layouts, message):
     loaded = [load_model(MODELS / f"{name}.yaml") for name in models]
     with pytest.raises(ConfigError, match=message):
         check_modality(loaded, config)
+
+
+def test_weights_lie_in_the_folder_of_the_configuration_or_where_version_0_1_kept_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = MODELS / "mrsegmentator.yaml"
+    assert load_model(path, Path("models")).weights == tmp_path / "models" / "mrsegmentator"
+    earlier = tmp_path / "workflow" / "models" / "mrsegmentator"
+    (earlier).mkdir(parents=True)
+    assert load_model(path, Path("models")).weights == tmp_path / "models" / "mrsegmentator", "it holds none"
+    (earlier / "metadata.json").write_text("{}")
+    assert load_model(path, Path("models")).weights == earlier
+    (tmp_path / "models" / "mrsegmentator").mkdir(parents=True)
+    (tmp_path / "models" / "mrsegmentator" / "metadata.json").write_text("{}")
+    assert load_model(path, Path("models")).weights == tmp_path / "models" / "mrsegmentator"
+    assert load_model(MODELS / "demo.yaml", Path("models")).weights == MODELS / "demo"

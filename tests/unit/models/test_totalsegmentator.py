@@ -1,4 +1,4 @@
-"""TotalSegmentator's models beside its own steps, written straight: resampling by scipy.ndimage.zoom, nnU-Net's own
+"""TotalSegmentator's models compared with its own steps, written out: resampling by scipy.ndimage.zoom, nnU-Net's own
 predictor, parts over each other, labels back by scipy.ndimage.zoom.
 
 The networks are small and hardly trained, so that their labels mean nothing; but no voxel keeps its label where image,
@@ -51,11 +51,11 @@ def test_labels_are_those_of_the_authors_steps(imported: ImportedSystem, tmp_pat
     CT goes below 0.
     """
     (contrast,) = imported.model.input_contrasts
-    invented = body((15, 12, 11)) - (700 if contrast is Contrast.CT else 0)
+    synthetic = body((15, 12, 11)) - (700 if contrast is Contrast.CT else 0)
     scan, spacing_of_scan = phantom_scan()
     phantom = scan[contrast][8:20, 8:18, 6:15] if contrast is Contrast.CT else scan[contrast][9:21, 9:19, 4:13]
     images = {
-        "invented": (invented, (2.232, 1.4, 3.1)),
+        "synthetic": (synthetic, (2.232, 1.4, 3.1)),
         "phantom": (phantom, (8.0, 8.0, 8.0) if contrast is Contrast.CT else spacing_of_scan),
         "real": (real.data, real.spacing_mm),
     }

@@ -1,4 +1,4 @@
-"""VIBESegmentator's model beside its own steps, written straight: resampling as its program's library TPTBox does by
+"""VIBESegmentator's model compared with its own steps, written out: resampling as its program's library TPTBox does by
 scipy, reflected voxels, nnU-Net's own predictor with all folds, labels back by nearest neighbour.
 """
 

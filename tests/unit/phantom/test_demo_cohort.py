@@ -179,7 +179,7 @@ def test_files_of_others_are_left_alone(cohort):
     before = snapshot(cohort)
     stranger = cohort / "ukb/1111111_20201_2_0.zip"
     stranger.write_bytes(b"somebody's data")
-    with pytest.raises(DixonflowError, match="not the demo's"):
+    with pytest.raises(DixonflowError, match="do not belong to the demo"):
         make_demo_cohort(cohort, COARSE, 1, lambda _: None, FEW)
     assert stranger.read_bytes() == b"somebody's data"
     stranger.unlink()

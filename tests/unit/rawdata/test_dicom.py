@@ -111,5 +111,5 @@ def test_localizers_and_composed_images_are_left_out_and_noted(tmp_path: Path) -
     assert_equal(read_stations(raw_scan(path), THREE), stations)
     notes = " ".join(inspect(raw_scan(path), THREE).notes)
     assert "series 6: its axes are not at right angles" in notes
-    assert "series 5: composed by the scanner" in notes
+    assert "series 5: composed on the scanner" in notes
     assert "localizer" not in notes, "what somebody typed at the scanner goes nowhere"

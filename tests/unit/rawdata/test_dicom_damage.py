@@ -66,7 +66,7 @@ def test_a_member_that_is_no_dicom_file_excludes_the_scan(tmp_path: Path) -> Non
     path = write_scan_zip(tmp_path / "a.zip", scan_slices(make_stations(3)))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("zzz.dcm", b"\0" * 5000)
-    assert reason_of(path) == (Reason.UNREADABLE_FILE, "file 73 of 73 in the zip: no DICOM file")
+    assert reason_of(path) == (Reason.UNREADABLE_FILE, "file 73 of 73 in the zip: not a DICOM file")
 
 
 def test_zips_that_claim_too_much_are_refused_before_anything_is_inflated(
@@ -77,7 +77,7 @@ def test_zips_that_claim_too_much_are_refused_before_anything_is_inflated(
         for number in range(3):
             archive.writestr(f"{number}.dcm", bytes(3 << 20))
     monkeypatch.setattr(archive_module, "LIMIT", InflationLimit(ratio=100, free_bytes=4 << 20))
-    assert reason_of(path)[1].startswith("the zip claims to hold 9437184 bytes in")
+    assert reason_of(path)[1].startswith("the zip declares 9437184 bytes in")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("0.dcm", bytes(2 << 20))
     monkeypatch.setattr(archive_module, "MAX_MEMBER_BYTES", 1 << 20)

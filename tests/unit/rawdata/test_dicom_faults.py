@@ -93,7 +93,7 @@ BROKEN: dict[str, tuple[Callable[[list[Slice]], list[Slice]], Reason, str]] = {
         Reason.MISSING_SLICE,
         "station 1: water has 5 slices, others have 6",
     ),
-    "slice twice": (repeat_slice, Reason.MISSING_SLICE, "1 of 7 slices lie at the position of another"),
+    "slice twice": (repeat_slice, Reason.MISSING_SLICE, "1 of 7 slices have the position of another"),
     "series twice": (repeat_series, Reason.DUPLICATE_SCAN, "station 2 has more than one fat"),
     "spacing of a contrast": (
         change("PixelSpacing", [2.0, 2.6], station=1, contrast=Contrast.FAT),
@@ -106,19 +106,23 @@ BROKEN: dict[str, tuple[Callable[[list[Slice]], list[Slice]], Reason, str]] = {
         Reason.SPACING_MISMATCH,
         "slices differ",
     ),
-    "gap between stations": (move_station, Reason.STATION_GAP, "stations 2 and 3 do not overlap: 12.0 mm"),
+    "gap between stations": (
+        move_station,
+        Reason.STATION_GAP,
+        "stations 2 and 3 do not overlap: they are 12.0 mm apart",
+    ),
     "two patients": (change("PatientID", "0009999", station=1), Reason.IDENTITY_MISMATCH, "2 different patient ids"),
     "ImageType against description": (
         change("ImageType", ["DERIVED", "PRIMARY", "M", "FAT"], contrast=Contrast.WATER),
         Reason.CONTRAST_MISMATCH,
-        "cannot be told",
+        "cannot be identified",
     ),
     "echo times against names": (
         change("EchoTime", 1.0, contrast=Contrast.IN_PHASE),
         Reason.CONTRAST_MISMATCH,
         "in phase the echo at 1 ms",
     ),
-    "sheared stack": (shear, Reason.UNEXPECTED_GEOMETRY, "one behind the other"),
+    "sheared stack": (shear, Reason.UNEXPECTED_GEOMETRY, "do not form a stack"),
     "absurd matrix": (change("Rows", 4096), Reason.TRUNCATED_PIXELS, "need"),
     "absurd spacing": (change("PixelSpacing", [200.0, 200.0]), Reason.UNEXPECTED_GEOMETRY, "voxel"),
     "tiny matrix": (change("Rows", 4), Reason.UNEXPECTED_GEOMETRY, "matrix"),
@@ -166,7 +170,7 @@ def test_the_most_fundamental_of_several_faults_is_reported_whatever_the_order(t
 def test_values_beyond_the_stored_bits_are_refused(tmp_path: Path) -> None:
     slices = change("BitsStored", 8, station=1)(scan_slices(make_stations(3)))
     slices = change("HighBit", 11, station=1)(slices)
-    with pytest.raises(ScanExcluded, match="8 bits of 16 whose highest is number 11 cannot be meant"):
+    with pytest.raises(ScanExcluded, match="8 bits of 16 with high bit 11 are inconsistent"):
         read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices)), THREE)
     slices = change("HighBit", 7, station=1)(slices)
     with pytest.raises(ScanExcluded, match="use more than the 8 bits"):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
-from invented_tables import MODEL
+from synthetic_tables import MODEL
 
 from dixonflow.report import contents
 from dixonflow.report.figures import STRIP_MOST, Mark, distribution, far_out, nice_range, number, stacked_bar

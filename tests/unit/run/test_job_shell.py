@@ -13,7 +13,7 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from dixonflow.errors import ConfigError
 from dixonflow.run.job_shell import check_project_folder, check_slurm_folder, job_prefix, quote_spawned_commands
-from dixonflow.run.user import name_user
+from dixonflow.run.user import set_user_name
 
 ODD = """/x/it's "Körper" (neu) $(touch owned) `touch owned` [a]*? ; & | < > ! # ~ \\n %j"""
 
@@ -98,7 +98,7 @@ def test_no_executor_calls_python_unquoted(no_changes, monkeypatch):
 )
 def test_a_project_folder_that_cannot_be_taken_is_one_line(folder, methods, problem):
     with pytest.raises(
-        ConfigError, match=f"^the path of the project folder holds {problem}.*: rename or move it"
+        ConfigError, match=f"^the path of the project folder contains {problem}.*: rename or move it"
     ) as error:
         check_project_folder(folder, methods)
     assert len(str(error.value).splitlines()) == 1
@@ -113,7 +113,7 @@ def test_all_others_are_taken():
 
 @pytest.mark.parametrize("letter", ["%", "\\"])
 def test_slurm_writes_no_log_where_its_own_signs_are_in_the_path(letter):
-    with pytest.raises(ConfigError, match="which Slurm does not take"):
+    with pytest.raises(ConfigError, match="which Slurm does not accept"):
         check_slurm_folder(f"/x/{letter}j")
 
 
@@ -127,5 +127,5 @@ def test_a_user_without_a_name_is_called_by_the_number(monkeypatch):
     monkeypatch.setattr("pwd.getpwuid", unknown)
     monkeypatch.setattr("os.getuid", lambda: 54321)
     monkeypatch.setenv("LOGNAME", "")  # put back after the test
-    name_user()
+    set_user_name()
     assert getpass.getuser() == "54321"

@@ -17,7 +17,7 @@ from dixonflow.execution.content_keys import STAGE_VERSIONS
 from dixonflow.paths import Results
 from dixonflow.run.plan import Plan
 from dixonflow.run.resources import RULES, START_MINUTES
-from dixonflow.run.retry import COHORT, MOST_MEMORY, ask_for_look
+from dixonflow.run.retry import COHORT, MOST_MEMORY, request_retry
 from dixonflow.vocabulary import ScanId, Stage
 
 
@@ -47,7 +47,7 @@ def test_everything_is_looked_at_again_where_snakemake_has_no_records(plan, tmp_
 
     def looked_again(records=records):
         before = mark.stat().st_mtime_ns if mark.exists() else None
-        plan.look_again_where_unknown(records)
+        plan.recheck_unknown_results(records)
         return mark.stat().st_mtime_ns != before
 
     assert looked_again()
@@ -69,15 +69,15 @@ def test_results_that_lead_nowhere_are_named(plan, tmp_path):
     for name in ("loop", "file/results"):
         odd = replace(plan, results=Results(tmp_path / name))
         with pytest.raises(ConfigError, match=f"^config: results: \\S+/{name}/cohort/look_again cannot be written: "):
-            odd.look_again_where_unknown(tmp_path / ".snakemake")
+            odd.recheck_unknown_results(tmp_path / ".snakemake")
     with pytest.raises(ConfigError, match=r"^the project folder: \S+ cannot be written: "):
-        plan.look_again_where_unknown(tmp_path / "file")
+        plan.recheck_unknown_results(tmp_path / "file")
 
 
 def test_another_look_is_asked_for_and_counted(plan):
     assert plan.retry("abc") == 0
-    ask_for_look(plan.results, "abc")
-    ask_for_look(plan.results, "abc")
+    request_retry(plan.results, "abc")
+    request_retry(plan.results, "abc")
     assert plan.retry("abc") == 2
     assert plan.retry("other") == 0
 
@@ -85,13 +85,13 @@ def test_another_look_is_asked_for_and_counted(plan):
 def test_memory_is_doubled_where_it_ran_out_and_stays_so(plan):
     usual = RULES["cohort"].mem_mb
     assert plan.mem_mb("cohort") == usual
-    ask_for_look(plan.results, COHORT, more_memory=True)
+    request_retry(plan.results, COHORT, more_memory=True)
     assert plan.mem_mb("cohort") == 2 * usual
     assert plan.mem_mb("cohort", attempt=2) == 4 * usual
-    ask_for_look(plan.results, COHORT)
+    request_retry(plan.results, COHORT)
     assert plan.mem_mb("cohort") == 2 * usual
     for _ in range(5):
-        ask_for_look(plan.results, COHORT, more_memory=True)
+        request_retry(plan.results, COHORT, more_memory=True)
     assert plan.mem_mb("cohort") == MOST_MEMORY * usual
     assert plan.mem_mb("report") == RULES["report"].mem_mb
 
@@ -114,7 +114,7 @@ def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shar
     assert sixty - one == 59 * RULES["segment"].minutes
     assert plan.runtime("segment", shards[0].name, attempt=2) == 2 * one
     assert plan.mem_mb("segment", shards[1].name) - plan.mem_mb("segment", shards[0].name) == 59
-    ask_for_look(plan.results, shards[0].name, more_memory=True)
+    request_retry(plan.results, shards[0].name, more_memory=True)
     more = plan.mem_mb("segment", shards[0].name) - plan.mem_mb("segment", shards[1].name) + 59
     assert more == RULES["segment"].mem_mb
     assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's

@@ -3,7 +3,7 @@
 import pytest
 
 from dixonflow.paths import Results
-from dixonflow.run.retry import MOST_MEMORY, Failure, ask_for_look, note_failures, read_retry
+from dixonflow.run.retry import MOST_MEMORY, Failure, read_retry, record_failures, request_retry
 from dixonflow.vocabulary import Reason
 
 ERROR, MEMORY = Reason.INTERNAL_ERROR, Reason.OUT_OF_MEMORY
@@ -21,7 +21,7 @@ class Calls:
         return read_retry(self.results, "abc").number(self.max_attempts)
 
     def call(self, **failing: bool) -> bool:
-        """Say whether the shard was looked at; scans of the stages in `failing` go wrong while they have attempts."""
+        """Say whether the shard was processed; scans of the stages in `failing` go wrong while they have attempts."""
         number = self.number()
         if number == self.recorded and any(self.attempts.values()):
             return False
@@ -29,7 +29,7 @@ class Calls:
             if failing.get(stage):
                 self.attempts[stage] = min(self.attempts[stage] + 1, self.max_attempts)
             failures = [Failure(ERROR, self.attempts[stage])] if failing.get(stage) else []
-            note_failures(self.results, "abc", stage, failures, self.max_attempts)
+            record_failures(self.results, "abc", stage, failures, self.max_attempts)
         self.recorded = number
         return True
 
@@ -57,10 +57,10 @@ def test_all_is_quiet_once_a_scan_came_through(results):
 
 
 def test_raised_attempts_do_not_concern_shards_without_failed_scans(results):
-    note_failures(results, "abc", "stitch", [Failure(ERROR, 3)], 3)
+    record_failures(results, "abc", "stitch", [Failure(ERROR, 3)], 3)
     assert [read_retry(results, name).number(3) for name in ("abc", "other")] == [0, 0]
     assert [read_retry(results, name).number(4) for name in ("abc", "other")] == [1, 0]
-    note_failures(results, "other", "stitch", [], 3)
+    record_failures(results, "other", "stitch", [], 3)
     assert not results.retry("other").exists()
 
 
@@ -76,19 +76,19 @@ def test_two_stages_with_failed_scans_do_not_hide_each_other(results):
 
 def test_memory_is_doubled_by_the_last_attempt_too_and_not_by_a_scan_that_was_not_tried(results):
     for attempt, factor in ((1, 2), (2, 4), (2, 4)):
-        note_failures(results, "abc", "stitch", [Failure(MEMORY, attempt)], 2)
+        record_failures(results, "abc", "stitch", [Failure(MEMORY, attempt)], 2)
         assert read_retry(results, "abc").memory == factor
-    note_failures(results, "abc", "stitch", [Failure(MEMORY, 2), Failure(ERROR, 1)], 2)
+    record_failures(results, "abc", "stitch", [Failure(MEMORY, 2), Failure(ERROR, 1)], 2)
     assert read_retry(results, "abc").memory == 4
     for _ in range(3):
-        note_failures(results, "abc", "segment", [Failure(MEMORY, 1)], 2)
+        record_failures(results, "abc", "segment", [Failure(MEMORY, 1)], 2)
     assert read_retry(results, "abc").memory == MOST_MEMORY
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"looks": null, "memory": 1}', b"\xff"])
 def test_a_damaged_mark_counts_as_none(results, content):
-    ask_for_look(results, "abc")
+    request_retry(results, "abc")
     results.retry("abc").write_bytes(content)
     assert read_retry(results, "abc").number(3) == 0
-    ask_for_look(results, "abc")
+    request_retry(results, "abc")
     assert read_retry(results, "abc").number(3) == 1

@@ -50,7 +50,7 @@ def test_the_second_is_told_who_the_first_is(results, other):
         RunLock(results).take()
     message = str(error.value)
     assert f"process {other.pid}" in message
-    assert "goes on, started 20" in message
+    assert "is in progress, started 20" in message
     assert "\n" not in message
 
 
@@ -88,8 +88,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("tables", r"^config: results: \S+/tables cannot be written: is it another user's"),
-        ("metadata.db", r"^\S+/metadata.db cannot be written: run a copy of the project"),
+        ("tables", r"^config: results: \S+/tables cannot be written: does it belong to another user"),
+        ("metadata.db", r"^\S+/metadata.db cannot be written: run your own copy of the project"),
     ],
 )
 def test_what_another_user_has_made_is_named(plan, results, tmp_path, monkeypatch, name, line):
@@ -112,7 +112,7 @@ def no_locks(monkeypatch):
 
 def test_a_file_system_without_locks_is_warned_of(results, no_locks, caplog):
     assert RunLock(results).take() is None
-    assert "no locks" in caplog.text
+    assert "does not support locks" in caplog.text
     assert not is_running(results)
 
 
@@ -126,7 +126,7 @@ def test_without_locks_a_run_that_may_go_on_is_left_alone(results, no_locks, oth
         other.wait()
         assert RunLock(results).take() == run
         return
-    with pytest.raises(RunInProgressError, match=r"goes on, started .* if it has ended, remove \S+run\.json"):
+    with pytest.raises(RunInProgressError, match=r"is in progress, started .* if it has ended, remove \S+run\.json"):
         RunLock(results).take()
     RunLock(results).end()
     assert RunLock(results).take().ended
@@ -147,7 +147,7 @@ def test_a_run_that_is_refused_writes_nothing(plan, results, other):
 
 def test_what_slurm_does_not_have_stops_a_run_before_it_begins(plan, results, monkeypatch):
     monkeypatch.setattr("dixonflow.run.slurm._partitions", lambda: {"cpu": frozenset()})
-    with pytest.raises(SlurmError, match="no partition 'gpu'"):
+    with pytest.raises(SlurmError, match="unknown partition 'gpu'"):
         begin_run(plan, RunLock(results), "dixonflow_2", [Request("segment", "gpu")])
     assert not results.config.exists()
     assert read_run(results) is None

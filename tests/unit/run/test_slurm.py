@@ -1,10 +1,13 @@
 """What is asked of Slurm, with answers in the form that its manuals give; tests/slurm asks the real one."""
 
+import inspect
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+import snakemake_executor_plugin_slurm
 
-from dixonflow.run.slurm import Job, Request, SlurmError, cancel_leftovers, check_requests, jobs
+from dixonflow.run.slurm import Job, Request, SlurmError, cancel_leftovers, check_requests, job_name, jobs
 
 PARTITIONS = "cpu|(null)\ncpu|(null)\ngpu|gpu:a100:4(S:0-1),nvme:1\ngpu|gpu:v100:2\nold|gpu:2"
 
@@ -51,9 +54,9 @@ def test_several_partitions_pass_where_one_of_them_has_the_gpu(monkeypatch):
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (Request("merge", "long"), "slurm_partition: there is no partition 'long' here; there are: cpu, gpu, old"),
+        (Request("merge", "long"), "slurm_partition: unknown partition 'long'; known: cpu, gpu, old"),
         (Request("segment", "cpu", "", "gpu:1"), "partition 'cpu' has no 'gpu:1' for rule segment; it has: none"),
-        (Request("merge", "cpu,long"), "slurm_partition: there is no partition 'long' here; there are: cpu, gpu, old"),
+        (Request("merge", "cpu,long"), "slurm_partition: unknown partition 'long'; known: cpu, gpu, old"),
         (
             Request("segment", "cpu,old", "", "gpu:a100:1"),
             "partition 'cpu,old' has no 'gpu:a100:1' for rule segment; it has: gpu",
@@ -76,7 +79,7 @@ def test_what_it_does_not_have_is_named(monkeypatch, request_, message):
 def test_an_account_is_checked_where_there_is_accounting(monkeypatch):
     FakeSlurm(monkeypatch, sacctmgr="Body_MRI\nteaching\n")
     check_requests([Request("stitch", "cpu", "body_mri")])
-    with pytest.raises(SlurmError, match="you have no account 'bodymri'; you have: body_mri, teaching"):
+    with pytest.raises(SlurmError, match="you have no account 'bodymri'; your accounts: body_mri, teaching"):
         check_requests([Request("stitch", "cpu", "bodymri"), Request("merge", "cpu", "bodymri")])
     FakeSlurm(monkeypatch)
     check_requests([Request("stitch", "cpu", "anything")])
@@ -84,7 +87,7 @@ def test_an_account_is_checked_where_there_is_accounting(monkeypatch):
 
 def test_a_machine_without_slurm_is_told_so(monkeypatch):
     FakeSlurm(monkeypatch, sinfo=FileNotFoundError())
-    with pytest.raises(SlurmError, match="there is no sinfo here"):
+    with pytest.raises(SlurmError, match="sinfo was not found"):
         check_requests([Request("stitch", "cpu")])
 
 
@@ -136,5 +139,18 @@ def test_jobs_of_somebody_else_are_left_alone(monkeypatch):
 def test_a_job_that_does_not_go_away(monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: "anna")
     FakeSlurm(monkeypatch, squeue="17|anna|RUNNING|rule_merge_wildcards_0a\n", scancel="")
-    with pytest.raises(SlurmError, match="do not go away"):
+    with pytest.raises(SlurmError, match="were not cancelled"):
         cancel_leftovers("dixonflow_1", seconds=0)
+
+
+def test_the_name_of_a_runs_jobs_is_snakemakes_or_an_error_that_says_what_to_do():
+    workflow = SimpleNamespace(scheduler=SimpleNamespace(_executor=SimpleNamespace(run_uuid="1234-abcd")))
+    assert job_name(workflow) == "1234-abcd"
+    for without in (SimpleNamespace(), SimpleNamespace(scheduler=SimpleNamespace(_executor=None))):
+        with pytest.raises(SlurmError, match=r"install the versions of envs/requirements\.lock"):
+            job_name(without)
+
+
+def test_snakemakes_plugin_still_keeps_the_name_where_it_is_taken_from():
+    text = inspect.getsource(snakemake_executor_plugin_slurm.Executor)
+    assert "self.run_uuid = " in text

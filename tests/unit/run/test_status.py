@@ -80,7 +80,7 @@ def by_stage(status, stage):
 
 
 def test_without_a_list_of_scans_there_is_nothing_to_tell(tmp_path):
-    with pytest.raises(StatusError, match="the cohort stage comes first"):
+    with pytest.raises(StatusError, match="run the cohort stage first"):
         run_status(Results(tmp_path), NOW)
 
 

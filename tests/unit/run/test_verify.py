@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from invented_run import MODEL, measured, write_measured, write_run
+from synthetic_run import MODEL, measured, write_measured, write_run
 
 from dixonflow.aggregate.build import aggregate
 from dixonflow.cohort.shards import shard_of, write_shards
@@ -13,7 +13,7 @@ from dixonflow.execution.outcome import Outcome, write_outcomes
 from dixonflow.execution.outcome_files import STAGES
 from dixonflow.run.plan import Plan
 from dixonflow.run.retry import COHORT, TABLES, read_retry
-from dixonflow.run.verify import ask_for_lost_files, files_of, lost_files, lost_tables
+from dixonflow.run.verify import files_of, lost_files, lost_tables, request_lost_files
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
@@ -58,7 +58,7 @@ def test_lost_files_of_ok_scans_are_found_and_asked_for(finished):
     assert len(finished.files[0]) == 8
     finished.files[1][5].unlink()
     assert lost_files(finished.plan) == {finished.name: [finished.files[1][5]]}
-    ask_for_lost_files(finished.plan)
+    request_lost_files(finished.plan)
     assert finished.plan.retry(finished.name) == 1
 
 
@@ -94,7 +94,7 @@ def test_lost_and_damaged_tables_are_made_again(finished, damage):
     else:
         path.write_bytes(path.read_bytes()[:-20])
     assert lost_tables(results) == [path]
-    ask_for_lost_files(finished.plan)
+    request_lost_files(finished.plan)
     assert finished.plan.retry(TABLES) == 1
 
 

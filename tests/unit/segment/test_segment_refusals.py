@@ -45,7 +45,7 @@ def test_images_that_cannot_be_segmented_are_excluded(build_model: Callable[...,
 def test_wrong_calls_are_errors(build_model: Callable[..., TinyModel]) -> None:
     model = build_model()
     predictor = Predictor(model.folder)
-    with pytest.raises(ModelError, match="1 images at a time, 2"):
+    with pytest.raises(ModelError, match="takes 1 images, not 2"):
         predictor.predict(np.stack([body((20, 20, 20))] * 2), (3.0, 3.0, 3.0))
     with pytest.raises(ValueError, match="x, y, z"):
         predictor.predict(np.ones((20, 20), np.float32), (3.0, 3.0, 3.0))

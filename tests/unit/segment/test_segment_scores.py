@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
 from dixonflow.segment.taps import axis_taps
-from dixonflow.segment.transfer import Copies, ImageRows, LabelRows
+from dixonflow.segment.transfer import DeviceTransfers, ImageRows, LabelRows
 
 CPU = torch.device("cpu")
 sizes = st.integers(1, 60)
@@ -62,7 +62,7 @@ def test_resampled_labels_equal_nnunets_export(case: str, slab: int) -> None:
         scores.numpy(), target, thick, thick, order=1, order_z=0, force_separate_z=None
     ).argmax(0)
     assert len(np.unique(expected)) >= 3
-    sink = ResampledLabels(source, target, orders, labels := LabelRows(target, len(scores), Copies(CPU)))
+    sink = ResampledLabels(source, target, orders, labels := LabelRows(target, len(scores), DeviceTransfers(CPU)))
     for rows in torch.split(scores, slab, dim=1):
         sink.add(rows.clone())
     np.testing.assert_array_equal(labels.collected(), expected)
@@ -78,7 +78,7 @@ def test_classes_that_are_equal_over_whole_blocks_are_not_taken_for_out_of_reach
         scores.astype(np.float16), target, [1.0] * 3, [1.0] * 3, order=1, order_z=0, force_separate_z=None
     ).argmax(0)
     assert len(np.unique(expected)) >= 3
-    sink = ResampledLabels(shape, target, (1, 1, 1), labels := LabelRows(target, len(scores), Copies(CPU)))
+    sink = ResampledLabels(shape, target, (1, 1, 1), labels := LabelRows(target, len(scores), DeviceTransfers(CPU)))
     for rows in torch.split(torch.from_numpy(scores).half(), 5, dim=1):
         sink.add(rows.clone())
     np.testing.assert_array_equal(labels.collected(), expected)
@@ -87,7 +87,7 @@ def test_classes_that_are_equal_over_whole_blocks_are_not_taken_for_out_of_reach
 @pytest.mark.parametrize("classes", [12, 300])
 def test_labels_on_the_same_grid_are_the_first_largest_scores(classes: int) -> None:
     scores = blobs(classes, (11, 35, 17), 0.0)
-    sink = SameGridLabels(labels := LabelRows((11, 35, 17), classes, Copies(CPU)))
+    sink = SameGridLabels(labels := LabelRows((11, 35, 17), classes, DeviceTransfers(CPU)))
     for rows in torch.split(scores, 4, dim=1):
         sink.add(rows)
     found = labels.collected()
@@ -96,7 +96,7 @@ def test_labels_on_the_same_grid_are_the_first_largest_scores(classes: int) -> N
 
 
 def test_rows_without_labels_are_an_error() -> None:
-    labels = LabelRows((3, 2, 2), 5, Copies(CPU))
+    labels = LabelRows((3, 2, 2), 5, DeviceTransfers(CPU))
     labels.append(torch.ones(2, 2, 2, dtype=torch.uint8))
     with pytest.raises(RuntimeError, match="only 2 of 3"):
         labels.collected()
@@ -104,7 +104,7 @@ def test_rows_without_labels_are_an_error() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
 def test_rows_of_an_image_arrive_when_fetched(device: str) -> None:
-    image, copies = torch.randn(2, 7, 5, 4), Copies(torch.device(device))
+    image, copies = torch.randn(2, 7, 5, 4), DeviceTransfers(torch.device(device))
     rows = ImageRows(image, torch.device(device), copies)
     for stop in (3, 2, 7):
         rows.fetch(stop)

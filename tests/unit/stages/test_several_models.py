@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from invented_run import MODEL, STAGES, Run, write_run
-from invented_tables import write_tables
 from measured_body import AFFINE, SHAPE, body, whole
 from measured_body import MODEL as WHOLE
 from small_models import rule, small_model
+from synthetic_run import MODEL, STAGES, Run, write_run
+from synthetic_tables import write_tables
 
 from dixonflow.aggregate.build import aggregate
 from dixonflow.cohort.shards import shard_of, write_shards

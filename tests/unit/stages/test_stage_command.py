@@ -85,7 +85,7 @@ def test_memory_that_runs_out_before_the_first_scan_asks_for_more(one_shard, mon
         del held
 
     monkeypatch.setattr(merge.MergeWork, "start", load_much)
-    with pytest.raises(DixonflowError, match=r"^.*ended before it began \(out_of_memory\)") as ended:
+    with pytest.raises(DixonflowError, match=r"^.*ended before it started \(out_of_memory\)") as ended:
         one_shard.run(Stage.MERGE, memory_mb=job_mb(2, 1) + 350)
     assert "\n" not in str(ended.value)
     assert read_retry(one_shard.results, one_shard.name).memory == 2

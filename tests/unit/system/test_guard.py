@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dixonflow.system.guard import Allowance, Lost, guarded
+from dixonflow.system.guard import Allowance, FailedItem, guarded
 from dixonflow.vocabulary import Reason
 
 
@@ -41,14 +41,14 @@ def test_results_come_in_the_order_of_the_items(workers):
 def test_a_process_that_ends_costs_its_item_alone(workers):
     items = [("ok", 1), ("die", 0), ("ok", 2), ("exit", 0), ("raise", 0), ("ok", 3)]
     results = guarded(work, items, workers=workers)
-    assert [each for each in results if not isinstance(each, Lost)] == [2, 4, 6]
+    assert [each for each in results if not isinstance(each, FailedItem)] == [2, 4, 6]
     assert [results[place].reason for place in (1, 3, 4)] == [Reason.WORKER_DIED] * 3
 
 
 def test_limits_hold_for_each_item():
     allowance = Allowance(memory_mb=300, seconds=2)  # beyond what a forked process begins with
     results = guarded(work, [("swell", 600), ("ok", 1), ("hang", 0), ("ok", 2)], workers=2, allowance=allowance)
-    assert [each.reason for each in results if isinstance(each, Lost)] == [Reason.OUT_OF_MEMORY, Reason.TIMEOUT]
+    assert [each.reason for each in results if isinstance(each, FailedItem)] == [Reason.OUT_OF_MEMORY, Reason.TIMEOUT]
     assert [results[1], results[3]] == [2, 4]
 
 

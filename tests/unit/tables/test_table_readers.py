@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dixonflow.measure.structures import structures_of
-from dixonflow.models.load import load_model
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS
@@ -18,7 +18,7 @@ from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
 from dixonflow.vocabulary import Stage
 
-MODEL = load_model(Path(__file__).parents[3] / "workflow" / "models" / "demo.yaml")
+MODEL = load_model(MODELS / "demo.yaml")
 VOLUMES, FAT = volumes_table(MODEL), fat_compartments_table(MODEL)
 TABLES = {table.name: table for table in (SCANS, TIMINGS, MEASUREMENTS, VOLUMES.table, FAT.table, QUALITY, DICTIONARY)}
 IDS = ["0012", "12", "7000001"]

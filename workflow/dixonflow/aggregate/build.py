@@ -14,16 +14,16 @@ from dixonflow.execution.outcome import OUTCOMES
 from dixonflow.measure.checks import expected_checks
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
-from dixonflow.run.retry import COHORT, Failure, ask_for_look, note_failures, read_retry
+from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, request_retry
 from dixonflow.system.atomic import remove_leftovers, write_json
 from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, table_writer, write_table
+from dixonflow.tables.row_reordering import row_reordering
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
-from dixonflow.tables.turning import turning
 from dixonflow.tables.wide import wide_tables, widen
 from dixonflow.vocabulary import SHARD_STAGES, Reason, Stage, Status
 
@@ -50,7 +50,7 @@ class Summary:
     def __post_init__(self) -> None:
         out = self.ok + sum(self.excluded.values()) + sum(self.failed.values()) + self.withdrawn
         if out != self.scans_in:
-            raise ValueError(f"{self.scans_in} scans went in, {out} came out")
+            raise ValueError(f"{self.scans_in} scans in, but {out} scans out")
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,18 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
     models
         The models in force: they name the columns of the wide tables and the rows that every ok scan must have.
     max_attempts
-        How often a shard whose rows are not all there is looked at again, by as many calls.
+        How often a shard with incomplete rows is processed again, by as many runs.
 
     Raises
     ------
     TableError
-        If the list of scans is unreadable; the next call makes it again. Whatever is wrong with the rows of a shard
+        If the list of scans is unreadable; the next run rebuilds it. Whatever is wrong with the rows of a shard
         makes its scans failed instead.
     """
     try:
         cohort = to_pandas(read_table(results.scans, COHORT_SCANS))
     except TableError:
-        ask_for_look(results, COHORT)
+        request_retry(results, COHORT)
         raise
     shards = sorted(cohort["shard"].dropna().unique())
     stages = {stage: _stage_rows(results, stage, shards) for stage in SHARD_STAGES}
@@ -105,7 +105,7 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
     tables = results.tables
     wide = wide_tables(models)
     with ExitStack() as stack:
-        turned = stack.enter_context(turning(tables / "measurements.parquet", MEASUREMENTS))
+        turned = stack.enter_context(row_reordering(tables / "measurements.parquet", MEASUREMENTS))
         writers = [
             stack.enter_context(table_writer(tables / f"{each.table.name}.parquet", each.table)) for each in wide
         ]
@@ -215,17 +215,17 @@ def _fail(scans: pd.DataFrame, messages: Mapping[Hashable, str], reason: Reason)
 
 
 def _broken(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> frozenset[str]:
-    """Shards of which rows are lost, be they of a scan that another stage had ended before."""
+    """Shards with lost rows, including rows of scans that ended at an earlier stage."""
     lost = {shard for each in stages.values() for shard in each.lost}
     failed_here = scans["status"].eq(Status.FAILED.value) & scans["content_key"].isna() & scans["shard"].notna()
     return frozenset(lost | set(scans.loc[failed_here, "shard"]))
 
 
 def _note_loss(results: Results, shard: str, max_attempts: int, *, lost: bool) -> None:
-    """Have the next call make lost rows again, from the records of the stages; not for ever, where that is in vain."""
+    """Have the next run rebuild lost rows from the records of the stages, up to a limited number of times."""
     attempt = min(read_retry(results, shard).failed.get(_AGGREGATE, 0) + 1, max_attempts)
     failures = [Failure(Reason.INTERNAL_ERROR, attempt)] if lost else []
-    note_failures(results, shard, _AGGREGATE, failures, max_attempts)
+    record_failures(results, shard, _AGGREGATE, failures, max_attempts)
 
 
 def _checks(models: Sequence[Model]) -> frozenset[tuple[str, str, str]]:
@@ -250,7 +250,7 @@ def _checked(scans: pd.DataFrame, results: Results, models: Sequence[Model]) -> 
 def _remove_other_wide_tables(tables: Path, names: Collection[str]) -> None:
     """Take away the wide tables of models that are not in the run any more: nobody must take them for current.
 
-    Before datapackage.json says that all is done: a call that is killed in between is made again.
+    Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
     for name in ("volumes", "fat_compartments"):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):

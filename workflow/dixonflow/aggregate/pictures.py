@@ -9,7 +9,7 @@ from dixonflow.report.contact_sheet import sheet_name
 log = logging.getLogger(__name__)
 
 
-def remove_pictures_of_nobody(results: Results) -> None:
+def remove_orphaned_pictures(results: Results) -> None:
     """Remove the pictures of participants who withdrew, and those of raw data that has been replaced.
 
     The list of a shard names no raw data for a participant who withdrew, and a picture's name follows from it.
@@ -26,4 +26,4 @@ def remove_pictures_of_nobody(results: Results) -> None:
     for path in strays:
         path.unlink(missing_ok=True)
     if strays:
-        log.info("%d overview pictures that belong to no scan are removed", len(strays))
+        log.info("removed %d overview pictures that belong to no scan", len(strays))

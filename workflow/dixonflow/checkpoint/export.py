@@ -112,14 +112,14 @@ def _trained(archive: TorchArchive, checkpoint: Path) -> _Trained:
         weights, axes = content["network_weights"], content.get("inference_allowed_mirroring_axes")
     except (LookupError, TypeError, AttributeError) as error:
         entry = f": no entry {error}" if isinstance(error, KeyError) else ""
-        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint{entry}") from error
+        raise ModelError(f"{checkpoint} is not an nnU-Net checkpoint{entry}") from error
     names = isinstance(trainer, str) and isinstance(configuration, str) and isinstance(fold, str | int)
     if not names or not re.fullmatch("[0-9]{1,9}|all", str(fold)):
-        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: trainer, configuration and fold must be names")
+        raise ModelError(f"{checkpoint} is not an nnU-Net checkpoint: trainer, configuration and fold must be names")
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(item, StoredTensor) for name, item in weights.items()
     ):
-        raise ModelError(f"{checkpoint} is no nnU-Net checkpoint: network_weights holds other than tensors")
+        raise ModelError(f"{checkpoint} is not an nnU-Net checkpoint: network_weights must hold only tensors")
     tensors = {name: archive.tensor(item) for name, item in weights.items()}
     return _Trained(trainer, configuration, str(fold), axes, tensors)
 
@@ -130,7 +130,7 @@ def _match(architecture: Architecture, weights: dict[str, torch.Tensor], checkpo
         with torch.device("meta"):
             network = architecture.build()
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
-        raise ModelError(f"plans.json describes no network that can be built: {one_line(error)}") from error
+        raise ModelError(f"plans.json does not describe a valid network: {one_line(error)}") from error
     return one_tensor_per_parameter(network, weights, str(checkpoint))
 
 

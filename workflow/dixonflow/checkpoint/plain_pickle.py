@@ -111,10 +111,10 @@ class _Machine:
     def _count(self, taken: int) -> None:
         self._left -= taken
         if self._left < 0:
-            raise PickleRefusedError("holds more values than that of a network")
+            raise PickleRefusedError("holds more values than a network has")
 
     def _unknown(self, _: Any) -> None:
-        raise PickleRefusedError("holds something else than tensors and plain values")
+        raise PickleRefusedError("holds values other than tensors and plain values")
 
     def _since_mark(self) -> list[Any]:
         start = self._marks.pop()

@@ -159,17 +159,17 @@ class TorchArchive:
             raise self._unreadable(str(error)) from error
         within = {info.filename.partition("/")[2] for info in infos}
         if "constants.pkl" in within or any(name.startswith("code/") for name in within):
-            raise ModelError(f"{self._path} is a TorchScript program, not a checkpoint: programs are not run")
+            raise ModelError(f"{self._path} is a TorchScript program, not a checkpoint: programs are never run")
         records: dict[str, zipfile.ZipInfo] = {}
         folder = infos[0].filename.partition("/")[0] if infos else ""
         for info in infos:
             if not info.filename.startswith(f"{folder}/") or info.filename in records:
-                raise self._unreadable("its records are not in one folder, each once")
+                raise self._unreadable("its records are not in one folder or not unique")
             if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size != info.compress_size:
-                raise self._unreadable("its records are compressed or encrypted, which torch does not do")
+                raise self._unreadable("its records are compressed or encrypted, unlike those of torch")
             records[info.filename.removeprefix(f"{folder}/")] = info
         if len(records) < len(infos) or sum(info.compress_size for info in infos) > self._size:
-            raise self._unreadable("its records claim more data than the file has")
+            raise self._unreadable("its records declare more data than the file holds")
         if "data.pkl" not in records:
             raise self._unreadable("it has no data.pkl")
         if "byteorder" in records and self._content(records["byteorder"], 16) != b"little":
@@ -182,7 +182,7 @@ class TorchArchive:
         self._file.seek(record.header_offset)
         head = self._file.read(_LOCAL_HEADER.size)
         if len(head) < _LOCAL_HEADER.size or not head.startswith(b"PK\x03\x04"):
-            raise self._unreadable("a record is not where the table of contents says")
+            raise self._unreadable("the position of a record differs from the table of contents")
         _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(head)
         self._file.seek(name_bytes + extra_bytes, 1)
         content = bytearray(record.file_size)
@@ -197,7 +197,7 @@ class TorchArchive:
         kind, dtype, key, _, numbers = described
         record = self._records.get(f"data/{key}") if type(key) is str else None
         if kind != "storage" or type(dtype) is not torch.dtype or type(numbers) is not int or record is None:
-            raise self._unreadable("it describes numbers that are not there")
+            raise self._unreadable("it refers to numbers that do not exist")
         if record.file_size != numbers * dtype.itemsize:
             raise self._unreadable(f"it describes {numbers} numbers in {record.file_size} bytes")
         return Storage(record, dtype, numbers)

@@ -1,4 +1,4 @@
-"""Bring the rows of all shards together into the tables, and check that no scan was lost."""
+"""Collect the rows of all shards in the tables, and check that no scan was lost."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ import pandas as pd
 
 from dixonflow.aggregate.build import aggregate, format_summary, read_scans
 from dixonflow.aggregate.departures import departures, write_departures
-from dixonflow.aggregate.pictures import remove_pictures_of_nobody
+from dixonflow.aggregate.pictures import remove_orphaned_pictures
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.conservation import check_conservation
 from dixonflow.cohort.sources import sources_of
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def aggregate_command(config: ConfigOption = CONFIG) -> None:
-    """Write results/tables/ and results/summary.txt; fails if a scan that lies in the raw folders has no row."""
+    """Write results/tables/ and results/summary.txt; fails if a scan in the raw folders has no row."""
     start_logging()
     try:
         settings = read_config(config)
@@ -39,7 +39,7 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
         scans = read_scans(results.scan_table)
         check_conservation(sources_of(cohort), scans, withdrawn)
-        remove_pictures_of_nobody(results)
+        remove_orphaned_pictures(results)
         if before is not None:
             write_departures(results, departures(before, scans))
         results.scans_before.unlink(missing_ok=True)
@@ -60,5 +60,5 @@ def _earlier(results: Results) -> pd.DataFrame | None:
     try:
         return read_scans(results.scans_before)
     except TableError as error:
-        log.warning("what left the tables since the last run cannot be told: %s", error)
+        log.warning("the scans removed since the last run cannot be determined: %s", error)
         return None

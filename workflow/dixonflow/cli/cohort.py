@@ -1,46 +1,52 @@
-"""Find every scan in the raw folders and put the whole ones into shards."""
+"""Find every scan in the raw folders and assign the complete ones to shards."""
 
 import logging
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.build import build_cohort, write_cohort
-from dixonflow.cohort.earlier_version import doubtful_of_0_1
+from dixonflow.cohort.earlier_version import outdated_results_of_0_1
 from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.sources import sources_of
 from dixonflow.cohort.table import CohortScan, read_scans
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
-from dixonflow.execution.returned import shards_of_returned
+from dixonflow.execution.reinstated import shards_of_reinstated_scans
 from dixonflow.paths import Results
 from dixonflow.run.resources import cohort_scan_mb, scan_seconds
-from dixonflow.run.retry import COHORT, Failure, ask_for_look, note_failures
+from dixonflow.run.retry import COHORT, Failure, record_failures, request_retry
+from dixonflow.system.atomic import write_bytes
 from dixonflow.system.guard import Allowance
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Status
+
+_NOTE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
 
 def cohort_command(
     config: ConfigOption = CONFIG,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that look into raw files.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that inspect raw files.")] = 1,
     memory_mb: Annotated[
         float | None,
-        typer.Option("--memory-mb", help="Memory of the job. A scan whose files need more fails: out_of_memory."),
+        typer.Option("--memory-mb", help="Memory of the job. A scan that needs more fails: out_of_memory."),
     ] = None,
 ) -> None:
-    """Write results/cohort/: one row per scan, and the shard lists. Only scans that are new or changed are opened."""
+    """Write results/cohort/: one row per scan, and the shard lists. Only new or changed scans are opened."""
     start_logging()
     try:
         settings = read_config(config)
         results = Results(settings.results)
         shards, previous = read_shards(results.shards), _earlier(results)
-        rescaled, outdated = doubtful_of_0_1(results, shards, previous)
+        rescaled, outdated = outdated_results_of_0_1(results, shards, previous)
         result = build_cohort(
             sources_of(settings.cohort),
             withdrawn=read_withdrawn(settings.cohort.withdrawn) if settings.cohort.withdrawn else frozenset(),
@@ -51,22 +57,35 @@ def cohort_command(
             scans_per_shard=settings.cohort.scans_per_shard,
             max_attempts=settings.max_attempts,
             workers=jobs,
+            inspected=_note_in(results.inspected),
             allowance=Allowance(
                 None if memory_mb is None else cohort_scan_mb(memory_mb, jobs), scan_seconds(settings.scan_minutes)
             ),
         )
         write_cohort(result, results.scans, results.shards)
+        results.inspected.unlink(missing_ok=True)
         shard_of = {row.scan: row.shard for row in result.scans if row.scan and row.shard}
-        for shard in shards_of_returned(results, shard_of):
-            ask_for_look(results, shard)
+        for shard in shards_of_reinstated_scans(results, shard_of):
+            request_retry(results, shard)
         failures = [
-            Failure(row.reason, row.attempt)
-            for row in result.scans
-            if row.status is Status.FAILED or row.could_not_be_opened
+            Failure(row.reason, row.attempt) for row in result.scans if row.status is Status.FAILED or row.is_unopened
         ]
-        note_failures(results, COHORT, COHORT, failures, settings.max_attempts)
+        record_failures(results, COHORT, COHORT, failures, settings.max_attempts)
     except DixonflowError as error:
         sys.exit(f"cohort: {error}")
+
+
+def _note_in(path: Path) -> Callable[[int, int], None]:
+    """Give a function that writes how many of how many scans are inspected, at most every two seconds."""
+    last = 0.0
+
+    def note(done: int, scans: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _NOTE_SECONDS:
+            last = time.monotonic()
+            write_bytes(path, f"{done} {scans}\n".encode())
+
+    return note
 
 
 def _earlier(results: Results) -> list[CohortScan]:
@@ -76,5 +95,5 @@ def _earlier(results: Results) -> list[CohortScan]:
     try:
         return read_scans(results.scans)
     except TableError as error:
-        log.warning("what was known of the raw data is lost, all scans are looked into again: %s", error)
+        log.warning("the table of known scans is unreadable, all scans are inspected again: %s", error)
         return []

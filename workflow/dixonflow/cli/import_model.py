@@ -6,39 +6,41 @@ from typing import Annotated
 
 import typer
 
-from dixonflow.cli.options import start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, start_logging, weights_folder
 from dixonflow.errors import DixonflowError
 from dixonflow.importing.install import import_model
 from dixonflow.models.load import MODELS, load_model
 
 
 def import_model_command(
-    name: Annotated[str, typer.Argument(help="Model: the name of a file in workflow/models/.")],
+    name: Annotated[str, typer.Argument(help="Name of the model, as in docs/models.md.")],
     source: Annotated[
         list[str] | None,
         typer.Option(
             "--from",
-            help="Folder with unpacked weights or with the published zips, a zip, or an address; more than once for "
-            "several zips. Default: a copy that another program keeps on this machine, else the published address.",
+            help="Folder with unpacked weights or with the published zips, a zip, or an address; repeat it for "
+            "several zips. Default: a copy of another program on this machine, otherwise the published address.",
         ),
     ] = None,
     consent: Annotated[
         bool, typer.Option("--consent", help="I agree to the conditions of the model's licence.")
     ] = False,
-    models: Annotated[Path, typer.Option(help="Folder of the model files; the weights go there too.")] = MODELS,
+    config: ConfigOption = CONFIG,
+    models: Annotated[Path, typer.Option(help="Folder of your own model files; their weights go there too.")] = MODELS,
 ) -> None:
-    """Import the published weights of a segmentation model into workflow/models/<name>/.
+    """Import the published weights of a segmentation model into the folder segment.weights of the configuration.
 
-    Every file is checked before it is opened, nothing in it is run, and the folder appears whole or not at all. Run it
-    again after an interruption: a download goes on where it stopped. A machine without a network needs only a copy of
+    Every file is checked before it is opened, no code is run, and the folder appears complete or not at all. After
+    an interruption run the same command again: the download resumes. A machine without a network needs only a copy of
     the imported folder.
     """
     start_logging()
     path = models / f"{name}.yaml"
     try:
-        model = load_model(path)
+        weights = weights_folder(config) if models == MODELS else models
+        model = load_model(path, weights)
         new = import_model(model, source or (), consent=consent)
-        load_model(path)  # resolves what only the weights' own files say
+        load_model(path, weights)  # resolves what only the weights' own files say
     except DixonflowError as error:
         sys.exit(f"import-model: {error}")
-    typer.echo(f"{model.weights}: {'imported' if new else 'imported before, and as it was then'}")
+    typer.echo(f"{model.weights}: {'imported' if new else 'already imported, unchanged'}")

@@ -11,15 +11,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from dixonflow.run.user import name_user
+from dixonflow.run.user import set_user_name
 from dixonflow.system.lifetime import end_with_snakemake
 
 COMMANDS = {
     "stage": "Run a stage on a shard, or on one scan by hand.",
-    "cohort": "Find every scan in the raw folders and put the whole ones into shards.",
-    "aggregate": "Bring the rows of all shards together into the tables; check that no scan was lost.",
-    "report": "Show the tables as one HTML page.",
-    "status": "Say how far a run is, or what the next one should ask of the cluster.",
+    "cohort": "Find every scan in the raw folders and assign the complete ones to shards.",
+    "aggregate": "Collect the rows of all shards in the tables; check that no scan was lost.",
+    "report": "Write the report, one HTML page.",
+    "status": "Show the progress of a run, or propose resources for the next one.",
     "import-model": "Import the published weights of a segmentation model.",
     "verify-models": "Import published models, compare them with the model files, run one scan with each.",
 }
@@ -64,7 +64,7 @@ def main() -> None:
     Unexpected errors come as plain tracebacks: typer's own show the values of variables, participant ids among them.
     """
     end_with_snakemake()
-    name_user()
+    set_user_name()
     app = typer.Typer(
         cls=_OnDemand, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode=None
     )

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from dixonflow.config import demo_config, read_config
+
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="Configuration: config.yaml, or results/config.json of a run.")
 ]
@@ -20,6 +22,11 @@ def run(main: Callable[..., None]) -> None:
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     app.command()(main)
     app()
+
+
+def weights_folder(config: Path) -> Path:
+    """Folder of imported weights: as the configuration says, or the default where there is no configuration yet."""
+    return (read_config(config) if config.exists() else demo_config()).segment.weights
 
 
 def start_logging() -> None:

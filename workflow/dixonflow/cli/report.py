@@ -1,4 +1,4 @@
-"""Show the tables as one HTML page."""
+"""Write the report, one HTML page."""
 
 import sys
 

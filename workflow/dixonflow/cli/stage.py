@@ -24,14 +24,14 @@ class ShardStage(StrEnum):
 
 
 def stage_command(
-    stage: Annotated[ShardStage, typer.Argument(help="Which stage.")],
+    stage: Annotated[ShardStage, typer.Argument(help="Name of the stage.")],
     config: ConfigOption = CONFIG,
     shard: Annotated[
         str | None, typer.Option("--shard", help="Name of the shard, as in results/cohort/shards/.")
     ] = None,
     scan: Annotated[
         str | None,
-        typer.Option("--scan", help="One scan, sub-<participant>_ses-<session>: run by hand, rows stay as they are."),
+        typer.Option("--scan", help="One scan, sub-<participant>_ses-<session>: run by hand, without changing rows."),
     ] = None,
     memory_mb: Annotated[
         float | None,
@@ -42,7 +42,7 @@ def stage_command(
 ) -> None:
     """Run a stage on a shard, or on one scan by hand.
 
-    A shard writes its outcome rows to results/<stage>/. A scan is run even if it is done, and only its files are
+    A shard writes its outcome rows to results/<stage>/. A single scan is always rerun, and only its files are
     written.
     """
     start_logging()

@@ -1,4 +1,4 @@
-"""Say how far a run is, or what the next one should ask of the cluster. Reads only."""
+"""Show the progress of a run, or propose resources for the next one. Reads only."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ from dixonflow.cli.options import CONFIG, ConfigOption
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.paths import Results
+from dixonflow.run.progress import duration
 from dixonflow.run.requests import Proposal, propose
 from dixonflow.run.status import RunStatus, run_status
 from dixonflow.vocabulary import Status
@@ -24,7 +25,7 @@ def status_command(
         bool, typer.Option("--resources", help="Propose memory and time for profiles/slurm/config.yaml.")
     ] = False,
 ) -> None:
-    """Print scans per stage and status, reasons, pace and Slurm jobs, while a run goes on and after it."""
+    """Print scans per stage and status, reasons, pace and Slurm jobs, during and after a run."""
     try:
         settings = read_config(config)
         results = Results(settings.results)
@@ -42,8 +43,8 @@ def status_command(
 
 def format_status(status: RunStatus) -> str:
     """Render for the terminal."""
-    run = "a run goes on" if status.running else "no run goes on"
-    last = f", {status.run}" if status.running else f"; the last was {status.run}"
+    run = "a run is in progress" if status.running else "no run is in progress"
+    last = f", {status.run}" if status.running else f"; the last one {status.run}"
     lines = [f"{run}{last if status.run else ''}", ""]
     lines.append(f"{'stage':<12}{'ok':>9}{'excluded':>10}{'failed':>9}{'waiting':>9}")
     lines += [
@@ -60,7 +61,7 @@ def format_status(status: RunStatus) -> str:
     lines += ["", f"shards     {status.shards_ended} of {status.shards} ended"]
     if status.pace is not None:
         lines.append(
-            f"pace       {status.pace.scans_per_hour:.0f} scans an hour, {_time(status.pace.seconds_left)} left"
+            f"pace       {status.pace.scans_per_hour:.0f} scans per hour, {duration(status.pace.seconds_left)} left"
         )
     if status.slurm is not None:
         jobs = [
@@ -75,7 +76,7 @@ def format_status(status: RunStatus) -> str:
 def format_proposals(proposals: list[Proposal]) -> str:
     """Render as a piece of the profile."""
     lines = [
-        "# Largest memory seen and a quarter more; 95th percentile of the seconds for a full shard, and scan_minutes.",
+        "# Memory: largest peak plus a quarter. Time: a full shard at the 95th percentile plus scan_minutes.",
         "# For profiles/slurm/config.yaml:",
         "set-resources:",
     ]
@@ -84,10 +85,3 @@ def format_proposals(proposals: list[Proposal]) -> str:
         seen = f"{each.scans} scans, {each.seconds:.1f} s each{gpu}"
         lines.append(f"  {each.stage.value}: {{mem_mb: {each.mem_mb}, runtime: {each.runtime}}} # {seen}")
     return "\n".join(lines)
-
-
-def _time(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes / 1440:.1f} days"

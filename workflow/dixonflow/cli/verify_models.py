@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dixonflow.cli.options import CONFIG, ConfigOption, weights_folder
 from dixonflow.errors import DixonflowError, ModelError
 from dixonflow.importing.verification import Project, verify_model, write_scan
 from dixonflow.models.load import MODELS, load_model
@@ -14,26 +15,27 @@ from dixonflow.models.load import MODELS, load_model
 
 def verify_models_command(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Models: names of files in workflow/models/. Default: all published.")
+        list[str] | None, typer.Argument(help="Names of models, as in docs/models.md. Default: all published.")
     ] = None,
     source: Annotated[
-        list[str] | None, typer.Option("--from", help="Where to take weights from, as for import-model.")
+        list[str] | None, typer.Option("--from", help="Source of the weights, as for import-model.")
     ] = None,
     consent: Annotated[
         bool, typer.Option("--consent", help="I agree to the conditions of the models' licences.")
     ] = False,
-    folder: Annotated[Path, typer.Option(help="For the scan and the results.")] = Path("verified"),
-    scale: Annotated[float, typer.Option(min=0.1, max=1, help="Of the scan's matrix; 1 is NAKO's geometry.")] = 1.0,
+    config: ConfigOption = CONFIG,
+    folder: Annotated[Path, typer.Option(help="Folder for the scan and the results.")] = Path("verified"),
+    scale: Annotated[float, typer.Option(min=0.1, max=1, help="Scale of the matrix; 1 is NAKO's geometry.")] = 1.0,
     cores: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
 ) -> None:
     """Import published models, compare hashes, label tables and plans with the model files, run one phantom scan.
 
-    Needs the internet, or copies of the weights. Models are imported into workflow/models/ and stay there. The scan is
+    Needs the internet, or copies of the weights. Models are imported as by import-model and stay. The scan is
     a phantom's: it shows that a network runs to the end, not how good it is. Ends with status 1 if a model failed.
     """
-    project = Project(MODELS, folder, cores)
     failed = False
     try:
+        project = Project(MODELS, weights_folder(config), folder, cores)
         names = names or [path.stem for path in sorted(MODELS.glob("*.yaml")) if load_model(path).source]
         write_scan(project, scale)
         for name in names:

@@ -3,18 +3,13 @@
 import hashlib
 import json
 import logging
-import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from dixonflow.cohort import inspect as look_module
-from dixonflow.cohort.discover import Expected, discover
+from dixonflow.cohort import inspect as inspection_module
+from dixonflow.cohort.discover import KnownFingerprint, discover
 from dixonflow.cohort.found import FoundScan, UnnamedEntry
 from dixonflow.cohort.inspect import Inspection
 from dixonflow.cohort.patient_ids import judge_patient_ids
@@ -24,7 +19,7 @@ from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
 from dixonflow.rawdata.raw_scan import RawScan, Source
 from dixonflow.rawdata.reader import DEFAULT_OPTIONS, OUTLIERS, READER_VERSION, InspectOptions, key_of_reading
 from dixonflow.system.atomic import write_bytes
-from dixonflow.system.guard import Allowance, Lost, guarded
+from dixonflow.system.guard import Allowance, FailedItem, guarded
 from dixonflow.vocabulary import Reason, ScanId, Status
 
 log = logging.getLogger(__name__)
@@ -43,7 +38,7 @@ class CohortResult:
     ignored
         Files and folders that are known to be no scans.
     n_inspected
-        Scans that were looked into; for all others an earlier row was used, or there was no need.
+        Scans that were inspected; for all others an earlier row was used, or there was no need.
     """
 
     scans: tuple[CohortScan, ...]
@@ -71,15 +66,16 @@ def build_cohort(
     allowance: Allowance | None = None,
     rescaled: Collection[ScanId] = (),
     outdated: Collection[ScanId] = (),
+    inspected: Callable[[int, int], None] = lambda done, scans: None,
 ) -> CohortResult:
-    """Find all scans, look into those that are new, and put the whole ones into shards.
+    """Find all scans, inspect the new ones, and assign the complete ones to shards.
 
     Parameters
     ----------
     sources
         Raw folders.
     withdrawn
-        Ids of participants who have withdrawn: their scans are counted and not looked into.
+        Ids of participants who have withdrawn: their scans are counted and not inspected.
     previous
         Rows of the run before; used again for scans whose files and options have not changed.
     shards
@@ -89,7 +85,7 @@ def build_cohort(
     options
         What is asked of a scan.
     max_attempts
-        How often a scan that failed is looked into before its failure stands.
+        How often a failed scan is inspected before its failure is final.
     workers
         Processes that open files.
     allowance
@@ -98,6 +94,8 @@ def build_cohort(
         Scans that version 0.1 scaled down to fit: what it made of them is not to stand, although they are the same.
     outdated
         Scans whose files are younger than what version 0.1 made of them: its fingerprint is not to stand.
+    inspected
+        Called after each scan that was inspected, with their number so far and at the end.
 
     Returns
     -------
@@ -114,7 +112,7 @@ def build_cohort(
     previous, shards = tuple(previous), tuple(shards)
     contents = {row.scan: row.content for row in previous if row.scan is not None}
     expected = {
-        entry.scan: Expected(entry.raw_key, contents.get(entry.scan, ""))
+        entry.scan: KnownFingerprint(entry.raw_key, contents.get(entry.scan, ""))
         for shard in shards
         for entry in shard.scans
         if contents.get(entry.scan) or (entry.scan not in contents and entry.scan not in outdated)
@@ -143,12 +141,12 @@ def build_cohort(
             key = _content_key(each, options)
             before = known.get((key, each.raw.state))
             if before is not None and (before.status is not Status.FAILED or before.attempt >= max_attempts):
-                row = _again(before, row)
+                row = _reused_row(before, row)
             else:
                 row = replace(row, content_key=key, attempt=before.attempt + 1 if before else 1)
                 new.append(len(rows))
         rows.append(row)
-    inspections = _look_into([found.scans[place].raw for place in new], options, workers, allowance)
+    inspections = _inspect_new([found.scans[place].raw for place in new], options, workers, allowance, inspected)
     for place, inspection in zip(new, inspections, strict=True):
         row = _completed(rows[place], inspection)
         rows[place] = replace(row, reading=OUTLIERS) if row.scan in rescaled and not row.reading else row
@@ -174,7 +172,7 @@ def build_cohort(
 def write_cohort(result: CohortResult, scans_path: Path, shards_folder: Path) -> None:
     """Write shard lists, `shards.txt`, `ignored.txt`, `scans.parquet` and last `scans.sha256`.
 
-    A run that is cut off repeats itself. The digest is what the tables are made again for: the list of shards stays as
+    A run that is cut off repeats itself. A new digest makes the tables be rebuilt: the list of shards stays as
     it is where a scan is withdrawn, excluded, or has another message.
     """
     write_shards(shards_folder, result.shards)
@@ -200,8 +198,8 @@ def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tupl
     return known
 
 
-def _again(before: CohortScan, row: CohortScan) -> CohortScan:
-    """Use what an earlier run found in the files of a scan; its patient id is judged beside those of others."""
+def _reused_row(before: CohortScan, row: CohortScan) -> CohortScan:
+    """Use what an earlier run found in the files of a scan; its patient id is judged together with those of others."""
     judged = before.patient_id_matches is False and before.reason is Reason.IDENTITY_MISMATCH
     return replace(
         row,
@@ -224,33 +222,30 @@ def _content_key(found: FoundScan, options: InspectOptions) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _look_into(
-    new: list[RawScan], options: InspectOptions, workers: int, allowance: Allowance | None
+def _inspect_new(
+    new: list[RawScan],
+    options: InspectOptions,
+    workers: int,
+    allowance: Allowance | None,
+    inspected: Callable[[int, int], None],
 ) -> list[Inspection]:
-    with _progress(len(new)) as advance:
-        found = guarded(
-            lambda raw: look_module.look(raw, options), new, workers=workers, allowance=allowance, advance=advance
-        )
-    return [Inspection(each.reason, each.message) if isinstance(each, Lost) else each for each in found]
+    count, step = 0, max(1, len(new) // 20)
 
+    def advance() -> None:
+        nonlocal count
+        count += 1
+        inspected(count, len(new))
+        if count % step == 0:
+            log.info("inspected %d of %d new scans", count, len(new))
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Give what is to be called after each scan: a bar for people, in a log file a line every twentieth of the way."""
-    columns = (TextColumn("cohort"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("cohort", total=total)
-        step = max(1, total // 20)
-        count = 0
-
-        def advance() -> None:
-            nonlocal count
-            count += 1
-            progress.advance(task)
-            if count % step == 0:
-                log.info("looked into %d of %d new scans", count, total)
-
-        yield advance
+    found = guarded(
+        lambda raw: inspection_module.inspect_scan(raw, options),
+        new,
+        workers=workers,
+        allowance=allowance,
+        advance=advance,
+    )
+    return [Inspection(each.reason, each.message) if isinstance(each, FailedItem) else each for each in found]
 
 
 def _completed(row: CohortScan, inspection: Inspection) -> CohortScan:

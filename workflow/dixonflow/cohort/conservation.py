@@ -20,7 +20,7 @@ from dixonflow.vocabulary import Layout, Status
 
 log = logging.getLogger(__name__)
 
-# What is no scan: hidden files, notes and tables beside the images. Kept here on purpose, apart from the list that the
+# What is no scan: hidden files, notes and tables next to the images. Kept here on purpose, apart from the list that the
 # cohort stage uses: if one of the two changes alone, the law is broken and the run says so.
 _OTHER_ENDINGS = (".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf")
 _OTHER_NAMES = ("DICOMDIR", "README", "LICENSE", "Thumbs.db", "__MACOSX")
@@ -94,15 +94,15 @@ def check_conservation(
     )
     if misplaced:
         raise ConservationError(
-            f"{misplaced} scans are withdrawn in the table and not on the list of withdrawn participants, or the other "
-            "way round. If the list changed while the run was in progress, call it again"
+            f"{misplaced} scans are withdrawn in the table but not on the list of withdrawn participants, or vice "
+            "versa. If the list changed during the run, run the command again"
         )
     if lost or unknown or twice or unclear:
         raise ConservationError(
             f"the raw folders hold {len(raw)} scans, the table has {len(rows)} rows: {len(lost)} scans without a row "
             f"({sum(key[0] is None for key in lost)} of them entries whose name gives no scan), {len(unknown)} rows "
             f"without raw data, {len(twice)} scans with more than one row, {len(unclear)} rows without a known status. "
-            "DIXONFLOW_LOG=DEBUG names them. If raw data came or went while the run was in progress, call it again"
+            "DIXONFLOW_LOG=DEBUG names them. If raw data changed during the run, run the command again"
         )
     statuses = Counter(Status(status) for status in scans_table["status"])
     n_unparsable = sum(key[0] is None for key in raw)
@@ -126,8 +126,8 @@ def check_not_emptied(sources: Sequence[Source], scans_table: pd.DataFrame) -> N
         before = sum(str(path).startswith(f"{folder}/") for path in scans_table["source"])
         if before and not _list_raw([source]):
             raise ConfigError(
-                f"config: cohort.sources.{place}.folder: {folder} held {before} scans and holds none now: is its disk "
-                "mounted? If they are gone for good, take the source out of the configuration"
+                f"config: cohort.sources.{place}.folder: {folder} held {before} scans and now holds none: is its disk "
+                "mounted? If they were removed on purpose, remove the source from the configuration"
             )
 
 

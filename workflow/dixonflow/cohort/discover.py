@@ -16,7 +16,7 @@ from dixonflow.rawdata.bids import image_paths, no_image, session_fingerprint, s
 from dixonflow.rawdata.protocols import scan_of_zip
 from dixonflow.rawdata.raw_scan import RawScan, Source
 from dixonflow.rawdata.zip_archive import file_fingerprint, is_sidecar, zip_fingerprint
-from dixonflow.system.guard import Lost
+from dixonflow.system.guard import FailedItem
 from dixonflow.vocabulary import Reason, ScanId
 
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
@@ -25,7 +25,7 @@ _SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
 
 
 @dataclass(frozen=True)
-class Expected:
+class KnownFingerprint:
     """The fingerprint of version 0.1 under which a scan was processed.
 
     Attributes
@@ -43,22 +43,24 @@ class Expected:
 _Listed = tuple[list[RawScan | UnnamedEntry], list[Path]]
 """What is, or should be, a scan, and what is known to be none."""
 
-Look = tuple[FoundScan, Expected | None]
+FingerprintTask = tuple[FoundScan, KnownFingerprint | None]
 """A scan whose fingerprint is to be taken, and the one that it had."""
 
-Run = Callable[[Callable[[Look], FoundScan], Sequence[Look]], Sequence[FoundScan | Lost]]
+Run = Callable[[Callable[[FingerprintTask], FoundScan], Sequence[FingerprintTask]], Sequence[FoundScan | FailedItem]]
 """Applies a function to each of several scans, each protected from the others."""
 
 
-def _here(function: Callable[[Look], FoundScan], looks: Sequence[Look]) -> list[FoundScan]:
+def _run_in_process(
+    function: Callable[[FingerprintTask], FoundScan], looks: Sequence[FingerprintTask]
+) -> list[FoundScan]:
     return [function(look) for look in looks]
 
 
 def discover(
     sources: Sequence[Source],
-    run: Run = _here,
+    run: Run = _run_in_process,
     known: Mapping[tuple[ScanId, Path, str], FoundScan] | None = None,
-    expected: Mapping[ScanId, Expected] | None = None,
+    expected: Mapping[ScanId, KnownFingerprint] | None = None,
 ) -> Discovery:
     """List the scans of all sources and take the fingerprint of each.
 
@@ -114,7 +116,7 @@ def discover(
         else:
             scans.append(replace(before, source=entry.source))
     looks = [(entry, expected.get(entry.raw.scan)) for entry in unknown]
-    scans += [_unless_lost(entry, taken) for entry, taken in zip(unknown, run(_with_fingerprint, looks), strict=True)]
+    scans += [_with_failure(entry, taken) for entry, taken in zip(unknown, run(_with_fingerprint, looks), strict=True)]
     scans = _exclude_equal_content(_merge_repeats(scans))
     scans.sort(key=lambda found: (found.raw.scan, found.raw.path))
     ignored -= set(entries)
@@ -190,13 +192,13 @@ def _state(raw: RawScan) -> str:
         return ""
 
 
-def _unless_lost(entry: FoundScan, taken: FoundScan | Lost) -> FoundScan:
-    if isinstance(taken, Lost):
-        return replace(entry, problem=(taken.reason, f"opening it: {taken.message}"))
+def _with_failure(entry: FoundScan, taken: FoundScan | FailedItem) -> FoundScan:
+    if isinstance(taken, FailedItem):
+        return replace(entry, problem=(taken.reason, f"while opening it: {taken.message}"))
     return taken
 
 
-def _with_fingerprint(look: Look) -> FoundScan:
+def _with_fingerprint(look: FingerprintTask) -> FoundScan:
     entry, expected = look
     raw = entry.raw
     path = readable(raw.path)
@@ -209,7 +211,7 @@ def _with_fingerprint(look: Look) -> FoundScan:
         return replace(entry, problem=(Reason.UNREADABLE_FILE, f"cannot be opened: {error.strerror}"))
 
 
-def _session(entry: FoundScan, expected: Expected | None) -> FoundScan:
+def _session(entry: FoundScan, expected: KnownFingerprint | None) -> FoundScan:
     raw = entry.raw
     try:
         content = session_fingerprint(raw.path, raw.layout)
@@ -257,7 +259,7 @@ def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
 
 def _exclude_equal_content(scans: Sequence[FoundScan]) -> list[FoundScan]:
     counts = Counter(found.all_content for found in scans if found.problem is None)
-    message = "the same content lies under the names of {} scans: all but one are wrong"
+    message = "the same content exists under the names of {} scans: all but one are wrong"
     return [
         replace(found, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[found.all_content])))
         if found.problem is None and counts[found.all_content] > 1

@@ -1,4 +1,4 @@
-"""Results of version 0.1 that must not stand although nothing that it looked at has changed."""
+"""Results of version 0.1 that are not valid although nothing that it inspected has changed."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from dixonflow.rawdata.bids import image_paths
 from dixonflow.vocabulary import ScanId
 
 
-def doubtful_of_0_1(
+def outdated_results_of_0_1(
     results: Results, shards: Iterable[Shard], previous: Iterable[CohortScan]
 ) -> tuple[frozenset[ScanId], frozenset[ScanId]]:
     """Find what was wrong with results of version 0.1, by the sidecars of its stitched images.
@@ -19,7 +19,7 @@ def doubtful_of_0_1(
     Parameters
     ----------
     previous
-        Rows of the call before; scans that have one were looked at by a later version already.
+        Rows of the call before; scans that have one were already inspected by a later version.
 
     Returns
     -------

@@ -15,7 +15,7 @@ def file_state(files: Iterable[Path]) -> str:
     Raises
     ------
     OSError
-        If one of them cannot be looked at.
+        If the status of one of them cannot be read.
     """
     digest = hashlib.sha256()
     for path in files:

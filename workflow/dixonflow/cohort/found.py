@@ -14,7 +14,7 @@ class UnnamedEntry:
 
     layout: Layout
     path: Path
-    message: str = "the name gives no participant and session as the layout has them"
+    message: str = "the name does not give participant and session in the form of the layout"
     scan: ClassVar[None] = None
     raw_key: ClassVar[str] = ""
     state: ClassVar[str] = ""

@@ -24,14 +24,14 @@ class Inspection:
     reading: str = ""
 
 
-def look(raw: RawScan, options: InspectOptions) -> Inspection:
+def inspect_scan(raw: RawScan, options: InspectOptions) -> Inspection:
     """Inspect one scan."""
     try:
         summary = inspect(raw, options)
     except ScanExcluded as excluded:
         return Inspection(excluded.reason, excluded.message)
     except MemoryError:
-        return Inspection(Reason.OUT_OF_MEMORY, "memory ran out while the headers were read")
+        return Inspection(Reason.OUT_OF_MEMORY, "memory ran out while reading the headers")
     except OSError as error:  # its own text holds the path
         return Inspection(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error.strerror}")
     except Exception as error:

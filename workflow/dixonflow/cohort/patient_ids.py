@@ -8,8 +8,8 @@ from dixonflow.cohort.found import FoundScan
 from dixonflow.cohort.table import CohortScan
 from dixonflow.vocabulary import Reason
 
-ANOTHER_ID = "the patient id inside the files is not that of the file name"
-CHECK_IS_OFF = f"{ANOTHER_ID}, as in most scans of this source: the check is off there"
+ANOTHER_ID = "the patient id inside the files differs from the file name"
+CHECK_IS_OFF = f"{ANOTHER_ID}, as in most scans of this source: the check is turned off there"
 
 
 def judge_patient_ids(pairs: Sequence[tuple[FoundScan, CohortScan]], checked: Sequence[bool]) -> list[CohortScan]:

@@ -43,7 +43,7 @@ def shard_of(scans: Iterable[RawScan]) -> Shard:
     """
     entries = tuple(sorted(scans, key=lambda entry: entry.scan))
     if not entries or len({entry.scan for entry in entries}) != len(entries):
-        raise ValueError("a shard holds at least one scan, and each once")
+        raise ValueError("a shard must hold at least one scan, and each only once")
     return Shard(shard_name(entry.scan for entry in entries), entries)
 
 
@@ -93,7 +93,7 @@ def assign_shards(scans: Iterable[RawScan], existing: Iterable[Shard], scans_per
     current: dict[ScanId, RawScan] = {}
     for entry in scans:
         if entry.scan in current:
-            raise ValueError("a scan is to be assigned twice")
+            raise ValueError("a scan would be assigned twice")
         current[entry.scan] = entry
     shards = []
     assigned: set[ScanId] = set()
@@ -116,7 +116,7 @@ def shard_by_scan(shards: Iterable[Shard]) -> Mapping[ScanId, str]:
 
 
 def write_shards(folder: Path, shards: Iterable[Shard]) -> None:
-    """Write `<folder>/<name>.json` for each shard, and `<folder>.txt` with all names, one a line.
+    """Write `<folder>/<name>.json` for each shard, and `<folder>.txt` with all names, one per line.
 
     A file whose content is right already is not touched, so that its date does not make a job run again.
     """
@@ -149,7 +149,7 @@ def read_shard(path: Path) -> Shard:
     except (ValueError, KeyError, TypeError) as error:
         raise ShardError(f"shard list {path} is damaged: remove it and run the workflow again") from error
     if shard.name != path.stem or shard.name != content.get("shard"):
-        raise ShardError(f"shard list {path} does not hold the scans that gave it its name: it was edited")
+        raise ShardError(f"shard list {path} does not match its name: its scans were edited")
     return shard
 
 
@@ -180,6 +180,6 @@ def _to_json(entry: RawScan) -> dict[str, str]:
 
 def _from_json(entry: Mapping[str, str]) -> RawScan:
     if not all(isinstance(entry[key], str) for key in ("participant", "session", "layout", "path", "raw_key")):
-        raise TypeError("an entry of a shard list is text throughout")
+        raise TypeError("all values of a shard list entry must be text")
     scan = ScanId(entry["participant"], entry["session"])
     return RawScan(scan, Layout(entry["layout"]), Path(entry["path"]), entry["raw_key"], entry.get("state", ""))

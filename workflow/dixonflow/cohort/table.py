@@ -25,7 +25,7 @@ class CohortScan:
     entry
         The raw scan, or the entry that should be one and whose name gives no participant and session.
     content_key
-        Key over fingerprint, name and options: equal keys, equal outcome. Empty where the scan was not looked into.
+        Key over fingerprint, name and options: equal keys, equal outcome. Empty where the scan was not inspected.
     reason, message
         `none` and empty where the scan is whole.
     note
@@ -35,7 +35,7 @@ class CohortScan:
     n_stations, n_slices
         None where unknown; slices of all stations in one contrast.
     attempt
-        How often the scan was looked into with this key, or could not be opened.
+        Number of inspections with this key, or of failed attempts to open the scan.
     content
         As `FoundScan.content`.
     patient_id_matches
@@ -71,7 +71,7 @@ class CohortScan:
         return self.reason.status
 
     @property
-    def could_not_be_opened(self) -> bool:
+    def is_unopened(self) -> bool:
         """Whether the file system gave nothing of it: that may be over at the next call, whatever its reason says."""
         return self.reason is Reason.UNREADABLE_FILE and not self.entry.raw_key
 
@@ -81,42 +81,42 @@ _YES_NO: dict[bool | None, str | None] = {True: "yes", False: "no", None: None}
 
 COHORT_SCANS = Table(
     "cohort_scans",
-    "One row for everything that was found in the raw folders and is not known to be no scan.",
+    "One row per entry of the raw folders, except entries known not to be scans.",
     ("participant_id", "session_id", "source"),
     (
         text_column(
-            "participant_id", "Participant id as the cohort gives it; null where the name gives none", nullable=True
+            "participant_id", "Participant id as written by the cohort; null if the name gives none", nullable=True
         ),
-        text_column("session_id", "Session of the participant; null where the name gives none", nullable=True),
-        text_column("source", "File or folder that the scan was found in"),
-        text_column("layout", "Shape in which the raw data came", allowed=Layout),
-        text_column("raw_key", "Fingerprint of the raw data; null where it could not be read", nullable=True),
-        text_column("content_key", "Key over fingerprint, name and options; null where not looked into", nullable=True),
-        text_column("status", "What became of the scan", allowed=Status),
+        text_column("session_id", "Session of the participant; null if the name gives none", nullable=True),
+        text_column("source", "File or folder of the scan"),
+        text_column("layout", "Layout of the raw data", allowed=Layout),
+        text_column("raw_key", "Fingerprint of the raw data; null if it could not be read", nullable=True),
+        text_column("content_key", "Key over fingerprint, name and options; null if not inspected", nullable=True),
+        text_column("status", "Outcome of the scan", allowed=Status),
         text_column("reason", "Why the scan is not ok", allowed=Reason),
-        text_column("message", "What was seen, for a person; empty for ok"),
-        text_column("note", "What is worth knowing and no reason to exclude the scan; empty for nothing"),
-        text_column("shard", "Set of scans that one job processes; null where the scan goes to no job", nullable=True),
-        Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
-        Column("n_slices", ColumnType.INT64, "Slices of all stations; null where unknown", nullable=True, minimum=0),
+        text_column("message", "Explanation for people; empty for ok"),
+        text_column("note", "Remarks that are no reason to exclude the scan; usually empty"),
+        text_column("shard", "Shard: scans that one job processes; null if not processed", nullable=True),
+        Column("n_stations", ColumnType.INT64, "Number of stations; null if unknown", nullable=True, minimum=0),
+        Column("n_slices", ColumnType.INT64, "Slices of all stations; null if unknown", nullable=True, minimum=0),
         Column(
             "attempt",
             ColumnType.INT64,
-            "How often the scan was looked into with this key, or could not be opened",
+            "Number of inspections with this key, or of failed attempts to open the scan",
             minimum=0,
         ),
-        text_column("state", "State of its files on disk when they were read; null where not known", nullable=True),
+        text_column("state", "State of its files on disk when they were read; null if unknown", nullable=True),
         text_column(
-            "content", "Fingerprint of all bytes, where raw_key is of a version that took fewer", nullable=True
+            "content", "Fingerprint of all bytes, if raw_key is from a version that covered fewer", nullable=True
         ),
         text_column(
             "patient_id_matches",
-            "Whether the patient id in its files is that of its name; null where they hold none",
+            "Whether the patient id in its files matches its name; null if they hold none",
             allowed=("yes", "no"),
             nullable=True,
         ),
-        text_column("left_out", "What of its files is no part of the scan; empty for nothing"),
-        text_column("reading", "What in its files earlier versions read wrongly; empty for nothing"),
+        text_column("left_out", "Files that are not part of the scan; usually empty"),
+        text_column("reading", "What earlier versions misread in its files; usually empty"),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )

@@ -12,7 +12,7 @@ _HEADINGS = {"participant_id", "participant", "eid", "id"}
 
 
 def read_withdrawn(path: Path) -> frozenset[str]:
-    """Read participant ids, one a line. Empty lines, lines that begin with # and a heading are passed over.
+    """Read participant ids, one per line. Empty lines, lines that begin with # and a heading are skipped.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def read_withdrawn(path: Path) -> frozenset[str]:
         if not word or word.startswith("#") or (number == 1 and word.lower() in _HEADINGS):
             continue
         if not re.fullmatch(r"[A-Za-z0-9]+", word):
-            raise ConfigError(f"{path}, line {number}: not a participant id (letters and digits, one id a line)")
+            raise ConfigError(f"{path}, line {number}: not a participant id (letters and digits, one id per line)")
         ids.add(word)
     return frozenset(ids)
 
@@ -39,7 +39,7 @@ def read_withdrawn(path: Path) -> frozenset[str]:
 def check_zeros(withdrawn: Iterable[str], participants: Iterable[str]) -> None:
     """Check that no id of the list differs from a participant's by leading zeros alone.
 
-    A spreadsheet drops leading zeros in silence; the participant would stay in.
+    A spreadsheet drops leading zeros silently; the participant would stay in.
 
     Raises
     ------
@@ -51,6 +51,6 @@ def check_zeros(withdrawn: Iterable[str], participants: Iterable[str]) -> None:
     lost = [word for word in set(withdrawn) - known if word.lstrip("0") in bare]
     if lost:
         raise ConfigError(
-            f"the list of withdrawn participants holds {len(lost)} ids that differ from a participant's by leading "
-            "zeros alone: write them as the cohort does"
+            f"the list of withdrawn participants holds {len(lost)} ids that differ from a participant's only by "
+            "leading zeros: write them as the cohort does"
         )

@@ -114,7 +114,7 @@ def evaluate_demo_scan(
         If the scan is one of the broken ones, or its label map is not there.
     """
     if item.expected[0] is not Status.OK:
-        raise DixonflowError(f"demo scan {item.path} is broken on purpose and has no label map")
+        raise DixonflowError(f"demo scan {item.path} is intentionally broken and has no label map")
     path = results.labels(item.scan, model.name)
     if not path.is_file():
         raise DixonflowError(f"a demo scan has no finished label map of model {model.name}: run the demo first")

@@ -56,7 +56,7 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class _Missed:
+class _MissedTargets:
     found: list[Violation]
 
     def check(
@@ -82,7 +82,7 @@ def violations(
         Default: `Targets()`.
     """
     targets = targets or Targets()
-    missed = _Missed([])
+    missed = _MissedTargets([])
     missed.check("all structures", "mean Dice", summary.mean_dice.value, least=targets.mean_dice)
     named = set(targets.compartments)
     for row in summary.structures.to_dict("records"):

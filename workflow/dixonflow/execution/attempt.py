@@ -12,7 +12,7 @@ from typing import Any
 
 from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.execution.outcome import Outcome
-from dixonflow.execution.records import NOTHING_BEFORE, Before, Record
+from dixonflow.execution.records import NO_EARLIER_RESULT, EarlierResult, Record
 from dixonflow.execution.stage_work import StageResult, StageWork
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.vocabulary import Reason, Stage, Status
@@ -45,7 +45,7 @@ class Task:
     key: str
     attempt: int
     interruptions: int = 0
-    before: Before = NOTHING_BEFORE
+    before: EarlierResult = NO_EARLIER_RESULT
 
     def outcome(self, stage: Stage, reason: Reason, message: str = "") -> Outcome:
         """Outcome of the try without measured costs."""
@@ -118,7 +118,7 @@ class Attempt:
             self._reason, self._message = excluded.reason, excluded.message
             if not self._work.reads_raw_data and excluded.reason in _FILE_REASONS:
                 self._reason = Reason.INTERNAL_ERROR
-                self._message = f"a file of an earlier stage, remove it and run again: {excluded.message}"
+                self._message = f"a file of an earlier stage is damaged, remove it and run again: {excluded.message}"
         except ModelError:
             raise
         except Exception as error:

@@ -36,7 +36,7 @@ _FIRST_OPTIONS = {
 
 NEUTRAL_OPTIONS: dict[str, dict[str, Any]] = {"stitch": {}, "merge": {}, "postprocess": {}}
 """Options that came later, each with the value under which a stage does what it did without it: at that value, which
-need not be its default for ever, the option is not part of the key. Nobody's results are made again for an option that
+need not be its default for ever, the option is not part of the key. No results are recomputed for an option that
 they do not use. An option that is renamed keeps its first name here and in `_NAMES_IN_KEYS`."""
 
 _NAMES_IN_KEYS: dict[str, str] = {}
@@ -140,7 +140,7 @@ def stage_key(
         All models of the run. Where there are several, `measure` compares their label maps, and makes the picture of a
         scan with the first.
     known
-        Keys to go on from in place of those that follow from `raw_key`, by model name and stage; the key of `stage`
+        Keys to use instead of those that follow from `raw_key`, by model name and stage; the key of `stage`
         itself is never taken from it.
 
     Returns

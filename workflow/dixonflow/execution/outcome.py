@@ -127,7 +127,7 @@ def outcome_of_models(outcomes: Mapping[str, Outcome]) -> Outcome:
     """
     rows = list(outcomes.values())
     if not rows or len({row.scan for row in rows}) > 1:
-        raise ValueError("outcomes of one scan are wanted")
+        raise ValueError("outcomes must be of one scan")
     if len(rows) == 1:
         return rows[0]
     order = (Status.WITHDRAWN, Status.EXCLUDED, Status.FAILED, Status.OK)
@@ -148,19 +148,19 @@ def outcome_of_models(outcomes: Mapping[str, Outcome]) -> Outcome:
 
 OUTCOMES = Table(
     "outcomes",
-    "What became of each scan of a shard at one stage, or at the stage before it that ended its way.",
+    "Outcome of each scan of a shard at one stage, or at the earlier stage that ended it.",
     ("participant_id", "session_id"),
     (
-        text_column("participant_id", "Participant id as the cohort gives it"),
+        text_column("participant_id", "Participant id as written by the cohort"),
         text_column("session_id", "Session of the participant"),
-        text_column("stage", "Stage that gave the row", allowed=Stage),
-        text_column("status", "What became of the scan", allowed=Status),
+        text_column("stage", "Stage that wrote the row", allowed=Stage),
+        text_column("status", "Outcome of the scan", allowed=Status),
         text_column("reason", "Why the scan is not ok", allowed=Reason),
-        text_column("message", "What was seen, for a person; empty for ok"),
+        text_column("message", "Explanation for people; empty for ok"),
         Column("seconds", ColumnType.DOUBLE, "Wall time", "s", minimum=0),
         Column("peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process", "MB", minimum=0),
         Column("gpu_seconds", ColumnType.DOUBLE, "Time on the GPU", "s", minimum=0),
-        Column("attempt", ColumnType.INT64, "Which try gave the row, from 1; 0 where the stage never began", minimum=0),
+        Column("attempt", ColumnType.INT64, "Attempt that wrote the row, from 1; 0 if the stage never ran", minimum=0),
         text_column("content_key", "Key over inputs, parameters, model and code"),
     ),
     (Rule("status and reason agree", reason_fits_status),),

@@ -27,7 +27,7 @@ class StageFiles:
         Date of every file, by stage and shard.
     last
         Last stage of each shard that is in order: a file that is older than that of the stage before is from an
-        earlier run and will be written anew.
+        earlier run and will be rewritten.
     """
 
     results: Results
@@ -35,7 +35,7 @@ class StageFiles:
     last: Mapping[str, Stage]
 
     @classmethod
-    def look(cls, results: Results, shards: Iterable[str]) -> "StageFiles":
+    def of(cls, results: Results, shards: Iterable[str]) -> "StageFiles":
         """List the files of all stages; none is opened."""
         dates = {stage: _dates(results.outcomes(stage, "x").parent) for stage in STAGES}
         last: dict[str, Stage] = {}

@@ -60,8 +60,8 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Before:
-    """What a stage had made of a scan before it began to make it again.
+class EarlierResult:
+    """What a stage had made of a scan before it began to recompute it.
 
     Attributes
     ----------
@@ -75,11 +75,11 @@ class Before:
     keys: tuple[str, ...] = ()
 
 
-NOTHING_BEFORE = Before()
+NO_EARLIER_RESULT = EarlierResult()
 
 
 @dataclass(frozen=True)
-class Begun:
+class StartedMark:
     """The mark of a scan that was begun and never finished.
 
     Attributes
@@ -94,7 +94,7 @@ class Begun:
 
     key: str
     interruptions: int
-    before: Before
+    before: EarlierResult
 
 
 class Records:
@@ -103,7 +103,7 @@ class Records:
     Parameters
     ----------
     packed
-        Path of the packed file, `<shard>.jsonl.gz`; loose files lie in a folder beside it, named `<shard>`.
+        Path of the packed file, `<shard>.jsonl.gz`; loose files lie in a folder next to it, named `<shard>`.
     """
 
     def __init__(self, packed: Path) -> None:
@@ -120,7 +120,7 @@ class Records:
             try:
                 lines += gzip.decompress(self._packed.read_bytes()).splitlines()
             except (OSError, EOFError, zlib.error) as error:
-                log.warning("records %s are unreadable and count as not done: %s", self._packed, error)
+                log.warning("unreadable records %s, their scans are processed again: %s", self._packed, error)
         if self._loose.is_dir():
             lines += [_content(path) for path in sorted(self._loose.glob("sub-*.json"))]
         begun = self.begun()
@@ -129,28 +129,28 @@ class Records:
             try:
                 record = Record.from_json(line)
             except (ValueError, KeyError, TypeError):
-                log.warning("a record of %s is unreadable and counts as not done", self._packed)
+                log.warning("unreadable record of %s, the scan is processed again", self._packed)
                 continue
             scan = record.outcome.scan
             if scan not in begun or begun[scan].key == record.outcome.content_key:
                 records[scan] = record
         return records
 
-    def begun(self) -> dict[ScanId, Begun]:
+    def begun(self) -> dict[ScanId, StartedMark]:
         """Marks of the scans that were begun and never finished."""
-        marks: dict[ScanId, Begun] = {}
+        marks: dict[ScanId, StartedMark] = {}
         if self._loose.is_dir():
             for path in self._loose.glob("sub-*.begun"):
                 words = _content(path).decode(errors="replace").split()
                 known = len(words) >= 2 and words[1].isdigit()
                 marks[ScanId.parse(path.stem)] = (
-                    Begun(words[0], int(words[1]) + 1, Before("".join(words[2:3]), tuple(words[3:])))
+                    StartedMark(words[0], int(words[1]) + 1, EarlierResult("".join(words[2:3]), tuple(words[3:])))
                     if known
-                    else Begun("", 1, NOTHING_BEFORE)
+                    else StartedMark("", 1, NO_EARLIER_RESULT)
                 )
         return marks
 
-    def begin(self, scan: ScanId, content_key: str, interruptions: int, before: Before | None = None) -> None:
+    def begin(self, scan: ScanId, content_key: str, interruptions: int, before: EarlierResult | None = None) -> None:
         """Leave a mark that work on `scan` has begun, after it was interrupted so often."""
         words = [content_key, str(interruptions)]
         if before is not None and before.result:

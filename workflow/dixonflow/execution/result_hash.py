@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 
-def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None, *, beside: str = "") -> str:
+def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None, *, extra: str = "") -> str:
     """SHA-256 over the bytes of images, in their order, and facts of a sidecar; names and dates play no part.
 
     Parameters
     ----------
-    beside
+    extra
         Hash of what later stages read that is not of this stage: they all read the stitched images.
 
     Raises
@@ -25,7 +25,7 @@ def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None, 
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    digest.update(beside.encode())
+    digest.update(extra.encode())
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.outcome import Outcome
-from dixonflow.execution.records import NOTHING_BEFORE, Before, Begun, Record, Records
+from dixonflow.execution.records import NO_EARLIER_RESULT, EarlierResult, Record, Records, StartedMark
 from dixonflow.execution.stage_work import StageWork
 from dixonflow.execution.supervisor import Limits, supervise
 from dixonflow.rawdata.raw_scan import RawScan
@@ -77,7 +77,7 @@ def _carried(
         return None if before.status is Status.OK else Record(before)
     previous = known.get(scan.scan)
     attempts = previous.outcome.attempt if previous and not previous.outcome.content_key else 0
-    message = "no row came from the stage before"
+    message = "the previous stage has no row for this scan"
     return Record(Outcome.because(Reason.INTERNAL_ERROR, scan.scan, stage, message=message, attempt=attempts + 1))
 
 
@@ -85,7 +85,7 @@ def _decide(
     work: StageWork,
     scan: RawScan,
     known: Mapping[ScanId, Record],
-    begun: Mapping[ScanId, Begun],
+    begun: Mapping[ScanId, StartedMark],
     max_attempts: int,
 ) -> Record | Task:
     """Give the record that stands, or what is to be done."""
@@ -95,7 +95,7 @@ def _decide(
     read_again = previous is not None and not _rests_on_the_same(work, scan, previous)
     if read_again:
         previous = None
-    mark = begun.get(scan.scan, Begun("", 0, NOTHING_BEFORE))
+    mark = begun.get(scan.scan, StartedMark("", 0, NO_EARLIER_RESULT))
     task = Task(
         scan,
         key,
@@ -104,7 +104,7 @@ def _decide(
         mark.before if mark.before.result else _before(work, scan, earlier),
     )
     if task.interruptions > MAX_INTERRUPTIONS:
-        often = f"the job was killed {task.interruptions} times while it worked on this scan"
+        often = f"the job was killed {task.interruptions} times while processing this scan"
         blamed = replace(task, attempt=max_attempts).outcome(work.stage, Reason.WORKER_DIED, often)
         return Record(blamed, raw_stamp=work.raw_stamp(scan, blamed.status))
     if previous is not None and _stands(work, scan, previous, max_attempts):
@@ -136,18 +136,18 @@ def _rests_on_the_same(work: StageWork, scan: RawScan, record: Record) -> bool:
     return not stamp or stamp == record.raw_stamp or (not record.raw_stamp and record.outcome.status is Status.OK)
 
 
-def _before(work: StageWork, scan: RawScan, record: Record | None) -> Before:
+def _before(work: StageWork, scan: RawScan, record: Record | None) -> EarlierResult:
     """What to compare with, should the stage now give the same as before."""
     if record is None or record.outcome.status is not Status.OK:
-        return NOTHING_BEFORE
+        return NO_EARLIER_RESULT
     result = record.result
     # of a version without results: only the first stage's files can be those that the record is of
     if not result and work.reads_raw_data and all(path.exists() for path in work.outputs(scan)):
         try:
             result = work.result(scan)
         except (OSError, ValueError, LookupError):  # a damaged file is none to compare with
-            return NOTHING_BEFORE
-    return Before(result, (record.outcome.content_key, *record.stands_for)[:MAX_EQUAL_KEYS])
+            return NO_EARLIER_RESULT
+    return EarlierResult(result, (record.outcome.content_key, *record.stands_for)[:MAX_EQUAL_KEYS])
 
 
 def _stands(work: StageWork, scan: RawScan, record: Record, max_attempts: int) -> bool:

@@ -18,7 +18,7 @@ from dixonflow.errors import ModelError
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Record, Records
 from dixonflow.execution.stage_work import StageWork
-from dixonflow.execution.worker import Begun, Finished, GaveUp, Message, work_through
+from dixonflow.execution.worker import Message, ScanFinished, ScanStarted, WorkerUnusable, work_through
 from dixonflow.system.lifetime import end_with
 from dixonflow.vocabulary import Reason
 
@@ -54,7 +54,7 @@ class Limits:
 
 
 @dataclass
-class _Life:
+class _WorkerState:
     """What the watching process knows of one worker."""
 
     tasks: Sequence[Task]
@@ -68,14 +68,14 @@ class _Life:
     def hear(self, message: Message | Exception) -> Record | None:
         self.last_sign = time.monotonic()
         match message:
-            case Begun(place):
+            case ScanStarted(place):
                 self.in_flight.add(place)
-            case Finished(place, record):
+            case ScanFinished(place, record):
                 self.in_flight.discard(place)
                 self.finished.add(place)
                 return record
-            case GaveUp():
-                log.error("the worker process cannot go on, another one takes over")
+            case WorkerUnusable():
+                log.error("the worker process cannot continue, a new one takes over")
                 self.in_flight.clear()
             case _:
                 self.error = message
@@ -103,22 +103,22 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
     suspects: list[Task] = []
     while rest or suspects:
         alone = bool(suspects)
-        life = _Life(suspects if alone else rest)
+        life = _WorkerState(suspects if alone else rest)
         yield from _watch(work, life, records, limits, overlap=overlap and not alone)
         known = records.load() if life.in_flight else {}
         for place in sorted(life.in_flight):
             record = known.get(life.tasks[place].scan.scan)
             if record is not None and _is_of(record, life.tasks[place]):  # it died before it could say so
-                life.hear(Finished(place, record))
+                life.hear(ScanFinished(place, record))
                 yield record
         held = [life.tasks[place] for place in sorted(life.in_flight)]
         left = [
             task for place, task in enumerate(life.tasks) if place not in life.finished and place not in life.in_flight
         ]
         if len(held) == 1:
-            yield _blame(work, held[0], life, records, limits)
+            yield _failure_record(work, held[0], life, records, limits)
         elif not held and not life.finished:
-            message = f"the worker process of stage {work.stage} ended before it began ({life.ended_by})"
+            message = f"the worker process of stage {work.stage} ended before it started ({life.ended_by})"
             raise StartDiedError(f"{message}: see the log above", life.ended_by)
         if alone:
             suspects = left
@@ -130,14 +130,14 @@ def _is_of(record: Record, task: Task) -> bool:
     return record.outcome.content_key == task.key and record.outcome.attempt == task.attempt
 
 
-def _blame(work: StageWork, task: Task, life: _Life, records: Records, limits: Limits) -> Record:
+def _failure_record(work: StageWork, task: Task, life: _WorkerState, records: Records, limits: Limits) -> Record:
     match life.ended_by:
         case Reason.OUT_OF_MEMORY:
-            message = f"the process reached {life.peak_mb:.0f} MB of the {limits.memory_mb:.0f} MB it may take"
+            message = f"the process reached {life.peak_mb:.0f} MB of the {limits.memory_mb:.0f} MB allowed"
         case Reason.TIMEOUT:
-            message = f"not done after {limits.seconds:.0f} s"
+            message = f"not finished after {limits.seconds:.0f} s"
         case _:
-            message = "the process that worked on this scan ended without a word"
+            message = "the process that worked on this scan terminated unexpectedly"
     log.error("%s: %s: %s", work.stage, life.ended_by, message)
     outcome = task.outcome(work.stage, life.ended_by, message)
     record = Record(outcome, raw_stamp=work.raw_stamp(task.scan, outcome.status))
@@ -145,7 +145,7 @@ def _blame(work: StageWork, task: Task, life: _Life, records: Records, limits: L
     return record
 
 
-def _watch(work: StageWork, life: _Life, records: Records, limits: Limits, *, overlap: bool) -> Iterator[Record]:
+def _watch(work: StageWork, life: _WorkerState, records: Records, limits: Limits, *, overlap: bool) -> Iterator[Record]:
     """Run one worker until it ends, or end it where it goes over a limit."""
     # Forked: the stage's functions need not travel, and modules that are imported already are not imported again. No
     # thread of this process runs anything at this point.
@@ -178,7 +178,7 @@ def _watch(work: StageWork, life: _Life, records: Records, limits: Limits, *, ov
         raise life.error
 
 
-def _enforce(watched: psutil.Process, life: _Life, limits: Limits) -> None:
+def _enforce(watched: psutil.Process, life: _WorkerState, limits: Limits) -> None:
     try:
         memory_mb = watched.memory_info().rss / 2**20
     except psutil.NoSuchProcess:
@@ -198,7 +198,7 @@ def _worker(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that watches
     end_with(parent)
-    _offer_to_the_kernel()
+    _prefer_for_oom_kill()
     lock = threading.Lock()
 
     def tell(message: Message | Exception) -> None:
@@ -210,11 +210,11 @@ def _worker(
     except ModelError as error:
         tell(error)
     except Exception as error:
-        log.exception("the worker process failed outside any scan")
+        log.exception("the worker process failed between scans")
         tell(RuntimeError(f"the worker process failed: {type(error).__name__}: {error}"))
 
 
-def _offer_to_the_kernel() -> None:
+def _prefer_for_oom_kill() -> None:
     """Let the kernel take this process first where memory runs out."""
     if sys.platform.startswith("linux"):
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -15,14 +15,14 @@ with the shard."""
 
 
 @dataclass(frozen=True)
-class Begun:
+class ScanStarted:
     """Work on the task with this place in the list has begun."""
 
     place: int
 
 
 @dataclass(frozen=True)
-class Finished:
+class ScanFinished:
     """Work on the task with this place in the list has ended with this record, which is on disk."""
 
     place: int
@@ -30,11 +30,11 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class GaveUp:
-    """The process cannot go on; tasks that it has begun and not finished have no part in that."""
+class WorkerUnusable:
+    """The process cannot continue; the tasks in progress are not the cause."""
 
 
-Message = Begun | Finished | GaveUp
+Message = ScanStarted | ScanFinished | WorkerUnusable
 Tell = Callable[[Message], None]
 
 
@@ -59,20 +59,20 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
     def begin(place: int) -> Attempt:
         task = tasks[place]
         records.begin(task.scan.scan, task.key, task.interruptions, task.before)
-        tell(Begun(place))
+        tell(ScanStarted(place))
         return Attempt(work, task).prepare()
 
     def finish(place: int, attempt: Attempt) -> None:
         record = attempt.finish().record()
         records.finish(record)
-        tell(Finished(place, record))
+        tell(ScanFinished(place, record))
 
     if not overlap:
         for place in range(len(tasks)):
             attempt = begin(place).process()
             finish(place, attempt)
             if attempt.failed and not work.usable():
-                tell(GaveUp())
+                tell(WorkerUnusable())
                 return
         return
     usable = True
@@ -95,4 +95,4 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
         for future in written:
             future.result()
     if not usable:
-        tell(GaveUp())  # when the reader has begun what it had taken on
+        tell(WorkerUnusable())  # when the reader has begun what it had taken on

@@ -109,8 +109,7 @@ def _read(
     if offset < taken or offset + size > max_bytes:
         raise ScanExcluded(
             Reason.TRUNCATED_PIXELS,
-            f"{name_in_messages(path)}: its header says {size} bytes of pixel data at {offset}, which the file cannot "
-            "hold",
+            f"{name_in_messages(path)}: its header says {size} bytes of pixel data at {offset}, more than the file has",
         )
     affine = affine_of(header, path)
     stream.read(offset - taken)
@@ -188,7 +187,7 @@ def _read_image(path: Path, limit: InflationLimit) -> NiftiImage:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     scales = not np.isnan(slope) and slope != 0  # else the standard says that there is no scaling
     if scales and not (np.isfinite(slope) and np.isfinite(intercept)):
-        raise contradiction(path, f"a slope of {slope:g} with an intercept of {intercept:g} scales nothing")
+        raise contradiction(path, f"a slope of {slope:g} with an intercept of {intercept:g} is not a valid scaling")
     if scales and (slope, intercept) != (1.0, 0.0):
         data = _scaled(data, slope, intercept)
     orientation = io_orientation(affine)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.orientations import io_orientation
 from nibabel.spatialimages import HeaderDataError
 
 from dixonflow.errors import ScanExcluded
@@ -86,7 +87,7 @@ def shape_of(header: nib.Nifti1Header, path: Path) -> tuple[int, int, int]:
         )
     if dims[1] * dims[2] * dims[3] > MAX_VOXELS:
         raise ScanExcluded(
-            Reason.UNEXPECTED_GEOMETRY, f"{name_in_messages(path)}: {dims[1:4]} voxels are more than any body image has"
+            Reason.UNEXPECTED_GEOMETRY, f"{name_in_messages(path)}: {dims[1:4]} voxels exceed any body image"
         )
     return dims[1], dims[2], dims[3]
 
@@ -112,7 +113,9 @@ def affine_of(header: nib.Nifti1Header, path: Path) -> Affine:
         ) from error
     with np.errstate(all="ignore"):
         determinant = np.linalg.det(affine[:3, :3])
-    if not np.all(np.isfinite(affine)) or not np.isfinite(determinant) or abs(determinant) < 1e-9:
+    singular = not np.all(np.isfinite(affine)) or not np.isfinite(determinant) or abs(determinant) < 1e-9
+    # an axis that is tiny compared with the others has no direction for nibabel, whatever the determinant
+    if singular or not np.all(np.isfinite(io_orientation(affine))):
         raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{name_in_messages(path)}: the affine matrix is not invertible")
     _check_agreement(header, affine, qform, path)
     return affine
@@ -126,7 +129,7 @@ def _check_agreement(header: nib.Nifti1Header, affine: Affine, qform: Affine | N
     apart = np.where(pixdim == 0, 0, np.abs(pixdim - spacing))  # 0 is a size that nobody has set
     if not np.all(np.isfinite(pixdim)) or np.any(apart * shape > MAX_DISAGREEMENT * spacing):
         sizes = ("x".join(f"{value:.4g}" for value in each) for each in (spacing, pixdim))
-        raise contradiction(path, "a voxel of {} mm by its affine is one of {} mm by its pixel sizes".format(*sizes))
+        raise contradiction(path, "the voxel size is {} mm by its affine and {} mm by its pixel sizes".format(*sizes))
     if qform is not None:
         corners = np.array(list(itertools.product(*((0, size - 1) for size in shape), [1])))
         corner_mm = np.abs(corners @ (affine - qform)[:3].T).max()

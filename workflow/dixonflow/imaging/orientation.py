@@ -8,6 +8,11 @@ def orientation_flips(orientation: str) -> tuple[int, ...]:
     ------
     ValueError
         If the code is not of R or L, A or P, S or I, in this order.
+
+    Examples
+    --------
+    >>> orientation_flips("LPS")
+    (0, 1)
     """
     if len(orientation) != 3 or any(
         code not in pair for code, pair in zip(orientation, ("RL", "AP", "SI"), strict=True)

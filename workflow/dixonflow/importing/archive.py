@@ -125,15 +125,15 @@ class ZipArchive:
                     yield chunk
         except _DAMAGE as error:
             raise ModelError(
-                f"{self.path}: {info.filename} is damaged ({one_line(error)}). Remove the archive and fetch it again"
+                f"{self.path}: {info.filename} is damaged ({one_line(error)}). Remove the archive and download it again"
             ) from error
         if left:
-            raise ModelError(f"{self.path}: {info.filename} does not have the size that the archive says: refused")
+            raise ModelError(f"{self.path}: {info.filename} does not have the declared size: refused")
 
 
 def _not_whole(path: Path, why: str) -> ModelError:
     return ModelError(
-        f"{path} is no whole zip file ({why}): a download that broke off, or another file. Remove it and fetch it again"
+        f"{path} is not a complete zip file ({why}): interrupted download or wrong file. Remove it and download again"
     )
 
 
@@ -156,7 +156,7 @@ def _check(path: Path, infos: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipf
         problem = problem or _problem_of_name(info.orig_filename) or _problem_of_kind(info)
         if problem:
             raise ModelError(
-                f"{path}: entry {info.orig_filename[:_MAX_NAME]!r} {problem}: refused. Weights as published have none"
+                f"{path}: entry {info.orig_filename[:_MAX_NAME]!r} {problem}: refused. Published weights have none"
             )
         key = _folded(info.orig_filename.rstrip("/"))
         if key in seen and not (info.is_dir() and seen[key]):
@@ -189,7 +189,7 @@ def _check_sizes(path: Path, infos: list[zipfile.ZipInfo]) -> None:
             )
     # entries that share their data, as the bombs do that unpack in one pass, together claim more than there is
     if sum(info.compress_size for info in infos) > size:
-        raise ModelError(f"{path}: its entries claim more data than the file has: refused as a zip bomb")
+        raise ModelError(f"{path}: its entries declare more data than the file has: refused as a zip bomb")
     total = sum(info.file_size for info in infos)
     if total > _ARCHIVE_LIMIT.most(size):
         raise ModelError(f"{path} unpacks from {readable(size)} to {readable(total)}: refused as a zip bomb")

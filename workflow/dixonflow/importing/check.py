@@ -13,7 +13,7 @@ from dixonflow.system.documents import one_line
 _BACKGROUND, _IGNORE = "background", "ignore"
 _SHOWN = 3
 _REMEDY = (
-    "These are not the weights that the model file describes: take the published ones, or, if the authors have changed "
+    "These are not the weights that the model file describes: use the published ones or, if the authors have changed "
     "them, a model file made for the new ones"
 )
 

@@ -1,6 +1,6 @@
-"""Download over HTTP that goes on where it stopped.
+"""Resumable download over HTTP.
 
-What has come so far lies in `<name>.part`, with what identifies the server's file beside it: an interrupted download is
+Received data is in `<name>.part`, with the identity of the server's file in a second file: an interrupted download is
 continued only if the server says that it still has the same file (RFC 9110, If-Range).
 """
 
@@ -32,7 +32,7 @@ _TIMEOUT_S = 60
 _FUTILE_TRIES = 4
 _PAUSE_S = 2.0
 _TALK_S = 10
-_ELSEWHERE = "On a machine without a network, fetch the file elsewhere and give it with --from"
+_ELSEWHERE = "On a machine without a network, download the file elsewhere and pass it with --from"
 
 
 class _Interrupted(Exception):  # noqa: N818 - it is caught here and tried again
@@ -53,7 +53,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme != "https" and not (scheme == "http" and req.type == "http"):
-            raise ModelError(f"{req.full_url} leads on to {newurl}, which is not https: refused")
+            raise ModelError(f"{req.full_url} redirects to {newurl}, which is not https: refused")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -85,7 +85,7 @@ def download(url: str, target: Path, *, expected_bytes: int | None = None) -> No
         again; or too little disk space. Says what to do.
     """
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-        raise ModelError(f"{url}: only http and https addresses can be fetched")
+        raise ModelError(f"{url}: only http and https addresses are supported")
     if target.exists():
         return
     partial = target.with_name(target.name + ".part")
@@ -99,7 +99,7 @@ def download(url: str, target: Path, *, expected_bytes: int | None = None) -> No
             futile = 0 if _size(partial) > before else futile + 1
             if futile == _FUTILE_TRIES:
                 raise ModelError(
-                    f"{url}: {error}, {readable(_size(partial))} have come. The same command goes on from there. "
+                    f"{url}: {error}, {readable(_size(partial))} received. Run the same command again to resume. "
                     f"{_ELSEWHERE}"
                 ) from error
             log.info("%s: %s; going on after %s", url, error, readable(_size(partial)))
@@ -144,8 +144,8 @@ def _fetch_rest(url: str, partial: Path, expected: int | None) -> None:
         answer = _read_headers(response.status, response.headers, offset)
         if expected is not None and answer.total not in {None, expected}:
             raise ModelError(
-                f"{url} is {answer.total} bytes long, the model file says {expected}: not the file that was published. "
-                f"Look for the published one and give it with --from"
+                f"{url} is {answer.total} bytes long, the model file says {expected}: not the published file. "
+                f"Get the published one and pass it with --from"
             )
         require_space(partial.parent, (answer.total or 0) - answer.start, f"the download of {url}")
         _remember_validator(partial, url, answer.validator)
@@ -156,12 +156,12 @@ def _explain(url: str, error: urllib.error.HTTPError, partial: Path) -> None:
     """Raise what an HTTP status means."""
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         partial.unlink()
-        raise _Interrupted("the server has another file now, starting anew")
+        raise _Interrupted("the file on the server changed, restarting the download")
     if error.code >= 500 or error.code == http.HTTPStatus.TOO_MANY_REQUESTS:
         raise _Interrupted(f"the server answers {error.code} {error.reason}")
     raise ModelError(
-        f"{url}: the server answers {error.code} {error.reason}. The file may have moved: look where its authors "
-        "publish it now and give the address, or the file itself, with --from"
+        f"{url}: the server answers {error.code} {error.reason}. The file may have moved: find its current "
+        "address and pass it, or the file itself, with --from"
     )
 
 
@@ -171,7 +171,7 @@ def _read_headers(status: int, headers: Message, offset: int) -> _Answer:
     if status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers["Content-Range"] or "")
         if not found or int(found[1]) != offset:
-            raise _Interrupted(f"the server sent another part than the one asked for ({headers['Content-Range']})")
+            raise _Interrupted(f"the server sent a part that was not requested ({headers['Content-Range']})")
         return _Answer(offset, int(found[2]) if found[2] != "*" else None, validator)
     length = headers["Content-Length"]
     return _Answer(0, int(length) if length and length.isdigit() else None, validator)

@@ -13,10 +13,10 @@ from dixonflow.errors import ModelError
 from dixonflow.importing.check import check_configuration
 from dixonflow.importing.download import sha256_of
 from dixonflow.importing.lock import import_lock
-from dixonflow.importing.obtain import Given, obtain
 from dixonflow.importing.record import ArchiveRecord, FileRecord, PartRecord, write_record
 from dixonflow.importing.space import require_space
 from dixonflow.importing.training import Training
+from dixonflow.importing.weight_sources import WeightSources, obtain
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
 from dixonflow.models.weights_source import Part
@@ -27,13 +27,13 @@ from dixonflow.system.atomic import write_bytes
 log = logging.getLogger(__name__)
 
 _JSON_FILES = ("plans.json", "dataset.json", "inference_config.json", "version.json")
-"""nnU-Net's two, and what VIBESegmentator and MRSegmentator put beside them."""
+"""nnU-Net's two, and those that VIBESegmentator and MRSegmentator add."""
 
 
 def import_model(model: Model, given: Sequence[str] = (), *, consent: bool = False) -> bool:
     """Import the published weights of a model into its folder.
 
-    What was downloaded stays until the import is done, so that the same command goes on after any failure. The folder
+    Downloaded files stay until the import is done, so that the same command resumes after any failure. The folder
     appears whole or not at all; copying it to another machine is as good as importing there.
 
     Parameters
@@ -61,8 +61,12 @@ def import_model(model: Model, given: Sequence[str] = (), *, consent: bool = Fal
         raise ModelError(f"model {model.name} ships with DixonFlow: there is nothing to import")
     if model.consent is not None and not consent:
         raise ModelError(f"model {model.name} has conditions: {model.consent.rstrip('.')}. Agree with --consent")
-    sources = Given.of(given, model)
+    sources = WeightSources.of(given, model)
     parent, name = model.weights.parent, model.weights.name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"segment.weights: {parent} cannot be made: {error.strerror}") from error
     with import_lock(parent / f".{name}.lock"):
         if model.weights.exists():
             check_imported(model)
@@ -73,14 +77,14 @@ def import_model(model: Model, given: Sequence[str] = (), *, consent: bool = Fal
             _import_parts(model, sources, staging, downloads)
         except OSError as error:
             raise ModelError(
-                f"{error.filename or staging}: {error.strerror or error}. Mend that and run the same command again"
+                f"{error.filename or staging}: {error.strerror or error}. Fix this and run the same command again"
             ) from error
         finally:
             _remove(staging)
             if model.weights.exists() or not any(path.is_file() for path in downloads.rglob("*")):
                 _remove(downloads)
             else:
-                log.info("what has been downloaded stays in %s for the next try; remove it to fetch it anew", downloads)
+                log.info("downloaded files stay in %s for the next attempt; remove them to start over", downloads)
     return True
 
 
@@ -99,14 +103,14 @@ def check_imported(model: Model) -> None:
             for fold, expected in hashes.items():
                 path = weights_path(folder, fold)
                 if sha256_of(path) != expected:
-                    raise ModelError(f"{path} is not as it was imported: damaged or exchanged")
+                    raise ModelError(f"{path} differs from its import: damaged or replaced")
         except ModelError as error:
             raise ModelError(f"{error}. {remedy}") from error
         except OSError as error:
             raise ModelError(f"cannot read {error.filename}: {error.strerror}. {remedy}") from error
 
 
-def _import_parts(model: Model, sources: Given, staging: Path, downloads: Path) -> None:
+def _import_parts(model: Model, sources: WeightSources, staging: Path, downloads: Path) -> None:
     finished, scratch = staging / "model", staging / "scratch"
     for folder in (finished, scratch, downloads):
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ def _import_parts(model: Model, sources: Given, staging: Path, downloads: Path) 
         target = finished / model.folders[part.name].relative_to(model.weights)
         with obtain(model, part, sources, downloads) as (training, archives):
             records.append(_convert(training, archives, model, part, target, scratch))
-        log.info("model %s: %s is converted", model.name, part.name)
+        log.info("model %s: converting %s", model.name, part.name)
     write_record(finished, model.name, tuple(records))
     finished.rename(model.weights)
     _flush(model.weights.parent)
@@ -164,7 +168,7 @@ def _published_names(what: str, names: Mapping[Path, str]) -> Iterator[None]:
         for copy, published in names.items():
             text = text.replace(str(copy), published)
         where = "" if what in text else f"{what}: "
-        raise ModelError(f"{where}{text}. Nothing of it has been imported: take the published weights") from error
+        raise ModelError(f"{where}{text}. Nothing was imported: use the published weights") from error
 
 
 def _record(training: Training, name: str, size: int, digest: str) -> FileRecord:

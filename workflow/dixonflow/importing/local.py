@@ -34,7 +34,7 @@ def find_local(model: Model, part: Part) -> Training | None:
             except NoTrainingError:
                 continue
             except ModelError as error:
-                log.warning("a local copy is of no use: %s", error)
+                log.warning("ignoring a local copy: %s", error)
             else:
                 return training
     return None
@@ -66,4 +66,4 @@ def _with_children(folder: Path) -> Iterator[Path]:
                     child for child in base.iterdir() if child.is_dir() and not child.name.startswith(".")
                 )
             except OSError as error:
-                log.warning("a local copy is of no use: cannot read %s: %s", base, error.strerror)
+                log.warning("ignoring a local copy: cannot read %s: %s", base, error.strerror)

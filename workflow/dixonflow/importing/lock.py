@@ -36,7 +36,7 @@ def import_lock(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise ModelError(f"{error.filename} cannot be written ({error.strerror}): import as a user who may") from error
+        raise ModelError(f"{error.filename} cannot be written ({error.strerror}): no write permission") from error
     try:
         _wait(descriptor, path)
         yield
@@ -48,6 +48,6 @@ def _wait(descriptor: int, path: Path) -> None:
     said = False
     while try_lock(descriptor, fcntl.LOCK_EX, "imports this model") is False:
         if not said:
-            log.info("another process imports this model (%s): waiting for its end", path)
+            log.info("another process is importing this model (%s): waiting for it", path)
             said = True
         time.sleep(_PAUSE_S)

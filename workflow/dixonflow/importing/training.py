@@ -99,7 +99,7 @@ def find_training(files: Files, part: Part, *, best_as_well: bool) -> Training:
                 break
     if not fitting:
         found = one_line(", ".join(str(folder) for folder in folders)) or "no folder with plans.json and dataset.json"
-        raise NoTrainingError(f"{files} has no {_wanted(part)}; it has {found}. Give what holds it with --from")
+        raise NoTrainingError(f"{files} has no {_wanted(part)}; it has {found}. Pass what holds it with --from")
     if len(fitting) > 1:
         found = one_line(", ".join(str(folder) for folder in fitting))
         raise NoTrainingError(

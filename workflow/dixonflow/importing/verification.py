@@ -40,8 +40,8 @@ class Project:
 
     Attributes
     ----------
-    models
-        Folder of the model files; the weights go there.
+    models, weights
+        Folders of the model files and of the imported weights.
     folder
         For the raw scan and the results.
     cores
@@ -49,6 +49,7 @@ class Project:
     """
 
     models: Path
+    weights: Path
     folder: Path
     cores: int
 
@@ -78,7 +79,7 @@ def write_scan(project: Project, scale: float) -> None:
 
 
 def verify_model(project: Project, name: str, given: Sequence[str], *, consent: bool) -> list[str]:
-    """Import a model (or look whether it is as it was imported), compare its plans and run the scan with it.
+    """Import a model (or check that it is unchanged since its import), compare its plans and run the scan with it.
 
     The import compares sizes, SHA-256, label table, channels, orientation and configuration with the model file.
 
@@ -97,8 +98,8 @@ def verify_model(project: Project, name: str, given: Sequence[str], *, consent: 
         One line that says what differs or failed.
     """
     path = project.models / f"{name}.yaml"
-    import_model(load_model(path), given, consent=consent)
-    model = load_model(path)
+    import_model(load_model(path, project.weights), given, consent=consent)
+    model = load_model(path, project.weights)
     lines = [*_archives(model), *_networks(model)]
     return [*lines, _run(project, model)]
 
@@ -109,7 +110,7 @@ def _archives(model: Model) -> list[str]:
         if not part.archives:
             lines.append(f"{part.part}: from {part.origin}, not from an archive: no hash to compare")
         for archive in part.archives:
-            compared = "as published" if archive.sha256_published else "compared with nothing: the model file has none"
+            compared = "as published" if archive.sha256_published else "not compared: the model file has none"
             lines.append(f"{archive.file.name}: {archive.file.bytes} bytes, SHA-256 {archive.file.sha256}, {compared}")
     return lines
 
@@ -139,7 +140,7 @@ def _run(project: Project, model: Model) -> str:
     settings = {
         "results": str(results.root),
         "cohort": {"sources": [{"layout": layout.value, "folder": str(project.raw / layout)}], "withdrawn": None},
-        "segment": {"models": [model.name], "consent": [model.name]},
+        "segment": {"models": [model.name], "consent": [model.name], "weights": str(project.weights.resolve())},
         "merge": {"strategy": MergeStrategy.PRIORITY.value},  # as published
     }
     write_json(project.folder / f"{model.name}.json", settings)

@@ -40,7 +40,7 @@ class ComponentLimit:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class CleanedLabels:
     """Components of one structure that were removed.
 
     Attributes
@@ -68,7 +68,7 @@ def drop_surplus(
     voxel_mm3: float,
     *,
     spare_largest: bool,
-) -> tuple[Labels, list[Dropped]]:
+) -> tuple[Labels, list[CleanedLabels]]:
     """Drop small components of the structures whose number of components (26 neighbours) is not allowed.
 
     As published: all components of at most `drop_mm3` go, be there one too many or ten, and also where there are too
@@ -125,7 +125,7 @@ def drop_surplus_then_keep_largest(
 
 def _surplus(
     components: Components, limits: Mapping[int, ComponentLimit], voxel_mm3: float, *, spare_largest: bool
-) -> tuple[NDArray[np.bool_], list[Dropped]]:
+) -> tuple[NDArray[np.bool_], list[CleanedLabels]]:
     """Which components stay, shape (components + 1,), and what is dropped."""
     present = np.unique(components.label[1:]).tolist()
     if not set(present) <= set(limits):
@@ -142,7 +142,7 @@ def _surplus(
         gone = ids[small]
         if len(gone):
             keep[gone] = False
-            dropped.append(Dropped(label, len(ids), len(gone), int(components.voxels[gone].sum())))
+            dropped.append(CleanedLabels(label, len(ids), len(gone), int(components.voxels[gone].sum())))
     return keep, dropped
 
 

@@ -21,7 +21,7 @@ Connectivity = Literal[6, 26]
 """Neighbours of a voxel: faces; faces, edges and corners."""
 
 VOXELS_AT_ONCE = 1 << 20
-"""Neighbours are looked at for this many voxels at a time, which bounds the memory."""
+"""Neighbours are compared for this many voxels at a time, which bounds the memory."""
 
 _DIAGONALS = [step for step in itertools.product((-1, 0, 1), repeat=3) if np.count_nonzero(step) > 1]
 

@@ -55,6 +55,13 @@ def dice_of(joint: NDArray[np.int64], labels: Sequence[int], other_labels: Seque
     Returns
     -------
     0 to 1; None where neither map has it. Where one has it and the other does not: 0.
+
+    Examples
+    --------
+    >>> one = np.array([[[1, 1, 2, 0]]], np.uint8)
+    >>> other = np.array([[[1, 2, 2, 0]]], np.uint8)
+    >>> round(dice_of(joint_counts(one, other, 3, 3), [1], [1]), 3)
+    0.667
     """
     own, theirs = list(labels), list(other_labels)
     total = int(joint[own].sum()) + int(joint[:, theirs].sum())

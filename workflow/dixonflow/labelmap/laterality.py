@@ -2,7 +2,7 @@
 
 A network can swap a pair of structures or give a part of one the label of the other; the authors of MRSegmentator name
 this as open. The body says which side is which: the midline follows the spine and, below it, the middle of the pelvis
-and the thighs. What lies wholly across it is given to its partner; what cannot be told is left as it is and counted.
+and the thighs. A component entirely beyond it is relabelled as its partner; unclear cases are only counted.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from dixonflow.models.model import Model
 
 FAR_MM = 20.0
 """So far beyond the midline nothing of the other side's muscles and bones is found. Organs may lie across by as much: a
-lung in front of the heart, a kidney beside a curved spine."""
+lung in front of the heart, a kidney next to a curved spine."""
 WHOLLY = 0.9
 """Share of a component beyond the midline from which it lies on that side."""
 KNOWN_MM = 50.0
@@ -67,7 +67,7 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
-class Move:
+class Relabelling:
     """Voxels of one label that belong to its partner.
 
     Attributes
@@ -87,7 +87,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Sides:
+class Laterality:
     """What was found.
 
     Attributes
@@ -95,7 +95,7 @@ class Sides:
     moves
         What is certain.
     unclear_voxels
-        Voxels beyond `FAR_MM` on the wrong side that are not moved.
+        Voxels beyond `FAR_MM` with a left-right error that are not moved.
     mirrored
         Whether liver and spleen lie on each other's side: the image is mirrored, or the person's organs are. Nothing is
         moved then: the labels cannot tell which.
@@ -103,14 +103,16 @@ class Sides:
         Whether the midline was found; without it nothing is said.
     """
 
-    moves: Sequence[Move]
+    moves: Sequence[Relabelling]
     unclear_voxels: int
     mirrored: bool
     known: bool
 
 
-def check_sides(components: Components, spacing_mm: Sequence[float], pairs: Sequence[Pair], marks: Landmarks) -> Sides:
-    """Find what is labelled as the wrong side.
+def find_laterality_errors(
+    components: Components, spacing_mm: Sequence[float], pairs: Sequence[Pair], marks: Landmarks
+) -> Laterality:
+    """Find left-right errors.
 
     Parameters
     ----------
@@ -129,13 +131,13 @@ def check_sides(components: Components, spacing_mm: Sequence[float], pairs: Sequ
         If the label map lies in C order.
     """
     if components.order != "F":
-        raise ValueError("the label map must lie in Fortran order")
+        raise ValueError("the label map must be in Fortran order")
     runs = _Runs.of(components)
     middle = _midline(runs, components.shape[2], spacing_mm, marks)
     if middle is None:
-        return Sides((), 0, mirrored=False, known=False)
+        return Laterality((), 0, mirrored=False, known=False)
     if _is_mirrored(runs, middle, marks):
-        return Sides((), 0, mirrored=True, known=True)
+        return Laterality((), 0, mirrored=True, known=True)
     far = FAR_MM / spacing_mm[0]
     moves, unclear = [], 0
     for pair in pairs:
@@ -148,18 +150,18 @@ def check_sides(components: Components, spacing_mm: Sequence[float], pairs: Sequ
             )
             whole = (wrong >= WHOLLY * components.voxels) & (count > 0) & (components.label == label)
             if whole.any():
-                moves.append(Move(label, partner, components.positions(whole), whole=True))
+                moves.append(Relabelling(label, partner, components.positions(whole), whole=True))
             reaching = (count > 0) & ~whole
             reaching[0] = False
             if pair.stays and reaching.any():
                 part = runs.positions(chosen & reaching[components.run_component], middle, sign, far)
-                moves.append(Move(label, partner, part, whole=False))
+                moves.append(Relabelling(label, partner, part, whole=False))
             else:
                 unclear += int(count[reaching].sum())
-    return Sides(tuple(moves), unclear, mirrored=False, known=True)
+    return Laterality(tuple(moves), unclear, mirrored=False, known=True)
 
 
-def moved(labels: Labels, moves: Sequence[Move]) -> Labels:
+def moved(labels: Labels, moves: Sequence[Relabelling]) -> Labels:
     """Give what was found to its partner; a new label map in Fortran order."""
     result = labels.copy(order="F")
     for move in moves:

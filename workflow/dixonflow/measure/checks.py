@@ -86,8 +86,8 @@ _CHECKS = (
     CheckDefinition(
         "kidney_sides",
         "mm",
-        "Distance of the right kidney's centroid to the right of the left kidney's. Zero or less: the sides are "
-        "exchanged.",
+        "Distance of the right kidney's centroid to the right of the left kidney's. Zero or less: left and right "
+        "are swapped.",
         "above",
         0.0,
         Grade.FAIL,
@@ -96,8 +96,8 @@ _CHECKS = (
     CheckDefinition(
         "wrong_side",
         "mL",
-        "Volume of muscles, bones and organs of one side that were labelled beyond the body's midline, which follows "
-        "the spine. The label map's sidecar says what, and whether it was given to its partner.",
+        "Volume of left-right errors: muscles, bones and organs that were labelled beyond the body's midline, which "
+        "follows the spine. The label map's sidecar lists them and whether they were relabelled.",
         "at_most",
         1.0,
     ),
@@ -113,7 +113,7 @@ _CHECKS = (
         "subcutaneous_fat_fraction",
         "1",
         "Lowest signal fat fraction (ratio of sums) of subcutaneous fat in any one station. Low: water and fat may "
-        "be swapped there, or be one image.",
+        "be swapped there, or be the same image.",
         "above",
         0.5,
         Grade.FAIL,
@@ -124,7 +124,7 @@ _CHECKS = (
     CheckDefinition(
         "labelled_signal",
         "1",
-        "Share of the voxels with signal (F + W at or above the noise floor) inside the field of view that carry a "
+        "Share of the voxels with signal (F + W at or above the noise floor) inside the field of view that have a "
         "label.",
         "at_least",
         0.8,
@@ -167,10 +167,10 @@ _CHECKS = (
     CheckDefinition(
         "contrast_agreement",
         "1",
-        "Mean Dice of the structure over all pairs of contrasts, each segmented by itself, before they are merged; "
-        "pairs of which neither has the structure are left out. Null: no contrast has it, or the model takes one. "
+        "Mean Dice of the structure over all pairs of contrasts, each segmented separately, before merging; "
+        "pairs in which neither has the structure are left out. Null: no contrast has it, or the model takes one. "
         "Threshold: mean minus two standard deviations (divided by n - 1) of all scans with a value, in the tables of "
-        "the run; null under 10 of them. Below it the contrasts disagree unusually much: one of them, or all, may have "
+        "the run; null for fewer than 10. Below it the agreement is unusually low: one or all contrasts may have "
         "failed.",
         source="two standard deviations: VIBESegmentator (Graf et al. 2025, Eur Radiol, doi "
         "10.1007/s00330-025-12035-9); 10 scans: DixonFlow",
@@ -182,8 +182,8 @@ _CHECKS = (
         "model_agreement",
         "1",
         "Mean Dice of the structure, or composite, between the label map of this model and those of the run's other "
-        "models that have one of the same name; pairs of which neither found it are left out. Null: none found it. "
-        "Threshold: as for contrast_agreement. Below it the models disagree unusually much: one of them, or all, may "
+        "models with a structure of this name; pairs in which neither found it are left out. Null: none found it. "
+        "Threshold: as for contrast_agreement. Below it the agreement is unusually low: one or all of the models may "
         "have failed.",
         source="two standard deviations: VIBESegmentator (Graf et al. 2025, Eur Radiol, doi "
         "10.1007/s00330-025-12035-9); 10 scans: DixonFlow",
@@ -194,8 +194,8 @@ _CHECKS = (
     CheckDefinition(
         "vertebra_order",
         "",
-        "Number of vertebrae whose centre does not lie below that of the next found one above them in the order of "
-        "anatomy. Null: fewer than two were found.",
+        "Number of vertebrae with a centre that is not below the centre of the nearest detected vertebra above, in "
+        "anatomical order. Null: fewer than two were found.",
         "at_most",
         0.0,
         of_vertebrae=True,
@@ -203,7 +203,7 @@ _CHECKS = (
     CheckDefinition(
         "vertebra_gaps",
         "",
-        "Number of vertebrae without a level between the highest and the lowest one that have one. Null: fewer than "
+        "Number of vertebrae without a level between the highest and the lowest vertebra with one. Null: fewer than "
         "two have one.",
         "at_most",
         0.0,
@@ -212,11 +212,11 @@ _CHECKS = (
     CheckDefinition(
         "vertebra_distance_ratio",
         "1",
-        "Largest ratio, either way up, between the distance of two neighbouring vertebrae along z and the mean of the "
-        "distances above and below it (one of them at the ends): a vertebra that was passed over makes it 2, one that "
-        "was counted as two makes it 2 or more. Distances are those of centres; between L5 and sacrum of their upper "
-        "ends; C1 and C2 are left out, because C1 has no body and the dens of C2 stands inside it. Null: vertebrae out "
-        "of order, or fewer than two distances beside each other.",
+        "Largest ratio, or its inverse, of the distance of two neighbouring vertebrae along z to the mean of the "
+        "distances above and below it (at the ends, of the only one). A skipped vertebra gives 2, a vertebra counted "
+        "twice gives 2 or more. Distances are between centres; between L5 and sacrum between superior endplates. C1 "
+        "and C2 are left out, because C1 has no body and the dens of C2 lies inside it. Null: vertebrae out of order, "
+        "or fewer than two adjacent distances.",
         "at_most",
         1.5,
         source="DixonFlow: midway between 1 and 2; from C3 to L5 neighbouring bodies differ by much less",

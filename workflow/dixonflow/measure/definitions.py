@@ -40,10 +40,10 @@ class MissingReason(StrEnum):
     CUT_BY_FIELD_OF_VIEW = "cut_by_field_of_view", "the structure touches the edge of the field of view"
     NO_SIGNAL = "no_signal", "the water and fat images hold no signal in the structure"
     BELOW_NOISE_FLOOR = "below_noise_floor", "no voxel of the structure reaches the noise floor"
-    TOO_THIN = "too_thin", "nothing is left of the structure after erosion by one voxel"
+    TOO_THIN = "too_thin", "no voxel of the structure is left after erosion by one voxel"
     NOT_APPLICABLE = "not_applicable", "the measure is not defined for the structure"
-    INCOMPLETE = "incomplete", "another part of what is measured was not found"
-    OUT_OF_ORDER = "out_of_order", "the vertebrae between which it is measured do not lie in anatomical order"
+    INCOMPLETE = "incomplete", "another part of the measured structure was not found"
+    OUT_OF_ORDER = "out_of_order", "the vertebrae that delimit the measure are not in anatomical order"
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ _ABOVE = (
     f"check noise_level); each ratio is rounded to {1 / FAT_FRACTION_STEPS:g} and limited to 0..1"
 )
 _ERODED = (
-    "the structure without its outermost voxels, those with a face next to anything else, to be free of partial "
-    "volume; for a composite, its parts are eroded one by one"
+    "the structure without its outermost voxels (those with a face towards anything else), to avoid partial "
+    "volume; the parts of a composite are eroded separately"
 )
-_MUSCLE = "of muscles (group muscle in workflow/structures.csv) and composites of muscles"
+_MUSCLE = "of muscles (group muscle in models/structures.csv) and composites of muscles"
 _AMRA = (
     "limit between muscle tissue and fat: adipose tissue concentration of 50 % (West et al. 2018, PLoS ONE "
     "13:e0192495, doi 10.1371/journal.pone.0192495), here applied to the signal fat fraction"
@@ -116,27 +116,27 @@ _AMRA = (
 
 _LEVEL = (
     "height in scanner coordinates (RAS z, growing towards the head), inside the field of view. The body is the "
-    "thickest part of the vertebra: the voxels at least half as deep under its surface as its deepest one, and "
+    "thickest part of the vertebra: the voxels at least half as deep below its surface as its deepest one and "
     "connected to it"
 )
 _END = (
-    "Median over the lines along z through it, each followed until it leaves the vertebra: neither processes nor stray "
-    "voxels count"
+    "Median over the lines along z through the body, each followed until it leaves the vertebra; processes and stray "
+    "voxels do not count"
 )
 
 _MEASURES = (
     MeasureDefinition(
         "volume",
         "mL",
-        f"Number of voxels of the structure {_FIELD}, times the voxel volume. Cut by the field of view where "
+        f"Number of voxels of the structure {_FIELD}, times the voxel volume. Cut by the field of view if "
         "coverage_fraction is below 1.",
     ),
     MeasureDefinition(
         "coverage_fraction",
         "1",
         "1 minus the share of the structure's surface (voxel faces towards anything else, by area) that lies on the "
-        "edge of the field of view. 1: not cut; the smaller, the larger the cut surface. It is not the share of the "
-        "volume that was seen.",
+        "edge of the field of view. 1: not cut; smaller values: a larger cut surface. It is not the share of the "
+        "volume inside the field of view.",
     ),
     MeasureDefinition(
         "fat_fraction",
@@ -199,19 +199,19 @@ _MEASURES = (
     MeasureDefinition(
         "level_lower_end",
         "mm",
-        f"Lower end of the body of a vertebra: {_LEVEL}. {_END}. Of the sacrum, which has S1 in it, its lowest voxel.",
+        f"Inferior endplate of a vertebra: {_LEVEL}. {_END}. For the sacrum, which includes S1, its lowest voxel.",
         of_vertebrae=True,
     ),
     MeasureDefinition(
         "level_centre",
         "mm",
-        "Centre of the body of a vertebra: halfway between level_lower_end and level_upper_end.",
+        "Centre of a vertebral body: halfway between level_lower_end and level_upper_end.",
         of_vertebrae=True,
     ),
     MeasureDefinition(
         "level_upper_end",
         "mm",
-        f"Upper end of the body of a vertebra: {_LEVEL}. {_END}. Of the sacrum, which has S1 in it, that of its "
+        f"Superior endplate of a vertebra: {_LEVEL}. {_END}. For the sacrum, which includes S1, the top of its "
         "thickest part, near the promontory.",
         of_vertebrae=True,
     ),

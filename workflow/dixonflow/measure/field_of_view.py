@@ -77,5 +77,5 @@ def field_of_view(shape: tuple[int, ...], affine: Affine, boxes: Sequence[Statio
     for part in slices:
         inside[part] = True
     if not inside.any():
-        raise ValueError("no station box lies on the grid of the images")
+        raise ValueError("no station box overlaps the grid of the images")
     return None if inside.all() else inside

@@ -7,7 +7,7 @@ from dixonflow.imaging.types import Affine
 from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import EDGE_VOXELS
 from dixonflow.measure.level_checks import level_grade
-from dixonflow.measure.levels import Levels, Place
+from dixonflow.measure.levels import Levels, Position
 from dixonflow.models.anatomy import vertebra_of
 from dixonflow.vocabulary import Grade
 
@@ -25,11 +25,11 @@ class Landmark:
     """
 
     structure: str
-    place: Place
+    place: Position
 
 
 @dataclass(frozen=True)
-class Stretch:
+class BodyRange:
     """A part of the body along its axis.
 
     Attributes
@@ -45,7 +45,7 @@ class Stretch:
     grade: Grade
 
     def slices(self, depth: int, affine: Affine) -> slice | MissingReason:
-        """Index range along z of the slices whose centres lie inside, the upper end excluded.
+        """Index range along z of the slices whose centres lie inside, the last index excluded.
 
         A stretch that holds no centre, one without length for example, has the one slice that its middle lies in. All
         others share no slice with those that follow them.
@@ -73,7 +73,7 @@ class Stretch:
         return slice(middle, middle + 1)
 
 
-def stretch(levels: Levels, upper: Landmark, lower: Landmark) -> Stretch | MissingReason:
+def body_range(levels: Levels, upper: Landmark, lower: Landmark) -> BodyRange | MissingReason:
     """Find the stretch between two landmarks; one landmark twice is a stretch without length.
 
     Parameters
@@ -94,7 +94,7 @@ def stretch(levels: Levels, upper: Landmark, lower: Landmark) -> Stretch | Missi
     ValueError
         If the landmarks are named in the wrong order, or one is no single vertebra of the model.
     """
-    order = [(_vertebra(landmark), list(Place).index(landmark.place)) for landmark in (upper, lower)]
+    order = [(_vertebra(landmark), list(Position).index(landmark.place)) for landmark in (upper, lower)]
     if order[0] > order[1]:
         raise ValueError(f"{upper.structure} {upper.place} is not above {lower.structure} {lower.place}")
     ends = []
@@ -106,14 +106,17 @@ def stretch(levels: Levels, upper: Landmark, lower: Landmark) -> Stretch | Missi
         ends.append(levels.found[vertebra].at(landmark.place))
     high, low = ends
     # vertebrae without a disc between them meet at one height
-    meet = order[0] == order[1] or (upper.place, lower.place) == (Place.LOWER_END, Place.UPPER_END)
+    meet = order[0] == order[1] or (upper.place, lower.place) == (
+        Position.INFERIOR_ENDPLATE,
+        Position.SUPERIOR_ENDPLATE,
+    )
     if low > high or (low == high and not meet):
         return MissingReason.OUT_OF_ORDER
-    return Stretch(low, high, level_grade(levels))
+    return BodyRange(low, high, level_grade(levels))
 
 
 def _vertebra(landmark: Landmark) -> int:
     vertebra = vertebra_of(landmark.structure)
     if vertebra is None:
-        raise ValueError(f"{landmark.structure} is no single vertebra")
+        raise ValueError(f"{landmark.structure} is not a single vertebra")
     return vertebra

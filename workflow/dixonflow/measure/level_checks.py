@@ -47,12 +47,12 @@ def _distance_ratio(levels: Levels) -> float | Grade:
     distances = _distances(levels)
     ratios = []
     for above, distance, below in zip([None, *distances], distances, [*distances[1:], None], strict=False):
-        beside = [other for other in (above, below) if other is not None]
-        if distance is None or not beside:
+        adjacent = [other for other in (above, below) if other is not None]
+        if distance is None or not adjacent:
             continue
-        if min(distance, *beside) <= 0:
+        if min(distance, *adjacent) <= 0:
             return Grade.REVIEW
-        ratio = distance / (sum(beside) / len(beside))
+        ratio = distance / (sum(adjacent) / len(adjacent))
         ratios.append(max(ratio, 1 / ratio))
     return max(ratios) if ratios else Grade.REVIEW
 

@@ -1,6 +1,6 @@
 """Levels of the body: where each vertebra begins and ends, in scanner coordinates.
 
-A vertebra is more than its body: articular processes stand above the upper end plate, the spinous process hangs far
+A vertebra is more than its body: articular processes stand above the superior endplate, the spinous process hangs far
 below the lower one, in the thorax as low as the next body. A level is meant to be that of the body, so it is read off
 the thickest part of the vertebra, which is the body wherever there is one.
 """
@@ -32,12 +32,12 @@ CUT_SHARE = 0.1
 of its thickest piece on."""
 
 
-class Place(StrEnum):
+class Position(StrEnum):
     """Where on a vertebral body, from head to foot; the measure of it is `level_<place>`."""
 
-    UPPER_END = "upper_end"
+    SUPERIOR_ENDPLATE = "upper_end"
     CENTRE = "centre"
-    LOWER_END = "lower_end"
+    INFERIOR_ENDPLATE = "lower_end"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Level:
     Attributes
     ----------
     lower_mm, upper_mm
-        Lower and upper end of the vertebral body, at the outer faces of its last voxels.
+        Inferior and superior endplate of the vertebral body, at the outer faces of its last voxels.
     """
 
     lower_mm: float
@@ -58,9 +58,13 @@ class Level:
         """Halfway between the ends."""
         return (self.lower_mm + self.upper_mm) / 2
 
-    def at(self, place: Place) -> float:
+    def at(self, place: Position) -> float:
         """Height of a place on the vertebra."""
-        return {Place.UPPER_END: self.upper_mm, Place.CENTRE: self.centre_mm, Place.LOWER_END: self.lower_mm}[place]
+        return {
+            Position.SUPERIOR_ENDPLATE: self.upper_mm,
+            Position.CENTRE: self.centre_mm,
+            Position.INFERIOR_ENDPLATE: self.lower_mm,
+        }[place]
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ def _is_cut(piece: _Piece, inside: Mask | None, shape: tuple[int, ...]) -> bool:
 
 
 def _ends_of_body(piece: _Piece) -> tuple[float, float]:
-    """Lower and upper end of the thickest part, as indices along z: of its first slice, and after its last.
+    """Inferior and superior end of the thickest part, as indices along z: of its first slice, and after its last.
 
     Each is the median over the lines along z through the thickest part, each followed until it leaves the vertebra: the
     middle of an end plate, tilted or not, and free of the few lines that run into a process.

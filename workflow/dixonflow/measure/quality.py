@@ -31,7 +31,7 @@ class CheckedScan:
     overlap_residual
         Largest relative difference between overlapping stations; None where none overlap.
     wrong_side_ml
-        Volume that had been labelled as the wrong side; None where that is not known.
+        Volume of the left-right errors; None where it is not known.
     contrast_agreement
         Mean Dice between contrasts by structure; a structure without one is None or not there.
     model_agreement

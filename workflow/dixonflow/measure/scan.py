@@ -18,7 +18,7 @@ from dixonflow.measure.fat import FatFractions
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.histogram import Distribution
 from dixonflow.measure.level_checks import level_grade
-from dixonflow.measure.levels import Levels, Place, find_levels
+from dixonflow.measure.levels import Levels, Position, find_levels
 from dixonflow.measure.quality import CheckedScan, quality_rows
 from dixonflow.measure.structures import Structure, structures_of
 from dixonflow.measure.tally import Images, Tally, tally
@@ -32,7 +32,7 @@ _VOLUMES = ("volume", "lean_volume", "intramuscular_fat_volume")
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScanMeasurements:
     """Rows of one scan, without its ids.
 
     Attributes
@@ -60,7 +60,7 @@ def measure(
     contrast_agreement: Mapping[str, float | None] | None = None,
     model_agreement: Mapping[str, float | None] | None = None,
     intensity_scale: float = 1.0,
-) -> Measured:
+) -> ScanMeasurements:
     """Measure every structure of a model in one scan and run the quality checks.
 
     Grades of measurements: *fail* where the structure is smaller than its published cut-off (all its measures; the
@@ -84,7 +84,7 @@ def measure(
         Largest relative difference between overlapping stations as the stitch report has it; None where no stations
         overlap.
     wrong_side_ml
-        Volume that had been labelled as the wrong side, as the label map's sidecar has it; None where it is not known.
+        Volume of the left-right errors, from the label map's sidecar; None where it is not known.
     contrast_agreement
         Mean Dice of each structure between contrasts, as the label map's sidecar has it; structures without one have
         no value.
@@ -137,7 +137,7 @@ def measure(
     quality = [
         (row.check, row.structure, model.name, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)
     ]
-    return Measured(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
+    return ScanMeasurements(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def _level_values(structure: Structure, levels: Levels) -> Iterator[tuple[str, f
     if structure.vertebra is None:
         return
     level = levels.found.get(structure.vertebra)
-    for place in Place:
+    for place in Position:
         yield f"level_{place}", levels.missing[structure.vertebra] if level is None else level.at(place)
 
 

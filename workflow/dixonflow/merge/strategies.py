@@ -73,7 +73,7 @@ def merge(
         case MergeStrategy.MAJORITY:
             return _majority([clean(label_maps[contrast], model, voxel_mm3) for contrast in model.input_contrasts])
         case MergeStrategy.MEAN_SCORES:
-            raise ValueError("the contrasts were averaged in the segment stage: there is one map and nothing to merge")
+            raise ValueError("the segment stage already averaged the contrasts: there is only one label map")
 
 
 def _by_priority(label_maps: Mapping[Contrast, Labels], model: Model, voxel_mm3: float) -> Labels:
@@ -159,7 +159,7 @@ def _check(label_maps: Mapping[Contrast, Labels], model: Model) -> None:
     surplus = [contrast.value for contrast in label_maps if contrast not in model.input_contrasts]
     if missing or surplus:
         wanted = ", ".join(model.input_contrasts)
-        raise ValueError(f"model {model.name} merges {wanted}; missing: {missing}, not its own: {surplus}")
+        raise ValueError(f"model {model.name} merges {wanted}; missing: {missing}, unexpected: {surplus}")
     first = label_maps[model.input_contrasts[0]]
     for contrast, labels in label_maps.items():
         if labels.shape != first.shape or labels.dtype != first.dtype:

@@ -1,4 +1,4 @@
-"""The vocabulary of structures: every structure of every model once, under one name (`workflow/structures.csv`).
+"""The vocabulary of structures: every structure of every model once, under one name (`models/structures.csv`).
 
 Names follow TotalSegmentator where it has the structure. `part_of` says what composes what: lobes a lung, lungs the
 lungs. A structure can be divided in more than one way (vertebrae into levels, or into bodies and posterior elements);
@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-FILE = Path(__file__).resolve().parents[2] / "structures.csv"
+FILE = Path(__file__).with_name("structures.csv")
 
 SACRUM = 26
 """Vertebra id of the sacrum, S1 included."""
@@ -110,7 +110,7 @@ def parts(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def makes_up(members: Collection[str], whole: str) -> bool:
-    """Whether structures together are all of `whole`, by any of its divisions, and nothing beside it."""
+    """Whether structures together are all of `whole`, by any of its divisions, and nothing else."""
     return all(_is_within(each, whole) for each in members) and _is_complete(set(members), whole)
 
 

@@ -18,8 +18,8 @@ _NO_STRUCTURE = frozenset({"background", "ignore"})
 def label_lookup(model: Model, part: Part | None = None) -> NDArray[np.uint16]:
     """Label id of each class of an imported network.
 
-    In a published model every class must have the number and the name that the model file says: two sides exchanged in
-    a new version of the weights would else be exchanged in silence. In a network that ships with DixonFlow names alone
+    In a published model every class must have the number and the name that the model file says: left and right swapped
+    in new weights would otherwise be swapped silently. In a network that ships with DixonFlow names alone
     tie the two together.
 
     Parameters

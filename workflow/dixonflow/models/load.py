@@ -14,28 +14,36 @@ from dixonflow.models.runnable import check_modality, check_runnable
 from dixonflow.models.weights_source import Crop
 from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
+MODELS = Path(__file__).resolve().parent / "files"
 """Folder of the model files."""
 
+EARLIER_WEIGHTS = Path("workflow/models")
+"""Where version 0.1 kept imported weights: those that lie there are used."""
 
-def load_model(path: Path) -> Model:
+
+def load_model(path: Path, weights: Path | None = None) -> Model:
     """Read and check a model file.
 
-    A relative `weights` folder is taken from the folder of the file. Where the model is imported, orientation and
-    spacing are filled in that only its own files say.
+    If the model is imported, orientation and spacing are filled in that only its own files say.
+
+    Parameters
+    ----------
+    weights
+        Folder with the imported weights of published models; the folder of the file by default. Weights that ship with
+        DixonFlow are in the folder of their file.
 
     Raises
     ------
     ModelError
         Naming the file and the first thing that is wrong in it.
     """
-    model = _read_model(path)
+    model = _read_model(path, weights)
     if model.crop is not None:
-        model._rough = _rough_model(path, model, model.crop)
+        model._rough = _rough_model(path, weights, model, model.crop)
     return _with_trained_geometry(model)
 
 
-def _read_model(path: Path) -> Model:
+def _read_model(path: Path, weights: Path | None) -> Model:
     """Read a model file alone, without the rough model that it may name."""
     try:
         content: Any = read_yaml_file(path)
@@ -52,22 +60,23 @@ def _read_model(path: Path) -> Model:
     unknown = sorted({*model.structures, *model.composites} - known_structures())
     if unknown:
         raise ModelError(
-            f"model file {path}: not in the vocabulary workflow/structures.csv: {one_line(', '.join(unknown))}"
+            f"model file {path}: not in the vocabulary models/structures.csv: {one_line(', '.join(unknown))}"
         )
     try:
-        model = model.model_copy(update={"weights": (path.parent / model.weights).resolve()})
-        _ = model.is_imported
+        folders = [path.parent] if weights is None or model.source is None else [weights, EARLIER_WEIGHTS]
+        found = [model.model_copy(update={"weights": (folder / model.weights).resolve()}) for folder in folders]
+        model = next((each for each in found if each.is_imported), found[0])
     except (OSError, ValueError, RuntimeError) as error:  # a name that no folder can have, links in a circle
         raise ModelError(f"model file {path}: weights: {one_line(error)}") from error
     return model
 
 
-def _rough_model(path: Path, model: Model, crop: Crop) -> Model:
-    rough = _read_model(path.with_name(f"{crop.model}.yaml"))
+def _rough_model(path: Path, weights: Path | None, model: Model, crop: Crop) -> Model:
+    rough = _read_model(path.with_name(f"{crop.model}.yaml"), weights)
     if missing := [name for name in crop.structures if name not in rough.regions]:
         raise ModelError(f"model file {path}: crop: {rough.name} does not have {', '.join(missing)}")
     if rough.crop or rough.channels or rough.modality != model.modality:
-        raise ModelError(f"model file {path}: crop: {rough.name} must take one image of the same kind, and all of it")
+        raise ModelError(f"model file {path}: crop: {rough.name} must take one image of the same kind, uncropped")
     return _with_trained_geometry(rough)
 
 
@@ -95,7 +104,7 @@ def load_models(config: Config) -> tuple[Model, ...]:
     ConfigError, ModelError
         If a model file is wrong, or the model cannot be run.
     """
-    models = tuple(load_model(MODELS / f"{name}.yaml") for name in config.segment.models)
+    models = tuple(load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in config.segment.models)
     for model in models:
         check_runnable(model, config)
     check_modality(models, config)

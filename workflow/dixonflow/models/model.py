@@ -1,4 +1,4 @@
-"""A segmentation model as `workflow/models/<name>.yaml` describes it.
+"""A segmentation model as `models/files/<name>.yaml` describes it.
 
 The file holds what the runtime must know beyond nnU-Net's own plans: where the weights come from, what goes in and on
 which grid, how the predictions of the contrasts are merged, how many components a structure may have. Numbers come from
@@ -176,7 +176,7 @@ class Model(Record):
         if self.channels and (
             len(set(self.channels)) != len(self.channels) or self.input_contrasts != self.channels[:1]
         ):
-            raise ValueError("channels must be different contrasts, and input_contrasts the first of them alone")
+            raise ValueError("channels must be different contrasts, and input_contrasts only the first of them")
         if set(self.contrast_weights) - set(self.input_contrasts):
             raise ValueError("contrast_weights names a contrast that is not in input_contrasts")
         return self

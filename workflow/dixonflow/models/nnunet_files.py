@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from dixonflow.errors import ModelError
-from dixonflow.imaging.types import Spacing
 from dixonflow.system.documents import DocumentError, read_json_file
 
 
@@ -39,7 +38,7 @@ def trained_orientation(folder: Path) -> str:
     return orientation
 
 
-def trained_spacing_mm(folder: Path) -> Spacing:
+def trained_spacing_mm(folder: Path) -> tuple[float, float, float]:
     """Spacing (x, y, z) that images are resampled to for a VIBESegmentator network.
 
     That of its plans.json, which lists the network's axes: those of the image in reverse, transposed. `spacing` of

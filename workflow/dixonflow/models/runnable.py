@@ -20,8 +20,8 @@ def check_runnable(model: Model, config: Config) -> None:
     if model.consent is not None and model.name not in config.segment.consent:
         raise ConfigError(f"config: segment.consent: {model.consent}. If you have agreed, add {model.name}")
     if not model.is_imported:
-        remedy = f"run dixonflow import-model {model.name}" if model.source else f"nothing is in {model.weights}"
-        raise ModelError(f"model {model.name} is not imported: {remedy}")
+        remedy = f": run dixonflow import-model {model.name}" if model.source else ""
+        raise ModelError(f"model {model.name} is not imported, {model.weights} does not hold it{remedy}")
     if model.rough is not None:
         check_runnable(model.rough, config)
 
@@ -40,5 +40,5 @@ def check_modality(models: Sequence[Model], config: Config) -> None:
             if source.layout.modality != model.modality:
                 raise ConfigError(
                     f"config: segment.models: {model.name} takes {kinds[model.modality]}, and cohort.sources.{number} "
-                    f"has {kinds[source.layout.modality]} (layout {source.layout}): give them a run of their own"
+                    f"has {kinds[source.layout.modality]} (layout {source.layout}): process them in separate runs"
                 )

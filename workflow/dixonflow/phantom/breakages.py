@@ -96,7 +96,7 @@ def duplicate_slice(path: Path) -> None:
 
 
 def swap_water_and_fat(path: Path, index: int = 1) -> None:
-    """Exchange the pixels of water and fat in one station, as the scanner's separation does when it fails."""
+    """Swap the pixels of water and fat in one station, as the scanner's separation does when it fails."""
     slices = _slices(path)
     names = _stations(slices)[index]
     pairs: dict[tuple[float, Contrast], _Slice] = {
@@ -115,7 +115,7 @@ def swap_water_and_fat(path: Path, index: int = 1) -> None:
 
 
 def set_patient_id(path: Path, patient_id: str) -> None:
-    """Put another id into all files: what is left when two participants' files were exchanged."""
+    """Put another id into all files: the result of two participants' files being swapped."""
 
     def rename(name: str, content: bytes) -> bytes:
         if not name.endswith(".dcm"):
@@ -133,7 +133,7 @@ class Breakage(StrEnum):
     CUT_OFF = "zip cut off in the middle"
     STATION = "one station missing"
     PIXELS = "pixel data of one slice shorter than its header says"
-    CONTRAST = "one contrast missing altogether"
+    CONTRAST = "one contrast missing"
 
     @property
     def reason(self) -> Reason:
@@ -161,7 +161,7 @@ def _entries(path: Path) -> list[tuple[str, bytes]]:
 
 
 def _rewrite(path: Path, change: Callable[[str, bytes], bytes | None]) -> None:
-    """Write the zip anew, each entry replaced by what `change` returns, None removes it."""
+    """Rewrite the zip, each entry replaced by what `change` returns, None removes it."""
     changed = [(name, change(name, content)) for name, content in _entries(path)]
     write_zip(path, [(name, content) for name, content in changed if content is not None])
 

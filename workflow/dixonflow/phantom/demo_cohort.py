@@ -26,7 +26,7 @@ from dixonflow.vocabulary import Layout, Reason, ScanId, Status
 
 PACKAGE = Path(__file__).parent
 EXPECTED_NAME, TRUTH_NAME, WITHDRAWN_NAME, STAMP_NAME = "expected.json", "truth.parquet", "withdrawn.txt", "stamp.json"
-"""Beside the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp."""
+"""Next to the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp."""
 
 TRUTH_COLUMNS = ["participant_id", "session_id", "structure", "label", "volume_in_fov_ml", "fat_fraction"]
 
@@ -113,7 +113,7 @@ class DemoOptions:
 
 
 def participant_in_session(seed: int, session_number: int) -> Participant:
-    """Draw a participant; in later sessions it is the same person, put down anew on the table."""
+    """Draw a participant; in later sessions it is the same person, repositioned on the table."""
     participant = draw_participant(seed)
     if session_number == 0:
         return participant
@@ -155,7 +155,7 @@ def make_demo_cohort(
     made: Callable[[DemoScan], None],
     scans: tuple[DemoScan, ...] = DEMO_SCANS,
 ) -> bool:
-    """Write the cohort below `folder` and, beside it, `expected.json`, `truth.parquet` and `withdrawn.txt`.
+    """Write the cohort below `folder` and, next to it, `expected.json`, `truth.parquet` and `withdrawn.txt`.
 
     Nothing is done where `is_current`: the stamp that says so is written last.
 
@@ -231,11 +231,11 @@ def _stamp(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...]) -> d
     for file in sorted(PACKAGE.rglob("*")):
         if file.is_file() and file.suffix != ".pyc":
             digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
-    beside = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
+    others = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
     return {
         "key": digest.hexdigest(),
         "files": {name: path.stat().st_size for name, path in _files(folder).items()},
-        "beside": {path.name: path.stat().st_size for path in beside},
+        "others": {path.name: path.stat().st_size for path in others},
     }
 
 
@@ -257,7 +257,7 @@ def _clear(folder: Path, own: set[str]) -> None:
     ours = {name for name in found if name in own or _finished_name(name) in own}
     if strange := sorted(found.keys() - ours):
         raise DixonflowError(
-            f"{folder} holds {len(strange)} files that are not the demo's, for instance {strange[0]}; "
+            f"{folder} holds {len(strange)} files that do not belong to the demo, for example {strange[0]}; "
             "name another folder or remove them"
         )
     for name in ours:

@@ -1,4 +1,4 @@
-"""The final label map: sides are put right, surplus components are dropped, and it is said which."""
+"""The final label map: laterality is corrected, surplus components are dropped, and both are reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from dixonflow.imaging.types import Labels
 from dixonflow.labelmap.component_rules import COUNTING, ComponentLimit, drop_surplus
 from dixonflow.labelmap.components import find_components
-from dixonflow.labelmap.laterality import Sides, check_sides, landmarks_of, moved, pairs_of
+from dixonflow.labelmap.laterality import Laterality, find_laterality_errors, landmarks_of, moved, pairs_of
 from dixonflow.models.model import Model
 
 
@@ -35,8 +35,8 @@ class Removal:
 
 
 @dataclass(frozen=True)
-class SideChange:
-    """What was labelled as the wrong side.
+class LateralityCorrection:
+    """The left-right errors of a label map.
 
     Attributes
     ----------
@@ -55,36 +55,36 @@ class SideChange:
 
 
 @dataclass(frozen=True)
-class SideReport:
-    """What the check of the sides found.
+class LateralityReport:
+    """Result of the laterality check.
 
     Attributes
     ----------
     changes
-        What was given to its partner, or would be if sides are not to be repaired.
+        What was relabelled as its partner, or would be without `repair_sides: false`.
     unclear_ml
-        Volume far on the wrong side that was left there.
+        Volume far beyond the midline that was not relabelled.
     mirrored
         Whether liver and spleen lie on each other's side.
     known
         Whether the midline was found.
     """
 
-    changes: Sequence[SideChange]
+    changes: Sequence[LateralityCorrection]
     unclear_ml: float
     mirrored: bool
     known: bool
 
     @property
     def wrong_side_ml(self) -> float | None:
-        """Volume on the wrong side, whatever became of it; None where that is not known: no midline, or mirrored."""
+        """Volume of all left-right errors, corrected or not; None if unknown: no midline, or mirrored."""
         if self.mirrored or not self.known:
             return None
         return self.unclear_ml + sum(change.volume_ml for change in self.changes)
 
 
 @dataclass(frozen=True)
-class Postprocessed:
+class PostprocessedLabels:
     """The final label map and what was changed to get there.
 
     Attributes
@@ -94,18 +94,18 @@ class Postprocessed:
     removed
         Structures that lost components, by label.
     sides
-        What was on the wrong side.
+        The left-right errors.
     """
 
     labels: Labels
     removed: Sequence[Removal]
-    sides: SideReport
+    sides: LateralityReport
 
 
 def postprocess(
     labels: Labels, model: Model, spacing_mm: Sequence[float], *, repair_sides: bool = True
-) -> Postprocessed:
-    """Put the sides of a merged label map right, then drop surplus components.
+) -> PostprocessedLabels:
+    """Correct the laterality of a merged label map, then drop surplus components.
 
     Sides: see `dixonflow.labelmap.laterality`. Components: where a structure has fewer or more (26 neighbours) than the
     model allows, all of at most `drop_mm3` are deleted, as published for VIBESegmentator. The published rule can so
@@ -121,12 +121,12 @@ def postprocess(
     spacing_mm
         Voxel size along x, y, z.
     repair_sides
-        Give what is on the wrong side to its partner; otherwise it is only reported.
+        Correct left-right errors; otherwise they are only reported.
     """
     labels = np.asfortranarray(labels)
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     components = find_components(labels, COUNTING)
-    sides = check_sides(components, spacing_mm, pairs_of(model), landmarks_of(model))
+    sides = find_laterality_errors(components, spacing_mm, pairs_of(model), landmarks_of(model))
     if repair_sides and sides.moves:
         labels = moved(labels, sides.moves)
         components = find_components(labels, COUNTING)
@@ -138,12 +138,12 @@ def postprocess(
     removed = tuple(
         Removal(model.labels[item.label].name, item.found, item.components, item.voxels * voxel_ml) for item in dropped
     )
-    return Postprocessed(cleaned, removed, _report(sides, model, voxel_ml))
+    return PostprocessedLabels(cleaned, removed, _report(sides, model, voxel_ml))
 
 
-def _report(sides: Sides, model: Model, voxel_ml: float) -> SideReport:
+def _report(sides: Laterality, model: Model, voxel_ml: float) -> LateralityReport:
     changes = [
-        SideChange(
+        LateralityCorrection(
             model.labels[move.label].name,
             model.labels[move.partner].name,
             len(move.positions) * voxel_ml,
@@ -151,4 +151,4 @@ def _report(sides: Sides, model: Model, voxel_ml: float) -> SideReport:
         )
         for move in sides.moves
     ]
-    return SideReport(changes, sides.unclear_voxels * voxel_ml, sides.mirrored, sides.known)
+    return LateralityReport(changes, sides.unclear_voxels * voxel_ml, sides.mirrored, sides.known)

@@ -77,7 +77,7 @@ def ct_file(session: Path, scan: ScanId) -> StationFile:
 
 def _check_identity(match: re.Match[str], scan: ScanId) -> None:
     if (match["participant"], match["session"]) != (scan.participant, scan.session):
-        message = "an image bears the name of another participant or session than its folder"
+        message = "an image has the name of another participant or session than its folder"
         raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
 
 
@@ -117,7 +117,7 @@ def session_fingerprint(session: Path, layout: Layout) -> str:
     digest = hashlib.sha256()
     for path in image_paths(session, layout):
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise ScanExcluded(Reason.UNREADABLE_FILE, f"an image of {size} bytes is larger than any of a body")
+            raise ScanExcluded(Reason.UNREADABLE_FILE, f"an image of {size} bytes is too large for a body scan")
         digest.update(_name_in_fingerprint(path) + b"\0")
         with open_regular(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -182,5 +182,5 @@ def check_chunks(files: Sequence[StationFile], stations: Sequence[Sequence[Volum
         if len(found) != 1:
             raise ScanExcluded(
                 Reason.SPACING_MISMATCH,
-                f"station {number} from the head is made of files numbered {', '.join(map(str, found))}",
+                f"station {number} from the head consists of files numbered {', '.join(map(str, found))}",
             )

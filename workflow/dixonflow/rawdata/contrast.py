@@ -17,7 +17,7 @@ def is_composed(header: SliceHeader) -> bool:
 def contrast_of(header: SliceHeader, name: str) -> Contrast | None:
     """Contrast that the tags of a slice name.
 
-    ImageType, ScanOptions, the private element (0051,1019) and the last part of SeriesDescription are looked at; all
+    ImageType, ScanOptions, the private element (0051,1019) and the last part of SeriesDescription are examined; all
     that name a contrast must name the same.
 
     Parameters
@@ -47,7 +47,7 @@ def contrast_of(header: SliceHeader, name: str) -> Contrast | None:
     contrasts = set[Contrast]().union(*said.values())
     if len(contrasts) > 1:
         words = ", ".join(f"{tag} says {' and '.join(sorted(found))}" for tag, found in said.items() if found)
-        raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"{name}: its contrast cannot be told, {words}")
+        raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"{name}: its contrast cannot be identified, {words}")
     return contrasts.pop() if contrasts else None
 
 
@@ -92,6 +92,6 @@ def check_echo_times(in_phase_ms: float | None, opposed_phase_ms: float | None, 
     if in_phase_ms is not None and opposed_phase_ms is not None and in_phase_ms <= opposed_phase_ms:
         raise ScanExcluded(
             Reason.CONTRAST_MISMATCH,
-            f"{name}: in phase and opposed phase cannot be told, tags name in phase the echo at {in_phase_ms:g} ms and "
+            f"{name}: echo times contradict the tags, which name in phase the echo at {in_phase_ms:g} ms and "
             f"opposed phase the one at {opposed_phase_ms:g} ms",
         )

@@ -76,7 +76,7 @@ MAX_SCAN_READS = 2_000_000
 """Reads of all headers of a scan: 1,500 slices of 300 elements take half a million."""
 
 MAX_TEXT_BYTES = 1024
-"""A text that is looked at; longer ones are none that a scanner writes."""
+"""Longest text that is read; scanners write none that are longer."""
 
 
 @dataclass
@@ -103,7 +103,7 @@ class _HeaderStream:
             raise unreadable("the headers of its files have too many elements")
         if self._reads > MAX_HEADER_READS or self._stream.tell() + count > MAX_HEADER_BYTES:
             raise unreadable(
-                f"{self._name}: its header has no end within {MAX_HEADER_BYTES} bytes, or too many elements"
+                f"{self._name}: its header is longer than {MAX_HEADER_BYTES} bytes or has too many elements"
             )
         return self._stream.read(count)
 
@@ -145,7 +145,7 @@ def read_header(
         `unexpected_geometry` if it is no grey single-frame image.
     """
     if stream.read(132)[128:] != b"DICM":
-        raise unreadable(f"{name}: no DICOM file")
+        raise unreadable(f"{name}: not a DICOM file")
     try:
         source = _HeaderStream(stream, name, budget or HeaderBudget())
         syntax = _elements(source, False, [BaseTag(_TRANSFER_SYNTAX)], 0x00030000)[0].get(_TRANSFER_SYNTAX, b"")
@@ -153,7 +153,7 @@ def read_header(
         if transfer_syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ""):
             raise unreadable(f"{name}: transfer syntax {transfer_syntax or 'unknown'} is not supported")
         if not re.fullmatch(r"[0-9.]+", transfer_syntax):  # messages repeat it
-            raise unreadable(f"{name}: its transfer syntax is no identifier")
+            raise unreadable(f"{name}: its transfer syntax is not a valid identifier")
         values, pixels = _elements(source, transfer_syntax == ImplicitVRLittleEndian, _WANTED, _PIXEL_DATA)
     except ScanExcluded:
         raise
@@ -168,7 +168,7 @@ def read_header(
     try:
         return _header(values, entry, name, transfer_syntax, pixels)
     except (ValueError, KeyError, OverflowError) as error:
-        raise unreadable(f"{name}: a tag is missing or no number ({error})") from error
+        raise unreadable(f"{name}: a tag is missing or not a number ({error})") from error
 
 
 def _elements(
@@ -240,8 +240,8 @@ def _header(
     samples, frames = _count(values, "samples", 1), _optional(values, "frames")
     bits = _count(values, "bits_allocated")
     if samples != 1 or frames not in (None, 1) or bits not in (8, 16):
-        what = f"{1 if frames is None else frames:g} frames, {samples} samples a pixel, {bits} bits"
-        raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{name}: not one slice of 8 or 16 bits a pixel ({what})")
+        what = f"{1 if frames is None else frames:g} frames, {samples} samples per pixel, {bits} bits"
+        raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{name}: not one slice of 8 or 16 bits per pixel ({what})")
     if any(len(values.get(tag, b"")) > MAX_TEXT_BYTES for tag in _TEXT.values()):
         raise ValueError(f"a text is longer than {MAX_TEXT_BYTES} bytes")
     text = {key: _text(values.get(tag, b"")) for key, tag in _TEXT.items()}

@@ -94,7 +94,7 @@ def _stored_values(pixels: NDArray[np.integer], header: SliceHeader) -> NDArray[
         if np.any(used) and not (header.signed and np.array_equal(used, values < 0)):
             raise ScanExcluded(
                 Reason.CONTRADICTORY_HEADERS,
-                f"{header.name}: its pixels use more than the {header.bits_stored} bits that its header tells of",
+                f"{header.name}: its pixels use more than the {header.bits_stored} bits of its header",
             )
     return values
 
@@ -137,8 +137,8 @@ def _decompress(content: bytes, header: SliceHeader) -> NDArray[Any]:
                 f"{header.name}: compressed pixels ({header.transfer_syntax}) cannot be decoded"
             ) from error
     if image.shape != (1, header.rows, header.columns):
-        raise unreadable(f"{header.name}: compressed pixels are of another size than its header tells")
+        raise unreadable(f"{header.name}: the size of the compressed pixels differs from the header")
     pixels: NDArray[Any] = image[0]
     if pixels.dtype.kind not in "iu" and header.scale == (1.0, 0.0):
-        raise unreadable(f"{header.name}: compressed pixels are no whole numbers, and its header scales none")
+        raise unreadable(f"{header.name}: compressed pixels are not integers, and its header has no scaling")
     return pixels

@@ -91,7 +91,7 @@ def upright_rotation(directions: NDArray[np.float64], name: str) -> NDArray[np.f
         raise unexpected(f"{name}: its axes are not at right angles")
     upright = np.round(directions)
     if np.abs(upright).sum() != 3 or np.abs(np.linalg.det(upright)) != 1:
-        raise unexpected(f"{name}: oblique, its axes run along none of the patient's")
+        raise unexpected(f"{name}: oblique, its axes are not along those of the patient")
     tilt_deg = np.degrees(np.arccos(np.clip((directions * upright).sum(axis=0), -1, 1))).max()
     if tilt_deg > MAX_TILT_DEG:
         raise unexpected(f"{name}: oblique by {tilt_deg:.1f} degrees, more than {MAX_TILT_DEG:g}")
@@ -132,7 +132,7 @@ def upright_grid(
     _check_plausible(shape, spacing, name)
     upright = np.round(matrix / spacing)
     if np.abs(matrix / spacing - upright).max() > DIRECTION_TOLERANCE or np.abs(upright).sum() != 3:
-        raise ScanExcluded(Reason.SPACING_MISMATCH, f"{name}: oriented unlike the first volume of the scan")
+        raise ScanExcluded(Reason.SPACING_MISMATCH, f"{name}: its orientation differs from the first volume's")
     first = rotation @ affine[:3, 3]
     axes = tuple(int(axis) for axis in np.abs(upright).argmax(axis=1))
     ras = np.eye(4)
@@ -149,9 +149,9 @@ def upright_grid(
 def _check_plausible(shape: tuple[int, int, int], spacing: NDArray[np.float64], name: str) -> None:
     *pixels, slices = sorted(shape, reverse=True)
     if max(shape) > MAX_SLICES or sorted(shape)[1] > MAX_PIXELS or min(pixels) < MIN_PIXELS or slices < MIN_SLICES:
-        raise unexpected(f"{name}: a matrix of {'x'.join(map(str, shape))} is not that of a body scan")
+        raise unexpected(f"{name}: a matrix of {'x'.join(map(str, shape))} is implausible for a body scan")
     mm = "x".join(f"{value:.4g}" for value in spacing)
     if not np.all((spacing >= MIN_SPACING_MM) & (spacing <= MAX_SPACING_MM)):
-        raise unexpected(f"{name}: a voxel of {mm} mm is not that of a body scan")
+        raise unexpected(f"{name}: a voxel of {mm} mm is implausible for a body scan")
     if np.max(spacing * np.array(shape)) > MAX_EXTENT_MM:
-        raise unexpected(f"{name}: {'x'.join(map(str, shape))} voxels of {mm} mm are longer than a body")
+        raise unexpected(f"{name}: {'x'.join(map(str, shape))} voxels of {mm} mm are larger than a body")

@@ -31,7 +31,7 @@ class Source:
 
     @property
     def matches_patient_id(self) -> bool:
-        """Whether the patient id is held against the name: headers of UK Biobank may carry pseudonyms."""
+        """Whether the patient id is compared with the name: headers of UK Biobank may contain pseudonyms."""
         return self.layout is Layout.NAKO if self.match_patient_id is None else self.match_patient_id
 
 

@@ -1,4 +1,4 @@
-"""Look into one scan: first at its headers, then at its pixels."""
+"""Inspect one scan: first its headers, then its pixels."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -55,8 +55,8 @@ class InspectOptions:
 DEFAULT_OPTIONS = InspectOptions()
 
 READER_VERSION = 2
-"""Raised when a change of the code changes what is said about raw data: scans that earlier versions looked into are
-looked into again, and what they refused is tried again. What they read stands."""
+"""Raised when a change of the code changes what is said about raw data: scans that earlier versions inspected are
+inspected again, and scans that they excluded are retried. Scans that they read stay valid."""
 
 PADDING, OUTLIERS = "padding", "outliers"
 """What earlier versions read wrongly: padding as data, and few voxels so bright that no grey levels were left."""
@@ -105,9 +105,9 @@ def inspect(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> RawSumma
     OSError
         If the disk, not the data, is at fault.
     """
-    found = _Arranged([])
+    found = _ArrangedScan([])
     if raw.layout.has_session_folders:
-        found = _Arranged(_arrange_files(raw, options))
+        found = _ArrangedScan(_arrange_files(raw, options))
     else:
         with open_archive(raw.path) as archive:
             found = _arrange_dicom(archive, raw, options)
@@ -143,7 +143,7 @@ def read_stations(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> li
     ScanExcluded
         As `inspect`, and `truncated_pixels`, `unreadable_file`, `empty_image` for what only the pixels tell.
     RawDataChangedError
-        If the fingerprint is not `raw.raw_key` any more: the cohort stage has to look again.
+        If the fingerprint is not `raw.raw_key` any more: the cohort stage has to inspect it again.
     OSError
         If the disk, not the data, is at fault.
     """
@@ -185,7 +185,7 @@ def _read_file(volume: Volume) -> NDArray[np.generic]:
 
 def _check_key(found: str, raw: RawScan) -> None:
     if not _is_key(found, raw):
-        raise RawDataChangedError("the raw data has changed since the cohort stage saw it: run the workflow again")
+        raise RawDataChangedError("the raw data changed after the cohort stage: run the workflow again")
 
 
 def _is_key(found: str, raw: RawScan) -> bool:
@@ -202,8 +202,8 @@ def _arrange_files(raw: RawScan, options: InspectOptions) -> ArrangedStations:
 
 
 @dataclass(frozen=True)
-class _Arranged:
-    """The stations of a scan and what was found beside them; attributes as of `RawSummary`."""
+class _ArrangedScan:
+    """The stations of a scan and what was found in addition; attributes as in `RawSummary`."""
 
     stations: ArrangedStations
     notes: Sequence[str] = ()
@@ -211,7 +211,7 @@ class _Arranged:
     reading: str = ""
 
 
-def _arrange_dicom(archive: Archive, raw: RawScan, options: InspectOptions) -> _Arranged:
+def _arrange_dicom(archive: Archive, raw: RawScan, options: InspectOptions) -> _ArrangedScan:
     headers: list[SliceHeader] = []
     truncated: list[ScanExcluded] = []
     budget = HeaderBudget()
@@ -227,7 +227,7 @@ def _arrange_dicom(archive: Archive, raw: RawScan, options: InspectOptions) -> _
         except ScanExcluded as problem:
             truncated.append(problem)
     if not headers:
-        raise unreadable("the zip holds no DICOM image")
+        raise unreadable("the zip contains no DICOM image")
     if truncated:
         raise truncated[0]
     patient_ids = {header.patient_id for header in headers if header.patient_id}
@@ -236,7 +236,7 @@ def _arrange_dicom(archive: Archive, raw: RawScan, options: InspectOptions) -> _
         raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
     patient_id = patient_ids.pop() if patient_ids else ""
     volumes, notes = volumes_of(headers)
-    return _Arranged(
+    return _ArrangedScan(
         arrange(volumes, options.stations(raw.layout), notes),
         notes,
         matches(patient_id, raw.scan.participant) if patient_id else None,

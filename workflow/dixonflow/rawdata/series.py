@@ -84,7 +84,7 @@ def _series(headers: Sequence[SliceHeader]) -> tuple[list[tuple[Contrast | None,
             composed[name] += 1
         else:
             groups.setdefault((header.series_uid, contrast_of(header, name)), []).append(header)
-    notes = [f"{name}: composed by the scanner, {count} slices" for name, count in sorted(composed.items())]
+    notes = [f"{name}: composed on the scanner, {count} slices" for name, count in sorted(composed.items())]
     ordered = sorted(groups.items(), key=lambda item: (item[0][1] is None, item[0][0], str(item[0][1])))
     return [(contrast, _name(slices[0], contrast), slices) for (_, contrast), slices in ordered], notes
 
@@ -107,16 +107,16 @@ def _check_alike(slices: Sequence[SliceHeader], name: str) -> None:
             )
     for what, value_of in _ONE_PER_SERIES.items():
         if len({value_of(header) for header in slices}) > 1:
-            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: its slices contradict each other in {what}")
+            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: its slices differ in {what}")
     for header in slices:
         if not 0 < header.bits_stored <= header.bits_allocated or header.high_bit != header.bits_stored - 1:
             raise ScanExcluded(  # PS3.5 8.1.1
                 Reason.CONTRADICTORY_HEADERS,
-                f"{name}: {header.bits_stored} bits of {header.bits_allocated} whose highest is number "
-                f"{header.high_bit} cannot be meant",
+                f"{name}: {header.bits_stored} bits of {header.bits_allocated} with high bit "
+                f"{header.high_bit} are inconsistent",
             )
         if header.slope == 0:
-            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: a rescale slope of 0 leaves no image")
+            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: the rescale slope is 0")
 
 
 def _directions(header: SliceHeader) -> NDArray[np.float64]:
@@ -129,7 +129,7 @@ def _directions(header: SliceHeader) -> NDArray[np.float64]:
 
 def _volume(contrast: Contrast | None, name: str, slices: list[SliceHeader], rotation: NDArray[np.float64]) -> Volume:
     if len(slices) < 2:
-        raise unexpected(f"{name}: a single slice is no volume")
+        raise unexpected(f"{name}: a single slice is not a volume")
     directions = _directions(slices[0])
     positions = np.array([header.position_mm for header in slices]) @ LPS_TO_RAS
     along = positions @ directions[:, 2]
@@ -137,7 +137,7 @@ def _volume(contrast: Contrast | None, name: str, slices: list[SliceHeader], rot
     along, positions = along[order], positions[order]
     in_plane = positions @ directions[:, :2]
     if np.ptp(in_plane, axis=0).max() > IN_LINE_MM:
-        raise unexpected(f"{name}: its slices do not lie one behind the other")
+        raise unexpected(f"{name}: its slices do not form a stack")
     gaps = np.diff(along)
     spacing_mm, flaw = _slice_spacing(gaps)
     _check_spacing_tags(slices, spacing_mm, name)
@@ -161,7 +161,7 @@ def _check_spacing_tags(slices: Sequence[SliceHeader], spacing_mm: float, name: 
         if abs(spacing - spacing_mm) > SPACING_TAGS_TOLERANCE * spacing:
             raise ScanExcluded(
                 Reason.CONTRADICTORY_HEADERS,
-                f"{name}: slices lie {spacing_mm:.4g} mm apart, their thickness and spacing are {spacing:.4g} mm",
+                f"{name}: slices are {spacing_mm:.4g} mm apart, but their thickness and spacing are {spacing:.4g} mm",
             )
 
 
@@ -170,11 +170,11 @@ def _slice_spacing(gaps: NDArray[np.float64]) -> tuple[float, str]:
     apart = gaps[gaps > DOUBLE_SLICE_MM]
     double = len(gaps) - len(apart)
     if not len(apart):
-        return 1.0, f"all {len(gaps) + 1} slices lie at one position"
+        return 1.0, f"all {len(gaps) + 1} slices have the same position"
     typical = float(np.median(apart))
     uneven = int(np.sum(np.abs(apart - typical) > max(EVEN_SPACING_SHARE * typical, DOUBLE_SLICE_MM)))
     if double:
-        return typical, f"{double} of {len(gaps) + 1} slices lie at the position of another one"
+        return typical, f"{double} of {len(gaps) + 1} slices have the position of another slice"
     if uneven:
         return typical, f"uneven slice positions, {uneven} gaps differ from the usual {typical:.3g} mm"
     return float(gaps.mean()), ""

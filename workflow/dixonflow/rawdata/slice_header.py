@@ -25,7 +25,7 @@ class SliceHeader:
     bits_stored, high_bit
         Bits of a stored value, and the number of the highest of them.
     thickness_mm, slice_spacing_mm
-        As the header says; None where it says nothing. Positions count, these are held against them.
+        As the header says; None where it says nothing. Positions count, these are compared with them.
     overlay_bits
         Bits above these that hold overlays.
     padding

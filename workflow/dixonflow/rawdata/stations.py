@@ -1,7 +1,7 @@
 """Put the volumes of a scan in order: stations from head to feet, four contrasts each, everything checked.
 
 Where several things are wrong the most fundamental is reported, in this order: files that cannot be read, truncated
-pixels, patient ids, geometry that cannot be meant, contrasts that cannot be told (all before the volumes come here);
+pixels, patient ids, geometry that cannot be meant, unidentified contrasts (all before the volumes come here);
 a contrast missing altogether, stations missing, stations too many, a series twice, a contrast missing in a station,
 missing slices, grids that differ, scaling of values, echo times, gaps.
 """
@@ -55,12 +55,12 @@ class Volume:
 
     @property
     def low_mm(self) -> float:
-        """Lower end of the volume along the body (RAS mm)."""
+        """Lowest position of the volume along the body (RAS mm)."""
         return float(self.grid.low_mm[2])
 
     @property
     def high_mm(self) -> float:
-        """Upper end of the volume along the body (RAS mm)."""
+        """Highest position of the volume along the body (RAS mm)."""
         return float(self.grid.high_mm[2])
 
 
@@ -98,7 +98,7 @@ def arrange(
     if expected is not None and len(stations) < expected:
         raise ScanExcluded(Reason.MISSING_STATION, f"{len(stations)} of {expected} stations{_gaps(stations)}{left_out}")
     if expected is not None and len(stations) > expected:
-        raise unexpected(f"{len(stations)} stations where there should be {expected}")
+        raise unexpected(f"{len(stations)} stations, expected {expected}")
     whole: list[Mapping[Contrast, Volume]] = [
         _one_of_each(station, number) for number, station in enumerate(stations, 1)
     ]
@@ -233,14 +233,14 @@ def _check_one_grid(station: Mapping[Contrast, Volume], name: str) -> None:
 def _check_overlap(upper: Volume, lower: Volume, name: str) -> None:
     overlap_mm = lower.high_mm - upper.low_mm
     if overlap_mm <= 0:
-        raise ScanExcluded(Reason.STATION_GAP, f"{name} do not overlap: {-overlap_mm:.1f} mm lie between them")
+        raise ScanExcluded(Reason.STATION_GAP, f"{name} do not overlap: they are {-overlap_mm:.1f} mm apart")
     low = np.maximum(upper.grid.low_mm, lower.grid.low_mm)[:2]
     high = np.minimum(upper.grid.high_mm, lower.grid.high_mm)[:2]
     if np.any(high <= low):
-        raise unexpected(f"{name} lie beside each other, not above each other")
+        raise unexpected(f"{name} are side by side, not one above the other")
 
 
 def _gaps(stations: Sequence[Sequence[Volume]]) -> str:
     pairs = pairwise(stations)
     gaps = [number for number, (upper, lower) in enumerate(pairs, 1) if lower[0].high_mm <= upper[0].low_mm]
-    return f", nothing between the {gaps[0]}. and the next of those found" if gaps else ""
+    return f", gap after number {gaps[0]} of those found" if gaps else ""

@@ -87,7 +87,7 @@ class Archive:
         self._file.seek(info.header_offset)
         head = self._file.read(_LOCAL_HEADER.size)
         if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
-            raise unreadable(f"{name}: not where the table of contents of the zip says")
+            raise unreadable(f"{name}: its position differs from the table of contents of the zip")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(head)
         return MemberStream(
             self._file, info, name, info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
@@ -171,17 +171,17 @@ def _contents(file: BinaryIO) -> list[zipfile.ZipInfo]:
     try:
         return read_contents(file, max_entries=MAX_MEMBERS)
     except ZipContentsError as error:
-        raise unreadable(f"no readable zip: {error}") from error
+        raise unreadable(f"not a readable zip: {error}") from error
 
 
 def _check_claims(infos: list[zipfile.ZipInfo]) -> None:
     for info in infos:
         if info.file_size > MAX_MEMBER_BYTES and not is_sidecar(info.filename):
-            raise unreadable(f"a file in the zip claims {info.file_size} bytes, more than a slice can have")
+            raise unreadable(f"a file in the zip declares {info.file_size} bytes, more than a slice can have")
     total = sum(info.file_size for info in infos)
     compressed = sum(info.compress_size for info in infos)
     if total > min(MAX_TOTAL_BYTES, LIMIT.most(compressed)):
-        raise unreadable(f"the zip claims to hold {total} bytes in {compressed}")
+        raise unreadable(f"the zip declares {total} bytes in {compressed}")
 
 
 def zip_fingerprint(path: Path) -> str:

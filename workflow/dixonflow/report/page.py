@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs no network, no script and nothing but the tables and the pictures beside it."""
+"""The report: one HTML page that needs no network, no script and nothing but the tables and the pictures next to it."""
 
 import hashlib
 import os

@@ -21,7 +21,7 @@ def resize_matrix(size: int, new_size: int, order: Order) -> NDArray[np.float64]
     """Matrix (new_size, size) that resizes one axis with outer edges aligned, as skimage does in mode `edge`."""
     unit = np.eye(size)
     rows = [ndimage.zoom(row, new_size / size, order=order, mode="nearest", grid_mode=True) for row in unit]
-    matrix = without_traces(np.stack(rows, axis=1))
+    matrix = without_ringing(np.stack(rows, axis=1))
     matrix.setflags(write=False)
     return matrix
 
@@ -30,12 +30,12 @@ def resize_matrix(size: int, new_size: int, order: Order) -> NDArray[np.float64]
 def zoom_matrix(size: int, new_size: int) -> NDArray[np.float64]:
     """Matrix (new_size, size) of `scipy.ndimage.zoom`: a cubic spline from the first sample's centre to the last's."""
     rows = [ndimage.zoom(row, new_size / size, order=3, mode="nearest") for row in np.eye(size)]
-    matrix = without_traces(np.stack(rows, axis=1))
+    matrix = without_ringing(np.stack(rows, axis=1))
     matrix.setflags(write=False)
     return matrix
 
 
-def without_traces(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def without_ringing(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Set weights too small to matter to 0: a spline's fade into subnormal numbers, which are very slow to multiply."""
     return np.where(np.abs(matrix) < 1e-15, 0.0, matrix)
 
@@ -43,7 +43,7 @@ def without_traces(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def cubic_matrix(positions: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Matrix (positions, size) of the cubic spline through `size` samples at `positions`; edges are repeated."""
     rows = [ndimage.map_coordinates(row, [positions], order=3, mode="nearest") for row in np.eye(size)]
-    return without_traces(np.stack(rows, axis=1))
+    return without_ringing(np.stack(rows, axis=1))
 
 
 def apply_matrices(matrices: Sequence[NDArray[np.float64] | None], data: Floats) -> Floats:

@@ -22,7 +22,7 @@ def to_model_grid(image: NiftiImage, model: Model) -> NiftiImage:
     """
     spacing_mm = model.spacing_mm
     if spacing_mm == "plans":
-        raise ModelError(f"model {model.name} is not imported: its spacing is not known")
+        raise ModelError(f"model {model.name} is not imported: its spacing is unknown")
     if spacing_mm is None:
         return image
     if model.resampling == "first_zoom":

@@ -144,7 +144,7 @@ def _interpolated(
 ) -> NDArray[np.float32]:
     """Multiply each axis with its matrix; a value nearer to 0 than `nothing_below` becomes 0.
 
-    A spline leaves traces far beside what it interpolates. nnU-Net takes all that is not 0 for the body when it crops
+    A spline leaves traces far from what it interpolates. nnU-Net takes all that is not 0 for the body when it crops
     and normalises; the authors' programs are rid of most traces by the type that they keep images in.
     """
     found: NDArray[np.float32] = apply_matrices(matrices, values).astype(np.float32, copy=False)

@@ -35,9 +35,9 @@ def check_project_folder(folder: str, deployment_methods: Iterable[str]) -> None
     """
     problem = unprintable(folder)
     if not problem and ("{" in folder or "}" in folder):
-        problem = "braces, which Snakemake takes for wildcards"
+        problem = "braces, which Snakemake interprets as wildcards"
     elif ":" in folder:  # Python makes no virtual environment there either
-        problem = "a colon, which parts the folders of PYTHONPATH"
+        problem = "a colon, which separates the folders of PYTHONPATH"
     elif set("'\"$`\\") & set(folder) and _WITH_OWN_PYTHON & set(deployment_methods):
         problem = "one of ' \" $ ` \\, which Snakemake does not quote for conda and Apptainer"
     _refuse(folder, problem)
@@ -49,12 +49,12 @@ def check_slurm_folder(folder: str) -> None:
     In the name of a log it replaces `%j` and the like, and takes backslashes out: the job ends before it has begun.
     """
     odd = "a percent sign" if "%" in folder else "a backslash" if "\\" in folder else ""
-    _refuse(folder, odd and f"{odd}, which Slurm does not take in the names of logs")
+    _refuse(folder, odd and f"{odd}, which Slurm does not accept in log names")
 
 
 def _refuse(folder: str, problem: str) -> None:
     if problem:
-        raise ConfigError(f"the path of the project folder holds {problem}: rename or move it: {folder!a}")
+        raise ConfigError(f"the path of the project folder contains {problem}: rename or move it: {folder!a}")
 
 
 def job_prefix(project: str, deployment_methods: Iterable[str]) -> str:

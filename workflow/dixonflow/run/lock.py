@@ -24,7 +24,7 @@ from dixonflow.system.file_lock import try_lock
 
 log = logging.getLogger(__name__)
 
-_TRIES = 5  # a reader that asks whether a run goes on holds the lock for a moment
+_TRIES = 5  # a reader that asks whether a run is in progress holds the lock for a moment
 
 
 class RunInProgressError(DixonflowError):
@@ -99,13 +99,13 @@ class RunLock:
             if locked is False or (locked is None and run is not None and _may_go_on(run)):
                 os.close(descriptor)
                 how = (
-                    "after its end the same command goes on from there"
+                    "when it has ended, the same command continues from there"
                     if locked is False
-                    else f"if it has ended, remove {self._results.run}: this file system has no locks to tell by"
+                    else f"if it has ended, remove {self._results.run}: this file system does not support locks"
                 )
                 raise RunInProgressError(
-                    f"a run into {self._results.root} goes on, {run or 'by somebody else'}. "
-                    f"`dixonflow status` shows how far it is; {how}"
+                    f"a run into {self._results.root} is in progress, {run or 'started by another user'}. "
+                    f"`dixonflow status` shows its progress; {how}"
                 )
             self._descriptor = descriptor
         return read_run(self._results)
@@ -119,7 +119,7 @@ class RunLock:
         return True
 
     def announce(self, run: Run) -> None:
-        """Say whose the lock is."""
+        """Write who holds the lock."""
         write_json(self._results.run, asdict(run))
 
     def end(self) -> None:
@@ -138,7 +138,7 @@ def read_run(results: Results) -> Run | None:
 
 
 def is_running(results: Results) -> bool:
-    """Whether a run into these results goes on, on this machine or another.
+    """Whether a run into these results is in progress, on this machine or another.
 
     Not for the process that holds the lock itself: it would lose it with the file that is closed here.
     """

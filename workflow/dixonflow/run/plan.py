@@ -56,8 +56,8 @@ class Plan:
         if there != content:
             write_json(path, content)
 
-    def look_again_where_unknown(self, snakemake_folder: Path) -> None:
-        """Have every shard looked at again if Snakemake has no records of these results, or not the latest.
+    def recheck_unknown_results(self, snakemake_folder: Path) -> None:
+        """Have every shard checked again if Snakemake has no records of these results, or not the latest.
 
         It tells by its records what changed. Where they are gone (`.snakemake` removed, results moved), or another copy
         of the project has worked on the results since, it would take results for new that were made from other raw data
@@ -75,7 +75,7 @@ class Plan:
                     raise ConfigError(f"{where}: {path} cannot be written: {error.strerror}") from error
 
     def settings(self, stage: str) -> str:
-        """Hash of all settings that the results of `stage` depend on: a change makes Snakemake look at every shard."""
+        """Hash of all settings that the results of `stage` depend on: a change makes Snakemake check every shard."""
         chosen = Stage(stage)
         if not chosen.is_per_model:
             return stage_key(chosen, "", self.config, self.models[0], self.models)[:16]
@@ -83,7 +83,7 @@ class Plan:
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     def retry(self, name: str) -> int:
-        """Give a number that changes when earlier runs have asked for another look at a shard, or at the raw data.
+        """Give a number that changes when earlier runs have requested a retry of a shard, or of the raw data.
 
         It also changes where `max_attempts` was raised above the attempts of a failed scan.
         """
@@ -118,7 +118,7 @@ class Plan:
     def raw_listing(self) -> str:
         """Hash over the cohort's settings and the names, sizes and dates in its folders; a change reruns `cohort`.
 
-        It only triggers; what is made anew is decided by content, scan by scan. Nothing in a raw folder ends it: what
+        It only triggers; content decides what is recomputed, scan by scan. Nothing in a raw folder ends it: what
         cannot be looked at counts as that, and `cohort` says what it is.
         """
         digest = hashlib.sha256(self.config.cohort.model_dump_json().encode())

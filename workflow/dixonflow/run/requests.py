@@ -58,7 +58,7 @@ def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes:
         if rows["stage"].eq(stage.value).any()
     ]
     if not proposals:
-        raise StatusError(f"no shard in {results.root} has come through a stage yet")
+        raise StatusError(f"no shard in {results.root} has finished a stage yet")
     return proposals
 
 
@@ -81,7 +81,7 @@ def _timings(results: Results) -> pd.DataFrame:
     if table.exists():
         rows = read_rows([str(table)], _COLUMNS)
     else:
-        files = StageFiles.look(results, ())
+        files = StageFiles.of(results, ())
         parts = [
             read_rows(files.paths(stage, files.dates[stage]), [*_COLUMNS, "status"]).query("stage == @stage.value")
             for stage in STAGES

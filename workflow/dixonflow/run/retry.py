@@ -1,4 +1,4 @@
-"""Marks that ask the next run to look at a shard, or at the raw data, again.
+"""Marks that request the next run to process a shard, or to inspect the raw data, again.
 
 Snakemake compares the number that a mark gives with the one it recorded, so that the same command reruns only what has
 failed scans with attempts left or lost files, and nothing once all is well. Where memory ran out, the mark asks for
@@ -20,7 +20,7 @@ MOST_MEMORY = 8
 """Largest factor on the memory of a job."""
 
 COHORT = Stage.COHORT.value
-"""Name of the mark of the cohort stage, beside those of the shards."""
+"""Name of the mark of the cohort stage, in addition to those of the shards."""
 
 TABLES = "tables"
 """Name of the mark of the tables."""
@@ -70,14 +70,14 @@ def read_retry(results: Results, name: str) -> Retry:
         return Retry()
 
 
-def ask_for_look(results: Results, name: str, *, more_memory: bool = False) -> None:
+def request_retry(results: Results, name: str, *, more_memory: bool = False) -> None:
     """Ask the next run for another look, with twice the memory where that ran out."""
     before = read_retry(results, name)
     memory = _doubled(before.memory) if more_memory else before.memory
     write_json(results.retry(name), asdict(replace(before, looks=before.looks + 1, memory=memory)))
 
 
-def note_failures(results: Results, name: str, stage: str, failures: Collection[Failure], max_attempts: int) -> None:
+def record_failures(results: Results, name: str, stage: str, failures: Collection[Failure], max_attempts: int) -> None:
     """Write down what failed at a stage when it was done, and ask for another look while there are attempts left.
 
     Where there are none, it is written down all the same, so that a larger `max_attempts` is seen.

@@ -1,4 +1,4 @@
-"""What is asked of Slurm beside Snakemake's plugin: has it what the profile names, and what is left of a dead run."""
+"""Queries to Slurm in addition to Snakemake's plugin: checks of the profile, and leftover jobs of a dead run."""
 
 import getpass
 import subprocess
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dixonflow.errors import DixonflowError
 
@@ -66,6 +67,29 @@ class Job:
         return self.comment.removeprefix("rule_").split("_wildcards_")[0]
 
 
+def job_name(workflow: Any) -> str:
+    """Name that Snakemake's plugin gives to all Slurm jobs of this run.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's, when its scheduler is there. The name has no public place (snakemake 9.26, plugin 2.8).
+
+    Raises
+    ------
+    SlurmError
+        If it is not where it was.
+    """
+    try:
+        name = workflow.scheduler._executor.run_uuid
+    except AttributeError as error:
+        raise SlurmError(
+            "this version of Snakemake or of its Slurm plugin does not tell the name of its jobs, by which DixonFlow "
+            "cancels what a killed run leaves: install the versions of envs/requirements.lock (make install)"
+        ) from error
+    return str(name)
+
+
 def check_requests(requests: Iterable[Request]) -> None:
     """Check partitions, GPUs and accounts before a job is submitted.
 
@@ -83,7 +107,7 @@ def check_requests(requests: Iterable[Request]) -> None:
         known = ", ".join(sorted(partitions))
         missing = [name for name in named if name not in partitions]
         for name in missing:
-            problems[f"slurm_partition: there is no partition {name!r} here; there are: {known}"] = None
+            problems[f"slurm_partition: unknown partition {name!r}; known: {known}"] = None
         if named and not missing and not any(_has(request.gres, partitions[name]) for name in named):
             has = ", ".join(sorted(frozenset[str]().union(*(partitions[name] for name in named)))) or "none"
             text = (
@@ -94,7 +118,7 @@ def check_requests(requests: Iterable[Request]) -> None:
     for account in dict.fromkeys(request.account for request in requests if request.account):
         if accounts and account.lower() not in accounts:
             known = ", ".join(sorted(accounts))
-            problems[f"slurm_account: you have no account {account!r}; you have: {known}"] = None
+            problems[f"slurm_account: you have no account {account!r}; your accounts: {known}"] = None
     if problems:
         raise SlurmError("\n".join(f"{PROFILE}: {problem}" for problem in problems))
 
@@ -123,7 +147,7 @@ def cancel_leftovers(name: str, seconds: float = 120.0) -> int:
     others = Counter(job.user for job in left if job.user != getpass.getuser())
     for user, count in others.items():
         raise SlurmError(
-            f"{count} jobs of an earlier run by {user} are still in Slurm's queue: have {user} cancel them "
+            f"{count} jobs of an earlier run by {user} are still in Slurm's queue: ask {user} to cancel them "
             f"(scancel --name={name}) or wait until they have ended"
         )
     if left:
@@ -131,7 +155,7 @@ def cancel_leftovers(name: str, seconds: float = 120.0) -> int:
         end = time.monotonic() + seconds
         while jobs(name):
             if time.monotonic() > end:
-                raise SlurmError(f"jobs of an earlier run do not go away: scancel --name={name}")
+                raise SlurmError(f"jobs of an earlier run were not cancelled: run scancel --name={name}")
             time.sleep(1)
     return len(left)
 
@@ -171,8 +195,8 @@ def _ask(*command: str) -> str:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
     except FileNotFoundError as error:
         raise SlurmError(
-            f"there is no {command[0]} here: start the run where Slurm's commands are (a login node), "
-            "or on this machine alone with snakemake --cores"
+            f"{command[0]} was not found: start the run on a machine with Slurm's commands (a login node), "
+            "or run on this machine only, with snakemake --cores"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"Slurm does not answer ({command[0]}, {_SECONDS:.0f} s)") from error

@@ -22,10 +22,10 @@ def check_writable(results: Path, snakemake_folder: Path) -> None:
     """
     for path in (results, *sorted(results.iterdir())):
         if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
-            raise ConfigError(f"config: results: {path} cannot be written: is it another user's?")
+            raise ConfigError(f"config: results: {path} cannot be written: does it belong to another user?")
     for path in (snakemake_folder, *sorted(snakemake_folder.glob("*"))):
         if path.exists() and not os.access(path, os.W_OK):
-            raise ConfigError(f"{path} cannot be written: run a copy of the project that is yours")
+            raise ConfigError(f"{path} cannot be written: run your own copy of the project")
 
 
 def check_until(command: Sequence[str]) -> None:
@@ -41,7 +41,7 @@ def check_until(command: Sequence[str]) -> None:
     asked = parser.parse_known_args(command)[0].until
     for stage in (stage for stage in Stage if stage in asked and stage is not Stage.COHORT):
         raise ConfigError(
-            f"--until {stage}: its jobs are known only after the cohort stage. Ask for the target until_{stage} instead"
+            f"--until {stage}: its jobs are known only after the cohort stage. Use the target until_{stage} instead"
         )
 
 
@@ -73,7 +73,7 @@ def begin_run(
     if before is not None and before.slurm_name and not before.ended:
         left = cancel_leftovers(before.slurm_name)
         if left:
-            print(f"{left} jobs of an earlier run that was killed are cancelled: their scans go on where they stopped")
+            print(f"{left} jobs of an earlier run that was killed are cancelled; their scans resume where they stopped")
     if slurm_name:
         check_requests(requests)
     lock.announce(Run.here(slurm_name))

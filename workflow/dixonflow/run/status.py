@@ -80,7 +80,7 @@ class RunStatus:
     Attributes
     ----------
     running
-        Whether a run goes on.
+        Whether a run is in progress.
     run
         Who runs the workflow, or ran it last.
     scans
@@ -135,7 +135,7 @@ class RunStatus:
 
 
 def run_status(results: Results, now: float) -> RunStatus:
-    """Look at a results folder.
+    """Inspect a results folder.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def run_status(results: Results, now: float) -> RunStatus:
     cohort = _cohort(results)
     members = cohort[cohort["status"].eq(Status.OK.value) & cohort["shard"].notna()]
     shards = sorted(members["shard"].unique())
-    files = StageFiles.look(results, shards)
+    files = StageFiles.of(results, shards)
     scans = _latest(results, members, files)
     ended = pd.concat([scans, cohort.drop(members.index).assign(stage=Stage.COHORT.value, through=0)])
     ended["at"] = ended["stage"].map({stage.value: number for number, stage in enumerate(Stage)})
@@ -180,7 +180,7 @@ def run_status(results: Results, now: float) -> RunStatus:
 def _cohort(results: Results) -> pd.DataFrame:
     rows = read_rows([str(results.scans)], _COHORT)
     if rows.empty and not results.scans.exists():
-        raise StatusError(f"no scans are listed in {results.root} yet: the cohort stage comes first")
+        raise StatusError(f"no scans are listed in {results.root} yet: run the cohort stage first")
     return rows
 
 

@@ -4,7 +4,7 @@ import getpass
 import os
 
 
-def name_user() -> None:
+def set_user_name() -> None:
     """Have `getpass.getuser` work in this process and its children: without a name the number takes its place.
 
     Snakemake and other packages ask for the name, and end where the list of users does not hold the number.

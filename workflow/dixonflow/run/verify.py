@@ -17,7 +17,7 @@ from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.run.plan import Plan
-from dixonflow.run.retry import TABLES, ask_for_look
+from dixonflow.run.retry import TABLES, request_retry
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import check_file
@@ -70,7 +70,7 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
 
 
 def _lost_rows(results: Results, shard: str) -> list[Path]:
-    """Rows that a shard has beside the outcomes of its last stage."""
+    """Rows of a shard in addition to the outcomes of its last stage."""
     tables = [(results.outcomes(stage, shard), OUTCOMES) for stage in STAGES if stage is not Stage.MEASURE]
     tables += [(results.measurements(shard), MEASUREMENTS), (results.quality(shard), QUALITY)]
     lost = []
@@ -102,13 +102,13 @@ def _has_footer(path: Path) -> bool:
     return True
 
 
-def ask_for_lost_files(plan: Plan) -> None:
+def request_lost_files(plan: Plan) -> None:
     """Have the run that is starting remake what was lost, scan by scan."""
     lost = lost_files(plan)
     for shard, files in lost.items():
-        ask_for_look(plan.results, shard)
-        log.warning("shard %s: %d files are lost and will be made again", shard, len(files))
+        request_retry(plan.results, shard)
+        log.warning("shard %s: %d files are lost and will be rebuilt", shard, len(files))
     if tables := lost_tables(plan.results):
-        log.warning("%d tables are lost and will be made again", len(tables))
-        ask_for_look(plan.results, TABLES)
+        log.warning("%d tables are lost and will be rebuilt", len(tables))
+        request_retry(plan.results, TABLES)
     log.warning("verified: %d files lost in %d shards", sum(map(len, lost.values())), len(lost))

@@ -9,10 +9,10 @@ box that an image is cropped to.
 
 from dixonflow.segment.network import LoadedModel, load_model_folder
 from dixonflow.segment.parts import PartsPredictor
-from dixonflow.segment.predictor import Inferred, Predictor, SegmentOptions
+from dixonflow.segment.predictor import ImageScores, Predictor, SegmentOptions
 
 __all__ = [
-    "Inferred",
+    "ImageScores",
     "LoadedModel",
     "PartsPredictor",
     "Predictor",

@@ -166,7 +166,7 @@ def _check_architecture_names(configuration: ConfigurationManager) -> None:
         name = keywords[key]
         if name is not None and not _is_layer(name, ("torch.nn.", "dynamic_network_architectures.")):
             shown = f"{one_line(key)} {one_line(name)!r}"
-            raise ModelError(f"plans.json: {shown} is no layer of torch.nn or dynamic_network_architectures")
+            raise ModelError(f"plans.json: {shown} is not a layer of torch.nn or dynamic_network_architectures")
 
 
 def _is_layer(name: Any, packages: tuple[str, ...]) -> bool:
@@ -182,10 +182,10 @@ def _check_extent(value: Any, name: str = "") -> None:
     items = list(value.items()) if isinstance(value, dict) else [(name, item) for item in value]
     counts = [item for key, item in items if isinstance(item, int) and str(key).startswith("n_")]
     if len(items) > _MAX_LAYERS or sum(counts) > _MAX_LAYERS:
-        raise ModelError("plans.json describes a network with more layers than any has")
+        raise ModelError("plans.json describes a network with implausibly many layers")
     for key, item in items:
         if isinstance(item, int | float) and abs(item) > _MAX_NUMBER:
-            raise ModelError(f"plans.json: {one_line(key)} {one_line(item)} is more than any network has")
+            raise ModelError(f"plans.json: {one_line(key)} {one_line(item)} is implausibly large for a network")
         if isinstance(item, dict | list | tuple):
             _check_extent(item, str(key))
 
@@ -262,7 +262,7 @@ def one_tensor_per_parameter(
         groups.setdefault(id(tensor), []).append(name)
     unknown = sorted(set(tensors) - set(wanted))
     if unknown:
-        raise ModelError(f"{origin}: {len(unknown)} tensors are not of this network, {unknown[0]!r} for one")
+        raise ModelError(f"{origin}: {len(unknown)} tensors do not belong to this network, for example {unknown[0]!r}")
     result: dict[str, torch.Tensor] = {}
     for names in groups.values():
         present = [name for name in names if name in tensors]

@@ -135,7 +135,7 @@ def _load_fold(architecture: Architecture, folder: Path, fold: str, sha256: str)
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise ModelError(f"{path} has SHA-256 {found}, metadata.json says {sha256}: damaged or exchanged")
+        raise ModelError(f"{path} has SHA-256 {found}, metadata.json says {sha256}: damaged or replaced")
     try:
         tensors = load_tensors(content)
     except SafetensorError as error:

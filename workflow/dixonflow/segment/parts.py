@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Labels, Spacing
 from dixonflow.segment.device import device_works
-from dixonflow.segment.predictor import Inferred, Predictor, SegmentOptions
-from dixonflow.segment.preprocess import Prepared
+from dixonflow.segment.predictor import ImageScores, Predictor, SegmentOptions
+from dixonflow.segment.preprocess import PreprocessedImage
 
 
 class PartsPredictor:
@@ -63,7 +63,7 @@ class PartsPredictor:
         """Whether the device still computes in this process: after some errors of CUDA every later call fails."""
         return device_works(self.device)
 
-    def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[list[Prepared]]:
+    def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[list[PreprocessedImage]]:
         """First step: images to be averaged, brought onto the grid of each network; for each network one of each image.
 
         Parameters and errors are those of `Predictor.prepare`.
@@ -73,7 +73,7 @@ class PartsPredictor:
             images = [np.pad(image, [(0, 0)] * (image.ndim - 3) + widths, "reflect") for image in images]
         return [predictor.prepare(images, spacing_mm) for predictor in self._predictors.values()]
 
-    def infer(self, prepared: Sequence[Sequence[Prepared]], *, each: bool = False) -> list[Inferred]:
+    def infer(self, prepared: Sequence[Sequence[PreprocessedImage]], *, each: bool = False) -> list[ImageScores]:
         """Second step, on the device: what each network gives.
 
         Parameters and errors are those of `Predictor.infer`.
@@ -83,14 +83,16 @@ class PartsPredictor:
             for predictor, images in zip(self._predictors.values(), prepared, strict=True)
         ]
 
-    def restore(self, prepared: Sequence[Sequence[Prepared]], inferred: Sequence[Inferred]) -> Labels:
+    def restore(self, prepared: Sequence[Sequence[PreprocessedImage]], inferred: Sequence[ImageScores]) -> Labels:
         """Last step: label ids (x, y, z) on the grid of the images as they were given; uint8, uint16 above 255."""
         return self._in_one_map(
             predictor.restore(images[0], found)
             for predictor, images, found in zip(self._predictors.values(), prepared, inferred, strict=True)
         )
 
-    def labels_of_each(self, prepared: Sequence[Sequence[Prepared]], inferred: Sequence[Inferred]) -> list[Labels]:
+    def labels_of_each(
+        self, prepared: Sequence[Sequence[PreprocessedImage]], inferred: Sequence[ImageScores]
+    ) -> list[Labels]:
         """Label ids of each image by its own scores, as `Predictor.labels_of_each` gives classes."""
         of_networks = [
             predictor.labels_of_each(images[0], found)
@@ -104,7 +106,7 @@ class PartsPredictor:
         by_part = {key: {name: one[key] for name, one in of_parts.items()} for key in ("weights_sha256", "mirror_axes")}
         return next(iter(of_parts.values())) | by_part
 
-    def image_provenance(self, inferred: Sequence[Inferred]) -> dict[str, Any]:
+    def image_provenance(self, inferred: Sequence[ImageScores]) -> dict[str, Any]:
         """What was particular to an image, by part."""
         return {name: found.provenance() for name, found in zip(self._predictors, inferred, strict=True)}
 

@@ -16,10 +16,10 @@ from dixonflow.errors import ConfigError
 from dixonflow.imaging.types import Spacing
 from dixonflow.segment.device import choose_device, ran_out_of_memory
 from dixonflow.segment.network import load_model_folder
-from dixonflow.segment.preprocess import Prepared, labels_of_image, preprocess, restore_labels
+from dixonflow.segment.preprocess import PreprocessedImage, labels_of_image, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
-from dixonflow.segment.transfer import Copies, LabelRows
+from dixonflow.segment.transfer import DeviceTransfers, LabelRows
 from dixonflow.vocabulary import Interpolate
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class SegmentOptions:
 
 
 @dataclass(frozen=True)
-class Inferred:
+class ImageScores:
     """What the device gave for one image.
 
     Attributes
@@ -132,7 +132,7 @@ class Predictor:
             # The same image must give the same labels, whatever was segmented before it.
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
-        self._copies = Copies(self.device)
+        self._copies = DeviceTransfers(self.device)
         self._networks = tuple(network.to(self.device) for network in self.model.networks)
         axes = self.model.metadata.inference_allowed_mirroring_axes
         architecture = self.model.architecture
@@ -178,13 +178,13 @@ class Predictor:
         prepared = self.prepare(images, spacing_mm)
         return self.restore(prepared[0], self.infer(prepared))
 
-    def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[Prepared]:
+    def prepare(self, images: Sequence[NDArray[Any]], spacing_mm: Spacing) -> list[PreprocessedImage]:
         """First step: crop, normalise, resample to the network's grid."""
         prepared = preprocess(images, spacing_mm, self.model.architecture, self.options.orientation)
         # Host memory from which CUDA can copy while it computes; a copy that had better not be made by `infer`.
         return [replace(one, image=self._copies.pinned(torch.from_numpy(one.image)).numpy()) for one in prepared]
 
-    def infer(self, prepared: Sequence[Prepared], *, each: bool = False) -> Inferred:
+    def infer(self, prepared: Sequence[PreprocessedImage], *, each: bool = False) -> ImageScores:
         """Second step, on the device: labels of the crop.
 
         Where the device runs out of memory, the scores are summed on the host, as nnU-Net does; that is slower and
@@ -213,7 +213,7 @@ class Predictor:
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
-            log.warning("memory ran out on %s, scores are now summed on the host: %s", self.device, error)
+            log.warning("out of memory on %s, now summing the scores on the host: %s", self.device, error)
         # Not before the error is gone, which holds on to all that was allocated.
         empty_cache(self.device)
         try:
@@ -221,13 +221,13 @@ class Predictor:
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
-            raise MemoryError(f"memory ran out on {self.device} and again with scores on the host: {error}") from error
+            raise MemoryError(f"out of memory on {self.device}, also with the scores on the host: {error}") from error
 
-    def restore(self, prepared: Prepared, inferred: Inferred) -> NDArray[np.uint8 | np.uint16]:
+    def restore(self, prepared: PreprocessedImage, inferred: ImageScores) -> NDArray[np.uint8 | np.uint16]:
         """Last step: labels of the crop to labels of the image as it was given."""
         return restore_labels(inferred.labels, prepared, self.model.architecture)
 
-    def labels_of_each(self, prepared: Prepared, inferred: Inferred) -> list[NDArray[np.uint8 | np.uint16]]:
+    def labels_of_each(self, prepared: PreprocessedImage, inferred: ImageScores) -> list[NDArray[np.uint8 | np.uint16]]:
         """Labels of each image by its own scores, by nearest neighbour on the voxels of the image as it was given.
 
         They are (z, y, x) in the network's orientation, where the images of a scan can be compared as well as on their
@@ -251,8 +251,8 @@ class Predictor:
         }
 
     def _inferred(
-        self, prepared: Sequence[Prepared], scores_device: torch.device, *, each: bool, out_of_memory: bool
-    ) -> Inferred:
+        self, prepared: Sequence[PreprocessedImage], scores_device: torch.device, *, each: bool, out_of_memory: bool
+    ) -> ImageScores:
         one, architecture = prepared[0], self.model.architecture
         grid = one.network_shape
         target = grid if self.options.interpolate == "nearest" else one.cropped_shape
@@ -277,4 +277,4 @@ class Predictor:
         )
         found = labels.collected()
         of_each = (found,) if each and alone else tuple(rows.collected() for rows in own)
-        return Inferred(found, scores_device.type, out_of_memory, of_each)
+        return ImageScores(found, scores_device.type, out_of_memory, of_each)

@@ -28,7 +28,7 @@ MAX_VOXELS = 2**30
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreprocessedImage:
     """One image as the network takes it, and what is needed to bring labels back.
 
     Attributes
@@ -51,7 +51,7 @@ class Prepared:
     box: tuple[slice, slice, slice]
     flips: tuple[int, ...]
 
-    def without_image(self) -> "Prepared":
+    def without_image(self) -> "PreprocessedImage":
         """What bringing labels back needs: the same, and no voxels."""
         return replace(self, image=self.image[:0].copy())
 
@@ -70,7 +70,7 @@ class Prepared:
 
 def preprocess(
     images: Sequence[NDArray[Any]], spacing_mm: Spacing, architecture: Architecture, orientation: str = "RAS"
-) -> list[Prepared]:
+) -> list[PreprocessedImage]:
     """Transpose, crop to the non-zero box, normalise and resample.
 
     Parameters
@@ -113,7 +113,7 @@ def _on_network_axes(
     if channels.ndim != 4 or 0 in channels.shape:
         raise ValueError(f"an image must be (x, y, z) or (channel, x, y, z) and not empty, not of shape {image.shape}")
     if len(channels) != architecture.channels:
-        raise ModelError(f"the network takes {architecture.channels} images at a time, {len(channels)} were given")
+        raise ModelError(f"the network takes {architecture.channels} images, not {len(channels)}")
     # nnU-Net computes the mean in memory order, so the copy must lie in (z, y, x) order as its readers give it.
     reversed_axes = tuple(axis + 1 for axis in flips)
     zyx = np.array(np.flip(channels, reversed_axes).transpose(0, 3, 2, 1), dtype=np.float32, order="C")
@@ -129,7 +129,7 @@ def _on_network_grid(
     spacing: Spacing,
     architecture: Architecture,
     flips: tuple[int, ...],
-) -> Prepared:
+) -> PreprocessedImage:
     """Crop, normalise and resample an image (channel, a, b, c); it is changed."""
     full_shape: Shape = (data.shape[1], data.shape[2], data.shape[3])
     masks = architecture.configuration.use_mask_for_norm
@@ -139,7 +139,7 @@ def _on_network_grid(
     new_shape = compute_new_shape(data.shape[1:], spacing, architecture.spacing_mm)
     if new_shape.min() < 1:
         raise ScanExcluded(
-            Reason.UNEXPECTED_GEOMETRY, f"{data.shape[1:]} voxels of {spacing} mm are no voxel of the network"
+            Reason.UNEXPECTED_GEOMETRY, f"{data.shape[1:]} voxels of {spacing} mm are less than one network voxel"
         )
     separate = architecture.separate_axis("data", spacing, architecture.spacing_mm)
     image = np.empty((len(data), *new_shape), np.float32)
@@ -147,10 +147,10 @@ def _on_network_grid(
         # In single precision the network's scores, and one label in a million, would differ from nnU-Net's.
         same = channel.shape == resampled.shape
         resampled[:] = channel if same else resample_image(channel, new_shape, separate=separate, dtype=np.float64)
-    return Prepared(image, spacing, full_shape, box, flips)
+    return PreprocessedImage(image, spacing, full_shape, box, flips)
 
 
-def restore_labels(labels: NDArray[Label], prepared: Prepared, architecture: Architecture) -> NDArray[Label]:
+def restore_labels(labels: NDArray[Label], prepared: PreprocessedImage, architecture: Architecture) -> NDArray[Label]:
     """Put labels of the crop back into the image as it was given, on its axes.
 
     Parameters
@@ -167,7 +167,7 @@ def restore_labels(labels: NDArray[Label], prepared: Prepared, architecture: Arc
     return np.ascontiguousarray(np.flip(xyz, prepared.flips))
 
 
-def labels_of_image(labels: NDArray[Label], prepared: Prepared) -> NDArray[Label]:
+def labels_of_image(labels: NDArray[Label], prepared: PreprocessedImage) -> NDArray[Label]:
     """Put labels of the crop back into the image as it was given, on the network's axes.
 
     Parameters

@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from dixonflow.errors import DixonflowError
 from dixonflow.segment.architecture import Shape
-from dixonflow.segment.beside import Beside
-from dixonflow.segment.transfer import Copies, ImageRows
+from dixonflow.segment.background import BackgroundSteps
+from dixonflow.segment.transfer import DeviceTransfers, ImageRows
 
 # nnU-Net's values: width of the Gaussian as a part of the patch, and its height, which keeps small weights above the
 # smallest half-precision number and scores up to several hundred below the largest.
@@ -75,7 +75,7 @@ def run_sliding_window(
     window: SlidingWindow,
     sink: SlabSink,
     scores_device: torch.device,
-    copies: Copies,
+    copies: DeviceTransfers,
     each: Sequence[SlabSink] = (),
     image_weights: Sequence[float] = (),
 ) -> None:
@@ -141,9 +141,9 @@ def run_sliding_window(
         if number == 0:
             weights[(slice(None), *place)] += gaussian
         if done:
-            hand_on(*done)
+            emit_slab(*done)
 
-    def hand_on(start: int, following: int) -> None:
+    def emit_slab(start: int, following: int) -> None:
         rows = following - start
         first, last = max(start, below[0]) - start, min(following, below[0] + shape[0]) - start
         if last > first:
@@ -159,7 +159,7 @@ def run_sliding_window(
 
     for image in padded:
         image.fetch(patch[0])
-    with Beside(scores_device.type == "cpu") as beside:
+    with BackgroundSteps(scores_device.type == "cpu") as background:
         for start, following in itertools.pairwise([*starts[0], depth]):
             copies.device_waits()
             for image in padded:
@@ -172,7 +172,7 @@ def run_sliding_window(
                 scores = _scores(network, tile.to(window.device), window).to(scores_device)
                 # What is done with the last patch is no step of its own, which would have to be waited for.
                 done = (start, following) if (b, c, number) == patches[-1] else None
-                beside.do(partial(add_scores, number, place, scores, done))
+                background.submit(partial(add_scores, number, place, scores, done))
 
 
 def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Copies between host and device that run beside the computation.
+"""Copies between host and device that run concurrently with the computation.
 
 On CUDA they go through pinned memory and a stream of their own; elsewhere they are plain copies.
 """
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dixonflow.segment.architecture import Shape
 
 
-class Copies:
+class DeviceTransfers:
     """Copies of one device. Use it from one thread, the one that computes.
 
     Parameters
@@ -25,7 +25,7 @@ class Copies:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Give a host tensor as one that can be copied beside the computation; itself where it can already."""
+        """Return a host tensor that can be copied concurrently with the computation; itself if it already can."""
         return tensor if self._stream is None or tensor.is_pinned() else tensor.pin_memory()
 
     def begin(self, target: torch.Tensor, source: torch.Tensor) -> None:
@@ -65,7 +65,7 @@ class ImageRows:
         Where patches are cut.
     """
 
-    def __init__(self, image: torch.Tensor, device: torch.device, copies: Copies) -> None:
+    def __init__(self, image: torch.Tensor, device: torch.device, copies: DeviceTransfers) -> None:
         self._host = image if device.type == "cpu" else copies.pinned(image)
         self._copies = copies
         self.data = image if device.type == "cpu" else torch.empty(image.shape, dtype=image.dtype, device=device)
@@ -90,7 +90,7 @@ class LabelRows:
         Number of labels; above 256 they are uint16.
     """
 
-    def __init__(self, shape: Shape, classes: int, copies: Copies) -> None:
+    def __init__(self, shape: Shape, classes: int, copies: DeviceTransfers) -> None:
         self._dtype = torch.uint8 if classes <= 256 else torch.uint16
         self._host = copies.pinned(torch.zeros(shape, dtype=self._dtype))
         self._copies = copies

@@ -16,7 +16,7 @@ from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import scan_mb, scan_seconds
-from dixonflow.run.retry import Failure, ask_for_look, note_failures
+from dixonflow.run.retry import Failure, record_failures, request_retry
 from dixonflow.stages.context import StageContext, contexts, stage_work
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
@@ -67,7 +67,7 @@ def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, m
             done[context.model.name] = run_shard(work, shard.scans, upstream, records, config.max_attempts, limits)
         except StartDiedError as error:
             if error.reason is Reason.OUT_OF_MEMORY:
-                ask_for_look(results, shard.name, more_memory=True)
+                request_retry(results, shard.name, more_memory=True)
             raise JobError(str(error)) from error
     outcomes = {
         entry.scan: outcome_of_models({name: records[place].outcome for name, records in done.items()})
@@ -84,7 +84,7 @@ def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, m
         if record.outcome.stage is stage
         and record.outcome.status is outcomes[record.outcome.scan].status is Status.FAILED
     ]
-    note_failures(results, shard.name, stage.value, failures, config.max_attempts)
+    record_failures(results, shard.name, stage.value, failures, config.max_attempts)
 
 
 def _is_ok(outcome: Outcome) -> bool:
@@ -117,7 +117,7 @@ def _rows(path: Path, stage: Stage) -> list[Outcome]:
         # Snakemake takes any file for a good one. It runs the stage before again where the file is not there; that
         # writes the same rows, from its records.
         path.unlink(missing_ok=True)
-        raise TableError(f"the rows of stage {stage} are damaged and now removed, call again: {error}") from error
+        raise TableError(f"the rows of stage {stage} were damaged and are now removed, run again: {error}") from error
 
 
 def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]) -> None:
@@ -129,7 +129,7 @@ def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]
     shard = find_shard(results.shards, scan)
     entry = next(entry for entry in shard.scans if entry.scan == scan)
     if not entry.raw_key:
-        raise ConfigError("the participant has withdrawn, or had and no raw data is there")
+        raise ConfigError("the participant has withdrawn, or had withdrawn and the raw data is missing")
     for context in contexts(stage, config, models, results, shard.name):
         _run_by_hand(stage, entry, context)
 
@@ -143,7 +143,7 @@ def _run_by_hand(stage: Stage, entry: RawScan, context: StageContext) -> None:
     except ScanExcluded as excluded:
         raise JobError(f"excluded, {excluded}") from excluded
     except FileNotFoundError as error:
-        raise JobError(f"{error.filename} is not there: run the stage before on this scan first") from error
+        raise JobError(f"{error.filename} does not exist: run the previous stage on this scan first") from error
     print(f"{stage}: ok {done.payload if len(str(done.payload)) < 2000 else ''}")
     for path in work.outputs(entry):
         print(f"{stage}: wrote {path}")

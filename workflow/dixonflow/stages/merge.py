@@ -45,7 +45,7 @@ class MergeWork(TemporaryWork):
         return result_hash(
             self.outputs(scan),
             sidecar_facts(provenance, ["contrast_agreement"]),
-            beside=self.context.stitched_result(scan),
+            extra=self.context.stitched_result(scan),
         )
 
 

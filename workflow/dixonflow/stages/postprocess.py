@@ -50,7 +50,7 @@ class PostprocessWork(ContextWork):
             "contrast_agreement": facts["segment"].get("contrast_agreement"),
             "wrong_side_ml": facts["sides"]["wrong_side_ml"],
         }
-        return result_hash([self._labels(scan)], read_later, beside=self.context.stitched_result(scan))
+        return result_hash([self._labels(scan)], read_later, extra=self.context.stitched_result(scan))
 
     def _labels(self, scan: RawScan) -> Path:
         return self.context.results.labels(scan.scan, self.context.model.name)

@@ -34,7 +34,7 @@ class ResampleWork(TemporaryWork):
 
     def result(self, scan: RawScan) -> str:
         """Hash over the resampled contrasts and the stitched ones."""
-        return result_hash(self.outputs(scan), beside=self.context.stitched_result(scan))
+        return result_hash(self.outputs(scan), extra=self.context.stitched_result(scan))
 
     def _paths(self, scan: RawScan) -> dict[Contrast, Path]:
         model, results = self.context.model, self.context.results

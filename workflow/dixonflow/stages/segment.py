@@ -15,9 +15,9 @@ from dixonflow.imaging.types import Affine, Box
 from dixonflow.labelmap.dice import pairwise_dice
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
-from dixonflow.segment import Inferred, PartsPredictor
+from dixonflow.segment import ImageScores, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
-from dixonflow.segment.preprocess import Prepared
+from dixonflow.segment.preprocess import PreprocessedImage
 from dixonflow.segment.rough import RoughModel, cut, pasted
 from dixonflow.stages.context import TemporaryWork
 from dixonflow.system.atomic import write_json
@@ -29,7 +29,7 @@ class _Target:
     """A label map to be made: its file, what goes into each network for it, and the grids that it comes back over."""
 
     path: Path
-    prepared: Sequence[Sequence[Prepared]]
+    prepared: Sequence[Sequence[PreprocessedImage]]
     image_affine: Affine
     shape: tuple[int, ...]
     affine: Affine
@@ -45,7 +45,7 @@ class _Scan:
 
     scan: ScanId
     targets: Sequence[_Target]
-    inferred: Sequence[Sequence[Inferred]] = ()
+    inferred: Sequence[Sequence[ImageScores]] = ()
     gpu_seconds: float = 0.0
     box: Box | None = None
     shape: tuple[int, ...] = ()
@@ -101,7 +101,7 @@ class SegmentWork(TemporaryWork):
         return result_hash(
             self._maps(scan.scan),
             sidecar_facts(self._provenance_path(scan.scan), ["contrast_agreement"]),
-            beside=self.context.stitched_result(scan),
+            extra=self.context.stitched_result(scan),
         )
 
     def prepare(self, entry: RawScan) -> _Scan:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_nifti, write_nifti
 from dixonflow.imaging.types import Affine
-from dixonflow.stitch.report import Stitched
+from dixonflow.stitch.report import StitchedImages
 from dixonflow.vocabulary import Contrast, Reason
 
 
-def write_stitched(stitched: Stitched, paths: Mapping[Contrast, Path]) -> None:
+def write_stitched(stitched: StitchedImages, paths: Mapping[Contrast, Path]) -> None:
     """Write the images, each whole or not at all."""
     for contrast, image in stitched.images.items():
         write_nifti(paths[contrast], image, stitched.affine)

@@ -145,7 +145,7 @@ def target_grid(stations: Sequence[Station], max_voxels: int) -> Grid:
     if x.size * y.size * z.size > max_voxels:
         raise ScanExcluded(
             Reason.UNEXPECTED_GEOMETRY,
-            f"the stations together span {x.size}x{y.size}x{z.size} voxels, more than {max_voxels} in all",
+            f"the stations together span {x.size}x{y.size}x{z.size} voxels, more than the limit of {max_voxels}",
         )
     return Grid((x, y, z))
 

@@ -100,7 +100,7 @@ class StitchReport:
 
 
 @dataclass(frozen=True)
-class Stitched:
+class StitchedImages:
     """A stitched scan.
 
     Attributes

@@ -17,7 +17,7 @@ from dixonflow.imaging.types import Floats32
 from dixonflow.stitch.contrasts import check_contrasts, check_different
 from dixonflow.stitch.grid import Grid, resample, station_axes, target_grid
 from dixonflow.stitch.matching import compare_all, intensity_factors, swapped_stations
-from dixonflow.stitch.report import StationReport, Stitched, StitchOptions, StitchReport, report_of
+from dixonflow.stitch.report import StationReport, StitchedImages, StitchOptions, StitchReport, report_of
 from dixonflow.stitch.validation import Limits, head_to_feet, value_limits
 from dixonflow.stitch.values import without_outliers
 from dixonflow.stitch.weights import Placement, place, runs
@@ -106,7 +106,7 @@ def _blend(
     return stitched.transpose(2, 1, 0)
 
 
-def stitch(stations: Sequence[Station], options: StitchOptions | None = None) -> Stitched:
+def stitch(stations: Sequence[Station], options: StitchOptions | None = None) -> StitchedImages:
     """Stitch the stations of one scan.
 
     The target grid spans the union of the stations' boxes at their finest spacing, axis by axis, in the phase of the
@@ -121,7 +121,7 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
 
     Returns
     -------
-    Stitched
+    StitchedImages
         One int16 image per contrast on one grid.
 
     Raises
@@ -173,15 +173,15 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
     images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in DIXON}
     report = report_of(placements, pairs, factors, scale, swapped)
     outliers = sum(changed for _, changed in checked)
-    return Stitched(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))
+    return StitchedImages(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))
 
 
-def upright_ct(station: Station) -> Stitched:
+def upright_ct(station: Station) -> StitchedImages:
     """Take a CT as it is: one image in Hounsfield units, RAS+, nothing to stitch and nothing scaled.
 
     Returns
     -------
-    Stitched
+    StitchedImages
         The image rounded to int16.
 
     Raises
@@ -198,4 +198,4 @@ def upright_ct(station: Station) -> Stitched:
     x, y, z = station_axes(station)
     box = StationReport(station.index, (x.low_mm, y.low_mm, z.low_mm), (x.high_mm, y.high_mm, z.high_mm), 1.0, 0, 0)
     report = StitchReport((box,), (), 1.0, ())
-    return Stitched({Contrast.CT: np.rint(image).astype(np.int16)}, station.affine, report)
+    return StitchedImages({Contrast.CT: np.rint(image).astype(np.int16)}, station.affine, report)

@@ -80,7 +80,7 @@ def head_to_feet(stations: Sequence[Station]) -> list[Station]:
             raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{pair} are at the same table position")
         overlap = _z_box(lower)[1] - reach
         if overlap < finest * (1 - EDGE_VOXELS):
-            what = f"are {-overlap:.1f} mm apart" if overlap < 0 else f"overlap by {overlap:.1f} mm only"
+            what = f"are {-overlap:.1f} mm apart" if overlap < 0 else f"overlap by only {overlap:.1f} mm"
             raise ScanExcluded(Reason.STATION_GAP, f"{pair} {what}")
         for own, other in zip(station_axes(upper)[:2], station_axes(lower)[:2], strict=True):
             shared = min(own.high_mm, other.high_mm) - max(own.low_mm, other.low_mm)

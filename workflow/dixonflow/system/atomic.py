@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success flush it to disk and rename it to `path`.
+    """Give a temporary path in the folder of `path`; on success flush it to disk and rename it to `path`.
 
     The temporary name keeps the suffixes of `path` (libraries choose the format by them) and starts with a dot, so
     that no listing takes it for a result. On an error it is removed and `path` stays as it was.

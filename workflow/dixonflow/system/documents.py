@@ -93,7 +93,7 @@ def parse_yaml(content: bytes) -> Any:
     except yaml.YAMLError as error:
         raise DocumentError(_reason(error)) from error
     except _DAMAGE as error:
-        raise DocumentError(f"a value is not what its kind asks for ({_reason(error)})") from error
+        raise DocumentError(f"a value does not fit its type ({_reason(error)})") from error
 
 
 def _containers(value: list[Any] | dict[str, Any]) -> list[list[Any] | dict[str, Any]]:
@@ -122,7 +122,7 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
                 sizes[event.anchor] = 1
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise DocumentError("an alias stands for what it lies within, or for nothing")
+                raise DocumentError("an alias refers to its own parent or to nothing")
             nodes += sizes[event.anchor]
         if len(open_nodes) > _MAX_DEPTH:
             raise DocumentError("it is nested too deeply")

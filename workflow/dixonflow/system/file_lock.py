@@ -31,6 +31,6 @@ def try_lock(descriptor: int, kind: int, danger: str) -> bool | None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             return False
-        log.warning("this file system has no locks: see to it that nobody else %s", danger)
+        log.warning("this file system does not support locks: make sure that nobody else %s", danger)
         return None
     return True

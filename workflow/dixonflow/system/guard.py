@@ -42,7 +42,7 @@ class Allowance:
 
 
 @dataclass(frozen=True)
-class Lost:
+class FailedItem:
     """An item whose process was ended: `out_of_memory`, `timeout` or `worker_died`, and what was seen."""
 
     reason: Reason
@@ -59,7 +59,7 @@ class _Worker(Generic[Item, Result]):
     began_with_mb: float = field(init=False)
     place: int | None = None
     since: float = 0.0
-    ended_by: Lost | None = None
+    ended_by: FailedItem | None = None
 
     def __post_init__(self) -> None:
         # Forked: what the items need need not travel. The children touch none of this process' threads and locks.
@@ -86,10 +86,10 @@ class _Worker(Generic[Item, Result]):
         """End the process where it goes over what an item may take."""
         memory_mb = self._memory_mb() - self.began_with_mb
         if allowance.memory_mb is not None and memory_mb > allowance.memory_mb:
-            message = f"it took more memory than the {allowance.memory_mb:.0f} MB that it may"
-            self.ended_by = Lost(Reason.OUT_OF_MEMORY, message)
+            message = f"it took more memory than the {allowance.memory_mb:.0f} MB allowed"
+            self.ended_by = FailedItem(Reason.OUT_OF_MEMORY, message)
         elif allowance.seconds is not None and time.monotonic() - self.since > allowance.seconds:
-            self.ended_by = Lost(Reason.TIMEOUT, f"not done after {allowance.seconds:.0f} s")
+            self.ended_by = FailedItem(Reason.TIMEOUT, f"not finished after {allowance.seconds:.0f} s")
         else:
             return
         self.process.kill()
@@ -108,7 +108,7 @@ def guarded(
     workers: int = 1,
     allowance: Allowance | None = None,
     advance: Callable[[], None] = lambda: None,
-) -> list[Result | Lost]:
+) -> list[Result | FailedItem]:
     """Give the result of `work` for each item, in their order.
 
     Parameters
@@ -124,7 +124,7 @@ def guarded(
     """
     waiting: Sequence[Item] = list(items)
     allowance = allowance or Allowance()
-    results: dict[int, Result | Lost] = {}
+    results: dict[int, Result | FailedItem] = {}
     staff: list[_Worker[Item, Result]] = []
     following = 0
     last_look = time.monotonic()
@@ -143,8 +143,8 @@ def guarded(
                 except (EOFError, OSError):
                     worker.end()
                     staff.remove(worker)
-                    results[place] = worker.ended_by or Lost(
-                        Reason.WORKER_DIED, "the process that worked on it ended unexpectedly"
+                    results[place] = worker.ended_by or FailedItem(
+                        Reason.WORKER_DIED, "the process that worked on it terminated unexpectedly"
                     )
                 else:
                     if following < len(waiting):

@@ -13,6 +13,11 @@ class InflationLimit:
         Largest plausible size of the unpacked data, as a multiple of the compressed.
     free_bytes
         Size up to which no ratio is suspicious: any machine can take it.
+
+    Examples
+    --------
+    >>> InflationLimit(ratio=100, free_bytes=1000).most(5), InflationLimit(ratio=100, free_bytes=1000).most(50)
+    (1000, 5000)
     """
 
     ratio: int

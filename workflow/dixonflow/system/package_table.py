@@ -1,4 +1,4 @@
-"""Tables that lie in the package beside the code that reads them."""
+"""Tables that lie in the package with the code that reads them."""
 
 import csv
 from importlib import resources

@@ -21,7 +21,7 @@ def unprintable(text: str) -> str:
 def expanded_by_snakemake(text: str) -> str:
     """Say what in a path Snakemake would replace by something else; empty where there is nothing."""
     if "{" in text or "}" in text:
-        return "braces, which Snakemake takes for wildcards"
+        return "braces, which Snakemake interprets as wildcards"
     if _PATHVAR.search(text):
-        return "a word in angle brackets, which Snakemake takes for a variable"
+        return "a word in angle brackets, which Snakemake interprets as a variable"
     return ""

@@ -38,7 +38,7 @@ class BoundedReader(io.RawIOBase):
         if size is None or size < 0:
             size = self._max_bytes
         if size > self._max_bytes:
-            raise ZipContentsError(f"its table of contents claims {size} bytes, more than {self._max_bytes}")
+            raise ZipContentsError(f"its table of contents declares {size} bytes, more than {self._max_bytes}")
         try:
             return self._file.read(size)
         except OSError as error:
@@ -117,7 +117,7 @@ def _check(info: zipfile.ZipInfo, size: int) -> None:
     if not info.filename:
         raise ZipContentsError("it has a file without a name")
     if not 0 <= info.file_size < MAX_SIZE:
-        raise ZipContentsError(f"it has a file that claims {info.file_size} bytes")
+        raise ZipContentsError(f"it has a file that declares {info.file_size} bytes")
     end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size
     if info.header_offset < 0 or info.compress_size < 0 or end > size:
-        raise ZipContentsError("it has a file that does not lie within it")
+        raise ZipContentsError("it has a file outside the zip")

@@ -2,4 +2,4 @@
 
 SCHEMA_VERSION = "1.5"
 """Version of the tables. Within a major version columns are only ever added; a column that leaves or changes its
-meaning makes the next one. A change has `measure` write the rows of every shard anew, from the records of its scans."""
+meaning makes the next one. A change has `measure` rewrite the rows of every shard, from the records of its scans."""

@@ -124,7 +124,7 @@ class Table:
         names = [column.name.lower() for column in self.columns]  # SQL readers do not tell upper from lower case
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"table {self.name} has columns twice: {', '.join(twice)}")
+            raise ValueError(f"table {self.name} has duplicate columns: {', '.join(twice)}")
         if not self.keys or set(self.keys) - set(self.names):
             raise ValueError(f"table {self.name}: the keys must be columns of the table")
         if any(self[key].nullable and self[key].type is not ColumnType.STRING for key in self.keys):

@@ -8,8 +8,8 @@ from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.vocabulary import Grade, Layout, Reason, Stage, Status
 
 STATUS_DEFINITION = (
-    "ok: has values; excluded: the data does not allow it, and trying again is pointless until the input changes; "
-    "failed: should have worked, the next run tries again; withdrawn: the participant took back consent"
+    "ok: has values; excluded: the data cannot be processed, and a retry is pointless until the input changes; "
+    "failed: should have worked, the next run retries; withdrawn: the participant took back consent"
 )
 REASON_DEFINITION = "; ".join(f"{reason.value}: {reason.description}" for reason in Reason)
 CHECK_DEFINITION = " | ".join(
@@ -18,11 +18,11 @@ CHECK_DEFINITION = " | ".join(
 )
 OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort)
 OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_structure)
-GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: not to be used"
+GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: do not use"
 
 
 PARTICIPANT = text_column(
-    "participant_id", "Participant id as the cohort gives it: a string, leading zeros are part of it"
+    "participant_id", "Participant id as written by the cohort: a string, including leading zeros"
 )
 SESSION = text_column("session_id", "Session of the participant: UK Biobank instance, NAKO wave or BIDS session")
 
@@ -32,7 +32,7 @@ _STAGE_COLUMNS = tuple(
     for column in (
         text_column(
             f"{stage.value}_status",
-            f"What became of the scan at stage {stage.value}",
+            f"Outcome of the scan at stage {stage.value}",
             f"a stage after one that is not ok repeats its status; {STATUS_DEFINITION}",
             allowed=Status,
         ),
@@ -71,38 +71,38 @@ def _stage_rule(stage: Stage) -> Rule:
 
 SCANS = Table(
     "scans",
-    "One row per scan that was found in the raw folders, whatever became of it.",
+    "One row per scan in the raw folders, whatever its outcome.",
     ("participant_id", "session_id", "source"),
     (
         text_column(
             PARTICIPANT.name, PARTICIPANT.description, "null only where reason is unparsable_name", nullable=True
         ),
         text_column(SESSION.name, SESSION.description, "null only where reason is unparsable_name", nullable=True),
-        text_column("layout", "Shape in which the raw data came", allowed=Layout),
+        text_column("layout", "Layout of the raw data", allowed=Layout),
         text_column(
             "source",
-            "File or folder that the scan was found in",
-            "tells apart entries whose name gives no ids",
+            "File or folder of the scan",
+            "identifies entries without ids in their name",
         ),
-        text_column("raw_key", "Fingerprint of the raw data; null where it was not read", nullable=True),
-        text_column("shard", "Set of scans that one job processed; null where the scan went to no job", nullable=True),
-        Column("n_stations", ColumnType.INT64, "Number of stations; null where unknown", nullable=True, minimum=0),
+        text_column("raw_key", "Fingerprint of the raw data; null if it was not read", nullable=True),
+        text_column("shard", "Shard: scans that one job processed; null if not processed", nullable=True),
+        Column("n_stations", ColumnType.INT64, "Number of stations; null if unknown", nullable=True, minimum=0),
         Column(
-            "n_slices", ColumnType.INT64, "Number of slices of a contrast; null where unknown", nullable=True, minimum=0
+            "n_slices", ColumnType.INT64, "Number of slices of a contrast; null if unknown", nullable=True, minimum=0
         ),
-        text_column("status", "What became of the scan", STATUS_DEFINITION, allowed=Status),
+        text_column("status", "Outcome of the scan", STATUS_DEFINITION, allowed=Status),
         text_column("reason", "Why the scan is not ok", REASON_DEFINITION, allowed=Reason),
-        text_column("message", "What was seen, for a person; empty for ok"),
-        text_column("note", "What is worth knowing of a scan and no reason to exclude it; mostly empty"),
+        text_column("message", "Explanation for people; empty for ok"),
+        text_column("note", "Remarks that are no reason to exclude the scan; usually empty"),
         text_column(
             "last_stage",
             "Stage that decided the status",
-            "the first stage whose status is not ok, measure where all are ok",
+            "the first stage with a status other than ok, measure if all are ok",
             allowed=Stage,
         ),
         text_column(
             "content_key",
-            "Key over inputs, parameters, model and code at the last stage; null where none was formed",
+            "Key over inputs, parameters, model and code at the last stage; null if there is none",
             "equal keys, equal results",
             nullable=True,
         ),
@@ -119,7 +119,7 @@ SCANS = Table(
 
 TIMINGS = Table(
     "timings",
-    "One row per scan and stage that worked on it. All that differs between equal runs is here and nowhere else.",
+    "One row per scan and stage that worked on it. The only table with values that differ between identical runs.",
     ("participant_id", "session_id", "stage"),
     (
         PARTICIPANT,
@@ -130,7 +130,7 @@ TIMINGS = Table(
             "peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process at this scan", "MB", minimum=0
         ),
         Column("gpu_seconds", ColumnType.DOUBLE, "Time of the scan on the GPU", "s", minimum=0),
-        Column("attempt", ColumnType.INT64, "Which try gave the row, from 1; 0 where the stage never began", minimum=0),
+        Column("attempt", ColumnType.INT64, "Attempt that wrote the row, from 1; 0 if the stage never ran", minimum=0),
     ),
 )
 
@@ -142,35 +142,35 @@ def _structure_fits_check(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 QUALITY = Table(
     "quality",
-    "One row per scan, model and check; of checks of single structures, one for each structure.",
+    "One row per scan, model and check; for checks by structure, one row per structure.",
     ("participant_id", "session_id", "check", "structure", "model"),
     (
         PARTICIPANT,
         SESSION,
-        text_column("check", "What was checked", CHECK_DEFINITION, allowed=CHECKS),
+        text_column("check", "Name of the check", CHECK_DEFINITION, allowed=CHECKS),
         text_column(
             "structure",
-            "Structure or composite of the model that was checked; an empty text where it was the scan as a whole",
+            "Structure or composite that was checked; an empty text if the whole scan was checked",
             f"given for {OF_STRUCTURES}, empty for all others",
         ),
-        text_column("model", "Segmentation model whose label map was checked"),
+        text_column("model", "Segmentation model of the label map that was checked"),
         Column(
             "value",
             ColumnType.DOUBLE,
-            "What was found, in the unit of the check; null where it does not apply or its structures were not found",
+            "Value in the unit of the check; null if the check does not apply or its structures were not found",
             nullable=True,
         ),
         Column(
             "threshold",
             ColumnType.DOUBLE,
-            "Bound that the value is held against; null for a value that is reported without a verdict",
-            definition=f"follows from all scans of the run for {OF_COHORT}: it changes, and verdicts with it, when "
+            "Limit that the value is compared with; null for a value without a verdict",
+            definition=f"follows from all scans of the run for {OF_COHORT}: it and the verdicts change when "
             "scans come or go",
             nullable=True,
         ),
         text_column("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
     ),
-    (Rule("a structure is named exactly where the check is of single structures", _structure_fits_check),),
+    (Rule("a structure is named exactly for checks by structure", _structure_fits_check),),
 )
 
 DICTIONARY = Table(
@@ -181,18 +181,18 @@ DICTIONARY = Table(
         text_column("table_name", "Table that the column is in"),
         Column("position", ColumnType.INT64, "Place of the column in its table, from 1", minimum=1),
         text_column("name", "Name of the column"),
-        text_column("type", "Plain type of the values", allowed=ColumnType),
+        text_column("type", "Type of the values", allowed=ColumnType),
         text_column("unit", "Unit of the values; 1 for ratios, empty for text, counts and mixed columns"),
         text_column("description", "What the column holds"),
         text_column(
-            "definition", "How the value is computed, or what its words mean; empty where the description says all"
+            "definition", "How the value is computed, or what its terms mean; empty if the description is sufficient"
         ),
-        text_column("source", "Where a definition or its numbers come from"),
+        text_column("source", "Source of a definition or of its numbers"),
         Column("nullable", ColumnType.BOOL, "Whether values may be missing"),
         Column(
             "published_dice",
             ColumnType.DOUBLE,
-            "Mean Dice of the structure that the authors of the model published; null where there is none",
+            "Mean Dice of the structure published by the authors of the model; null if there is none",
             "1",
             nullable=True,
             minimum=0,

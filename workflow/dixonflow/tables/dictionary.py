@@ -39,7 +39,7 @@ def dictionary_rows(tables: Sequence[Table]) -> pd.DataFrame:
 
 
 def datapackage(tables: Sequence[Table]) -> dict[str, Any]:
-    """Content of datapackage.json (Data Package 2.0): one resource per table, `<name>.parquet` beside the file."""
+    """Content of datapackage.json (Data Package 2.0): one resource per table, `<name>.parquet` in the same folder."""
     return {
         "$schema": DATA_PACKAGE,
         "name": "dixonflow-tables",

@@ -40,16 +40,14 @@ MEASUREMENTS = Table(
     (
         PARTICIPANT,
         SESSION,
-        text_column(
-            "structure", "Structure of the model, or composite of several", "composites are named in the model file"
-        ),
+        text_column("structure", "Structure of the model, or a composite", "composites are named in the model file"),
         text_column(
             "measure",
-            "What was measured",
+            "Name of the measure",
             " | ".join(f"{measure.name} ({measure.key}): {measure.definition}" for measure in MEASURES.values()),
             allowed=MEASURES,
         ),
-        Column("value", ColumnType.DOUBLE, "The measured value, in the unit of its row", nullable=True),
+        Column("value", ColumnType.DOUBLE, "Measured value, in the unit of its row", nullable=True),
         text_column(
             "unit",
             "Unit of value; 1 for fractions, empty for signal in arbitrary units",
@@ -57,16 +55,16 @@ MEASUREMENTS = Table(
         ),
         text_column("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS),
         text_column(
-            "grade", "Verdict on the value; null where there is none", GRADE_DEFINITION, nullable=True, allowed=Grade
+            "grade", "Verdict on the value; null if it is missing", GRADE_DEFINITION, nullable=True, allowed=Grade
         ),
         text_column(
             "missing_reason",
-            "Why there is no value; null where there is one",
+            "Reason for a missing value; null if there is a value",
             MISSING_REASON_DEFINITION,
             nullable=True,
             allowed=MissingReason,
         ),
-        text_column("model", "Segmentation model that the structure is from"),
+        text_column("model", "Segmentation model of the structure"),
     ),
     (
         Rule("either value and grade, or missing_reason", _value_or_reason),

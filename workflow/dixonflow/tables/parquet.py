@@ -67,7 +67,7 @@ class TableWriter:
 def table_writer(path: Path, table: Table) -> Iterator[TableWriter]:
     """Open a Parquet file for a table. The file appears, whole, when the block ends without an error.
 
-    What a killed writer left beside it goes: a half-written table can be as large as the table.
+    What a killed writer left in its folder is removed: a half-written table can be as large as the table.
     """
     remove_leftovers(path)
     with (
@@ -114,7 +114,7 @@ def check_file(path: Path, table: Table) -> None:
     if metadata.get("table") != table.name or version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
         raise TableError(f"table {table.name}: {path.name} is {metadata.get('table')!r}, schema version {version!r}")
     if not found.equals(arrow_schema(table)):
-        raise TableError(f"table {table.name}: {path.name} has other columns or types than the table's definition")
+        raise TableError(f"table {table.name}: {path.name} does not match the table's definition")
 
 
 def read_table(path: Path, table: Table) -> pa.Table:

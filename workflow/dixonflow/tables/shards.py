@@ -79,7 +79,7 @@ def scan_problems(
     scans
         participant_id and session_id of the scans of the shard that should be in it.
     wanted
-        Values of the keys beside the scan's, in order: every scan has these rows and no others.
+        Values of the keys other than the scan's, in order: every scan has these rows and no others.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def scan_problems(
     for index, *scan in scans[SCAN_KEYS].itertuples(name=None):
         good, size = found.get(tuple(scan), (0, 0))
         if (good, size) != (len(wanted), len(wanted)):
-            rows_found = f"{good} of {len(wanted)} rows of the scan are there, and {size - good} unknown ones"
+            rows_found = f"{good} of {len(wanted)} rows of the scan exist, and {size - good} are unknown"
             problems[index] = f"table {table.name}: {rows_found}"
     return problems
 

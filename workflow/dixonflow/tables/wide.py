@@ -142,7 +142,7 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
 
 
 def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple[str, str]]) -> WideTable:
-    columns = [PARTICIPANT, SESSION, text_column("model", "Segmentation model that the structures are from")]
+    columns = [PARTICIPANT, SESSION, text_column("model", "Segmentation model of the structures")]
     values: dict[str, tuple[str, str]] = {}
     companions: dict[str, tuple[str, str]] = {}
     for structure, measure in pairs:
@@ -152,7 +152,7 @@ def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple
         if measure != COVERAGE:
             reason, grade = f"{structure}_{measure}_missing_reason", f"{structure}_{measure}_grade"
             companions[column.name] = (reason, grade)
-            why, verdict = f"Why {column.name} is null; null where it is not", f"Verdict on {column.name}"
+            why, verdict = f"Reason why {column.name} is missing; null if it is not", f"Verdict on {column.name}"
             columns.append(text_column(reason, why, MISSING_REASON_DEFINITION, nullable=True, allowed=MissingReason))
             columns.append(text_column(grade, verdict, GRADE_DEFINITION, nullable=True, allowed=Grade))
     rule = Rule("either a value with its grade, or a missing_reason", _either(companions))

@@ -25,10 +25,10 @@ from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.demo_cohort import DemoOptions
 from dixonflow.phantom.truth import truth_table
 from dixonflow.segment.network import LoadedModel, load_model_folder
-from dixonflow.segment.preprocess import Prepared, preprocess
+from dixonflow.segment.preprocess import PreprocessedImage, preprocess
 from dixonflow.segment.scores import ResampledLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
-from dixonflow.segment.transfer import Copies, LabelRows
+from dixonflow.segment.transfer import DeviceTransfers, LabelRows
 from dixonflow.system.atomic import write_json
 from dixonflow.training.cases import layout_of
 from dixonflow.training.export import export_model
@@ -48,7 +48,7 @@ _LONGEST_STEP = 0.4
 CPU = torch.device("cpu")
 
 
-class _Kept:
+class _ScoreCollector:
     """Keeps the slabs that it is given."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class ScoredScan:
 
     scores: Sequence[NDArray[np.float16]]
     weights: Sequence[float]
-    prepared: Prepared
+    prepared: PreprocessedImage
     voxel_ml: float
     true_ml: Floats64
 
@@ -90,7 +90,7 @@ class ScoredScan:
         shifts
             Added to the scores of each class.
         """
-        copies, classes = Copies(CPU), len(shifts)
+        copies, classes = DeviceTransfers(CPU), len(shifts)
         labels = LabelRows(self.prepared.cropped_shape, classes, copies)
         sink = ResampledLabels(self.prepared.network_shape, self.prepared.cropped_shape, [1, 1, 1], labels)
         added = torch.from_numpy(shifts).float()[:, None, None]
@@ -121,11 +121,11 @@ def score(
     """
     sx, sy, sz = np.diag(affine)[:3].tolist()
     prepared = preprocess(images, (sx, sy, sz), model.architecture)
-    kept = [_Kept() for _ in prepared]
+    kept = [_ScoreCollector() for _ in prepared]
     patch, classes = model.architecture.patch_size, model.architecture.classes
     window = SlidingWindow(patch, classes, tile_step=0.5, mirror_axes=(), device=CPU)
     tensors = [torch.from_numpy(one.image) for one in prepared]
-    run_sliding_window(model.networks, tensors, window, _Kept(), CPU, Copies(CPU), kept)
+    run_sliding_window(model.networks, tensors, window, _ScoreCollector(), CPU, DeviceTransfers(CPU), kept)
     scores = [torch.cat(each.slabs, dim=1).numpy() for each in kept]  # tensors would travel by shared memory
     return ScoredScan(scores, weights, prepared[0].without_image(), sx * sy * sz / 1000, true_ml)
 

@@ -69,7 +69,7 @@ def make_case(workspace: Workspace, folder: Path, seed: int) -> Path:
         images.append(np.asarray(prepared[0], np.float16))
         boxes.append([list(b) for b in properties["bbox_used_for_cropping"]])
     if any(box != boxes[0] for box in boxes) or len({i.shape for i in images}) != 1:
-        raise RuntimeError(f"the contrasts of phantom {seed} were cropped differently: {boxes}")
+        raise RuntimeError(f"the contrasts of phantom {seed} have different crops: {boxes}")
     box = np.array(boxes[0])
     shape_zyx = np.array(images[0].shape)
     low = scan.affine[:3, 3] - np.diag(scan.affine)[:3] / 2 + box[::-1, 0] * np.diag(scan.affine)[:3]

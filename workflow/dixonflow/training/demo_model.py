@@ -44,7 +44,7 @@ class Effort:
 
 
 def train_demo_model(workspace: Workspace, effort: Effort) -> None:
-    """Plan, make cases, train and calibrate; what is there already is kept, so that running it again goes on.
+    """Plan, make cases, train and calibrate; what is there already is kept, so that running it again resumes.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from dixonflow.errors import ModelError
 from dixonflow.system.atomic import atomic_path, write_bytes
 from dixonflow.training.plan import Workspace
 
-# what nnunetv2's own trainer writes; the rest of our checkpoint serves to go on with the training
+# what nnunetv2's own trainer writes; the rest of our checkpoint serves to resume the training
 _NNUNET_KEYS = (
     "network_weights",
     "optimizer_state",
@@ -47,7 +47,7 @@ def export_nnunet_folder(workspace: Workspace) -> Path:
     source = workspace.checkpoint_file
     if not source.exists():
         raise ModelError(f"no checkpoint at {source}: train first")
-    # our own file, written by our own trainer: it holds an optimizer state and nnU-Net's plans beside tensors
+    # our own file, written by our own trainer: it holds an optimizer state and nnU-Net's plans in addition to tensors
     content: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=False)
     _add_shifts(content["network_weights"], _shifts(workspace, content["iteration"]))
     folder = workspace.results / "demo"

@@ -10,7 +10,7 @@ SMOOTH = 1.0
 """Added to both sides of the Dice ratio, voxels."""
 
 VOLUME_WEIGHT = 0.2
-"""Of the error of the volumes, beside a cross-entropy of weight 1."""
+"""Weight of the error of the volumes, in addition to a cross-entropy of weight 1."""
 VOLUME_SMOOTH = 50.0
 """Added to the true volume that its error is divided by, voxels: a few voxels of a structure at the end of a patch do
 not weigh like a whole one."""

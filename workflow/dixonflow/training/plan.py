@@ -61,7 +61,7 @@ class Workspace:
 
     @property
     def checkpoint_file(self) -> Path:
-        """What training goes on from, and what is exported."""
+        """Checkpoint to resume from and to export."""
         return self.root / "checkpoint_latest.pth"
 
     @property

@@ -16,7 +16,7 @@ BALANCED_SHARE = 0.75
 
 
 class CasePool:
-    """Cases of a folder in memory; cases that appear while training goes on are picked up."""
+    """Cases of a folder in memory; cases that appear during training are picked up."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

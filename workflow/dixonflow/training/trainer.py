@@ -69,7 +69,7 @@ class Schedule:
 
 
 class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
-    """Trains until the deadline; running it again goes on from the last checkpoint."""
+    """Trains until the deadline; running it again resumes from the last checkpoint."""
 
     workspace: Workspace
     schedule: Schedule
@@ -96,7 +96,7 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
         return trainer
 
     def initialize(self) -> None:
-        """Build network, averaged network and optimizer; go on from the last checkpoint where there is one."""
+        """Build network, averaged network and optimizer; resume from the last checkpoint if there is one."""
         self.num_input_channels = 1
         self.network: nn.Module = self.build_network_architecture(
             self.plans_manager, self.configuration_manager, 1, self.label_manager.num_segmentation_heads, True
@@ -113,7 +113,7 @@ class PhantomTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
             self.average.load_state_dict(state["network_weights"])
             self.optimizer.load_state_dict(state["optimizer_state"])
             self.iteration = state["iteration"]
-            # An interrupted training keeps its schedule; a finished one that goes on begins a new one.
+            # An interrupted training keeps its schedule; a finished one that is resumed begins a new one.
             if time.time() < state.get("deadline", 0.0):
                 self.started = state["started"]
             self.print_to_log_file(f"resumed at iteration {self.iteration}")

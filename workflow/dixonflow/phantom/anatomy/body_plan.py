@@ -236,7 +236,7 @@ class BodyPlan:
         return Stack(np.stack([z, cx, cy, rx + t, ry + t], axis=1), 2.0)
 
     def arm_muscle(self, side: int) -> Stack:
-        """Outer surface of the muscles of an arm; it hangs beside the trunk, without touching it below the armpit."""
+        """Outer surface of the muscles of an arm; it hangs next to the trunk, without touching it below the armpit."""
         z, cx, r = _ARM.T
         w, m = self.width_scale, self.participant.muscularity
         height = z * self.height_scale

@@ -41,7 +41,7 @@ def paint_glutei(canvas: Canvas, plan: BodyPlan) -> None:
 
 
 def paint_iliopsoas(canvas: Canvas, plan: BodyPlan) -> None:
-    """Psoas beside the lumbar column, iliacus inside the iliac wing, joined on the way to the lesser trochanter."""
+    """Psoas next to the lumbar column, iliacus inside the iliac wing, joined on the way to the lesser trochanter."""
     over = [Structure.MUSCLE, Structure.INNER_FAT]
     for name, side in SIDES.items():
         muscle = Structure[f"ILIOPSOAS_{name.upper()}"]

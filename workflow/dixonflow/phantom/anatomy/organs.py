@@ -24,7 +24,7 @@ _COLON = (
 
 
 _LUNG_APEX = 536.0
-"""Reference height of the lungs' upper end."""
+"""Reference height of the top of the lungs."""
 
 
 def paint_lungs(canvas: Canvas, plan: BodyPlan) -> None:
@@ -52,7 +52,7 @@ def paint_lungs(canvas: Canvas, plan: BodyPlan) -> None:
 
 
 def _in_lung(plan: BodyPlan, side: int, dome_mm: float, x: Floats32, y: Floats32, z: Floats32) -> Mask:
-    """Inside the chest wall, above the dome of the diaphragm and beside the mediastinum, which narrows upwards."""
+    """Inside the chest wall, above the dome of the diaphragm and next to the mediastinum, which narrows upwards."""
     w = plan.width_scale
     half_width = plan.cavity.at(z.ravel())[2].astype(np.float32)[None, None, :]
     floor = dome_mm - 62 * w * ((x - side * 62 * w) / (72 * w)) ** 2 - 62 * w * ((y - 8 * w) / (88 * w)) ** 2

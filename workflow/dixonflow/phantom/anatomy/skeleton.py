@@ -12,7 +12,7 @@ and sacrum, so that discs keep two voxels of 5 mm."""
 DISC_SHARE = 0.27
 """Part of the pitch that the disc takes: 10 mm."""
 COLUMN_BASE_MM = 96.0
-"""Reference height of the sacrum's upper end, on which the lowest disc stands."""
+"""Reference height of the top of the sacrum, on which the lowest disc lies."""
 
 CREST = [(46, -70, 92), (60, -68, 116), (84, -52, 132), (108, -22, 138), (121, 10, 128), (120, 36, 104), (112, 46, 82)]
 """Iliac crest from the sacroiliac joint to the anterior superior spine, right side."""

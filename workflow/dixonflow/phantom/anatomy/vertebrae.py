@@ -26,7 +26,7 @@ class VertebraTruth:
         uint8 (x, y, z), the grid of the anatomy: vertebra id (`dixonflow.models.anatomy`) of bodies and posterior
         elements and of the sacrum, 0 elsewhere.
     ends_mm
-        Lower and upper end of each vertebral body above the sacrum, z in mm, by vertebra id. The highest may lie beyond
+        Inferior and superior endplate of each body above sacrum, z in mm, by vertebra id. The highest may lie beyond
         the volume.
     """
 

@@ -1,7 +1,7 @@
 """A CT of the phantom: one image in Hounsfield units on the grid that the anatomy was rendered on.
 
 The numbers are those of textbooks, rounded: air -1000, lung -800, fat -100, soft tissue 40, bone 300. A tissue that is
-part fat lies between. What a scanner adds beside noise (beam hardening, partial volume, the table) is left out.
+part fat lies between. What a scanner adds, except noise (beam hardening, partial volume, the table) is left out.
 """
 
 import numpy as np

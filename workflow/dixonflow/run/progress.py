@@ -1,0 +1,216 @@
+"""The progress of a run: for people who watch, scans done, rate and time left; for logs, a line per finished shard.
+
+Jobs write their own logs; what they have done shows in the folders of results, which a thread of Snakemake's process
+lists every few seconds. No file of rows is opened.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TextIO
+
+from dixonflow.cohort.shards import ShardError, read_shard
+from dixonflow.errors import DixonflowError
+from dixonflow.paths import Results
+from dixonflow.vocabulary import SHARD_STAGES, Stage
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 5.0
+LINE_SECONDS = 20.0
+"""Between two lines for people who watch: with polling and a slow file system still less than half a minute."""
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """How far a stage is that works at present.
+
+    Attributes
+    ----------
+    done, scans
+        Scans that are through it in this run, and that are to go through it.
+    """
+
+    stage: Stage
+    done: float
+    scans: int
+
+
+def duration(seconds: float) -> str:
+    """Time for people.
+
+    Examples
+    --------
+    >>> [duration(seconds) for seconds in (50, 700, 18_000, 270_000)]
+    ['50 s', '12 min', '5 h', '3.1 days']
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes / 1440:.1f} days"
+
+
+def stages_at_work(results: Results, models: Sequence[str], since: float) -> list[StageProgress]:
+    """Progress of every stage that has a job at work.
+
+    Parameters
+    ----------
+    models
+        Names of the models, in the order of the run.
+    since
+        Start of the run (s since 1970): what was finished before is no part of its progress.
+    """
+    found = []
+    inspected = _inspected(results, since)
+    if inspected is not None:
+        found.append(inspected)
+    shards = _shard_names(results)
+    for stage in SHARD_STAGES:
+        begun = {shard: done for shard in shards if (done := _done_in_job(results, stage, shard, models)) is not None}
+        if not begun:
+            continue
+        finished, waiting = 0, 0
+        for shard in shards.keys() - begun.keys():
+            date = _date(results.outcomes(stage, shard))
+            if date is None:
+                waiting += shards[shard]
+            elif date >= since:
+                finished += shards[shard]
+        scans = finished + waiting + sum(shards[shard] for shard in begun)
+        found.append(StageProgress(stage, finished + sum(begun.values()), scans))
+    return found
+
+
+def finished_shards(results: Results, since: float) -> list[str]:
+    """Shards whose last stage has ended since a time (s since 1970)."""
+    dates = {shard: _date(results.outcomes(Stage.MEASURE, shard)) for shard in _shard_names(results)}
+    return [shard for shard, date in dates.items() if date is not None and date >= since]
+
+
+class ProgressReport(threading.Thread):
+    """Reports the progress of a run until it is ended.
+
+    Parameters
+    ----------
+    stream
+        Where to print.
+    watched
+        Whether somebody looks at the stream; else it is a log.
+    """
+
+    def __init__(self, results: Results, models: Sequence[str], stream: TextIO, *, watched: bool) -> None:
+        super().__init__(daemon=True, name="progress")
+        self._results, self._models = results, tuple(models)
+        self._stream, self._watched = stream, watched
+        self._since = time.time()
+        self._ended = threading.Event()
+        self._last_line = self._since
+        self._first: dict[Stage, tuple[float, float]] = {}
+        self._told: set[str] = set()
+
+    def run(self) -> None:
+        """Report every few seconds."""
+        while not self._ended.wait(POLL_SECONDS):
+            self.report(time.time())
+
+    def end(self) -> None:
+        """Report for the last time."""
+        self._ended.set()
+        if self.is_alive():
+            self.join()
+            self.report(time.time())
+
+    def report(self, now: float) -> None:
+        """Print what is new. Files that cannot be read now are no reason to disturb the run."""
+        try:
+            lines = self._line_for_people(now) if self._watched else self._lines_for_logs()
+        except (OSError, DixonflowError, ValueError) as error:
+            log.debug("no progress could be read: %s", error)
+            return
+        for line in lines:
+            print(f"dixonflow: {line}", file=self._stream, flush=True)
+
+    def _line_for_people(self, now: float) -> list[str]:
+        at_work = stages_at_work(self._results, self._models, self._since)
+        for each in at_work:
+            self._first.setdefault(each.stage, (now, each.done))
+        for stage in self._first.keys() - {each.stage for each in at_work}:
+            del self._first[stage]
+        if not at_work or now - self._last_line < LINE_SECONDS:
+            return []
+        self._last_line = now
+        return ["; ".join(self._text(each, now) for each in at_work)]
+
+    def _text(self, progress: StageProgress, now: float) -> str:
+        text = f"{progress.stage}: {progress.done:.0f} of {progress.scans} scans"
+        began, before = self._first[progress.stage]
+        if progress.done <= before or now <= began:
+            return text
+        per_second = (progress.done - before) / (now - began)
+        left = duration((progress.scans - progress.done) / per_second)
+        return f"{text}, {60 * per_second:.1f} per minute, {left} left"
+
+    def _lines_for_logs(self) -> list[str]:
+        ended = [shard for shard in finished_shards(self._results, self._since) if shard not in self._told]
+        self._told.update(ended)
+        shards = len(_shard_names(self._results))
+        already = len(self._told) - len(ended)
+        return [
+            f"shard {shard} has ended ({already + number} of {shards} in this run)"
+            for number, shard in enumerate(ended, 1)
+        ]
+
+
+def _inspected(results: Results, since: float) -> StageProgress | None:
+    """Progress of the cohort stage, which writes it down."""
+    date = _date(results.inspected)
+    if date is None or date < since:
+        return None
+    done, scans = results.inspected.read_text(encoding="utf-8").split()
+    return StageProgress(Stage.COHORT, int(done), int(scans))
+
+
+def _shard_names(results: Results) -> dict[str, int]:
+    """All shards and their number of scans."""
+    try:
+        names = results.shard_names.read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return {}
+    return {name: _size(results.shard(name)) for name in names}
+
+
+@cache
+def _size(path: Path) -> int:
+    # the members of a shard never change
+    try:
+        return len(read_shard(path).scans)
+    except ShardError:
+        return 0
+
+
+def _done_in_job(results: Results, stage: Stage, shard: str, models: Sequence[str]) -> float | None:
+    """Scans of a shard that the job at work is through with, a part for each model; None where there is no job."""
+    each_model = models if stage.is_per_model else models[:1]
+    for place, model in enumerate(each_model):
+        loose = results.records(stage, shard, model).with_name(shard)
+        try:
+            with os.scandir(loose) as entries:
+                records = sum(entry.name.endswith(".json") for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return (place * _size(results.shard(shard)) + records) / len(each_model)
+    return None
+
+
+def _date(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
