@@ -100,7 +100,7 @@ def test_a_second_person_gets_one_clear_line_and_nothing_is_damaged(cluster, pro
     assert status == 1
     lines = [line for line in output.splitlines() if line.startswith("dixonflow: ")]
     assert len(lines) == 1
-    assert re.search(r"a run into \S+ goes on, started \S+ by \w+ on \S+ \(process \d+\)", lines[0])
+    assert re.search(r"a run into \S+ is in progress, started \S+ by \w+ on \S+ \(process \d+\)", lines[0])
     assert run.results.config.read_bytes() == content
     assert {number for number, *_ in jobs} <= {number for number, *_ in cluster.jobs()}
     status, output = first.wait()
@@ -119,14 +119,14 @@ def refused(project, *options: str, config: Sequence[str] = ()) -> str:
 
 def test_a_wrong_partition_is_named_before_a_job_is_submitted(cluster, project):
     output = refused(project, "--default-resources", "slurm_partition=long")
-    assert "dixonflow: profiles/slurm/config.yaml: slurm_partition: there is no partition 'long' here" in output
-    assert "there are: cpu, gpu" in output
+    assert "dixonflow: profiles/slurm/config.yaml: slurm_partition: unknown partition 'long'" in output
+    assert "known: cpu, gpu" in output
 
 
 def test_a_wrong_account_is_named_before_a_job_is_submitted(cluster, project):
     output = refused(project, "--default-resources", "slurm_partition=cpu", "slurm_account=teaching")
     assert "dixonflow: profiles/slurm/config.yaml: slurm_account: you have no account 'teaching'" in output
-    assert f"you have: {ACCOUNT}" in output
+    assert f"your accounts: {ACCOUNT}" in output
 
 
 def test_a_gpu_that_the_partition_does_not_have_is_named(cluster, project):

@@ -46,7 +46,7 @@ def check_folder(folder):
 def test_nothing_is_installed_where_programs_of_the_environment_would_run_the_path(tmp_path, name):
     run = check_folder(tmp_path / name)
     assert run.returncode == 1
-    assert run.stderr.startswith("install: the path of this folder must not hold ")
+    assert run.stderr.startswith("install: the path of this folder must not contain ")
     assert len(run.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["check_folder.sh"]
     assert "\t@scripts/check_folder.sh\n\t@scripts/install.sh\n" in (ROOT / "Makefile").read_text()

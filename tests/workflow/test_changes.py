@@ -86,7 +86,7 @@ def test_who_returns_without_raw_data_is_not_worked_on(project):
     assert "Nothing to be done" in project.run()
     by_hand = project.stage("stitch", f"sub-{FIRST}_ses-2")
     assert by_hand.returncode != 0
-    assert "the participant has withdrawn, or had and no raw data is there" in by_hand.stdout
+    assert "the participant has withdrawn, or had withdrawn and the raw data is missing" in by_hand.stdout
 
     away.rename(folder)
     project.run()
@@ -111,7 +111,7 @@ def test_a_broken_zip_gets_its_row_and_one_fetched_again_its_values(project, tmp
     project.run()
     assert project.status()["100000"] == ("ok", "none")
     target.unlink()
-    assert "raw/nako held 1 scans and holds none now" in project.call().stdout
+    assert "raw/nako held 1 scans and now holds none" in project.call().stdout
     project.configure(["bids"])
     project.run()
     assert "100000" not in project.status()
@@ -178,7 +178,7 @@ def test_a_disk_that_is_not_mounted_takes_no_scan_from_the_tables(project):
     refused = project.call()
     assert refused.returncode != 0
     assert (
-        "config: cohort.sources.0.folder: raw/bids held 2 scans and holds none now: is its disk mounted?"
+        "config: cohort.sources.0.folder: raw/bids held 2 scans and now holds none: is its disk mounted?"
         in refused.stdout
     )
     assert "Traceback" not in refused.stdout

@@ -118,7 +118,7 @@ def test_a_results_folder_that_cannot_be_written(project, nobody):
     [
         ("results: Körper".encode("latin-1"), "config: config.yaml cannot be read: it is not in UTF-8"),
         (b"results: " + b"[" * 5000 + b"]" * 5000, "config: config.yaml cannot be read: it is nested too deeply"),
-        (b"results: 2026-13-45", "is not what its kind asks for (month must be in 1..12)"),
+        (b"results: 2026-13-45", "does not fit its type (month must be in 1..12)"),
     ],
 )
 def test_a_configuration_that_is_none(project, content, line):

@@ -6,13 +6,14 @@ from typing import get_args
 
 import pytest
 
-from dixonflow.models.anatomy import FILE, Group, Side, is_muscle, known_structures, makes_up, parts, structures
+from dixonflow.models.anatomy import Group, Side, is_muscle, known_structures, makes_up, parts, structures
+from dixonflow.models.load import MODELS
 
 SIDED = {name: each for name, each in structures().items() if each.side != "none"}
 
 
 def test_every_structure_is_there_once():
-    rows = FILE.read_text(encoding="utf-8").splitlines()
+    rows = (MODELS.parent / "structures.csv").read_text(encoding="utf-8").splitlines()
     assert rows[0] == "structure,side,group,part_of,division,vertebra,snomed_ct,snomed_ct_meaning"
     assert len(rows) - 1 == len(structures()) == len(known_structures())
     for each in structures().values():

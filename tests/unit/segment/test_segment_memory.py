@@ -54,7 +54,7 @@ def test_an_image_for_which_memory_ran_out_is_segmented_with_scores_on_the_host(
     np.testing.assert_array_equal(inferred.each, undisturbed.each)
     assert not predictor.infer(prepared).out_of_memory
     predictor._networks = (RunsOutOfMemory(network, error, {2, 4}),)
-    with pytest.raises(MemoryError, match="again"):
+    with pytest.raises(MemoryError, match="also with the scores on the host"):
         predictor.infer(prepared)
 
 

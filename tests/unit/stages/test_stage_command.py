@@ -65,7 +65,7 @@ def test_a_shard_whose_scans_have_no_attempts_left_is_looked_at_again_when_these
 def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_them_again(one_shard):
     before = one_shard.results.outcomes(Stage.SEGMENT, one_shard.name)
     before.write_bytes(before.read_bytes()[:-20])
-    with pytest.raises(DixonflowError, match=r"^the rows of stage segment are damaged and now removed") as ended:
+    with pytest.raises(DixonflowError, match=r"^the rows of stage segment were damaged and are now removed") as ended:
         one_shard.run(Stage.MERGE)
     assert "\n" not in str(ended.value)
     assert not before.exists()

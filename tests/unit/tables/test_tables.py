@@ -223,7 +223,7 @@ def test_a_check_of_structures_names_one_and_no_other_check_does(check: str, str
     frame = pd.DataFrame(rows).assign(model="demo", value=0.5, threshold=None)
     check_rows(to_arrow(frame, QUALITY), QUALITY)
     frame.loc[frame["check"].eq(check), "structure"] = structure
-    with pytest.raises(TableError, match="structure is named exactly where"):
+    with pytest.raises(TableError, match="structure is named exactly for"):
         check_rows(to_arrow(frame, QUALITY), QUALITY)
 
 

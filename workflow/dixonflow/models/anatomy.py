@@ -15,14 +15,12 @@ to 19, L1 to L5 20 to 24, the sacrum 26 (VerSe: readme at osf.io/b2wxj; TPTBox: 
 whose 26 is S1 and the sacrum in one). There, 25 is L6 and 28 T13, which no model here labels.
 """
 
-import csv
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
-FILE = Path(__file__).with_name("structures.csv")
+from dixonflow.system.package_table import package_table
 
 SACRUM = 26
 """Vertebra id of the sacrum, S1 included."""
@@ -68,16 +66,22 @@ class AnatomicalStructure:
 @cache
 def structures() -> dict[str, AnatomicalStructure]:
     """All structures by name, in the order of the file."""
-    rows = csv.reader(FILE.read_text(encoding="utf-8").splitlines())
-    next(rows)  # names of the columns
-    return {row[0]: _structure(*row) for row in rows}
+    return {row["structure"]: _structure(**row) for row in package_table(__package__, "structures.csv")}
 
 
 def _structure(
-    name: str, side: str, group: str, part_of: str, division: str, vertebra: str, code: str, meaning: str
+    *,
+    structure: str,
+    side: str,
+    group: str,
+    part_of: str,
+    division: str,
+    vertebra: str,
+    snomed_ct: str,
+    snomed_ct_meaning: str,
 ) -> AnatomicalStructure:
     number = int(vertebra) if vertebra else None
-    return AnatomicalStructure(name, side, group, part_of, division, number, code, meaning)  # type: ignore[arg-type]  # a test checks the sets
+    return AnatomicalStructure(structure, side, group, part_of, division, number, snomed_ct, snomed_ct_meaning)  # type: ignore[arg-type]  # a test checks the sets
 
 
 def known_structures() -> frozenset[str]:
