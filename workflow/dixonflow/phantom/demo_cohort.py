@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -191,6 +192,8 @@ def make_demo_cohort(
     _clear(folder, {item.path for item in scans} | set(_read_stamp(folder).get("files", {})))
     (folder.parent / STAMP_NAME).unlink(missing_ok=True)
     truths = {}
+    # one thread each, whatever the caller has set: sums in another order would round some pixels to another number
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     # spawned, not forked: the caller may run a progress display in a thread
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(make_scan, item, folder, options): item for item in scans}
