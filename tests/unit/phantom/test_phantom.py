@@ -19,7 +19,7 @@ from dixonflow.phantom.scanner.acquisition import (
     station_affine,
 )
 from dixonflow.phantom.scanner.protocol import nako_protocol, ukb_protocol
-from dixonflow.phantom.truth import truth_on_grid, truth_table
+from dixonflow.phantom.truth import truth_table
 from dixonflow.vocabulary import Contrast
 
 COARSE_MM = 5.0
@@ -260,41 +260,6 @@ def test_arms_are_cut_by_the_field_of_view(bodies: dict[int, Anatomy]) -> None:
     station = acquire(draw_participant(283), bodies[283], nako_protocol(0.3125, 0.5), IDEAL)[1]
     assert (station.images[Contrast.IN_PHASE][0] > 100).sum() > 20
     assert (station.images[Contrast.IN_PHASE][-1] > 100).sum() > 20
-
-
-def test_truth_table_counts_the_union_of_the_stations(bodies: dict[int, Anatomy]) -> None:
-    participant, body = draw_participant(0), bodies[0]
-    protocol = ukb_protocol(0.5)
-    inside = np.zeros(body.labels.shape, bool)
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in body.labels.shape), indexing="ij"), axis=-1)
-    places = index * body.spacing_mm + body.affine[:3, 3]
-    for geometry in protocol.stations:
-        affine = station_affine(geometry, participant, body.top_mm)
-        low = affine[:3, 3] - np.diag(affine)[:3] / 2
-        inside |= ((places >= low) & (places < low + np.array(geometry.matrix) * geometry.spacing_mm)).all(axis=-1)
-    truth = truth_table(participant, body, protocol).set_index("id")
-    counts = np.bincount(body.labels[inside], minlength=256)
-    for structure in Structure:
-        assert truth.volume_in_fov_ml[int(structure)] == pytest.approx(counts[structure] * COARSE_MM**3 / 1000)
-    assert truth.fat_fraction[int(Structure.LIVER)] == pytest.approx(participant.fat_fraction["liver"], abs=1e-5)
-    assert (inside.sum() < inside.size) and (body.labels[~inside] > 0).any()
-
-
-def test_truth_on_a_grid_is_the_majority(bodies: dict[int, Anatomy]) -> None:
-    body = bodies[1]
-    same = truth_on_grid(body, body.labels.shape, body.affine)
-    assert np.array_equal(same, body.labels)
-    x, y, z = (n // 2 for n in body.labels.shape)
-    affine = body.affine.copy()
-    affine[:3, :3] *= 2
-    affine[:3, 3] += body.spacing_mm / 2
-    halved = truth_on_grid(body, (x, y, z), affine)
-    blocks = body.labels[: 2 * x, : 2 * y, : 2 * z].reshape(x, 2, y, 2, z, 2).transpose(0, 2, 4, 1, 3, 5).reshape(-1, 8)
-    rng = np.random.default_rng(0)
-    edges = np.flatnonzero(blocks.min(axis=1) != blocks.max(axis=1))
-    for i in rng.choice(edges, 300, replace=False):
-        counts = np.bincount(blocks[i], minlength=256)
-        assert counts[halved.reshape(-1)[i]] == counts.max()
 
 
 def test_spacing_must_be_positive() -> None:

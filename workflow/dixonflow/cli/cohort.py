@@ -2,9 +2,6 @@
 
 import logging
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,14 +17,12 @@ from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.execution.reinstated import shards_of_reinstated_scans
 from dixonflow.paths import Results
+from dixonflow.run.progress import note_inspected
 from dixonflow.run.resources import cohort_scan_mb, scan_seconds
 from dixonflow.run.retry import COHORT, Failure, record_failures, request_retry
-from dixonflow.system.atomic import write_bytes
 from dixonflow.system.guard import Allowance
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Status
-
-_NOTE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +52,7 @@ def cohort_command(
             scans_per_shard=settings.cohort.scans_per_shard,
             max_attempts=settings.max_attempts,
             workers=jobs,
-            inspected=_note_in(results.inspected),
+            inspected=note_inspected(results.inspected),
             allowance=Allowance(
                 None if memory_mb is None else cohort_scan_mb(memory_mb, jobs), scan_seconds(settings.scan_minutes)
             ),
@@ -73,19 +68,6 @@ def cohort_command(
         record_failures(results, COHORT, COHORT, failures, settings.max_attempts)
     except DixonflowError as error:
         sys.exit(f"cohort: {error}")
-
-
-def _note_in(path: Path) -> Callable[[int, int], None]:
-    """Give a function that writes how many of how many scans are inspected, at most every two seconds."""
-    last = 0.0
-
-    def note(done: int, scans: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > _NOTE_SECONDS:
-            last = time.monotonic()
-            write_bytes(path, f"{done} {scans}\n".encode())
-
-    return note
 
 
 def _earlier(results: Results) -> list[CohortScan]:

@@ -6,11 +6,12 @@ Each command is imported when it is called: only those that need torch or pandas
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import dixonflow
 from dixonflow.run.user import set_user_name
 from dixonflow.system.lifetime import end_with_snakemake
 
@@ -51,7 +52,17 @@ class _OnDemand(TyperGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def _root() -> None:
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dixonflow {dixonflow.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Whole-body Dixon MRI of a cohort to tables of organ volumes and fat compartments.
 
     Snakemake calls these commands; `dixonflow COMMAND --help` explains each.

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,13 @@ from typing import TextIO
 from dixonflow.cohort.shards import ShardError, read_shard
 from dixonflow.errors import DixonflowError
 from dixonflow.paths import Results
+from dixonflow.system.atomic import write_bytes
 from dixonflow.vocabulary import SHARD_STAGES, Stage
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
+NOTE_SECONDS = 2.0
 LINE_SECONDS = 20.0
 """Between two lines for people who watch: with polling and a slow file system still less than half a minute."""
 
@@ -86,6 +88,19 @@ def stages_at_work(results: Results, models: Sequence[str], since: float) -> lis
         scans = finished + waiting + sum(shards[shard] for shard in begun)
         found.append(StageProgress(stage, finished + sum(begun.values()), scans))
     return found
+
+
+def note_inspected(path: Path) -> Callable[[int, int], None]:
+    """Give a function that writes down how many of how many scans are inspected, at most every two seconds."""
+    last = 0.0
+
+    def note(done: int, scans: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > NOTE_SECONDS:
+            last = time.monotonic()
+            write_bytes(path, f"{done} {scans}\n".encode())
+
+    return note
 
 
 def finished_shards(results: Results, since: float) -> list[str]:
