@@ -44,7 +44,7 @@ edits: install ## compare random edits of a finished cohort (ten sequences of te
 
 # Two at a time; tests that share a run or a trained network stay together (tests/conftest.py).
 test: install ## run the tests
-	@python -m pytest -n 2 --dist loadgroup
+	@python -m pytest -n 2 --no-loadscope-reorder
 
 # One reader: make fuzz FUZZ='--target checkpoint'; a short run: make fuzz FUZZ_SECONDS=60
 FUZZ_SECONDS ?= 3600

@@ -36,7 +36,7 @@ for name in ${@:-3.11-lowest 3.12-pinned 3.13-pinned 3.13-newest}; do
   echo "versions  $name"
   environment "$name" "${name%%-*}" "${name##*-}"
   # What is written and pinned with the versions of .venv need not be equal here.
-  if ! .venv-versions/"$name"/bin/python -m pytest -n auto ${TESTS:-tests/unit} \
+  if ! .venv-versions/"$name"/bin/python -m pytest -n auto --no-loadscope-reorder ${TESTS:-tests/unit} \
     --deselect tests/unit/test_envs.py::test_installed_versions_are_the_pinned_ones \
     --deselect tests/unit/test_config.py::test_generated_files_are_in_step; then
     failed="$failed $name"

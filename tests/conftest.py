@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # Shared machines are slow at times: how long an example takes says nothing about the code.
 settings.register_profile("dixonflow", deadline=None)
 settings.load_profile("dixonflow")
+
+SHARE_THE_DEMO = ("test_demo.py", "test_truth.py", "test_two_models.py")
+"""Modules of tests that use the fixture `demo_run`."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -23,15 +28,17 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where several processes share the tests, those that share what is costly to make.
+class Together(LoadFileScheduling):
+    """Gives the tests of a module to one process, and those that share the run of the demo."""
 
-    That is the one run of the demo, and else what a module makes for its own tests.
-    """
-    for item in items:
-        shares_demo = "demo_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("demo" if shares_demo else str(item.path)))
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", maxsplit=1)[0]
+        return "demo" if module.rpartition("/")[2] in SHARE_THE_DEMO else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """Say how several processes share the tests (`make test`)."""
+    return Together(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
