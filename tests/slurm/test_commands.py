@@ -18,13 +18,13 @@ def submit(cluster, name: str, rule: str, *more: str) -> int:
 
 def test_what_the_cluster_has_and_has_not(cluster):
     check_requests([Request("stitch", "cpu", ACCOUNT), Request("segment", "gpu", "", "gpu:1"), Request("all")])
-    with pytest.raises(SlurmError, match="there is no partition 'long' here; there are: cpu, gpu"):
+    with pytest.raises(SlurmError, match="unknown partition 'long'; known: cpu, gpu"):
         check_requests([Request("stitch", "long")])
     with pytest.raises(SlurmError, match="partition 'cpu' has no 'gpu:1' for rule segment; it has: none"):
         check_requests([Request("segment", "cpu", "", "gpu:1")])
     with pytest.raises(SlurmError, match="partition 'gpu' has no 'gpu:a100:1' for rule segment; it has: gpu"):
         check_requests([Request("segment", "gpu", "", "gpu:a100:1")])
-    with pytest.raises(SlurmError, match=f"you have no account 'teaching'; you have: {ACCOUNT}"):
+    with pytest.raises(SlurmError, match=f"you have no account 'teaching'; your accounts: {ACCOUNT}"):
         check_requests([Request("stitch", "cpu", "teaching")])
 
 
