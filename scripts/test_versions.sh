@@ -23,8 +23,8 @@ environment() { # name, Python version, lowest | pinned | newest
     pinned) torch=$(grep -v '^#' envs/torch.txt) ;;
     newest) torch="torch" ;;
   esac
-  # The CPU build where it can be reached, else the one of the package index.
-  "$uv" pip install --quiet --python "$venv" --torch-backend cpu "$torch" 2>/dev/null || "$uv" pip install --quiet --python "$venv" "$torch"
+  # The CPU build where it can be reached, else the one of the package index. Not with [tool.uv], which leaves torch out.
+  "$uv" pip install --no-config --quiet --python "$venv" --torch-backend cpu "$torch" 2>/dev/null || "$uv" pip install --no-config --quiet --python "$venv" "$torch"
   "$uv" pip install --quiet --python "$venv" --no-deps -r "$resolved"
   "$uv" pip install --quiet --python "$venv" --no-deps -r "$resolved.tools" 2>/dev/null || "$uv" pip install --quiet --python "$venv" duckdb hypothesis import-linter jsonschema polars pytest pytest-xdist
   "$uv" pip install --quiet --python "$venv" setuptools
