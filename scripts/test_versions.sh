@@ -8,9 +8,11 @@ uv=$PWD/.venv/bin/uv
 failed=""
 
 environment() { # name, Python version, lowest | pinned | newest
-  local venv=.venv-versions/$1 resolved=.venv-versions/$1.txt torch
+  local venv=.venv-versions/$1 resolved=.venv-versions/$1.txt torch python
   [ -f "$venv/installed" ] && return
-  "$uv" venv --quiet --clear --python "$2" "$venv"
+  # uv finds what is on PATH and fetches what is not; pyenv's are on neither.
+  python=$(ls -d "${PYENV_ROOT:-$HOME/.pyenv}/versions/$2".*/bin/python 2>/dev/null | tail -n 1) || python=""
+  "$uv" venv --quiet --clear --python "${python:-$2}" "$venv"
   case $3 in
     pinned) cp envs/requirements.lock "$resolved" ;;
     lowest) "$uv" pip compile --quiet pyproject.toml --extra slurm --group torch --resolution lowest-direct --python-version "$2" --no-header --no-annotate --output-file "$resolved" ;;
