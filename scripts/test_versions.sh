@@ -18,8 +18,6 @@ environment() { # name, Python version, lowest | pinned | newest
     lowest) "$uv" pip compile --quiet pyproject.toml --extra slurm --group torch --resolution lowest-direct --python-version "$2" --no-header --no-annotate --output-file "$resolved" ;;
     newest) "$uv" pip compile --quiet pyproject.toml --extra slurm --group torch --upgrade --python-version "$2" --no-header --no-annotate --output-file "$resolved" ;;
   esac
-  # The tools of the tests are the pinned ones in each.
-  grep -E '^(duckdb|execnet|hypothesis|import-linter|iniconfig|jsonschema|pluggy|polars|pytest|pytest-xdist|sortedcontainers)[=-]' envs/requirements.lock >"$resolved.tools"
   case $3 in
     lowest) torch="torch==2.6.0" ;;
     pinned) torch=$(grep -v '^#' envs/torch.txt) ;;
@@ -28,8 +26,7 @@ environment() { # name, Python version, lowest | pinned | newest
   # The CPU build where it can be reached, else the one of the package index. Not with [tool.uv], which leaves torch out.
   "$uv" pip install --no-config --quiet --python "$venv" --torch-backend cpu "$torch" 2>/dev/null || "$uv" pip install --no-config --quiet --python "$venv" "$torch"
   "$uv" pip install --quiet --python "$venv" --no-deps -r "$resolved"
-  "$uv" pip install --quiet --python "$venv" --no-deps -r "$resolved.tools" 2>/dev/null || "$uv" pip install --quiet --python "$venv" duckdb hypothesis import-linter jsonschema polars pytest pytest-xdist
-  "$uv" pip install --quiet --python "$venv" setuptools
+  "$uv" pip install --quiet --python "$venv" duckdb hypothesis import-linter jsonschema polars pytest pytest-xdist setuptools
   "$uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation -e .
   touch "$venv/installed"
 }

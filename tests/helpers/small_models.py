@@ -33,3 +33,14 @@ def small_model(labels: dict[int, LabelRule], **changes: Any) -> Model:
         "sources": {},
     }
     return Model(**(fields | changes))
+
+
+ORGANS = small_model({1: rule("liver", "a"), 2: rule("spleen", "a"), 7: rule("kidney_left", "a")}, name="organs")
+SIDES = small_model(
+    {3: rule("kidney_left", "a"), 4: rule("kidney_right", "a"), 5: rule("liver", "a")},
+    name="sides",
+    composites={"kidneys": ("kidney_left", "kidney_right")},
+)
+PAIRED = small_model({9: rule("kidneys", "a")}, name="paired")
+FOREIGN = small_model({1: rule("heart", "a")}, name="foreign")
+"""Models that share some structures, by name or as a union."""

@@ -78,6 +78,9 @@ def test_fat_errors_are_medians_in_points(rows_of_truth):
     liver = rows_of_truth.loc[rows_of_truth["structure"] == "liver", "fat_fraction_eroded_mean_error_points"]
     assert errors["liver"] == pytest.approx(liver.abs().item())
     assert np.isnan(errors["no_such"])
+    unknown = rows_of_truth.assign(fat_fraction_eroded_mean_error_points=np.nan)
+    both = pd.concat([rows_of_truth, unknown])
+    assert np.isnan(fat_fraction_errors(both, ["liver"])["liver"]), "the other scan does not speak for both"
 
 
 def test_unfinished_and_broken_demo_scans_are_named(tmp_path):

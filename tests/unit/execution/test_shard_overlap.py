@@ -12,6 +12,17 @@ from dixonflow.execution.worker import AHEAD, BEHIND
 from dixonflow.vocabulary import Reason, ScanId, Status
 
 
+def overlapping(shard, prepare, process, finish):
+    return stage_of(
+        shard.stage,
+        key=lambda scan: "key",
+        outputs=lambda scan: [],
+        prepare=prepare,
+        process=process,
+        finish=finish,
+    )
+
+
 def test_steps_overlap_and_give_what_one_after_another_gives(shard):
     def prepare(scan):
         if scan.scan.participant == "000":
@@ -28,14 +39,7 @@ def test_steps_overlap_and_give_what_one_after_another_gives(shard):
         scan, name = value
         return scan, [name, threading.current_thread().name]
 
-    work = stage_of(
-        shard.stage,
-        key=lambda scan: "key",
-        outputs=lambda scan: [],
-        prepare=prepare,
-        process=process,
-        finish=finish,
-    )
+    work = overlapping(shard, prepare, process, finish)
     assert work.overlaps
     records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
     assert [record.outcome.reason for record in records] == [
@@ -67,14 +71,7 @@ def test_no_more_than_a_few_scans_are_in_hand_at_once(shard, make_shard_scan):
         (folder / scan.scan.participant).unlink()
         return StageResult({"held": held})
 
-    work = stage_of(
-        shard.stage,
-        key=lambda scan: "key",
-        outputs=lambda scan: [],
-        prepare=prepare,
-        process=process,
-        finish=finish,
-    )
+    work = overlapping(shard, prepare, process, finish)
     records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
     assert statuses(records) == [Status.OK] * 12
     most = max(record.payload["held"] for record in records)

@@ -22,6 +22,7 @@ from published_weights import (
 )
 
 from dixonflow.cli.import_model import import_model_command
+from dixonflow.cli.options import CONFIG, weights_folder
 from dixonflow.errors import ModelError
 from dixonflow.importing.download import sha256_of
 from dixonflow.importing.install import check_imported, import_model
@@ -227,3 +228,11 @@ def test_the_script_reports_an_error_as_one_line(weights: Path) -> None:
         with pytest.raises(SystemExit, match=message) as caught:
             main(name, models=weights)
         assert str(caught.value).count("\n") == 0
+
+
+def test_a_configuration_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert weights_folder(CONFIG) == Path("models"), "there is none yet"
+    with pytest.raises(SystemExit, match=r"import-model: config: nowhere\.yaml does not exist"):
+        import_model_command(MRSEG, config=Path("nowhere.yaml"))
+    assert list(tmp_path.iterdir()) == []

@@ -8,21 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from measured_body import AFFINE, SHAPE, body, whole
 from measured_body import MODEL as WHOLE
-from small_models import rule, small_model
+from small_models import FOREIGN, ORGANS, PAIRED, SIDES
 
 from dixonflow.labelmap.agreement import agreement_of_models
 from dixonflow.measure.checks import expected_checks
 from dixonflow.measure.scan import measure
 from dixonflow.models.comparison import compared_models, shared_structures
-
-ORGANS = small_model({1: rule("liver", "a"), 2: rule("spleen", "a"), 7: rule("kidney_left", "a")}, name="organs")
-SIDES = small_model(
-    {3: rule("kidney_left", "a"), 4: rule("kidney_right", "a"), 5: rule("liver", "a")},
-    name="sides",
-    composites={"kidneys": ("kidney_left", "kidney_right")},
-)
-PAIRED = small_model({9: rule("kidneys", "a")}, name="paired")
-FOREIGN = small_model({1: rule("heart", "a")}, name="foreign")
 
 
 def test_structures_and_composites_of_one_name_are_shared():

@@ -15,7 +15,6 @@ from dixonflow.cohort.found import UnnamedEntry
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
 from dixonflow.execution.outcome import Outcome, write_outcomes
-from dixonflow.execution.outcome_files import STAGES
 from dixonflow.execution.records import Record, Records
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
@@ -24,7 +23,7 @@ from dixonflow.run.requests import propose
 from dixonflow.run.slurm import Job
 from dixonflow.run.status import StatusError, run_status
 from dixonflow.system.atomic import write_json
-from dixonflow.vocabulary import Layout, Reason, ScanId, Stage
+from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, ScanId, Stage
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = 1_800_000_000.0
@@ -57,11 +56,11 @@ class MadeUpRun:
 
     def end(self, shard: str, through: Stage, ended: dict[int, tuple[Stage, Reason]] | None = None) -> None:
         """Write the rows of a shard up to a stage; `ended` names members that are not ok, and where."""
-        for stage in STAGES[: STAGES.index(through) + 1]:
+        for stage in SHARD_STAGES[: SHARD_STAGES.index(through) + 1]:
             rows = []
             for number, scan in enumerate(self.shards[shard]):
                 at, reason = (ended or {}).get(number, (None, Reason.NONE))
-                over = at is not None and STAGES.index(at) <= STAGES.index(stage)
+                over = at is not None and SHARD_STAGES.index(at) <= SHARD_STAGES.index(stage)
                 rows.append(self.outcome(scan, at, reason) if over else self.outcome(scan, stage))
             path = self.results.outcomes(stage, shard)
             write_outcomes(path, rows)
@@ -156,9 +155,9 @@ def test_looking_changes_nothing(made_up):
 def test_every_scan_is_at_one_place_in_every_stage(tmp_path_factory, data):
     made_up = MadeUpRun(tmp_path_factory.mktemp("run"), shards=3)
     reasons = st.sampled_from([reason for reason in Reason if reason not in {Reason.NONE, Reason.CONSENT_WITHDRAWN}])
-    ends = st.dictionaries(st.integers(0, 3), st.tuples(st.sampled_from(STAGES), reasons))
+    ends = st.dictionaries(st.integers(0, 3), st.tuples(st.sampled_from(SHARD_STAGES), reasons))
     for shard in made_up.shards:
-        through = data.draw(st.none() | st.sampled_from(STAGES))
+        through = data.draw(st.none() | st.sampled_from(SHARD_STAGES))
         if through is not None:
             made_up.end(shard, through, data.draw(ends))
     status = run_status(made_up.results, NOW)
@@ -166,11 +165,11 @@ def test_every_scan_is_at_one_place_in_every_stage(tmp_path_factory, data):
         sum(status.scans[name] for name in ("ok", "excluded", "failed", "withdrawn", "waiting")) == status.scans["in"]
     )
     going = 12
-    for stage in STAGES:
+    for stage in SHARD_STAGES:
         ok, excluded, failed, waiting = by_stage(status, stage)
         assert ok + excluded + failed + waiting == going  # of those that came through the stage before or still will
         going -= excluded + failed
-    assert by_stage(status, STAGES[-1])[0] == status.scans["ok"]
+    assert by_stage(status, SHARD_STAGES[-1])[0] == status.scans["ok"]
     assert sum(status.failed.values()) == status.scans["failed"]
     assert sum(status.excluded.values()) == status.scans["excluded"]
 
@@ -201,7 +200,7 @@ def held(made_up):
 def test_pace_of_a_run_that_goes_on(made_up, held):
     made_up.end("shard000", Stage.MEASURE)
     made_up.end("shard001", Stage.STITCH)
-    for stage in STAGES:
+    for stage in SHARD_STAGES:
         for shard in ("shard000", "shard001"):
             path = made_up.results.outcomes(stage, shard)
             if path.exists():

@@ -10,12 +10,11 @@ from dixonflow.cohort.shards import shard_of, write_shards
 from dixonflow.cohort.table import write_scans
 from dixonflow.config import demo_config
 from dixonflow.execution.outcome import Outcome, write_outcomes
-from dixonflow.execution.outcome_files import STAGES
 from dixonflow.run.plan import Plan
 from dixonflow.run.retry import COHORT, TABLES, read_retry
 from dixonflow.run.verify import files_of, lost_files, lost_tables, request_lost_files
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Reason, ScanId, Stage, Status
 
 
 def outcome(scan, stage, status):
@@ -38,7 +37,7 @@ class Finished:
         self.name = self.shard.name
         write_shards(self.results.shards, [self.shard])
         assert lost_files(self.plan) == {}  # nothing has run yet, nothing can be lost
-        for stage in STAGES:
+        for stage in SHARD_STAGES:
             rows = [outcome(scan.scan, stage, Status.EXCLUDED if scan is scans[2] else Status.OK) for scan in scans]
             write_outcomes(self.results.outcomes(stage, self.name), rows)
         write_measured(self.results, self.name, {scan.scan: measured(1) for scan in scans[:2]})

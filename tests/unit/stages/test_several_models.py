@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from small_models import rule, small_model
+from small_models import FOREIGN, ORGANS, SIDES
 from synthetic_run import MODEL, STAGES, Run, write_run
 from synthetic_tables import write_tables
 
@@ -29,14 +29,6 @@ from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
-ORGANS = small_model({1: rule("liver", "a"), 2: rule("spleen", "a"), 7: rule("kidney_left", "a")}, name="organs")
-SIDES = small_model(
-    {3: rule("kidney_left", "a"), 4: rule("kidney_right", "a"), 5: rule("liver", "a")},
-    name="sides",
-    composites={"kidneys": ("kidney_left", "kidney_right")},
-)
-PAIRED = small_model({9: rule("kidneys", "a")}, name="paired")
-FOREIGN = small_model({1: rule("heart", "a")}, name="foreign")
 SCAN = ScanId("1", "2")
 
 

@@ -25,8 +25,15 @@ def run(main: Callable[..., None]) -> None:
 
 
 def weights_folder(config: Path) -> Path:
-    """Folder of imported weights: as the configuration says, or the default where there is no configuration yet."""
-    return (read_config(config) if config.exists() else demo_config()).segment.weights
+    """Folder of imported weights: as the configuration says, or the default where there is no config.yaml yet.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong, or another one was named that does not exist.
+    """
+    not_yet = config == CONFIG and not config.exists()
+    return (demo_config() if not_yet else read_config(config)).segment.weights
 
 
 def start_logging() -> None:

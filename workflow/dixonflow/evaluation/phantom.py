@@ -92,7 +92,8 @@ def compare(
 def fat_fraction_errors(comparisons: pd.DataFrame, regions: Sequence[str]) -> dict[str, float]:
     """Median absolute error of the eroded mean fat fraction of each region over all scans, in percentage points."""
     errors = comparisons.assign(error=comparisons["fat_fraction_eroded_mean_error_points"].abs())
-    medians = errors.groupby("structure")["error"].median()
+    # a scan without a value is no reason to judge by the others: the error is then unknown, and a target missed
+    medians = errors.groupby("structure")["error"].agg(lambda values: values.median(skipna=False))
     return {name: float(medians.get(name, np.nan)) for name in regions}
 
 

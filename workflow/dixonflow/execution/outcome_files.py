@@ -1,20 +1,16 @@
 """The outcome rows of a run's shards as they lie on disk while jobs write them."""
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from dixonflow.execution.shard_files import outcome_dates
 from dixonflow.paths import Results
-from dixonflow.vocabulary import Stage
-
-STAGES = tuple(Stage)[1:]
-"""Stages that work on shards."""
+from dixonflow.vocabulary import SHARD_STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,11 @@ class StageFiles:
     @classmethod
     def of(cls, results: Results, shards: Iterable[str]) -> "StageFiles":
         """List the files of all stages; none is opened."""
-        dates = {stage: _dates(results.outcomes(stage, "x").parent) for stage in STAGES}
+        dates = {stage: outcome_dates(results, stage) for stage in SHARD_STAGES}
         last: dict[str, Stage] = {}
         for shard in shards:
             before = 0.0
-            for stage in STAGES:
+            for stage in SHARD_STAGES:
                 date = dates[stage].get(shard)
                 if date is None or date < before:
                     break
@@ -74,17 +70,3 @@ def read_rows(paths: list[str], columns: list[str]) -> pd.DataFrame:
 def _plain(table: pa.Table) -> pd.DataFrame:
     rows: pd.DataFrame = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
     return rows
-
-
-def _dates(folder: Path) -> dict[str, float]:
-    """Date of every `<shard>.parquet` of a folder, and of no other file."""
-    found = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name, _, suffix = entry.name.partition(".")
-                if name and suffix == "parquet":
-                    found[name] = entry.stat().st_mtime
-    except OSError:
-        return found  # the stage has not begun, or a file is gone this moment
-    return found

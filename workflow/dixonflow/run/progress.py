@@ -1,7 +1,7 @@
 """The progress of a run: for people who watch, scans done, rate and time left; for logs, a line per finished shard.
 
 Jobs write their own logs; what they have done shows in the folders of results, which a thread of Snakemake's process
-lists every few seconds. No file of rows is opened.
+lists at intervals. No file of rows is opened.
 """
 
 import logging
@@ -14,18 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from dixonflow.cohort.shards import ShardError, read_shard
+from dixonflow.cohort.shards import read_shard
 from dixonflow.errors import DixonflowError
+from dixonflow.execution.shard_files import begun_shards, outcome_dates
 from dixonflow.paths import Results
 from dixonflow.system.atomic import write_bytes
 from dixonflow.vocabulary import SHARD_STAGES, Stage
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 5.0
+INTERVAL_SECONDS = 20.0
+"""Between two looks at the folders, and two lines for people: also on a slow file system less than half a minute."""
+
 NOTE_SECONDS = 2.0
-LINE_SECONDS = 20.0
-"""Between two lines for people who watch: with polling and a slow file system still less than half a minute."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,18 @@ def stages_at_work(results: Results, models: Sequence[str], since: float) -> lis
     inspected = _inspected(results, since)
     if inspected is not None:
         found.append(inspected)
-    shards = _shard_names(results)
+    shards = {name: _size(results.shard(name)) for name in _shard_names(results)}
     for stage in SHARD_STAGES:
-        begun = {shard: done for shard in shards if (done := _done_in_job(results, stage, shard, models)) is not None}
+        each_model = models if stage.is_per_model else models[:1]
+        begun = begun_shards(results, stage, each_model) & shards.keys()
         if not begun:
             continue
-        finished, waiting = 0, 0
-        for shard in shards.keys() - begun.keys():
-            date = _date(results.outcomes(stage, shard))
-            if date is None:
-                waiting += shards[shard]
-            elif date >= since:
-                finished += shards[shard]
-        scans = finished + waiting + sum(shards[shard] for shard in begun)
-        found.append(StageProgress(stage, finished + sum(begun.values()), scans))
+        dates = outcome_dates(results, stage)
+        others = {shard: scans for shard, scans in shards.items() if shard not in begun}
+        finished = sum(scans for shard, scans in others.items() if dates.get(shard, 0.0) >= since)
+        waiting = sum(scans for shard, scans in others.items() if shard not in dates)
+        done = finished + sum(_done_in_job(results, stage, shard, each_model) for shard in begun)
+        found.append(StageProgress(stage, done, finished + waiting + sum(shards[shard] for shard in begun)))
     return found
 
 
@@ -105,8 +104,8 @@ def note_inspected(path: Path) -> Callable[[int, int], None]:
 
 def finished_shards(results: Results, since: float) -> list[str]:
     """Shards whose last stage has ended since a time (s since 1970)."""
-    dates = {shard: _date(results.outcomes(Stage.MEASURE, shard)) for shard in _shard_names(results)}
-    return [shard for shard, date in dates.items() if date is not None and date >= since]
+    dates = outcome_dates(results, Stage.MEASURE)
+    return [shard for shard in _shard_names(results) if dates.get(shard, 0.0) >= since]
 
 
 class ProgressReport(threading.Thread):
@@ -126,13 +125,12 @@ class ProgressReport(threading.Thread):
         self._stream, self._watched = stream, watched
         self._since = time.time()
         self._ended = threading.Event()
-        self._last_line = self._since
         self._first: dict[Stage, tuple[float, float]] = {}
         self._told: set[str] = set()
 
     def run(self) -> None:
-        """Report every few seconds."""
-        while not self._ended.wait(POLL_SECONDS):
+        """Report at every interval."""
+        while not self._ended.wait(INTERVAL_SECONDS):
             self.report(time.time())
 
     def end(self) -> None:
@@ -158,10 +156,7 @@ class ProgressReport(threading.Thread):
             self._first.setdefault(each.stage, (now, each.done))
         for stage in self._first.keys() - {each.stage for each in at_work}:
             del self._first[stage]
-        if not at_work or now - self._last_line < LINE_SECONDS:
-            return []
-        self._last_line = now
-        return ["; ".join(self._text(each, now) for each in at_work)]
+        return ["; ".join(self._text(each, now) for each in at_work)] if at_work else []
 
     def _text(self, progress: StageProgress, now: float) -> str:
         text = f"{progress.stage}: {progress.done:.0f} of {progress.scans} scans"
@@ -185,47 +180,37 @@ class ProgressReport(threading.Thread):
 
 def _inspected(results: Results, since: float) -> StageProgress | None:
     """Progress of the cohort stage, which writes it down."""
-    date = _date(results.inspected)
-    if date is None or date < since:
+    try:
+        date = results.inspected.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if date < since:
         return None
     done, scans = results.inspected.read_text(encoding="utf-8").split()
     return StageProgress(Stage.COHORT, int(done), int(scans))
 
 
-def _shard_names(results: Results) -> dict[str, int]:
-    """All shards and their number of scans."""
+def _shard_names(results: Results) -> list[str]:
     try:
-        names = results.shard_names.read_text(encoding="utf-8").split()
+        return results.shard_names.read_text(encoding="utf-8").split()
     except FileNotFoundError:
-        return {}
-    return {name: _size(results.shard(name)) for name in names}
+        return []
 
 
 @cache
 def _size(path: Path) -> int:
     # the members of a shard never change
-    try:
-        return len(read_shard(path).scans)
-    except ShardError:
-        return 0
+    return len(read_shard(path).scans)
 
 
-def _done_in_job(results: Results, stage: Stage, shard: str, models: Sequence[str]) -> float | None:
-    """Scans of a shard that the job at work is through with, a part for each model; None where there is no job."""
-    each_model = models if stage.is_per_model else models[:1]
+def _done_in_job(results: Results, stage: Stage, shard: str, each_model: Sequence[str]) -> float:
+    """Scans of a shard that the job at work is through with, a part for each model."""
     for place, model in enumerate(each_model):
         loose = results.records(stage, shard, model).with_name(shard)
         try:
             with os.scandir(loose) as entries:
                 records = sum(entry.name.endswith(".json") for entry in entries)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             continue
         return (place * _size(results.shard(shard)) + records) / len(each_model)
-    return None
-
-
-def _date(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None
+    return 0.0  # it has ended this moment

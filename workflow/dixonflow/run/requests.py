@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dixonflow.execution.outcome_files import STAGES, StageFiles, read_rows
+from dixonflow.execution.outcome_files import StageFiles, read_rows
 from dixonflow.paths import Results
 from dixonflow.run.resources import START_MINUTES, job_mb
 from dixonflow.run.status import StatusError
 from dixonflow.tables.definitions import TIMINGS
-from dixonflow.vocabulary import Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Stage, Status
 
 SPARE = 1.25
 """Factor on the largest memory seen."""
@@ -54,7 +54,7 @@ def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes:
     rows = _timings(results)
     proposals = [
         _proposal(stage, rows[rows["stage"].eq(stage.value)], scans_per_shard, n_models, scan_minutes)
-        for stage in STAGES
+        for stage in SHARD_STAGES
         if rows["stage"].eq(stage.value).any()
     ]
     if not proposals:
@@ -84,7 +84,7 @@ def _timings(results: Results) -> pd.DataFrame:
         files = StageFiles.of(results, ())
         parts = [
             read_rows(files.paths(stage, files.dates[stage]), [*_COLUMNS, "status"]).query("stage == @stage.value")
-            for stage in STAGES
+            for stage in SHARD_STAGES
         ]
         rows = pd.concat(parts, ignore_index=True)
         rows = rows[rows["status"].eq(Status.OK.value)]

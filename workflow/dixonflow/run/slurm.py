@@ -73,7 +73,7 @@ def job_name(workflow: Any) -> str:
     Parameters
     ----------
     workflow
-        Snakemake's, when its scheduler is there. The name has no public place (snakemake 9.26, plugin 2.8).
+        Snakemake's, when its scheduler is there. The name has no public place (snakemake 9.27, plugin 2.8).
 
     Raises
     ------

@@ -6,9 +6,8 @@ that is half written, damaged or gone counts as not there yet.
 """
 
 import logging
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,13 +17,14 @@ import pandas as pd
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.execution.outcome import outcome_of_models
-from dixonflow.execution.outcome_files import STAGES, StageFiles, read_rows
+from dixonflow.execution.outcome_files import StageFiles, read_rows
 from dixonflow.execution.records import Records
+from dixonflow.execution.shard_files import begun_shards
 from dixonflow.paths import Results
 from dixonflow.run.lock import Run, is_running, read_run
 from dixonflow.run.slurm import SlurmError, jobs
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Stage, Status
 
 _COHORT = [*SCAN_KEYS, "status", "reason", "shard"]
 _ROWS = [*SCAN_KEYS, "stage", "status", "reason"]
@@ -157,7 +157,7 @@ def run_status(results: Results, now: float) -> RunStatus:
     stages = tuple(_counts(ended, stage) for stage in Stage)
     going = is_running(results)
     run = read_run(results)
-    final = ended["status"].ne(Status.OK.value) | ended["through"].eq(len(STAGES))
+    final = ended["status"].ne(Status.OK.value) | ended["through"].eq(len(SHARD_STAGES))
     counts = ended.loc[final, "status"].value_counts()
     return RunStatus(
         running=going,
@@ -171,7 +171,7 @@ def run_status(results: Results, now: float) -> RunStatus:
         excluded=_reasons(ended, Status.EXCLUDED),
         failed=_reasons(ended, Status.FAILED),
         shards=len(shards),
-        shards_ended=sum(files.last.get(shard) is STAGES[-1] for shard in shards),
+        shards_ended=sum(files.last.get(shard) is SHARD_STAGES[-1] for shard in shards),
         pace=_pace(files, stages, run, now) if going else None,
         slurm=_slurm(run),
     )
@@ -187,7 +187,7 @@ def _cohort(results: Results) -> pd.DataFrame:
 def _latest(results: Results, members: pd.DataFrame, files: StageFiles) -> pd.DataFrame:
     """The members with what became of them so far, and how many stages they are through."""
     parts = []
-    for number, stage in enumerate(STAGES, 1):
+    for number, stage in enumerate(SHARD_STAGES, 1):
         here = [shard for shard, last in files.last.items() if last is stage]
         parts.append(read_rows(files.paths(stage, here), _ROWS).assign(through=number))
     running = pd.DataFrame(_finished_in_running_jobs(results, files), columns=[*_ROWS, "through"])
@@ -200,10 +200,10 @@ def _latest(results: Results, members: pd.DataFrame, files: StageFiles) -> pd.Da
 def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple[Any, ...]]:
     """Rows of scans that are finished in shards that are not: their records are loose files until the job ends."""
     rows: list[tuple[Any, ...]] = []
-    for number, stage in enumerate(STAGES, 1):
+    for number, stage in enumerate(SHARD_STAGES, 1):
         models = _models(results) if stage.is_per_model else [""]
-        for shard in _begun(results, stage, models):
-            done = STAGES.index(files.last[shard]) + 1 if shard in files.last else 0
+        for shard in begun_shards(results, stage, models):
+            done = SHARD_STAGES.index(files.last[shard]) + 1 if shard in files.last else 0
             if done != number - 1:
                 continue  # left behind by an earlier run
             try:
@@ -214,18 +214,6 @@ def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple
                 outcome = outcome_of_models({model: found[scan].outcome for model, found in records.items()})
                 rows.append((scan.participant, scan.session, stage.value, outcome.status, outcome.reason, number))
     return rows
-
-
-def _begun(results: Results, stage: Stage, models: Iterable[str]) -> set[str]:
-    """Shards that a job has begun at a stage, for any model, and not ended."""
-    shards: set[str] = set()
-    for model in models:
-        try:
-            entries = list(os.scandir(results.records(stage, "x", model).parent))
-        except OSError:
-            continue  # not reached yet
-        shards.update(entry.name for entry in entries if entry.is_dir())
-    return shards
 
 
 def _models(results: Results) -> list[str]:
@@ -259,7 +247,7 @@ def _pace(files: StageFiles, stages: tuple[StageCounts, ...], run: Run | None, n
     begun = max(now - 60 * _MINUTES, datetime.fromisoformat(run.started).timestamp() if run else 0.0)
     seconds_each: dict[Stage, float] = {}
     work = 0.0
-    for stage in STAGES:
+    for stage in SHARD_STAGES:
         recent = sorted(shard for shard, date in files.dates[stage].items() if date >= begun)
         sample = recent[:: max(1, len(recent) // _SAMPLE)]
         rows = read_rows(files.paths(stage, sample), ["stage", "seconds"])
@@ -270,8 +258,8 @@ def _pace(files: StageFiles, stages: tuple[StageCounts, ...], run: Run | None, n
     if not work or now <= begun:
         return None
     usual = sum(seconds_each.values()) / len(seconds_each)  # of a stage that no shard has ended yet
-    left = sum(row.waiting * seconds_each.get(row.stage, usual) for row in stages if row.stage in STAGES)
-    whole = sum(seconds_each.get(stage, usual) for stage in STAGES)
+    left = sum(row.waiting * seconds_each.get(row.stage, usual) for row in stages if row.stage in SHARD_STAGES)
+    whole = sum(seconds_each.get(stage, usual) for stage in SHARD_STAGES)
     speed = work / (now - begun)
     return Pace(scans_per_hour=3600 * speed / whole, seconds_left=left / speed)
 

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from dixonflow.cohort.shards import read_shard
 from dixonflow.config import KeepConfig
 from dixonflow.execution.outcome import OUTCOMES, read_outcomes
-from dixonflow.execution.outcome_files import STAGES
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
@@ -22,7 +21,7 @@ from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import check_file
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import ScanId, Stage, Status, contrasts_of
+from dixonflow.vocabulary import SHARD_STAGES, ScanId, Stage, Status, contrasts_of
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
 
 def _lost_rows(results: Results, shard: str) -> list[Path]:
     """Rows of a shard in addition to the outcomes of its last stage."""
-    tables = [(results.outcomes(stage, shard), OUTCOMES) for stage in STAGES if stage is not Stage.MEASURE]
+    tables = [(results.outcomes(stage, shard), OUTCOMES) for stage in SHARD_STAGES if stage is not Stage.MEASURE]
     tables += [(results.measurements(shard), MEASUREMENTS), (results.quality(shard), QUALITY)]
     lost = []
     for path, table in tables:
