@@ -14,16 +14,16 @@ from targets import Target
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_nifti, write_nifti
-from dixonflow.rawdata.bids import session_fingerprint
-from dixonflow.rawdata.dicom_header import read_header
-from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.rawdata.reader import InspectOptions, inspect, read_stations
+from dixonflow.rawdata.dicom.header import read_headers
+from dixonflow.rawdata.nifti.bids import session_fingerprint
+from dixonflow.rawdata.raw_scan import RawScan, ReadOptions
+from dixonflow.rawdata.reader import inspect, read_stations
 from dixonflow.rawdata.zip_archive import open_archive, zip_fingerprint
 from dixonflow.vocabulary import Layout, ScanId
 
 _SCAN = ScanId("0001234", "1")
 _SHAPE = (18, 16, 4)
-_ONE_STATION = InspectOptions(n_stations={Layout.UKB: 1})
+_ONE_STATION = ReadOptions(stations=1)
 _SUFFIX = "_acq-water_chunk-1_VIBE.nii.gz"
 
 
@@ -35,9 +35,9 @@ def _made(folder: Path) -> Path:
 def _read_scan_zip(data: bytes, folder: Path) -> None:
     path = _made(folder) / f"{_SCAN.participant}_20201_2_0.zip"
     path.write_bytes(data)
-    raw = RawScan(_SCAN, Layout.UKB, path, zip_fingerprint(path))
-    inspect(raw, _ONE_STATION)
-    read_stations(raw, _ONE_STATION)
+    raw = RawScan(_SCAN, Layout.UKB, path, zip_fingerprint(path), options=_ONE_STATION)
+    inspect(raw)
+    read_stations(raw)
 
 
 def _scan_zips(folder: Path) -> list[bytes]:
@@ -53,8 +53,7 @@ def _read_header(data: bytes, folder: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("slice.dcm", data)
     with open_archive(path) as archive:
-        entry = archive.images[0]
-        read_header(archive.stream(entry, "slice"), entry, "slice")
+        read_headers(archive.members()[0])
 
 
 def _headers(_: Path) -> list[bytes]:

@@ -4,11 +4,10 @@ import os
 
 from dixonflow.cohort.inspect import Inspection
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.rawdata.reader import InspectOptions
 from dixonflow.vocabulary import Reason
 
 
-def failing_inspection(raw: RawScan, options: InspectOptions) -> Inspection:
+def failing_inspection(raw: RawScan) -> Inspection:
     """Die at participant 1, fail at participant 2."""
     if raw.scan and raw.scan.participant == "1":
         os._exit(7)

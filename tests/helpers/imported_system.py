@@ -24,7 +24,7 @@ from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.scanner.ct import ct_image
 from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry
 from dixonflow.phantom.writers.bids import write_bids
-from dixonflow.rawdata.bids import session_fingerprint
+from dixonflow.rawdata.nifti.bids import session_fingerprint
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.stitch.scan import stitch

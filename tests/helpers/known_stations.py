@@ -71,3 +71,12 @@ def ukb_stations(gains: Sequence[float] = (1, 1, 1, 1, 1, 1)) -> list[Station]:
         stations.append(centred(index, (72, y, z), (2.232, 2.232, dz), low, gain))
         top = low + 36.8
     return stations
+
+
+def summed_stations(count: int, seed: int = 0) -> list[Station]:
+    """Small stations that can be stitched, in which in phase is water + fat; each seed has other values."""
+    slices, overlap = 14, 4
+    height = count * (slices - overlap) + overlap
+    images, affine = on_grid((40, 32, height), (4.0, 4.0, 5.0), (-78.0, -62.0, -100.0 - 3 * seed), gain=1 + seed / 10)
+    ranges = [(place * (slices - overlap), place * (slices - overlap) + slices) for place in range(count)]
+    return cut(images, affine, ranges)

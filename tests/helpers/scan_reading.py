@@ -7,23 +7,23 @@ import pytest
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
-from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.rawdata.reader import InspectOptions, inspect
+from dixonflow.rawdata.raw_scan import DEFAULT_OPTIONS, RawScan, ReadOptions
+from dixonflow.rawdata.reader import inspect
 from dixonflow.rawdata.zip_archive import zip_fingerprint
 from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId
 
 SCAN = ScanId("0001234", "2")
-TWO = InspectOptions(n_stations={Layout.UKB: 2})
-THREE = InspectOptions(n_stations={Layout.UKB: 3, Layout.NAKO: 3})
+TWO = ReadOptions(stations=2)
+THREE = ReadOptions(stations=3)
 
 
-def raw_scan(path: Path, layout: Layout = Layout.UKB) -> RawScan:
-    return RawScan(SCAN, layout, path, zip_fingerprint(path))
+def raw_scan(path: Path, layout: Layout = Layout.UKB, options: ReadOptions = DEFAULT_OPTIONS) -> RawScan:
+    return RawScan(SCAN, layout, path, zip_fingerprint(path), options=options)
 
 
-def reason_of(path: Path, options: InspectOptions = THREE) -> tuple[Reason, str]:
+def reason_of(path: Path, options: ReadOptions = THREE) -> tuple[Reason, str]:
     with pytest.raises(ScanExcluded) as excluded:
-        inspect(raw_scan(path), options)
+        inspect(raw_scan(path, options=options))
     return excluded.value.reason, excluded.value.message
 
 

@@ -188,10 +188,11 @@ class Grade(StrEnum):
 class Layout(StrEnum):
     """Layout of the raw data of a cohort."""
 
-    UKB = "ukb"  # one zip of DICOM slices per scan: <eid>_20201_<instance>_0.zip
-    NAKO = "nako"  # one zip of DICOM slices per scan, a folder per contrast inside
+    UKB = "ukb"  # zips or folders of DICOM slices: <eid>_20201_<instance>_<array index>.zip
+    NAKO = "nako"  # zips or folders of DICOM slices, one per scan or per sequence; NIfTI of four contrasts
     BIDS = "bids"  # NIfTI, one file per station and contrast
     CT = "ct"  # NIfTI in Hounsfield units, one file per scan, in folders as of BIDS
+    DICOM = "dicom"  # any tree of DICOM files, one scan per match of a pattern
 
     @property
     def modality(self) -> Modality:
@@ -202,6 +203,15 @@ class Layout(StrEnum):
     def has_session_folders(self) -> bool:
         """Whether a scan is a folder, sub-<participant>/ses-<session>; else it is a zip."""
         return self in (Layout.BIDS, Layout.CT)
+
+
+class Duplicates(StrEnum):
+    """Which acquisition of a station is used that was acquired more than once; a complete one in any case."""
+
+    BEST = "best"  # in phase is water + fat, then the one that reaches more of its neighbours, then the later
+    LATER = "later"
+    EARLIER = "earlier"
+    EXCLUDE = "exclude"  # the scan is excluded
 
 
 _ID = re.compile(r"[A-Za-z0-9]+")

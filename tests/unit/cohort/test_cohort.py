@@ -14,7 +14,6 @@ from bids_session import scans_frame
 from crashing_worker import failing_inspection
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
-from dixonflow.cohort import discover as discover_module
 from dixonflow.cohort import inspect as inspection_module
 from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.cohort.conservation import check_conservation
@@ -27,12 +26,13 @@ from dixonflow.imaging.station import Station
 from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.phantom.writers.dicom import write_nako, write_ukb
+from dixonflow.rawdata import fingerprint as fingerprint_module
 from dixonflow.rawdata import protocols
-from dixonflow.rawdata.raw_scan import Source
-from dixonflow.rawdata.reader import InspectOptions, inspect, read_stations
+from dixonflow.rawdata.raw_scan import ReadOptions, Source
+from dixonflow.rawdata.reader import inspect, read_stations
 from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Status
 
-TWO = InspectOptions(n_stations={Layout.UKB: 2, Layout.NAKO: 2})
+TWO = ReadOptions(stations=2)
 
 
 def write_zip(path: Path, seed: int = 0, patient_id: str = "1") -> Path:
@@ -125,10 +125,8 @@ def test_a_folder_of_two_layouts_and_a_pattern_of_its_own(tmp_path: Path) -> Non
 
 
 def test_rows_shards_and_conservation(ukb: Path, tmp_path: Path) -> None:
-    sources = [Source(Layout.UKB, ukb)]
-    result = build_cohort(
-        sources, withdrawn=frozenset({"0009999", "5555555"}), scans_per_shard=1, options=TWO, workers=2
-    )
+    sources = [Source(Layout.UKB, ukb, options=TWO)]
+    result = build_cohort(sources, withdrawn=frozenset({"0009999", "5555555"}), scans_per_shard=1, workers=2)
     counts = result.n_by_status
     assert counts == {Status.OK: 2, Status.EXCLUDED: 9, Status.FAILED: 0, Status.WITHDRAWN: 1}
     assert result.n_inspected == 2
@@ -154,10 +152,10 @@ def test_rows_shards_and_conservation(ukb: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path) -> None:
-    sources = [Source(Layout.UKB, tmp_path / "raw")]
+    sources = [Source(Layout.UKB, tmp_path / "raw", options=TWO)]
     for number in range(3):
         write_zip(tmp_path / "raw" / f"{number}_20201_2_0.zip", number)
-    first = build_cohort(sources, options=TWO)
+    first = build_cohort(sources)
     assert first.n_inspected == 3
     write_cohort(first, tmp_path / "scans.parquet", tmp_path / "shards")
     write_zip(tmp_path / "raw" / "3_20201_2_0.zip", 3)
@@ -168,7 +166,6 @@ def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path) -> None:
         withdrawn=frozenset({"0"}),
         previous=read_scans(tmp_path / "scans.parquet"),
         shards=read_shards(tmp_path / "shards"),
-        options=TWO,
     )
     assert again.n_inspected == 2
     assert [(row.scan.participant, row.status.value) for row in again.scans if row.scan] == [
@@ -180,27 +177,28 @@ def test_what_was_looked_into_is_not_looked_into_again(tmp_path: Path) -> None:
     assert [len(shard.scans) for shard in again.shards] == [3, 1]
     assert again.shards[0].name == first.shards[0].name
     assert again.shards[0].scans[1].raw_key == again.scans[1].entry.raw_key != first.scans[1].entry.raw_key
-    other = build_cohort(sources, previous=again.scans, shards=again.shards, options=InspectOptions())
+    usual = [Source(Layout.UKB, tmp_path / "raw")]
+    other = build_cohort(usual, previous=again.scans, shards=again.shards)
     assert other.n_inspected == 3  # other options
     assert {row.reason for row in other.scans} == {Reason.MISSING_STATION}
 
 
 def test_files_in_a_known_state_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = [Source(Layout.UKB, tmp_path)]
+    sources = [Source(Layout.UKB, tmp_path, options=TWO)]
     for number in range(3):
         write_zip(tmp_path / f"{number}_20201_2_0.zip", number)
-    first = build_cohort(sources, options=TWO)
+    first = build_cohort(sources)
     opened: list[str] = []
-    real = discover_module.zip_fingerprint
+    real = fingerprint_module.zip_fingerprint
 
     def watched(path: Path) -> str:
         (tmp_path / f".opened-{path.name}").touch()
         return real(path)
 
-    monkeypatch.setattr(discover_module, "zip_fingerprint", watched)
+    monkeypatch.setattr(fingerprint_module, "zip_fingerprint", watched)
 
     def call() -> list[str]:
-        result = build_cohort(sources, previous=first.scans, shards=first.shards, options=TWO)
+        result = build_cohort(sources, previous=first.scans, shards=first.shards)
         assert [row.entry.raw_key for row in result.scans] == [row.entry.raw_key for row in first.scans]
         opened[:] = sorted(path.name.removeprefix(".opened-") for path in tmp_path.glob(".opened-*"))
         return opened
@@ -217,23 +215,23 @@ def test_files_in_a_known_state_are_not_opened(tmp_path: Path, monkeypatch: pyte
 def test_a_worker_that_dies_costs_one_scan_and_failures_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources = [Source(Layout.UKB, tmp_path)]
+    sources = [Source(Layout.UKB, tmp_path, options=TWO)]
     for number in range(4):
         write_zip(tmp_path / f"{number}_20201_2_0.zip", number)
     with monkeypatch.context() as patch:
         patch.setattr(inspection_module, "inspect_scan", failing_inspection)
-        result = build_cohort(sources, options=TWO, workers=2)
+        result = build_cohort(sources, workers=2)
         assert [row.reason for row in result.scans] == [
             Reason.NONE,
             Reason.WORKER_DIED,
             Reason.INTERNAL_ERROR,
             Reason.NONE,
         ]
-        second = build_cohort(sources, previous=result.scans, options=TWO, max_attempts=2)
+        second = build_cohort(sources, previous=result.scans, max_attempts=2)
         assert second.n_inspected == 2
         assert [row.attempt for row in second.scans] == [1, 2, 2, 1]
-        assert build_cohort(sources, previous=second.scans, options=TWO, max_attempts=2).n_inspected == 0
-    third = build_cohort(sources, previous=second.scans, options=TWO, max_attempts=3)
+        assert build_cohort(sources, previous=second.scans, max_attempts=2).n_inspected == 0
+    third = build_cohort(sources, previous=second.scans, max_attempts=3)
     assert third.n_by_status[Status.OK] == 4
 
 

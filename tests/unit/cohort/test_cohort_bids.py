@@ -39,12 +39,13 @@ def test_a_bids_folder_is_accounted_for_and_read(tmp_path: Path) -> None:
         ("sub-007/ses-a1", None),
         ("sub-008/ses-a1", None),
         ("sub-009/ses-1", Reason.MISSING_CONTRAST),
+        ("sub-011", Reason.MISSING_CONTRAST),  # without sessions
     ]
     unnamed = [str(entry.path.relative_to(tmp_path)) for entry in found.unnamed]
-    assert unnamed == ["stray.nii.gz", "sub-010", "sub-011/anat", "sub-0_12"]
+    assert unnamed == ["stray.nii.gz", "sub-010", "sub-0_12"]
     assert [path.name for path in found.ignored] == ["derivatives", "participants.tsv"]
     result = build_cohort([Source(Layout.BIDS, tmp_path)])
-    assert check_conservation([Source(Layout.BIDS, tmp_path)], scans_frame(result)).n_unparsable == 4
+    assert check_conservation([Source(Layout.BIDS, tmp_path)], scans_frame(result)).n_unparsable == 3
     raw = bids_raw(session, scan)
     assert inspect(raw).n_stations == 3
     for got, want in zip(read_stations(raw), stations, strict=True):

@@ -12,12 +12,11 @@ from bids_session import write_session
 from raw_scan_files import encode, make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cohort.build import build_cohort
-from dixonflow.rawdata.raw_scan import Source
-from dixonflow.rawdata.reader import InspectOptions
+from dixonflow.rawdata.raw_scan import DEFAULT_OPTIONS, ReadOptions, Source
 from dixonflow.system.guard import Allowance
 from dixonflow.vocabulary import Layout, Reason, ScanId, Status
 
-TWO = InspectOptions(n_stations={Layout.UKB: 2})
+TWO = ReadOptions(stations=2)
 ALLOWANCE = Allowance(memory_mb=1500, seconds=120)
 
 
@@ -28,7 +27,11 @@ def write_zip(folder: Path, participant: str, seed: int = 0, **encoding) -> Path
 
 
 def reasons(folder: Path, layout: Layout = Layout.UKB) -> dict[str, tuple[Status, Reason]]:
-    result = build_cohort([Source(layout, folder)], options=TWO, workers=2, allowance=ALLOWANCE)
+    result = build_cohort(
+        [Source(layout, folder, options=TWO if layout is Layout.UKB else DEFAULT_OPTIONS)],
+        workers=2,
+        allowance=ALLOWANCE,
+    )
     return {row.scan.participant: (row.status, row.reason) for row in result.scans if row.scan}
 
 

@@ -23,13 +23,17 @@ def raw(tmp_path: Path) -> list[Source]:
     for name in ("nako/100012_30.zip", "nako/100012.zip"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    for name in ("dicom/7_1/a", "dicom/7_1/b/c", "dicom/other/d"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     for name in ("bids/sub-01/ses-1/anat", "bids/sub-02", "bids/derivatives", "ct/sub-03/ses-2/ct"):
         (tmp_path / name).mkdir(parents=True)
-    return [Source(layout, tmp_path / layout.value) for layout in Layout]
+    pattern = {Layout.DICOM: r"(?P<participant>[0-9]+)_(?P<session>[0-9]+)/"}
+    return [Source(layout, tmp_path / layout.value, pattern.get(layout)) for layout in Layout]
 
 
 def whole_table(raw: list[Source]) -> pd.DataFrame:
-    ukb, nako, bids, ct = (source.folder for source in raw)
+    ukb, nako, bids, ct, dicom = (source.folder for source in raw)
     rows = [
         ("0001", "2", ukb / "a/0001_20201_2_0.zip", "ok"),
         ("0001", "3", ukb / "0001_20201_3_0.zip", "failed"),
@@ -39,24 +43,26 @@ def whole_table(raw: list[Source]) -> pd.DataFrame:
         (None, None, nako / "100012.zip", "excluded"),
         (None, None, bids / "sub-02", "excluded"),
         ("03", "2", ct / "sub-03/ses-2", "ok"),
+        ("7", "1", dicom / "7_1", "ok"),
+        (None, None, dicom / "other", "excluded"),
     ]
     return pd.DataFrame([(a, b, str(c), d) for a, b, c, d in rows], columns=COLUMNS)
 
 
 def test_what_adds_up_is_counted(raw: list[Source]) -> None:
     result = check_conservation(raw, whole_table(raw), WITHDRAWN)
-    assert (result.n_raw, result.n_unparsable) == (8, 3)
-    assert result.n_by_status == {Status.OK: 2, Status.FAILED: 1, Status.WITHDRAWN: 1, Status.EXCLUDED: 4}
+    assert (result.n_raw, result.n_unparsable) == (10, 4)
+    assert result.n_by_status == {Status.OK: 3, Status.FAILED: 1, Status.WITHDRAWN: 1, Status.EXCLUDED: 5}
     assert sum(result.n_by_status.values()) == result.n_raw
 
 
-@pytest.mark.parametrize("row", range(8))
+@pytest.mark.parametrize("row", range(10))
 def test_every_lost_row_is_missed_and_its_id_is_named_at_debug_level_only(
     raw: list[Source], row: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = whole_table(raw)
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(ConservationError, match="8 scans, the table has 7 rows: 1 scans without a row") as error:
+    with pytest.raises(ConservationError, match="10 scans, the table has 9 rows: 1 scans without a row") as error:
         check_conservation(raw, table.drop(index=row), WITHDRAWN)
     assert "0001" not in str(error.value)
     assert {record.levelno for record in caplog.records} == {logging.DEBUG}

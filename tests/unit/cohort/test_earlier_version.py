@@ -14,7 +14,7 @@ from dixonflow.cohort.earlier_version import outdated_results_of_0_1
 from dixonflow.cohort.shards import shard_of
 from dixonflow.imaging.nifti import read_nifti, write_nifti
 from dixonflow.paths import Results
-from dixonflow.rawdata.bids import session_fingerprint_0_1
+from dixonflow.rawdata.nifti.bids import session_fingerprint_0_1
 from dixonflow.rawdata.raw_scan import RawScan, Source
 from dixonflow.rawdata.reader import read_stations
 from dixonflow.rawdata.zip_archive import zip_fingerprint

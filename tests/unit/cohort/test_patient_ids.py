@@ -6,8 +6,7 @@ from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
 from dixonflow.cohort.build import build_cohort
 from dixonflow.cohort.patient_ids import ANOTHER_ID, CHECK_IS_OFF
-from dixonflow.rawdata.raw_scan import Source
-from dixonflow.rawdata.reader import InspectOptions
+from dixonflow.rawdata.raw_scan import ReadOptions, Source
 from dixonflow.vocabulary import Layout, Reason, Status
 
 SHAPE = (18, 16, 5)
@@ -22,10 +21,9 @@ class TestPatientId:
             name = f"{100 + number}_30.zip" if layout is Layout.NAKO else f"{100 + number}_20201_2_0.zip"
             folder.mkdir(exist_ok=True)
             write_scan_zip(folder / name, slices)
-        source = Source(layout, folder, match_patient_id=match)
-        options = InspectOptions(n_stations={Layout.UKB: 2, Layout.NAKO: 2})
-        first = build_cohort([source], options=options)
-        again = build_cohort([source], options=options, previous=first.scans)
+        source = Source(layout, folder, match_patient_id=match, options=ReadOptions(stations=2))
+        first = build_cohort([source])
+        again = build_cohort([source], previous=first.scans)
         assert again.n_inspected == 0
         assert again.scans == first.scans
         return first.scans

@@ -35,7 +35,7 @@ def test_a_member_in_one_folder_per_contrast_with_foreign_files_beside(tmp_path:
         for number, item in enumerate(scan_slices(stations)):
             # a folder that lies about the contrast: only tags count
             archive.writestr(f"x/3D_GRE_TRA_W/{number}", encode(item.ds))
-    assert_equal(read_stations(raw_scan(path, Layout.NAKO), THREE), stations)
+    assert_equal(read_stations(raw_scan(path, Layout.NAKO, options=THREE)), stations)
 
 
 def test_implicit_transfer_syntax_and_signed_and_scaled_values(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_implicit_transfer_syntax_and_signed_and_scaled_values(tmp_path: Path) -
     for item in slices:
         item.ds.RescaleSlope, item.ds.RescaleIntercept = "0.5", "-10"
     path = write_scan_zip(tmp_path / "a.zip", slices, lambda ds: encode(ds, implicit=True))
-    found = read_stations(raw_scan(path), THREE)
+    found = read_stations(raw_scan(path, options=THREE))
     assert found[1].images[Contrast.FAT].dtype == np.float32
     np.testing.assert_array_equal(found[1].images[Contrast.FAT], stations[1].images[Contrast.FAT] * 0.5 - 10)
 
@@ -57,7 +57,7 @@ def test_unsigned_values_beyond_int16_stay_what_they_are(tmp_path: Path) -> None
     pixels = np.frombuffer(big.ds.PixelData, "<u2").copy()
     pixels[0] = 60000
     big.ds.PixelData = pixels.tobytes()
-    found = read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices)), THREE)
+    found = read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices), options=THREE))
     assert found[0].images[Contrast.FAT].dtype == np.int32
     assert found[0].images[Contrast.FAT].max() == 60000
     # the first pixel of an axial slice is the one furthest right and anterior
@@ -77,7 +77,7 @@ def test_compressed_slices_are_decoded(tmp_path: Path) -> None:
         return stream.getvalue()
 
     path = write_scan_zip(tmp_path / "a.zip", scan_slices(stations), compressed)
-    assert_equal(read_stations(raw_scan(path), THREE), stations)
+    assert_equal(read_stations(raw_scan(path, options=THREE)), stations)
 
 
 def test_echo_times_tell_where_no_tag_names_the_phase(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_echo_times_tell_where_no_tag_names_the_phase(tmp_path: Path) -> None:
         block = item.ds.private_block(0x0051, "SIEMENS MR HEADER", create=True)
         if item.contrast in (Contrast.WATER, Contrast.FAT):
             block.add_new(0x19, "LO", {"water": "A1/DIXW/2", "fat": "A1/DIXF/2"}[item.contrast])
-    assert_equal(read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices)), THREE), stations)
+    assert_equal(read_stations(raw_scan(write_scan_zip(tmp_path / "a.zip", slices), options=THREE)), stations)
     for item in slices:
         item.ds.EchoTime = 2.39
     assert reason_of(write_scan_zip(tmp_path / "b.zip", slices))[0] is Reason.MISSING_CONTRAST
@@ -108,8 +108,8 @@ def test_localizers_and_composed_images_are_left_out_and_noted(tmp_path: Path) -
             item.ds.ImageOrientationPatient = [0.7, 0.7, 0, 0, 0, 1]
             slices.append(item)
     path = write_scan_zip(tmp_path / "a.zip", slices)
-    assert_equal(read_stations(raw_scan(path), THREE), stations)
-    notes = " ".join(inspect(raw_scan(path), THREE).notes)
-    assert "series 6: its axes are not at right angles" in notes
+    assert_equal(read_stations(raw_scan(path, options=THREE)), stations)
+    notes = " ".join(inspect(raw_scan(path, options=THREE)).notes)
+    assert "series 6: its slices do not form a stack" in notes
     assert "series 5: composed on the scanner" in notes
     assert "localizer" not in notes, "what somebody typed at the scanner goes nowhere"

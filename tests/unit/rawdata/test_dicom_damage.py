@@ -16,9 +16,9 @@ from scan_reading import THREE, TWO, assert_equal, raw_scan, reason_of
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
 from dixonflow.rawdata import zip_archive as archive_module
-from dixonflow.rawdata.dicom_header import read_header
+from dixonflow.rawdata.dicom.header import read_headers
 from dixonflow.rawdata.reader import RawDataChangedError, read_stations
-from dixonflow.rawdata.zip_archive import CHUNK_BYTES, open_archive
+from dixonflow.rawdata.zip_archive import CHUNK_BYTES, MemberStream, open_archive
 from dixonflow.system.inflation import InflationLimit
 from dixonflow.vocabulary import Reason
 
@@ -51,15 +51,15 @@ def test_a_flipped_bit_in_the_pixels_is_found_by_the_checksum(tmp_path: Path) ->
     content[info.header_offset + info.compress_size] ^= 1
     path.write_bytes(content)
     with pytest.raises(ScanExcluded, match="wrong checksum"):
-        read_stations(raw_scan(path), THREE)
+        read_stations(raw_scan(path, options=THREE))
 
 
 def test_what_changed_since_the_cohort_stage_is_not_read(tmp_path: Path) -> None:
     path = write_scan_zip(tmp_path / "a.zip", scan_slices(make_stations(3)))
-    raw = raw_scan(path)
+    raw = raw_scan(path, options=THREE)
     write_scan_zip(path, scan_slices(make_stations(3, seed=5)))
     with pytest.raises(RawDataChangedError):
-        read_stations(raw, THREE)
+        read_stations(raw)
 
 
 def test_a_member_that_is_no_dicom_file_excludes_the_scan(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_member_that_lies_about_its_size_is_not_inflated_beyond_it(tmp_path: P
     assert "longer than the table of contents" in reason_of(path)[1]
 
 
-def test_a_header_is_read_without_the_rest_of_the_file(tmp_path: Path) -> None:
+def test_a_header_is_read_without_the_rest_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ds = scan_slices(make_stations(1))[0].ds
     ds.Rows = ds.Columns = 512
     ds.PixelData = np.random.default_rng(0).bytes(512 * 512 * 2)
@@ -100,13 +100,16 @@ def test_a_header_is_read_without_the_rest_of_the_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("0.dcm", encode(ds))
     with open_archive(path) as archive:
-        entry = archive.images[0]
-        stream = archive.stream(entry, "file 1")
-        header = read_header(stream, entry, "file 1")
-        assert header is not None
+        member = archive.members()[0]
+        streams = []
+        with monkeypatch.context() as patch:
+            real = type(archive).stream
+            patch.setattr(type(archive), "stream", lambda *what: streams.append(real(*what)) or streams[-1])
+            patch.setattr(MemberStream, "close", lambda self: None)
+            (header,) = read_headers(member)
         assert header.pixel_bytes == header.expected_bytes == 512 * 512 * 2
-        assert not stream.ended
-        assert len(stream._data) < 2 * CHUNK_BYTES
+        assert not streams[0].ended
+        assert len(streams[0]._data) < 2 * CHUNK_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +133,7 @@ def test_any_damage_is_told_or_harmless(tmp_path: Path, whole: tuple[Path, list[
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     try:
-        found = read_stations(raw_scan(path), THREE)
+        found = read_stations(raw_scan(path, options=THREE))
     except ScanExcluded:
         return
     assert_equal(found, stations)
@@ -153,7 +156,7 @@ def test_a_damaged_header_never_raises_anything_but_an_exclusion(tmp_path: Path,
         for number, content in enumerate(contents):
             archive.writestr(f"{number}.dcm", bytes(content))
     try:
-        found = read_stations(raw_scan(path), TWO)
+        found = read_stations(raw_scan(path, options=TWO))
     except ScanExcluded:
         return
     assert len(found) == 2

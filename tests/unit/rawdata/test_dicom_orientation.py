@@ -27,7 +27,7 @@ RIGHT_HANDED = [axes for axes in SIGNED_AXES if np.linalg.det(axes) > 0]
 def test_every_orientation_of_the_slices_gives_the_same_ras_image(tmp_path: Path, directions: np.ndarray) -> None:
     stations = make_stations(2, shape=(20, 18, 16))
     path = write_scan_zip(tmp_path / "a.zip", scan_slices(stations, directions))
-    assert_equal(read_stations(raw_scan(path), TWO), stations)
+    assert_equal(read_stations(raw_scan(path, options=TWO)), stations)
 
 
 def test_axial_is_what_scanners_write() -> None:
@@ -61,7 +61,7 @@ def turn_slices(slices: list[Slice], degrees: float) -> None:
 
 def test_a_slight_tilt_keeps_the_stations_where_they_are_to_each_other(tmp_path: Path) -> None:
     wanted = write_tilted(tmp_path / "a.zip", 0.8)
-    found = read_stations(raw_scan(tmp_path / "a.zip"), THREE)
+    found = read_stations(raw_scan(tmp_path / "a.zip", options=THREE))
     for got, want in zip(found, wanted, strict=True):
         assert np.count_nonzero(got.affine[:3, :3]) == 3
         np.testing.assert_allclose(got.affine, want.affine, atol=1e-4)

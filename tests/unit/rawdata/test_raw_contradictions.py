@@ -41,7 +41,7 @@ def test_rescale_tags_on_part_of_the_slices_contradict(tmp_path: Path, having: s
         if both:
             slices[place].ds.RescaleIntercept = "0"
     with pytest.raises(ScanExcluded) as excluded:
-        inspect(raw_scan(written(tmp_path, slices)), TWO)
+        inspect(raw_scan(written(tmp_path, slices), options=TWO))
     assert excluded.value.reason is Reason.CONTRADICTORY_HEADERS
 
 
@@ -51,7 +51,7 @@ def test_rescale_tags_on_all_slices_are_applied(tmp_path: Path, slope: float, in
     slices = scan_slices(STATIONS)
     for item in slices:
         item.ds.RescaleSlope, item.ds.RescaleIntercept = str(slope), str(intercept)
-    for found, wanted in zip(read_stations(raw_scan(written(tmp_path, slices)), TWO), STATIONS, strict=True):
+    for found, wanted in zip(read_stations(raw_scan(written(tmp_path, slices), options=TWO)), STATIONS, strict=True):
         for contrast in DIXON:
             np.testing.assert_allclose(found.images[contrast], wanted.images[contrast] * slope + intercept, rtol=1e-6)
 
@@ -81,8 +81,8 @@ def test_padding_is_no_data(tmp_path: Path, value: int, rows: int, scaled: bool,
     path = written(tmp_path, slices)
     if value != low and not limit:
         return
-    assert inspect(raw_scan(path), TWO).reading == "padding"
-    for found, wanted in zip(read_stations(raw_scan(path), TWO), STATIONS, strict=True):
+    assert inspect(raw_scan(path, options=TWO)).reading == "padding"
+    for found, wanted in zip(read_stations(raw_scan(path, options=TWO)), STATIONS, strict=True):
         for contrast in DIXON:
             image = wanted.images[contrast] * (2 if scaled else 1) + (7 if scaled else 0)
             if contrast is part:
@@ -106,10 +106,10 @@ def test_overlays_in_unused_bits_are_masked(tmp_path: Path, bits: set[int], decl
     path = written(tmp_path, slices)
     if 12 in bits and not declared:  # the pixels may have more bits than the header says: nobody can tell
         with pytest.raises(ScanExcluded) as excluded:
-            read_stations(raw_scan(path), TWO)
+            read_stations(raw_scan(path, options=TWO))
         assert excluded.value.reason is Reason.CONTRADICTORY_HEADERS
     else:
-        assert_equal(read_stations(raw_scan(path), TWO), STATIONS)
+        assert_equal(read_stations(raw_scan(path, options=TWO)), STATIONS)
 
 
 @pytest.mark.parametrize("part", list(DIXON))
@@ -119,13 +119,13 @@ def test_padding_that_part_of_the_scan_names_contradicts(tmp_path: Path, part: C
         if item.contrast is not part:
             item.ds.add_new(0x00280120, "US", 400)
     with pytest.raises(ScanExcluded) as excluded:
-        inspect(raw_scan(written(tmp_path, slices)), TWO)
+        inspect(raw_scan(written(tmp_path, slices), options=TWO))
     assert excluded.value.reason is Reason.CONTRADICTORY_HEADERS
     for item in slices:  # to name 0 changes nothing
         item.ds.add_new(0x00280120, "US", 0)
         if item.contrast is part:
             del item.ds[0x00280120]
-    assert_equal(read_stations(raw_scan(written(tmp_path, slices)), TWO), STATIONS)
+    assert_equal(read_stations(raw_scan(written(tmp_path, slices), options=TWO)), STATIONS)
 
 
 def test_an_echo_time_that_part_of_the_stations_name_contradicts(tmp_path: Path) -> None:
@@ -134,19 +134,19 @@ def test_an_echo_time_that_part_of_the_stations_name_contradicts(tmp_path: Path)
         if (item.station, item.contrast) == (1, Contrast.IN_PHASE):
             del item.ds.EchoTime
     with pytest.raises(ScanExcluded, match="echo time is missing in part of the scan") as excluded:
-        inspect(raw_scan(written(tmp_path, slices)), TWO)
+        inspect(raw_scan(written(tmp_path, slices), options=TWO))
     assert excluded.value.reason is Reason.CONTRADICTORY_HEADERS
     for item in slices:  # none at all says nothing
         if item.contrast is Contrast.IN_PHASE and "EchoTime" in item.ds:
             del item.ds.EchoTime
-    inspect(raw_scan(written(tmp_path, slices)), TWO)
+    inspect(raw_scan(written(tmp_path, slices), options=TWO))
 
 
 def test_echo_times_that_differ_by_rounding_are_one(tmp_path: Path) -> None:
     slices = scan_slices(STATIONS)
     for number, item in enumerate(slices):
         item.ds.EchoTime = float(item.ds.EchoTime) + 0.0001 * (number % 2)
-    inspect(raw_scan(written(tmp_path, slices)), TWO)
+    inspect(raw_scan(written(tmp_path, slices), options=TWO))
 
 
 @pytest.mark.parametrize("extended", [True, False])
@@ -160,7 +160,7 @@ def test_signed_values_need_no_sign_in_unused_bits(tmp_path: Path, extended: boo
         values = np.frombuffer(item.ds.PixelData, "<i2")
         item.ds.PixelRepresentation = 1
         item.ds.PixelData = (values if extended else values & 0x0FFF).astype("<i2").tobytes()
-    assert_equal(read_stations(raw_scan(written(tmp_path, slices)), TWO), stations)
+    assert_equal(read_stations(raw_scan(written(tmp_path, slices), options=TWO)), stations)
 
 
 @pytest.mark.parametrize(("thickness", "spacing", "ok"), [(4, 4, True), (4.4, 4.4, False), (3, 4.4, True)])
@@ -170,10 +170,10 @@ def test_positions_against_thickness_and_spacing(tmp_path: Path, thickness: floa
         item.ds.SliceThickness, item.ds.SpacingBetweenSlices = thickness, spacing
     path = written(tmp_path, slices)
     if ok:
-        inspect(raw_scan(path), TWO)
+        inspect(raw_scan(path, options=TWO))
     else:
         with pytest.raises(ScanExcluded) as excluded:
-            inspect(raw_scan(path), TWO)
+            inspect(raw_scan(path, options=TWO))
         assert excluded.value.reason is Reason.CONTRADICTORY_HEADERS
 
 
@@ -184,9 +184,9 @@ def test_a_localizer_is_not_held_against_the_scan(tmp_path: Path) -> None:
             item.ds.SeriesInstanceUID, item.ds.ImageType = "1.2.3", ["ORIGINAL", "PRIMARY", "M"]
             item.ds.SeriesDescription, item.ds.HighBit, item.ds.PatientID = "localizer", 15, ""
             slices.append(item)
-    summary = inspect(raw_scan(written(tmp_path, slices)), TWO)
+    summary = inspect(raw_scan(written(tmp_path, slices), options=TWO))
     assert any("12 bits of 16" in note for note in summary.notes)
-    assert_equal(read_stations(raw_scan(written(tmp_path, slices)), TWO), STATIONS)
+    assert_equal(read_stations(raw_scan(written(tmp_path, slices), options=TWO)), STATIONS)
 
 
 def test_members_of_one_name_are_each_their_own(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_members_of_one_name_are_each_their_own(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         for item in scan_slices(STATIONS):
             archive.writestr(f"IM{item.index}", encode(item.ds))
-    assert_equal(read_stations(raw_scan(path), TWO), STATIONS)
+    assert_equal(read_stations(raw_scan(path, options=TWO)), STATIONS)
 
 
 @pytest.mark.parametrize("tag", ["BitsStored", "EchoTime"])
@@ -209,5 +209,5 @@ def test_what_slices_of_a_series_share_must_be_the_same(tmp_path: Path, tag: str
     else:
         del slices[2].ds.EchoTime
     with pytest.raises(ScanExcluded) as excluded:
-        inspect(raw_scan(written(tmp_path, slices)), TWO)
+        inspect(raw_scan(written(tmp_path, slices), options=TWO))
     assert excluded.value.reason is Reason.CONTRADICTORY_HEADERS

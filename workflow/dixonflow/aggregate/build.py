@@ -16,6 +16,7 @@ from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, request_retry
 from dixonflow.system.atomic import remove_leftovers, write_json
+from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
 from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
@@ -123,7 +124,9 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
             quality.write(with_verdicts(rows, thresholds))
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, scans)
-    all_tables = (SCANS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
+    read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
+    write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
+    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
     _remove_other_wide_tables(tables, {each.table.name for each in wide})

@@ -15,7 +15,9 @@ from dixonflow.aggregate.departures import departures, write_departures
 from dixonflow.aggregate.pictures import remove_orphaned_pictures
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.conservation import check_conservation
+from dixonflow.cohort.included import read_included
 from dixonflow.cohort.sources import sources_of
+from dixonflow.cohort.table import read_files
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
@@ -38,7 +40,9 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         cohort = settings.cohort
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
         scans = read_scans(results.scan_table)
-        check_conservation(sources_of(cohort), scans, withdrawn)
+        included = read_included(cohort.include) if cohort.include else None
+        files = read_files(results.scans)
+        check_conservation(sources_of(cohort), scans, withdrawn, included=included, files=files)
         remove_orphaned_pictures(results)
         if before is not None:
             write_departures(results, departures(before, scans))

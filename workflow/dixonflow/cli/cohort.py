@@ -9,6 +9,7 @@ import typer
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.cohort.earlier_version import outdated_results_of_0_1
+from dixonflow.cohort.included import read_included
 from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.sources import sources_of
 from dixonflow.cohort.table import CohortScan, read_scans
@@ -45,6 +46,7 @@ def cohort_command(
         result = build_cohort(
             sources_of(settings.cohort),
             withdrawn=read_withdrawn(settings.cohort.withdrawn) if settings.cohort.withdrawn else frozenset(),
+            included=read_included(settings.cohort.include) if settings.cohort.include else None,
             previous=previous,
             shards=shards,
             rescaled=rescaled,

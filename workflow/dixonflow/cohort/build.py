@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dixonflow.cohort import inspect as inspection_module
-from dixonflow.cohort.discover import KnownFingerprint, discover
-from dixonflow.cohort.found import FoundScan, UnnamedEntry
+from dixonflow.cohort.discover import KnownFiles, KnownFingerprint, discover
+from dixonflow.cohort.found import Discovery, FoundScan, UnnamedEntry
+from dixonflow.cohort.included import Included
 from dixonflow.cohort.inspect import Inspection
 from dixonflow.cohort.patient_ids import judge_patient_ids
 from dixonflow.cohort.shards import Shard, assign_shards, shard_by_scan, without_paths, write_shards
 from dixonflow.cohort.table import CohortScan, table_digest, write_scans
 from dixonflow.cohort.withdrawn import WITHDRAWN_MESSAGE, check_zeros
-from dixonflow.rawdata.raw_scan import RawScan, Source
-from dixonflow.rawdata.reader import DEFAULT_OPTIONS, OUTLIERS, READER_VERSION, InspectOptions, key_of_reading
+from dixonflow.rawdata.raw_scan import DEFAULT_OPTIONS, RawScan, Source
+from dixonflow.rawdata.reader import OUTLIERS, READER_VERSION, key_of_reading
 from dixonflow.system.atomic import write_bytes
 from dixonflow.system.guard import Allowance, FailedItem, guarded
 from dixonflow.vocabulary import Reason, ScanId, Status
@@ -60,7 +61,7 @@ def build_cohort(
     previous: Iterable[CohortScan] = (),
     shards: Iterable[Shard] = (),
     scans_per_shard: int = 64,
-    options: InspectOptions = DEFAULT_OPTIONS,
+    included: Included | None = None,
     max_attempts: int = 3,
     workers: int = 1,
     allowance: Allowance | None = None,
@@ -82,8 +83,8 @@ def build_cohort(
         Shards of earlier runs, which keep their members.
     scans_per_shard
         Size of new shards.
-    options
-        What is asked of a scan.
+    included
+        The scans to include; all by default.
     max_attempts
         How often a failed scan is inspected before its failure is final.
     workers
@@ -122,7 +123,10 @@ def build_cohort(
         lambda function, entries: guarded(function, entries, workers=workers, allowance=allowance),
         _known_files(previous, max_attempts),
         expected,
+        included,
     )
+    if included is not None:
+        _log_included(included, found)
     log.info("found %d scans, %d other files", len(found.scans) + len(found.unnamed), len(found.ignored))
     check_zeros(withdrawn, (each.raw.scan.participant for each in found.scans))
     known = {(row.content_key, row.entry.state): row for row in previous if row.content_key and row.entry.state}
@@ -130,7 +134,7 @@ def build_cohort(
     rows: list[CohortScan] = []
     new: list[int] = []
     for each in found.scans:
-        row = CohortScan(each.raw, content=each.content)
+        row = CohortScan(each.raw, content=each.content, superseded=each.superseded, others=each.others)
         if each.raw.scan.participant in withdrawn:
             row = replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE)
         elif each.problem is not None:
@@ -138,7 +142,7 @@ def build_cohort(
             if not each.raw.raw_key:
                 row = replace(row, attempt=unopened.get((each.raw.scan, each.raw.path), 0) + 1)
         else:
-            key = _content_key(each, options)
+            key = _content_key(each)
             before = known.get((key, each.raw.state))
             if before is not None and (before.status is not Status.FAILED or before.attempt >= max_attempts):
                 row = _reused_row(before, row)
@@ -146,7 +150,7 @@ def build_cohort(
                 row = replace(row, content_key=key, attempt=before.attempt + 1 if before else 1)
                 new.append(len(rows))
         rows.append(row)
-    inspections = _inspect_new([found.scans[place].raw for place in new], options, workers, allowance, inspected)
+    inspections = _inspect_new([found.scans[place].raw for place in new], workers, allowance, inspected)
     for place, inspection in zip(new, inspections, strict=True):
         row = _completed(rows[place], inspection)
         rows[place] = replace(row, reading=OUTLIERS) if row.scan in rescaled and not row.reading else row
@@ -181,12 +185,12 @@ def write_cohort(result: CohortResult, scans_path: Path, shards_folder: Path) ->
     write_bytes(scans_path.with_suffix(".sha256"), f"{table_digest(result.scans)}\n".encode())
 
 
-def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tuple[ScanId, Path, str], FoundScan]:
+def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> KnownFiles:
     """What need not be opened again while its files stay in their state.
 
     Rows whose verdict rests on other scans too know no more than the fingerprint of their own files.
     """
-    known = {}
+    known: dict[tuple[ScanId, tuple[Path, ...], str], FoundScan] = {}
     for row in previous:
         raw, tried = row.entry, row.status is not Status.FAILED or row.attempt >= max_attempts
         if isinstance(raw, UnnamedEntry) or not raw.raw_key or not raw.state or row.status is Status.WITHDRAWN:
@@ -194,7 +198,7 @@ def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> dict[tupl
         if tried:
             own = not row.content_key and row.reason is not Reason.IDENTITY_MISMATCH
             problem = (row.reason, row.message) if own else None
-            known[raw.scan, raw.path, raw.state] = FoundScan(raw, problem=problem, content=row.content)
+            known[raw.scan, raw.paths, raw.state] = FoundScan(raw, problem=problem, content=row.content)
     return known
 
 
@@ -212,19 +216,30 @@ def _reused_row(before: CohortScan, row: CohortScan) -> CohortScan:
         patient_id_matches=before.patient_id_matches,
         left_out=before.left_out,
         reading=before.reading,
+        acquisitions=before.acquisitions,
     )
 
 
-def _content_key(found: FoundScan, options: InspectOptions) -> str:
-    raw = found.raw
-    stations = options.stations(raw.layout)
-    content = [READER_VERSION, raw.raw_key, found.content, raw.scan.name, raw.layout.value, stations]
+def _log_included(included: Included, found: Discovery) -> None:
+    scans = [*(each.raw.scan for each in found.scans), *found.not_included]
+    log.info("%d scans are not on the list of scans to include", len(found.not_included))
+    missing = included.missing(scans)
+    if missing:
+        log.warning("the list of scans to include holds %d ids that no scan was found of", missing)
+
+
+def _content_key(found: FoundScan) -> str:
+    raw, options = found.raw, found.raw.options
+    stations = options.expected_stations(raw.layout)
+    content: list[object] = [READER_VERSION, raw.raw_key, found.content, raw.scan.name, raw.layout.value, stations]
+    others = [options.duplicates.value, options.time_point, options.personal]
+    if others != [DEFAULT_OPTIONS.duplicates.value, DEFAULT_OPTIONS.time_point, DEFAULT_OPTIONS.personal]:
+        content += others
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _inspect_new(
     new: list[RawScan],
-    options: InspectOptions,
     workers: int,
     allowance: Allowance | None,
     inspected: Callable[[int, int], None],
@@ -239,7 +254,7 @@ def _inspect_new(
             log.info("inspected %d of %d new scans", count, len(new))
 
     found = guarded(
-        lambda raw: inspection_module.inspect_scan(raw, options),
+        lambda raw: inspection_module.inspect_scan(raw),  # noqa: PLW0108 - looked up at the call: tests replace it
         new,
         workers=workers,
         allowance=allowance,
@@ -258,4 +273,5 @@ def _completed(row: CohortScan, inspection: Inspection) -> CohortScan:
         n_slices=inspection.n_slices,
         patient_id_matches=inspection.patient_id_matches,
         reading=inspection.reading,
+        acquisitions=inspection.acquisitions,
     )

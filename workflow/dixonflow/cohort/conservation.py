@@ -1,37 +1,40 @@
 """The conservation law: scans in = ok + excluded + failed + withdrawn, exactly.
 
-The raw folders are listed here once more, by code that shares nothing with the one that found the scans but the
-description of the sources: a scan that was lost on the way, by whichever stage, is missed here.
+Its files are either used, or left out for a stated reason.
 """
 
 import logging
-import os
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from dixonflow.errors import ConfigError, DixonflowError
+from dixonflow.cohort.second_listing import ConservationError, ScanKey, as_text, list_again
+from dixonflow.errors import ConfigError
 from dixonflow.rawdata.raw_scan import Source
-from dixonflow.vocabulary import Layout, Status
+from dixonflow.vocabulary import ScanId, Status
 
 log = logging.getLogger(__name__)
 
-# What is no scan: hidden files, notes and tables next to the images. Kept here on purpose, apart from the list that the
-# cohort stage uses: if one of the two changes alone, the law is broken and the run says so.
-_OTHER_ENDINGS = (".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf")
-_OTHER_NAMES = ("DICOMDIR", "README", "LICENSE", "Thumbs.db", "__MACOSX")
-_BIDS_OTHER = ("derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs")
-
-_NoScan = tuple[None, None, str]
-_Key = tuple[str, str] | _NoScan
+__all__ = ["CohortFiles", "ConservationError", "ConservationResult", "check_conservation", "check_not_emptied"]
 
 
-class ConservationError(DixonflowError):
-    """Scans were lost or appeared from nowhere."""
+@dataclass(frozen=True)
+class CohortFiles:
+    """What the cohort stage made of the files in the raw folders, as text.
+
+    Attributes
+    ----------
+    used
+        Files and folders that scans are read from.
+    left_out
+        Those that a later delivery replaces, or that hold a scan or a part of it again.
+    """
+
+    used: frozenset[str]
+    left_out: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,14 @@ class ConservationResult:
 
 
 def check_conservation(
-    sources: Sequence[Source], scans_table: pd.DataFrame, withdrawn: Collection[str] = ()
+    sources: Sequence[Source],
+    scans_table: pd.DataFrame,
+    withdrawn: Collection[str] = (),
+    *,
+    included: Container[ScanId] | None = None,
+    files: CohortFiles | None = None,
 ) -> ConservationResult:
-    """Compare the raw folders with the table of scans.
+    """Compare the raw folders with the table of scans, and with the files that the cohort stage accounts for.
 
     Parameters
     ----------
@@ -66,6 +74,10 @@ def check_conservation(
         With the columns `participant_id`, `session_id`, `source`, `status`.
     withdrawn
         Ids of the participants who have withdrawn: their scans, and no others, are withdrawn.
+    included
+        The scans to include; all by default.
+    files
+        Every file of a scan has to be in it: used, or left out for a stated reason. Not compared by default.
 
     Raises
     ------
@@ -73,7 +85,10 @@ def check_conservation(
         If the two differ in a single scan, a scan has two rows or a row has no status. The message counts; the log
         names scans, at debug level only.
     """
-    raw = _list_raw(sources)
+    listed = list_again(sources, included)
+    raw = listed.keys
+    if files is not None:
+        _check_files(listed.paths, files)
     rows = [
         _row_key(participant, session, source)
         for participant, session, source in zip(
@@ -122,91 +137,32 @@ def check_not_emptied(sources: Sequence[Source], scans_table: pd.DataFrame) -> N
     ConfigError
     """
     for place, source in enumerate(sources):
-        folder = _as_text(source.folder)
+        folder = as_text(source.folder)
         before = sum(str(path).startswith(f"{folder}/") for path in scans_table["source"])
-        if before and not _list_raw([source]):
+        if before and not list_again([source]).keys:
             raise ConfigError(
                 f"config: cohort.sources.{place}.folder: {folder} held {before} scans and now holds none: is its disk "
                 "mounted? If they were removed on purpose, remove the source from the configuration"
             )
 
 
-def _row_key(participant: object, session: object, source: object) -> _Key:
+def _row_key(participant: object, session: object, source: object) -> ScanKey:
     if isinstance(participant, str) and isinstance(session, str):
         return participant, session
     return None, None, str(source)
 
 
-def _list_raw(sources: Sequence[Source]) -> set[_Key]:
-    scans: set[_Key] = set()
-    nameless: set[Path] = set()
-    named: set[Path] = set()
-    for source in sources:
-        for path, key in _bids(source) if source.layout.has_session_folders else _zips(source):
-            if key is None:
-                nameless.add(path)
-            else:
-                named.add(path)
-                scans.add(key)
-    return scans | {(None, None, _as_text(path)) for path in nameless - named}
-
-
-def _as_text(path: Path) -> str:
-    """Give it as the table does: what is not UTF-8 in a name stands there in hexadecimal."""
-    return bytes(path).decode("utf-8", "backslashreplace")
-
-
-def _is_other(name: str) -> bool:
-    return name.startswith(".") or name in _OTHER_NAMES or name.lower().endswith(_OTHER_ENDINGS)
-
-
-def _raise(error: OSError) -> None:
-    raise ConservationError(f"a raw folder cannot be listed: {error.strerror}") from error
-
-
-def _zips(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    visited = set()
-    for folder, subfolders, files in os.walk(source.folder, onerror=_raise, followlinks=True):
-        real = Path(folder).resolve()
-        if real in visited:
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not _is_other(name))
-        for name in files:
-            if not _is_other(name):
-                yield Path(folder) / name, _zip_key(source, name)
-
-
-def _zip_key(source: Source, name: str) -> tuple[str, str] | None:
-    if source.name_pattern is not None:
-        match = re.fullmatch(source.name_pattern, name)
-        return (match["participant"], match["session"]) if match else None
-    stem, ending = name[:-4], name[-4:]
-    parts = stem.split("_")
-    if ending != ".zip":
-        return None
-    if source.layout is Layout.UKB:
-        fits = len(parts) == 4 and parts[1] == "20201" and all(re.fullmatch("[0-9]+", part) for part in parts)
-        return (parts[0], parts[2]) if fits else None
-    fits = len(parts) == 2 and all(map(re.fullmatch, ("[0-9A-Za-z]+", "[0-9]+"), parts))
-    return (parts[0], parts[1]) if fits else None
-
-
-def _bids(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    try:
-        subjects = sorted(path for path in source.folder.iterdir() if not _is_other(path.name))
-        for subject in subjects:
-            if subject.name in _BIDS_OTHER and subject.is_dir():
-                continue
-            if not (subject.is_dir() and re.fullmatch("sub-[0-9A-Za-z]+", subject.name)):
-                yield subject, None
-                continue
-            sessions = sorted(path for path in subject.iterdir() if not _is_other(path.name))
-            for session in sessions:
-                fits = session.is_dir() and re.fullmatch("ses-[0-9A-Za-z]+", session.name)
-                yield session, (subject.name[4:], session.name[4:]) if fits else None
-            if not sessions:
-                yield subject, None
-    except OSError as error:
-        _raise(error)
+def _check_files(paths: frozenset[str], files: CohortFiles) -> None:
+    """Check that each file is used or left out, and that no file is said to be used that is not there."""
+    known = files.used | files.left_out
+    lost = [path for path in paths if path not in known and str(Path(path).parent) not in known]
+    folders = {str(Path(path).parent) for path in paths}
+    unknown = [path for path in known if path not in paths and path not in folders]
+    if lost or unknown:
+        for path in sorted(lost + unknown):
+            log.debug("not accounted for: %s", path)
+        raise ConservationError(
+            f"the raw folders hold {len(paths)} files of scans: {len(lost)} are neither used nor left out for a "
+            f"reason, and {len(unknown)} that are used or left out are not there. DIXONFLOW_LOG=DEBUG names them. If "
+            "raw data changed during the run, run the command again"
+        )

@@ -1,27 +1,25 @@
 """Find every scan in the raw folders: whatever lies there is a scan, a row that says why not, or known to be none."""
 
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from dixonflow.cohort.file_state import file_state
+from dixonflow.cohort.assemble import assemble
 from dixonflow.cohort.found import Discovery, FoundScan, UnnamedEntry
-from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
-from dixonflow.errors import ConfigError, ScanExcluded
-from dixonflow.rawdata.bids import image_paths, no_image, session_fingerprint, session_fingerprint_0_1
-from dixonflow.rawdata.protocols import scan_of_zip
+from dixonflow.cohort.included import Included
+from dixonflow.cohort.listing import list_source
+from dixonflow.cohort.walk import file_state, readable
+from dixonflow.errors import ScanExcluded
+from dixonflow.rawdata.fingerprint import damaged_fingerprint, raw_fingerprint
+from dixonflow.rawdata.nifti.bids import image_paths, no_image, session_fingerprint_0_1, with_sidecars
+from dixonflow.rawdata.raw_files import loose_paths
 from dixonflow.rawdata.raw_scan import RawScan, Source
-from dixonflow.rawdata.zip_archive import file_fingerprint, is_sidecar, zip_fingerprint
 from dixonflow.system.guard import FailedItem
-from dixonflow.vocabulary import Reason, ScanId
+from dixonflow.vocabulary import Layout, Reason, ScanId
 
-_SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
 _NOT_UTF8 = "the name of the file, or of a folder above it, is not UTF-8: rename it"
-_SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class KnownFingerprint:
     content: str = ""
 
 
-_Listed = tuple[list[RawScan | UnnamedEntry], list[Path]]
-"""What is, or should be, a scan, and what is known to be none."""
+KnownFiles = Mapping[tuple[ScanId, tuple[Path, ...], str], FoundScan]
+"""What is known from before, by scan, files and their state."""
 
 FingerprintTask = tuple[FoundScan, KnownFingerprint | None]
 """A scan whose fingerprint is to be taken, and the one that it had."""
@@ -59,8 +57,9 @@ def _run_in_process(
 def discover(
     sources: Sequence[Source],
     run: Run = _run_in_process,
-    known: Mapping[tuple[ScanId, Path, str], FoundScan] | None = None,
+    known: KnownFiles | None = None,
     expected: Mapping[ScanId, KnownFingerprint] | None = None,
+    included: Included | None = None,
 ) -> Discovery:
     """List the scans of all sources and take the fingerprint of each.
 
@@ -71,10 +70,12 @@ def discover(
     run
         Takes the fingerprints, which means opening every zip that is not known; in this process by default.
     known
-        What is known from before, by scan, path and state: these are not opened.
+        These are not opened.
     expected
         Fingerprints of version 0.1 under which scans were processed. They stand where what lies there now has them, and
         is known to be the same or was never read whole.
+    included
+        The scans to include; all by default.
 
     Returns
     -------
@@ -88,106 +89,50 @@ def discover(
     ConfigError
         If a folder is missing or cannot be listed, or a name pattern is wrong.
     """
-    entries: dict[Path, FoundScan | UnnamedEntry] = {}
-    ignored: set[Path] = set()
-    for number, source in enumerate(sources):
-        found, passed_over = _list_folders(source) if source.layout.has_session_folders else _list_zips(source)
-        for listed in found:
-            # in a folder that is a source of two layouts, each names its own zips
-            if isinstance(listed, UnnamedEntry):
-                entries.setdefault(listed.path, listed)
-            elif not isinstance(entries.get(listed.path), FoundScan):
-                entries[listed.path] = FoundScan(listed, number)
-        ignored.update(passed_over)
+    listed = [list_source(source) for source in sources]
+    entries = assemble(sources, listed)
+    named = {path for entry in entries for path in (*entry.raw.paths, *entry.superseded)}
+    left_out = [entry for entry in entries if included is not None and entry.raw.scan not in included]
+    entries = [entry for entry in entries if included is None or entry.raw.scan in included]
     known, expected = known or {}, expected or {}
     scans: list[FoundScan] = []
-    unnamed: list[UnnamedEntry] = []
     unknown: list[FoundScan] = []
-    for entry in (entries[path] for path in sorted(entries)):
-        if isinstance(entry, UnnamedEntry):
-            path = readable(entry.path)
-            utf8 = path == str(entry.path)
-            unnamed.append(entry if utf8 else UnnamedEntry(entry.layout, Path(path), _NOT_UTF8))
-            continue
+    for entry in entries:
         raw = replace(entry.raw, state=_state(entry.raw))
-        before = known.get((raw.scan, raw.path, raw.state)) if raw.state else None
+        before = known.get((raw.scan, raw.paths, raw.state)) if raw.state else None
         if before is None:
             unknown.append(replace(entry, raw=raw))
         else:
-            scans.append(replace(before, source=entry.source))
+            seen = replace(entry, raw=replace(before.raw, options=raw.options), problem=before.problem)
+            scans.append(replace(seen, content=before.content))
     looks = [(entry, expected.get(entry.raw.scan)) for entry in unknown]
     scans += [_with_failure(entry, taken) for entry, taken in zip(unknown, run(_with_fingerprint, looks), strict=True)]
     scans = _exclude_equal_content(_merge_repeats(scans))
     scans.sort(key=lambda found: (found.raw.scan, found.raw.path))
-    ignored -= set(entries)
-    return Discovery(tuple(scans), tuple(unnamed), tuple(Path(readable(path)) for path in sorted(ignored)))
+    unnamed: dict[Path, UnnamedEntry] = {}
+    for nameless in (each for found in listed for each in found.unnamed if each.path not in named):
+        unnamed.setdefault(nameless.path, nameless)
+    ignored = {path for found in listed for path in found.ignored} - named - set(unnamed)
+    return Discovery(
+        tuple(scans),
+        tuple(_readable(unnamed[path]) for path in sorted(unnamed)),
+        tuple(Path(readable(path)) for path in sorted(ignored)),
+        tuple(sorted(entry.raw.scan for entry in left_out)),
+    )
 
 
-def _refuse(source: Source) -> OnError:
-    """Say what becomes of a folder that cannot be listed: one that is gone since its name was read holds nothing."""
-
-    def refuse(folder: str, error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError) or folder == os.fspath(source.folder):
-            raise ConfigError(f"raw folder {readable(folder)} cannot be listed: {error.strerror}") from error
-
-    return refuse
-
-
-def _list_zips(source: Source) -> _Listed:
-    entries: list[RawScan | UnnamedEntry] = []
-    ignored = []
-    for entry, below in walk(source.folder, _refuse(source)):
-        path = Path(entry.path)
-        if is_sidecar(entry.name):
-            ignored.append(path)
-        if below or is_sidecar(entry.name):
-            continue
-        try:
-            scan = scan_of_zip(path.name, source.layout, source.name_pattern)
-        except (re.error, IndexError) as error:
-            raise ConfigError(f"name pattern of {source.folder}: {error}") from error
-        entries.append(RawScan(scan, source.layout, path) if scan else UnnamedEntry(source.layout, path))
-    return entries, ignored
-
-
-def _list_folders(source: Source) -> _Listed:
-    entries: list[RawScan | UnnamedEntry] = []
-    ignored = []
-    for entry in list_folder(source.folder, _refuse(source)):
-        path = Path(entry.path)
-        subject = _SUBJECT.fullmatch(entry.name)
-        if is_sidecar(entry.name) or (entry.name in BIDS_FOLDERS and is_folder(entry)):
-            ignored.append(path)
-        elif subject is None or not is_folder(entry):
-            entries.append(UnnamedEntry(source.layout, path))
-        else:
-            sessions, passed_over = _list_sessions(path, subject[1], source)
-            entries += sessions or [UnnamedEntry(source.layout, path)]
-            ignored += passed_over
-    return entries, ignored
-
-
-def _list_sessions(folder: Path, participant: str, source: Source) -> _Listed:
-    entries: list[RawScan | UnnamedEntry] = []
-    ignored = []
-    for entry in list_folder(folder, _refuse(source)):
-        path = Path(entry.path)
-        session = _SESSION.fullmatch(entry.name)
-        if is_sidecar(entry.name):
-            ignored.append(path)
-        elif session is None or not is_folder(entry):
-            entries.append(UnnamedEntry(source.layout, path))
-        else:
-            entries.append(RawScan(ScanId(participant, session[1]), source.layout, path))
-    return entries, ignored
+def _readable(entry: UnnamedEntry) -> UnnamedEntry:
+    path = readable(entry.path)
+    return entry if path == str(entry.path) else UnnamedEntry(entry.layout, Path(path), _NOT_UTF8)
 
 
 def _state(raw: RawScan) -> str:
     """State of a scan's files; empty where they cannot be examined."""
     try:
         if raw.layout.has_session_folders:
-            return file_state(image_paths(raw.path, raw.layout))
-        return file_state([raw.path])
+            return file_state(with_sidecars(image_paths(raw.path, raw.layout)))
+        recursive = raw.layout is not Layout.DICOM
+        return file_state([file for path in raw.paths for file in loose_paths(path, recursive)])
     except OSError:
         return ""
 
@@ -201,39 +146,35 @@ def _with_failure(entry: FoundScan, taken: FoundScan | FailedItem) -> FoundScan:
 def _with_fingerprint(look: FingerprintTask) -> FoundScan:
     entry, expected = look
     raw = entry.raw
-    path = readable(raw.path)
-    if path != str(raw.path):  # neither a table nor a shard list can hold such a path
-        return replace(entry, raw=replace(raw, path=Path(path)), problem=(Reason.UNPARSABLE_NAME, _NOT_UTF8))
+    if any(readable(path) != str(path) for path in raw.paths):  # neither a table nor a shard list can hold such a path
+        first, *more = (Path(readable(path)) for path in raw.paths)
+        return replace(
+            entry, raw=replace(raw, path=first, more_paths=tuple(more)), problem=(Reason.UNPARSABLE_NAME, _NOT_UTF8)
+        )
     try:
-        return _session(entry, expected) if raw.layout.has_session_folders else _zip(entry)
+        key = raw_fingerprint(raw.layout, raw.paths)
+    except ScanExcluded as problem:
+        if raw.layout.has_session_folders:
+            key = sha256(problem.message.encode()).hexdigest()
+        else:
+            key = damaged_fingerprint(raw.paths)
+        return replace(entry, raw=replace(raw, raw_key=key), problem=(problem.reason, problem.message))
     except OSError as error:
         # no fingerprint, so that the next run tries again
         return replace(entry, problem=(Reason.UNREADABLE_FILE, f"cannot be opened: {error.strerror}"))
+    entry = replace(entry, raw=replace(raw, raw_key=key))
+    return _of_session(entry, expected) if raw.layout.has_session_folders else entry
 
 
-def _session(entry: FoundScan, expected: KnownFingerprint | None) -> FoundScan:
-    raw = entry.raw
-    try:
-        content = session_fingerprint(raw.path, raw.layout)
-    except ScanExcluded as problem:
-        key = sha256(problem.message.encode()).hexdigest()
-        return replace(entry, raw=replace(raw, raw_key=key), problem=(problem.reason, problem.message))
+def _of_session(entry: FoundScan, expected: KnownFingerprint | None) -> FoundScan:
+    raw, content = entry.raw, entry.raw.raw_key
     if not image_paths(raw.path, raw.layout):
         entry = replace(entry, problem=(Reason.MISSING_CONTRAST, no_image(raw.layout)))
     if expected is None or expected.content not in ("", content):
-        return replace(entry, raw=replace(raw, raw_key=content))
+        return entry
     if expected.raw_key != session_fingerprint_0_1(raw.path, raw.layout):
-        return replace(entry, raw=replace(raw, raw_key=content))
+        return entry
     return replace(entry, raw=replace(raw, raw_key=expected.raw_key), content=content)
-
-
-def _zip(entry: FoundScan) -> FoundScan:
-    raw = entry.raw
-    try:
-        return replace(entry, raw=replace(raw, raw_key=zip_fingerprint(raw.path)))
-    except ScanExcluded as problem:
-        key = file_fingerprint(raw.path)
-        return replace(entry, raw=replace(raw, raw_key=key), problem=(problem.reason, problem.message))
 
 
 def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
@@ -242,18 +183,21 @@ def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
     for found in scans:
         by_scan.setdefault(found.raw.scan, []).append(found)
     for group in by_scan.values():
-        group.sort(key=lambda found: found.raw.path)
+        group.sort(key=lambda found: found.raw.paths)
         keys = sorted({found.all_content for found in group})
+        others = {path for found in group for path in (*found.raw.paths, *found.others)} - set(group[0].raw.paths)
+        first = replace(group[0], others=tuple(sorted(others)))
         if len(group) == 1:
-            merged += group
+            merged.append(first)
         elif len(keys) == 1 and keys[0]:
-            merged.append(replace(group[0], note=f"found {len(group)} times with equal content"))
+            note = "; ".join(filter(None, [first.note, f"found {len(group)} times with equal content"]))
+            merged.append(replace(first, note=note))
         else:
             message = f"found {len(group)} times, with different content: keep one"
             key = sha256("\n".join(keys).encode()).hexdigest()
             # without a state: none of the files is spared the next look
-            raw = replace(group[0].raw, raw_key=key, state="")
-            merged.append(replace(group[0], raw=raw, problem=(Reason.DUPLICATE_SCAN, message)))
+            raw = replace(first.raw, raw_key=key, state="")
+            merged.append(replace(first, raw=raw, problem=(Reason.DUPLICATE_SCAN, message)))
     return merged
 
 

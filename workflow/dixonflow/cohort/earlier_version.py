@@ -7,7 +7,7 @@ from contextlib import suppress
 from dixonflow.cohort.shards import Shard
 from dixonflow.cohort.table import CohortScan
 from dixonflow.paths import Results
-from dixonflow.rawdata.bids import image_paths
+from dixonflow.rawdata.nifti.bids import image_paths
 from dixonflow.vocabulary import ScanId
 
 

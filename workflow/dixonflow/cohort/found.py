@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.vocabulary import Layout, Reason
+from dixonflow.vocabulary import Layout, Reason, ScanId
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class FoundScan:
         What a person may want to know: the same content lay in a second place.
     content
         Fingerprint of what may lie behind an equal `raw_key` of an earlier version; empty where there is no such one.
+    superseded
+        Files that a later delivery replaces.
+    others
+        Files that hold the same parts of the scan once more.
     """
 
     raw: RawScan
@@ -43,6 +47,8 @@ class FoundScan:
     problem: tuple[Reason, str] | None = None
     note: str = ""
     content: str = ""
+    superseded: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
 
     @property
     def all_content(self) -> str:
@@ -62,8 +68,11 @@ class Discovery:
         Sorted by path.
     ignored
         Files and folders that are known to be no scans, sorted.
+    not_included
+        Scans that are not on the list of scans to include, sorted.
     """
 
     scans: tuple[FoundScan, ...]
     unnamed: tuple[UnnamedEntry, ...]
     ignored: tuple[Path, ...]
+    not_included: tuple[ScanId, ...] = ()

@@ -4,8 +4,9 @@ import logging
 from dataclasses import dataclass
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.rawdata.acquisition import StationAcquisition
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.rawdata.reader import InspectOptions, inspect
+from dixonflow.rawdata.reader import inspect
 from dixonflow.vocabulary import Reason
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,13 @@ class Inspection:
     n_slices: int | None = None
     patient_id_matches: bool | None = None
     reading: str = ""
+    acquisitions: tuple[StationAcquisition, ...] = ()
 
 
-def inspect_scan(raw: RawScan, options: InspectOptions) -> Inspection:
+def inspect_scan(raw: RawScan) -> Inspection:
     """Inspect one scan."""
     try:
-        summary = inspect(raw, options)
+        summary = inspect(raw)
     except ScanExcluded as excluded:
         return Inspection(excluded.reason, excluded.message)
     except MemoryError:
@@ -43,4 +45,5 @@ def inspect_scan(raw: RawScan, options: InspectOptions) -> Inspection:
         n_slices=summary.n_slices,
         patient_id_matches=summary.patient_id_matches,
         reading=summary.reading,
+        acquisitions=summary.acquisitions,
     )

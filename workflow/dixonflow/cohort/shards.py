@@ -5,9 +5,10 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dixonflow.errors import DixonflowError
-from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.rawdata.raw_scan import RawScan, options_as_json, options_from_json
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Layout, ScanId
 
@@ -167,8 +168,11 @@ def find_shard(folder: Path, scan: ScanId) -> Shard:
     raise ShardError(f"no shard list in {folder} holds this scan: it was not found, or the cohort stage excluded it")
 
 
-def _to_json(entry: RawScan) -> dict[str, str]:
-    return {
+def _to_json(entry: RawScan) -> dict[str, Any]:
+    more: dict[str, Any] = {"more_paths": [str(path) for path in entry.more_paths]} if entry.more_paths else {}
+    options = options_as_json(entry.options)
+    more |= {"options": options} if options else {}
+    return more | {
         "participant": entry.scan.participant,
         "session": entry.scan.session,
         "layout": entry.layout.value,
@@ -178,8 +182,19 @@ def _to_json(entry: RawScan) -> dict[str, str]:
     }
 
 
-def _from_json(entry: Mapping[str, str]) -> RawScan:
+def _from_json(entry: Mapping[str, Any]) -> RawScan:
     if not all(isinstance(entry[key], str) for key in ("participant", "session", "layout", "path", "raw_key")):
         raise TypeError("all values of a shard list entry must be text")
     scan = ScanId(entry["participant"], entry["session"])
-    return RawScan(scan, Layout(entry["layout"]), Path(entry["path"]), entry["raw_key"], entry.get("state", ""))
+    more = entry.get("more_paths", [])
+    if not isinstance(more, list) or not all(isinstance(path, str) for path in more):
+        raise TypeError("the paths of a shard list entry must be text")
+    return RawScan(
+        scan,
+        Layout(entry["layout"]),
+        Path(entry["path"]),
+        entry["raw_key"],
+        entry.get("state", ""),
+        tuple(map(Path, more)),
+        options_from_json(entry.get("options", "")),
+    )

@@ -1,6 +1,7 @@
 """`scans.parquet` of the cohort stage: one row for everything that was found, whatever became of it."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from dixonflow.cohort.conservation import CohortFiles
 from dixonflow.cohort.found import UnnamedEntry
-from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.rawdata.acquisition import StationAcquisition
+from dixonflow.rawdata.raw_scan import RawScan, options_as_json, options_from_json
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
@@ -43,7 +46,11 @@ class CohortScan:
     left_out
         The part of the note that its own files gave.
     reading
-        What in its files earlier versions read wrongly; empty for nothing.
+        What in its files earlier versions read wrongly, or options decided; empty for nothing.
+    superseded, others
+        As in `FoundScan`.
+    acquisitions
+        What the headers say of each station.
     """
 
     entry: RawScan | UnnamedEntry
@@ -59,6 +66,9 @@ class CohortScan:
     patient_id_matches: bool | None = None
     left_out: str = ""
     reading: str = ""
+    superseded: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+    acquisitions: tuple[StationAcquisition, ...] = ()
 
     @property
     def scan(self) -> ScanId | None:
@@ -116,11 +126,19 @@ COHORT_SCANS = Table(
             nullable=True,
         ),
         text_column("left_out", "Files that are not part of the scan; usually empty"),
-        text_column("reading", "What earlier versions misread in its files; usually empty"),
+        text_column("reading", "What earlier versions misread in its files, or options decided; usually empty"),
+        text_column("more_sources", "Further files or folders of the scan, one per line; usually empty"),
+        text_column("superseded", "Files that a later delivery replaces, one per line; usually empty"),
+        text_column("others", "Files that hold the scan or a part of it again, one per line; usually empty"),
+        text_column("acquisitions", "What the headers say of each station, as JSON"),
+        text_column("options", "How the scan is read, as JSON; empty for the default"),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )
 """A working table of the run; the `scans` table that is handed out is made from it."""
+
+_ADDED = ("more_sources", "superseded", "others", "acquisitions", "options")
+"""Columns that tables of earlier versions lack, all of text that may be empty."""
 
 
 def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
@@ -160,6 +178,11 @@ def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
             "patient_id_matches": _YES_NO[row.patient_id_matches],
             "left_out": row.left_out,
             "reading": row.reading,
+            "more_sources": _lines(row.entry.more_paths if isinstance(row.entry, RawScan) else ()),
+            "superseded": _lines(row.superseded),
+            "others": _lines(row.others),
+            "acquisitions": json.dumps([each.as_dict() for each in row.acquisitions]) if row.acquisitions else "",
+            "options": options_as_json(row.entry.options) if isinstance(row.entry, RawScan) else "",
         }
         for row in scans
     ]
@@ -191,9 +214,29 @@ def read_scans(path: Path) -> list[CohortScan]:
             patient_id_matches={word: value for value, word in _YES_NO.items()}[row["patient_id_matches"]],
             left_out=row["left_out"],
             reading=row["reading"],
+            superseded=_paths(row["superseded"]),
+            others=_paths(row["others"]),
+            acquisitions=tuple(StationAcquisition.from_dict(each) for each in json.loads(row["acquisitions"] or "[]")),
         )
-        for row in read_table(path, COHORT_SCANS).to_pylist()
+        for row in read_table(path, COHORT_SCANS, added=_ADDED).to_pylist()
     ]
+
+
+def read_files(path: Path) -> CohortFiles:
+    """Read what the cohort stage made of the files in the raw folders. Raises TableError."""
+    columns = read_table(path, COHORT_SCANS, added=_ADDED).select(["participant_id", "source", *_ADDED[:3]]).to_pylist()
+    rows = [row for row in columns if row["participant_id"] is not None]
+    used = {file for row in rows for file in (row["source"], *row["more_sources"].splitlines())}
+    left_out = {file for row in rows for file in (*row["superseded"].splitlines(), *row["others"].splitlines())}
+    return CohortFiles(frozenset(used), frozenset(left_out))
+
+
+def _lines(paths: Iterable[Path]) -> str:
+    return "\n".join(map(str, paths))
+
+
+def _paths(lines: str) -> tuple[Path, ...]:
+    return tuple(map(Path, lines.splitlines()))
 
 
 def _entry(row: Mapping[str, Any]) -> RawScan | UnnamedEntry:
@@ -201,4 +244,5 @@ def _entry(row: Mapping[str, Any]) -> RawScan | UnnamedEntry:
     if row["participant_id"] is None:
         return UnnamedEntry(layout, path, row["message"])
     scan = ScanId(row["participant_id"], row["session_id"])
-    return RawScan(scan, layout, path, row["raw_key"] or "", row["state"] or "")
+    more, options = _paths(row["more_sources"]), options_from_json(row["options"])
+    return RawScan(scan, layout, path, row["raw_key"] or "", row["state"] or "", more, options)

@@ -100,12 +100,12 @@ def _read_pixels(stream: io.BufferedIOBase, size: int, path: Path) -> NDArray[np
 
 
 def _read(
-    stream: io.BufferedIOBase, path: Path, max_bytes: int
+    stream: io.BufferedIOBase, path: Path, max_bytes: int, volumes: int
 ) -> tuple[nib.Nifti1Header, NDArray[np.generic], Affine]:
     header, taken = parse_header(stream, path)
-    shape, dtype = shape_of(header, path), header.get_data_dtype()
+    shape, dtype = shape_of(header, path, volumes), header.get_data_dtype()
     offset = int(header["vox_offset"])
-    size = shape[0] * shape[1] * shape[2] * dtype.itemsize
+    size = shape[0] * shape[1] * shape[2] * volumes * dtype.itemsize
     if offset < taken or offset + size > max_bytes:
         raise ScanExcluded(
             Reason.TRUNCATED_PIXELS,
@@ -113,12 +113,17 @@ def _read(
         )
     affine = affine_of(header, path)
     stream.read(offset - taken)
-    data = _read_pixels(stream, size, path).view(dtype).reshape(shape, order="F")
+    data = _read_pixels(stream, size, path).view(dtype).reshape((*shape, volumes), order="F")
     return header, data, affine
 
 
-def read_header(path: Path) -> tuple[tuple[int, int, int], Affine]:
+def read_header(path: Path, volumes: int = 1) -> tuple[tuple[int, int, int], Affine]:
     """Shape and affine of a `.nii` or `.nii.gz` file as stored, not turned; nothing but the header is read.
+
+    Parameters
+    ----------
+    volumes
+        Number of 3D images that the file has to hold, on its fourth axis; the shape is that of one.
 
     Raises
     ------
@@ -130,7 +135,17 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], Affine]:
             header, _ = parse_header(stream, path)
     except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
         raise unreadable(path, "damaged or cut off") from error
-    return shape_of(header, path), affine_of(header, path)
+    return shape_of(header, path, volumes), affine_of(header, path)
+
+
+def count_volumes(path: Path) -> int:
+    """Length of a file's fourth axis, 1 where it has none. Raises ScanExcluded(UNREADABLE_FILE)."""
+    try:
+        with open_regular(path) as raw, _inflated(raw) as stream:
+            header, _ = parse_header(stream, path)
+    except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
+        raise unreadable(path, "damaged or cut off") from error
+    return int(header["dim"][4]) if header["dim"][0] >= 4 else 1
 
 
 @contextmanager
@@ -144,7 +159,7 @@ def _inflated(raw: BinaryIO) -> Iterator[io.BufferedIOBase]:
         yield raw  # type: ignore[misc]  # a buffered reader is one
 
 
-def read_nifti(path: Path) -> NiftiImage:
+def read_nifti(path: Path, volume: int = 0, volumes: int = 1) -> NiftiImage:
     """Read a `.nii` or `.nii.gz` file and turn it to RAS+.
 
     Nothing is allocated before the dimensions of the header were found to fit the file's size.
@@ -153,6 +168,8 @@ def read_nifti(path: Path) -> NiftiImage:
     ----------
     path
         File to read.
+    volume, volumes
+        Which of how many images on its fourth axis.
 
     Returns
     -------
@@ -163,13 +180,13 @@ def read_nifti(path: Path) -> NiftiImage:
     ------
     ScanExcluded
         `unreadable_file` where it is no NIfTI file, is damaged or its compressed stream is cut off, `truncated_pixels`
-        where it holds less than its header says, `unexpected_geometry` where it is not one 3D image with an
-        orientation.
+        where it holds less than its header says, `unexpected_geometry` where it does not hold that many 3D images with
+        an orientation.
     """
-    return _read_image(path, IMAGE_LIMIT)
+    return _read_image(path, IMAGE_LIMIT, volume, volumes)
 
 
-def _read_image(path: Path, limit: InflationLimit) -> NiftiImage:
+def _read_image(path: Path, limit: InflationLimit, volume: int = 0, volumes: int = 1) -> NiftiImage:
     try:
         with open_regular(path) as raw:
             size = raw.seek(0, io.SEEK_END)
@@ -178,10 +195,11 @@ def _read_image(path: Path, limit: InflationLimit) -> NiftiImage:
             raw.seek(0)
             max_bytes = min(size * MAX_INFLATION, limit.most(size)) if compressed else size
             with _inflated(raw) as stream:
-                header, data, affine = _read(stream, path, max_bytes)
+                header, whole, affine = _read(stream, path, max_bytes, volumes)
     except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
         raise unreadable(path, "damaged or cut off") from error
 
+    data: NDArray[Any] = whole[..., volume]
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import re
 import struct
 from pathlib import Path
@@ -77,13 +78,26 @@ def parse_header(stream: io.BufferedIOBase, path: Path) -> tuple[nib.Nifti1Heade
     return header, len(head)
 
 
-def shape_of(header: nib.Nifti1Header, path: Path) -> tuple[int, int, int]:
-    """Voxels (x, y, z) as stored. Raises ScanExcluded(UNEXPECTED_GEOMETRY) where it is not one 3D image."""
+def shape_of(header: nib.Nifti1Header, path: Path, volumes: int = 1) -> tuple[int, int, int]:
+    """Voxels (x, y, z) of one volume as stored.
+
+    Parameters
+    ----------
+    volumes
+        Number of 3D images that the file has to hold, on its fourth axis.
+
+    Raises
+    ------
+    ScanExcluded
+        `unexpected_geometry` where it holds another number of images, or something else.
+    """
     dims = [int(size) for size in header["dim"]]
     rank = dims[0]
-    if not 3 <= rank <= 7 or any(size < 1 for size in dims[1:4]) or any(size != 1 for size in dims[4 : rank + 1]):
+    found = math.prod(dims[4 : rank + 1]) if 3 <= rank <= 7 else 0
+    if any(size < 1 for size in dims[1:4]) or found != volumes or any(size != 1 for size in dims[5 : rank + 1]):
+        what = "one 3D image" if volumes == 1 else f"{volumes} 3D images"
         raise ScanExcluded(
-            Reason.UNEXPECTED_GEOMETRY, f"{name_in_messages(path)}: dimensions {dims} are not those of one 3D image"
+            Reason.UNEXPECTED_GEOMETRY, f"{name_in_messages(path)}: dimensions {dims} are not those of {what}"
         )
     if dims[1] * dims[2] * dims[3] > MAX_VOXELS:
         raise ScanExcluded(

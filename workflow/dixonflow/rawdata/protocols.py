@@ -2,11 +2,16 @@
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dixonflow.vocabulary import DIXON, Contrast, Layout, ScanId
+
+NO_SESSION = "1"
+"""Session of a participant whose raw data does not name one."""
 
 
 @cache
@@ -33,18 +38,110 @@ def expected_stations(layout: Layout) -> int | None:
     return count
 
 
-def scan_of_zip(name: str, layout: Layout, pattern: str | None = None) -> ScanId | None:
-    """Participant and session from the name of a zip; None where it does not follow the layout.
+@dataclass(frozen=True)
+class NamedPart:
+    """A scan, and which part of it, by a name.
+
+    Attributes
+    ----------
+    part
+        Number or sequence; empty for a whole scan.
+    """
+
+    scan: ScanId
+    part: str = ""
+
+
+class UnknownSequenceError(ValueError):
+    """A name has a sequence that is not known."""
+
+
+@cache
+def _sequences() -> dict[str, str]:
+    return {
+        name.casefold(): part for part, names in _facts()["sequences"].items() if part != "source" for name in names
+    }
+
+
+def sequence_part(name: str) -> str | None:
+    """Part of a Dixon scan that a sequence of NAKO holds: a contrast, or `composed`; None for other names."""
+    return _sequences().get(name.casefold())
+
+
+def contrast_of_part(path: Path) -> Contrast | None:
+    """Contrast that the name of a zip or folder of NAKO, or of a folder above it, says; None where none says one."""
+    match = re.fullmatch(_facts()["zip_names"]["nako"], path.name if path.suffix == ".zip" else f"{path.name}.zip")
+    names = [match["sequence"] or "" if match else "", *(folder.name for folder in path.parents)]
+    for name in names:
+        part = sequence_part(name)
+        if part is not None:
+            return Contrast(part) if part in set(Contrast) else None
+    return None
+
+
+def scan_of_zip(path: PurePosixPath, layout: Layout, pattern: str | None = None) -> NamedPart | None:
+    """Participant, session and part by the name of a zip, or of a folder with what a zip would hold.
+
+    Parameters
+    ----------
+    path
+        Below the source's folder, with the name of that folder in front. A sequence that the name does not say is
+        looked for in the names of the folders above.
+    pattern
+        Regular expression in place of the layout's; may have the groups `part` and `sequence` too.
+
+    Returns
+    -------
+    None where the name does not follow the layout.
+
+    Raises
+    ------
+    UnknownSequenceError
+        If the name follows the layout but its sequence is not known.
+    re.error, IndexError
+        If `pattern` is no regular expression, or lacks the groups `participant` and `session`.
+    """
+    name = path.name if path.name.lower().endswith(".zip") else f"{path.name}.zip"
+    match = re.fullmatch(pattern or _facts()["zip_names"][layout.value], name)
+    if match is None:
+        return None
+    groups = match.groupdict()
+    participant, session, part = match["participant"], match["session"], groups.get("part") or ""
+    sequence = groups.get("sequence")
+    if sequence is not None:
+        found = sequence_part(sequence)
+        if found is None:
+            raise UnknownSequenceError
+        part = found
+    elif layout is Layout.NAKO:
+        part = next((found for folder in path.parents if (found := sequence_part(folder.name)) is not None), part)
+    try:
+        return NamedPart(ScanId(participant, session), part)
+    except ValueError:
+        return None
+
+
+def scan_of_nifti(path: PurePosixPath) -> NamedPart | None:
+    """Participant, visit and station of a NIfTI file of NAKO, by its path below the source's folder; else None."""
+    match = re.fullmatch(f"(?:.*/)?{_facts()['zip_names']['nako_nifti']}", str(path))
+    try:
+        return NamedPart(ScanId(match["participant"], match["session"]), match["part"]) if match else None
+    except ValueError:
+        return None
+
+
+def scan_of_file(path: PurePosixPath, pattern: str) -> ScanId | None:
+    """Participant and session of a loose file: what `pattern` matches at the beginning of its path below the source.
 
     Raises
     ------
     re.error, IndexError
-        If `pattern` is no regular expression, or lacks the groups `participant` and `session`.
+        If `pattern` is no regular expression, or lacks the group `participant`.
     """
-    match = re.fullmatch(pattern or _facts()["zip_names"][layout.value], name)
+    match = re.match(pattern, str(path))
     if match is None:
         return None
     try:
-        return ScanId(match["participant"], match["session"])
-    except ValueError:
+        return ScanId(match["participant"], match.groupdict().get("session") or NO_SESSION)
+    except (ValueError, TypeError):
         return None

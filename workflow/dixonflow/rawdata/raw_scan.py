@@ -1,9 +1,64 @@
 """A raw scan, and the folders that raw scans lie in."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-from dixonflow.vocabulary import Layout, ScanId
+from dixonflow.rawdata.protocols import expected_stations
+from dixonflow.vocabulary import Duplicates, Layout, ScanId
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a source says about how its scans are read.
+
+    Attributes
+    ----------
+    stations
+        Number of stations of a complete scan; `any` takes as many as there are, None what is usual for the layout.
+    duplicates
+        Which acquisition of a station is used that was acquired more than once.
+    time_point
+        Which point in time is used of a series that repeats its slices, from 1.
+    personal
+        What may be read of the participant: `date` of the scan, `age`, `sex`.
+    """
+
+    stations: int | Literal["any"] | None = None
+    duplicates: Duplicates = Duplicates.BEST
+    time_point: int = 1
+    personal: tuple[str, ...] = ()
+
+    def expected_stations(self, layout: Layout) -> int | None:
+        """Number of stations of a complete scan; None for any."""
+        if self.stations is None:
+            return expected_stations(layout)
+        return None if self.stations == "any" else self.stations
+
+
+DEFAULT_OPTIONS = ReadOptions()
+
+
+def options_as_json(options: ReadOptions) -> str:
+    """Options as JSON; empty for the default ones, so that what does not use them looks as it did before."""
+    changed = {name: value for name, value in asdict(options).items() if value != getattr(DEFAULT_OPTIONS, name)}
+    return json.dumps(changed, sort_keys=True) if changed else ""
+
+
+def options_from_json(text: str) -> ReadOptions:
+    """Inverse of `options_as_json`. Raises ValueError, TypeError."""
+    content = json.loads(text or "{}")
+    if "duplicates" in content:
+        content["duplicates"] = Duplicates(content["duplicates"])
+    content["personal"] = tuple(content.get("personal", ()))
+    options = ReadOptions(**content)
+    if (
+        not (options.stations in (None, "any") or isinstance(options.stations, int))
+        or type(options.time_point) is not int
+    ):
+        raise ValueError("not the options of a scan")
+    return options
 
 
 @dataclass(frozen=True)
@@ -22,12 +77,18 @@ class Source:
     match_patient_id
         Whether the PatientID of DICOM files must be the participant's id, or begin with it; what is usual for the
         layout where it is None.
+    options
+        How its scans are read.
+    supersedes
+        Folder of the source whose files it replaces where both hold the same part of a scan; None for none.
     """
 
     layout: Layout
     folder: Path
     name_pattern: str | None = None
     match_patient_id: bool | None = None
+    options: ReadOptions = DEFAULT_OPTIONS
+    supersedes: Path | None = None
 
     @property
     def matches_patient_id(self) -> bool:
@@ -46,12 +107,16 @@ class RawScan:
     layout
         Shape of the raw data.
     path
-        Zip, or session folder.
+        Zip, folder or file; the first where there are several.
     raw_key
         Fingerprint of the content, 64 hexadecimal digits, free of dates and paths; empty where nothing could be read.
         Empty in shard lists, as the path, where the participant has withdrawn.
     state
         State of its files on disk when they were last read; empty where it is not known.
+    more_paths
+        The further zips, folders or files of a scan that lies in several.
+    options
+        How it is read.
     """
 
     scan: ScanId
@@ -59,3 +124,10 @@ class RawScan:
     path: Path
     raw_key: str = ""
     state: str = ""
+    more_paths: tuple[Path, ...] = ()
+    options: ReadOptions = DEFAULT_OPTIONS
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All its zips, folders and files."""
+        return self.path, *self.more_paths

@@ -1,33 +1,34 @@
 """Inspect one scan: first its headers, then its pixels."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import DixonflowError, ScanExcluded
-from dixonflow.imaging.nifti import read_nifti
+from dixonflow.imaging.contrast_sums import check_contrasts
 from dixonflow.imaging.station import Station
-from dixonflow.rawdata.bids import (
+from dixonflow.rawdata.acquisition import StationAcquisition, acquisition_of
+from dixonflow.rawdata.dicom.scan import DicomScan, dicom_scan
+from dixonflow.rawdata.fingerprint import fingerprint_0_1, raw_fingerprint
+from dixonflow.rawdata.nifti.bids import (
+    COMPOSED_MM,
     check_chunks,
     ct_file,
-    session_fingerprint,
-    session_fingerprint_0_1,
+    files_of_four,
     station_files,
     volumes_of_files,
 )
-from dixonflow.rawdata.dicom_header import HeaderBudget, read_header
-from dixonflow.rawdata.dicom_pixels import check_length, read_volume
-from dixonflow.rawdata.identity import matches
-from dixonflow.rawdata.protocols import expected_stations
+from dixonflow.rawdata.no_data import without_missing
+from dixonflow.rawdata.protocols import contrast_of_part
+from dixonflow.rawdata.raw_files import OpenScan, open_raw_files
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.rawdata.series import volumes_of
-from dixonflow.rawdata.slice_header import SliceHeader
-from dixonflow.rawdata.stations import Volume, arrange
-from dixonflow.rawdata.zip_archive import Archive, open_archive, unreadable, zip_fingerprint
+from dixonflow.rawdata.repeated_stations import Acquisition
+from dixonflow.rawdata.stations import ArrangedStations, Protocol, arrange
+from dixonflow.rawdata.volumes import Volume, read_volume
 from dixonflow.vocabulary import Contrast, Layout, Reason
 
 
@@ -35,33 +36,13 @@ class RawDataChangedError(DixonflowError):
     """The raw data is not what the cohort stage saw."""
 
 
-@dataclass(frozen=True)
-class InspectOptions:
-    """What is asked of a scan.
-
-    Attributes
-    ----------
-    n_stations
-        Number of stations of a complete scan where it is not the usual one of the layout.
-    """
-
-    n_stations: Mapping[Layout, int] = field(default_factory=dict)
-
-    def stations(self, layout: Layout) -> int | None:
-        """Number of stations of a complete scan; None takes as many as there are."""
-        return self.n_stations.get(layout, expected_stations(layout))
-
-
-DEFAULT_OPTIONS = InspectOptions()
-
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised when a change of the code changes what is said about raw data: scans that earlier versions inspected are
 inspected again, and scans that they excluded are retried. Scans that they read stay valid."""
 
-PADDING, OUTLIERS = "padding", "outliers"
-"""What earlier versions read wrongly: padding as data, and few voxels so bright that no grey levels were left."""
-
-ArrangedStations = list[Mapping[Contrast, Volume]]
+PADDING, OUTLIERS, PHILIPS = "padding", "outliers", "scale slope"
+"""What earlier versions read wrongly: padding as data, few voxels so bright that no grey levels were left, and values
+that Philips scales for display."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +56,13 @@ class RawSummary:
     n_slices
         Of all stations, one contrast.
     notes
-        Series that are no part of the scan.
+        Series and files that are no part of the scan, and what was chosen.
     patient_id_matches
         Whether the patient id in the files is the participant's; None where they hold none.
     reading
-        What in the headers earlier versions read wrongly; empty for nothing.
+        What is read that earlier versions read wrongly, or that depends on options; empty for nothing.
+    acquisitions
+        What the headers say of each station.
     """
 
     shapes: tuple[tuple[int, int, int], ...]
@@ -88,6 +71,7 @@ class RawSummary:
     notes: tuple[str, ...] = ()
     patient_id_matches: bool | None = None
     reading: str = ""
+    acquisitions: tuple[StationAcquisition, ...] = ()
 
     @property
     def n_stations(self) -> int:
@@ -95,7 +79,7 @@ class RawSummary:
         return len(self.shapes)
 
 
-def inspect(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> RawSummary:
+def inspect(raw: RawScan) -> RawSummary:
     """Read the headers of a scan and check that it is whole.
 
     Raises
@@ -105,29 +89,29 @@ def inspect(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> RawSumma
     OSError
         If the disk, not the data, is at fault.
     """
-    found = _ArrangedScan([])
-    if raw.layout.has_session_folders:
-        found = _ArrangedScan(_arrange_files(raw, options))
-    else:
-        with open_archive(raw.path) as archive:
-            found = _arrange_dicom(archive, raw, options)
-    stations = found.stations
-    grids = [next(iter(station.values())).grid for station in stations]
-    spacings = []
-    for grid in grids:
-        x, y, z = grid.spacing_mm.tolist()
-        spacings.append((x, y, z))
+    with _arranged(raw) as found:
+        grids = [next(iter(station.values())).grid for station in found.stations]
+        acquisitions = [
+            acquisition_of(
+                number,
+                grid,
+                {contrast: volume.echo_time_ms for contrast, volume in station.items()},
+                next(iter(station.values())).scanner,
+            )
+            for number, (grid, station) in enumerate(zip(grids, found.stations, strict=True), 1)
+        ]
     return RawSummary(
-        tuple(grid.shape for grid in grids),
-        tuple(spacings),
+        tuple(each.matrix for each in acquisitions),
+        tuple(each.spacing_mm for each in acquisitions),
         sum(grid.shape[2] for grid in grids),
         tuple(found.notes),
         found.patient_id_matches,
         found.reading,
+        tuple(acquisitions),
     )
 
 
-def read_stations(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> list[Station]:
+def read_stations(raw: RawScan) -> list[Station]:
     """Read all images of a scan.
 
     Where the stations are tilted by up to 1 degree, all of them are turned upright by the same rotation: affines are
@@ -147,103 +131,124 @@ def read_stations(raw: RawScan, options: InspectOptions = DEFAULT_OPTIONS) -> li
     OSError
         If the disk, not the data, is at fault.
     """
+    fingerprints = [raw_fingerprint(raw.layout, raw.paths)]
     if raw.layout.has_session_folders:
-        if not _is_key(session_fingerprint_0_1(raw.path, raw.layout), raw):
-            _check_key(session_fingerprint(raw.path, raw.layout), raw)
-        stations = _arrange_files(raw, options)
-        return [_station(index, station, _read_file) for index, station in enumerate(stations)]
-    with open_archive(raw.path) as archive:
-        _check_key(zip_fingerprint(raw.path), raw)
-        stations = _arrange_dicom(archive, raw, options).stations
-
-        def read(volume: Volume) -> NDArray[np.generic]:
-            assert not isinstance(volume.files, Path)
-            return read_volume(archive, volume.files, volume.grid)
-
-        return [_station(index, station, read) for index, station in enumerate(stations)]
+        fingerprints.append(fingerprint_0_1(raw.layout, raw.path))
+    keys = {key_of_reading(found, reading) for found in fingerprints for reading in ("", PADDING, OUTLIERS)}
+    try:
+        with _arranged(raw) as found:
+            if raw.raw_key not in keys and raw.raw_key != key_of_reading(fingerprints[0], found.reading):
+                raise RawDataChangedError("the raw data changed after the cohort stage: run the workflow again")
+            return [_station(index, station) for index, station in enumerate(found.stations)]
+    except ScanExcluded as problem:
+        if raw.raw_key in keys:
+            raise
+        raise RawDataChangedError("the raw data changed after the cohort stage: run the workflow again") from problem
 
 
-def _station(index: int, volumes: Mapping[Contrast, Volume], read: Callable[[Volume], NDArray[np.generic]]) -> Station:
-    images = {}
+def key_of_reading(raw_key: str, reading: str) -> str:
+    """Fingerprint of a scan for its content keys: another one where earlier versions read the same content wrongly."""
+    return hashlib.sha256(f"{raw_key} {reading}".encode()).hexdigest() if reading else raw_key
+
+
+def _station(index: int, volumes: Mapping[Contrast, Volume]) -> Station:
+    images: dict[Contrast, NDArray[np.generic]] = {}
     for contrast in sorted(volumes, key=list(Contrast).index):
-        image = read(volumes[contrast])
+        images[contrast] = read_volume(volumes[contrast])
+    images = without_missing(images, f"station {index + 1}")
+    for contrast, image in images.items():
         low, high = image.min(), image.max()
         if low == high or not (np.isfinite(low) and np.isfinite(high)):
             what = "is constant" if low == high else "holds values that are not finite"
             raise ScanExcluded(Reason.EMPTY_IMAGE, f"station {index + 1}: the {contrast} image {what}")
-        images[contrast] = image
     return Station(index, images, next(iter(volumes.values())).grid.affine)
-
-
-def _read_file(volume: Volume) -> NDArray[np.generic]:
-    assert isinstance(volume.files, Path)
-    image = read_nifti(volume.files)
-    if image.data.shape != volume.grid.shape:
-        raise unreadable(f"{volume.name}: its matrix is not the one of its header")
-    return image.data
-
-
-def _check_key(found: str, raw: RawScan) -> None:
-    if not _is_key(found, raw):
-        raise RawDataChangedError("the raw data changed after the cohort stage: run the workflow again")
-
-
-def _is_key(found: str, raw: RawScan) -> bool:
-    return raw.raw_key in {key_of_reading(found, reading) for reading in ("", PADDING, OUTLIERS)}
-
-
-def _arrange_files(raw: RawScan, options: InspectOptions) -> ArrangedStations:
-    if raw.layout is Layout.CT:
-        return [{Contrast.CT: volumes_of_files([ct_file(raw.path, raw.scan)])[0]}]
-    files = station_files(raw.path, raw.scan)
-    stations = arrange(volumes_of_files(files), options.stations(raw.layout))
-    check_chunks(files, [list(station.values()) for station in stations])
-    return stations
 
 
 @dataclass(frozen=True)
 class _ArrangedScan:
     """The stations of a scan and what was found in addition; attributes as in `RawSummary`."""
 
-    stations: ArrangedStations
+    stations: Sequence[Mapping[Contrast, Volume]]
     notes: Sequence[str] = ()
     patient_id_matches: bool | None = None
     reading: str = ""
 
 
-def _arrange_dicom(archive: Archive, raw: RawScan, options: InspectOptions) -> _ArrangedScan:
-    headers: list[SliceHeader] = []
-    truncated: list[ScanExcluded] = []
-    budget = HeaderBudget()
-    for number, entry in enumerate(archive.images, 1):
-        # names inside the zip are whatever somebody typed: messages count the files instead, in the order of the names
-        name = f"file {number} of {len(archive.images)} in the zip"
-        header = read_header(archive.stream(entry, name), entry, name, budget)
-        if header is None:
-            continue
-        headers.append(header)
-        try:
-            check_length(header, entry.file_size)
-        except ScanExcluded as problem:
-            truncated.append(problem)
-    if not headers:
-        raise unreadable("the zip contains no DICOM image")
-    if truncated:
-        raise truncated[0]
-    patient_ids = {header.patient_id for header in headers if header.patient_id}
-    if len(patient_ids) > 1:
-        message = f"files of {len(patient_ids)} different patient ids in one scan"
-        raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
-    patient_id = patient_ids.pop() if patient_ids else ""
-    volumes, notes = volumes_of(headers)
-    return _ArrangedScan(
-        arrange(volumes, options.stations(raw.layout), notes),
-        notes,
-        matches(patient_id, raw.scan.participant) if patient_id else None,
-        PADDING if any(header.padding for header in headers) else "",
-    )
+@contextmanager
+def _arranged(raw: RawScan) -> Iterator[_ArrangedScan]:
+    """Stations of a scan whose files are open: their pixels can be read meanwhile."""
+    if raw.layout.has_session_folders or raw.path.name.endswith((".nii", ".nii.gz")):
+        yield _arrange_files(raw)
+        return
+    named = {}
+    if raw.layout is Layout.NAKO:
+        by_name = {number: contrast_of_part(path) for number, path in enumerate(raw.paths)}
+        named = {number: contrast for number, contrast in by_name.items() if contrast is not None}
+    with open_raw_files(raw.paths, recursive=raw.layout is not Layout.DICOM) as opened:
+        found = dicom_scan(opened.files, raw.options, named)
+        arranged = _arrange_dicom(found, raw)
+        _check_manifests(opened, arranged.stations, found)
+        yield arranged
 
 
-def key_of_reading(raw_key: str, reading: str) -> str:
-    """Fingerprint of a scan for its content keys: another one where earlier versions read the same content wrongly."""
-    return hashlib.sha256(f"{raw_key} {reading}".encode()).hexdigest() if reading else raw_key
+def _check_manifests(opened: OpenScan, stations: Sequence[Mapping[Contrast, Volume]], found: DicomScan) -> None:
+    """Check that no slice is missing that a manifest lists: one that is lost in all contrasts leaves no other trace.
+
+    Raises
+    ------
+    ScanExcluded
+        `missing_slice`.
+    """
+    volumes = [volume for station in stations for volume in station.values()]
+    used = {header.series_uid for volume in volumes for header in volume.files}  # type: ignore[union-attr]
+    for container, manifest in opened.manifests.items():
+        present = [file.own_name for file in opened.files if file.container == container]
+        lost = manifest.missing(present, used, found.series_uids)
+        if lost:
+            message = f"{lost} of the files that its manifest lists are missing"
+            raise ScanExcluded(Reason.MISSING_SLICE, message)
+
+
+def _arrange_files(raw: RawScan) -> _ArrangedScan:
+    if raw.layout is Layout.CT:
+        volumes, notes = volumes_of_files([ct_file(raw.path, raw.scan)])
+        return _ArrangedScan([{Contrast.CT: volumes[0]}], notes)
+    files = station_files(raw.path, raw.scan) if raw.layout is Layout.BIDS else files_of_four(raw.paths)
+    volumes, notes = volumes_of_files(files)
+    tall = volumes[0].high_mm - volumes[0].low_mm > COMPOSED_MM
+    whole = len({file.chunk for file in files}) == 1 and (tall or all(file.whole for file in files))
+    expected = None if whole else raw.options.expected_stations(raw.layout)
+    arranged = arrange(volumes, Protocol(n_stations=expected, duplicates=raw.options.duplicates), notes, _agrees)
+    if not arranged.repeated:
+        check_chunks(files, arranged.stations)
+    return _ArrangedScan(arranged.stations, arranged.notes, reading=_reading(raw, arranged))
+
+
+def _arrange_dicom(found: DicomScan, raw: RawScan) -> _ArrangedScan:
+    protocol = Protocol(n_stations=raw.options.expected_stations(raw.layout), duplicates=raw.options.duplicates)
+    arranged = arrange(found.volumes, protocol, found.notes, _agrees)
+    slices = [header for station in arranged.stations for volume in station.values() for header in volume.files]  # type: ignore[union-attr]
+    padding = PADDING if any(header.padding for header in slices) else ""
+    philips = PHILIPS if any(header.display_slope is not None for header in slices) else ""
+    reading = "; ".join(filter(None, (padding, philips, _reading(raw, arranged))))
+    return _ArrangedScan(arranged.stations, arranged.notes, found.patient_id_matches(raw.scan.participant), reading)
+
+
+def _agrees(acquisition: Acquisition) -> bool:
+    """Whether in phase is water + fat in an acquisition of a station."""
+    wanted = (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT)
+    if any(contrast not in acquisition for contrast in wanted):
+        return True
+    try:
+        in_phase, water, fat = (read_volume(acquisition[contrast]) for contrast in wanted)
+        check_contrasts(in_phase, water, fat, "")
+    except ScanExcluded:
+        return False
+    return True
+
+
+def _reading(raw: RawScan, arranged: ArrangedStations) -> str:
+    """What was chosen, where options or pixels decided: another choice is another content."""
+    chosen = [f"station {number}: {place} of {count}" for number, (place, count) in (arranged.repeated or {}).items()]
+    time = [f"time point {raw.options.time_point}"] if raw.options.time_point != 1 else []
+    return "; ".join(chosen + time)

@@ -1,157 +1,177 @@
-"""Put the volumes of a scan in order: stations from head to feet, four contrasts each, everything checked.
+"""Put the volumes of a scan in order: stations from head to feet, all contrasts each, everything checked.
 
-Where several things are wrong the most fundamental is reported, in this order: files that cannot be read, truncated
-pixels, patient ids, geometry that cannot be meant, unidentified contrasts (all before the volumes come here);
-a contrast missing altogether, stations missing, stations too many, a series twice, a contrast missing in a station,
-missing slices, grids that differ, scaling of values, echo times, gaps.
+Where several things are wrong the most fundamental is reported, in this order: files that cannot be read, patient ids,
+geometry that cannot be meant, unidentified contrasts (all before the volumes come here); stations with several
+acquisitions that nothing distinguishes, truncated pixels, a contrast missing altogether, stations missing, stations too
+many, a contrast missing in a station, missing slices, grids that differ, scaling of values, echo times, gaps.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-
-import numpy as np
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.rawdata.contrast import by_echo_time, check_echo_times
-from dixonflow.rawdata.geometry import Grid, unexpected
-from dixonflow.rawdata.slice_header import SliceHeader
-from dixonflow.vocabulary import DIXON, Contrast, Reason
+from dixonflow.rawdata.dicom.contrast import by_echo_time
+from dixonflow.rawdata.geometry import unexpected
+from dixonflow.rawdata.repeated_stations import Acquisition, Agrees, Choice, acquisitions_of, choose
+from dixonflow.rawdata.station_checks import TOUCHING_MM, check_volumes, difference
+from dixonflow.rawdata.volumes import Volume
+from dixonflow.vocabulary import DIXON, Contrast, Duplicates, Reason
 
 SAME_STATION_OVERLAP = 0.5
 """Volumes that share more of their length than this are of one station; neighbouring stations share far less."""
 
-SPACING_TOLERANCE_MM = 0.005
-POSITION_TOLERANCE_MM = 0.05
-
 
 @dataclass(frozen=True)
-class Volume:
-    """One station in one contrast, not read yet.
+class ArrangedStations:
+    """The stations of a scan.
 
     Attributes
     ----------
-    contrast
-        None where no tag names it.
-    grid
-        In RAS+; where `flaw` tells of missing slices it spans from the first to the last.
-    name
-        How messages call it.
-    files
-        Slices in the order of the stored axis, or one NIfTI file.
-    echo_time_ms
-        None where unknown.
-    flaw
-        Message about missing or double slices.
+    stations
+        From head to feet, each with all contrasts on one grid.
+    notes
+        What was left out or chosen.
+    repeated
+        Stations that were acquired more than once, by number from 1, and which acquisition is used of how many.
     """
 
-    contrast: Contrast | None
-    grid: Grid
-    name: str
-    files: tuple[SliceHeader, ...] | Path
-    echo_time_ms: float | None = None
-    flaw: str = ""
+    stations: list[Mapping[Contrast, Volume]]
+    notes: tuple[str, ...] = ()
+    repeated: Mapping[int, tuple[int, int]] | None = None
 
-    @property
-    def low_mm(self) -> float:
-        """Lowest position of the volume along the body (RAS mm)."""
-        return float(self.grid.low_mm[2])
 
-    @property
-    def high_mm(self) -> float:
-        """Highest position of the volume along the body (RAS mm)."""
-        return float(self.grid.high_mm[2])
+@dataclass(frozen=True)
+class Protocol:
+    """What a scan has to consist of.
+
+    Attributes
+    ----------
+    contrasts
+        Images of each station.
+    n_stations
+        Number of stations of a complete scan; None takes as many as there are.
+    duplicates
+        Which acquisition of a station is used that was acquired more than once.
+    """
+
+    contrasts: tuple[Contrast, ...] = DIXON
+    n_stations: int | None = None
+    duplicates: Duplicates = Duplicates.BEST
 
 
 def arrange(
-    volumes: Sequence[Volume], expected: int | None, notes: Sequence[str] = ()
-) -> list[Mapping[Contrast, Volume]]:
+    volumes: Sequence[Volume],
+    protocol: Protocol,
+    notes: Sequence[str] = (),
+    agrees: Agrees = lambda acquisition: True,
+) -> ArrangedStations:
     """Sort volumes into stations and check that the scan is whole.
+
+    Images that the scanner put together from stations are one station where there is no other; else they are left out.
 
     Parameters
     ----------
     volumes
         In any order. Volumes without a contrast are used where the echo times of a station tell it, else left out.
-    expected
-        Number of stations of a complete scan; None takes as many as there are.
     notes
         What was left out before, for messages about what is missing.
-
-    Returns
-    -------
-    Stations from head to feet, each with all four contrasts on one grid.
+    agrees
+        Whether in phase is water + fat in an acquisition.
 
     Raises
     ------
     ScanExcluded
         With the most fundamental reason, see the module's description.
     """
+    volumes, said = _without_composed(volumes)
+    expected = 1 if any(volume.composed for volume in volumes) else protocol.n_stations
+    notes = [*notes, *said]
     known = sorted((volume for volume in volumes if volume.contrast), key=_place)
     stations = _same_place(known)
-    _name_by_echo_time(stations, [volume for volume in volumes if not volume.contrast])
+    if set(protocol.contrasts) == set(DIXON):
+        _name_by_echo_time(stations, [volume for volume in volumes if not volume.contrast])
+    choices = _choices(stations, protocol, agrees)
+    whole = [choice.volumes for choice in choices]
     left_out = f" (left out: {'; '.join(notes)})" if notes else ""
-    present = {volume.contrast for station in stations for volume in station}
-    for contrast in DIXON:
+    _check_counts(whole, protocol.contrasts, expected, left_out)
+    check_volumes(whole, protocol.contrasts)
+    repeated = {number: (each.number, each.count) for number, each in enumerate(choices, 1) if each.count > 1}
+    for number, choice in enumerate(choices, 1):
+        if choice.count > 1:
+            notes.append(
+                f"station {number} was acquired {choice.count} times: acquisition {choice.number} is used, {choice.why}"
+            )
+    notes += [f"stations {number} and {number + 1} touch without overlap" for number in _touching(whole)]
+    return ArrangedStations(whole, tuple(notes), repeated)
+
+
+def _check_counts(
+    whole: Sequence[Acquisition], contrasts: Sequence[Contrast], expected: int | None, left_out: str
+) -> None:
+    """Check that no station and no contrast is missing."""
+    for station in whole:
+        for volume in station.values():
+            if volume.truncated:
+                raise ScanExcluded(Reason.TRUNCATED_PIXELS, volume.truncated)
+    present = {contrast for station in whole for contrast in station}
+    for contrast in contrasts:
         if contrast not in present:
             raise ScanExcluded(Reason.MISSING_CONTRAST, f"no {contrast} image in the scan{left_out}")
-    if expected is not None and len(stations) < expected:
-        raise ScanExcluded(Reason.MISSING_STATION, f"{len(stations)} of {expected} stations{_gaps(stations)}{left_out}")
-    if expected is not None and len(stations) > expected:
-        raise unexpected(f"{len(stations)} stations, expected {expected}")
-    whole: list[Mapping[Contrast, Volume]] = [
-        _one_of_each(station, number) for number, station in enumerate(stations, 1)
-    ]
+    if expected is not None and len(whole) < expected:
+        raise ScanExcluded(Reason.MISSING_STATION, f"{len(whole)} of {expected} stations{_gaps(whole)}{left_out}")
+    if expected is not None and len(whole) > expected:
+        raise unexpected(f"{len(whole)} stations, expected {expected}")
     for number, station in enumerate(whole, 1):
-        for contrast in DIXON:
+        for contrast in contrasts:
             if contrast not in station:
                 raise ScanExcluded(Reason.MISSING_CONTRAST, f"station {number} has no {contrast} image{left_out}")
-    _check_volumes(whole)
-    return whole
 
 
-def _check_volumes(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
-    for station in whole:
-        for contrast in DIXON:
-            if station[contrast].flaw:
-                raise ScanExcluded(Reason.MISSING_SLICE, f"{station[contrast].name}: {station[contrast].flaw}")
-    for number, station in enumerate(whole, 1):
-        _check_one_grid(station, f"station {number}")
-    _check_scaling(whole)
-    for number, station in enumerate(whole, 1):
-        echoes = station[Contrast.IN_PHASE].echo_time_ms, station[Contrast.OPPOSED_PHASE].echo_time_ms
-        check_echo_times(*echoes, f"station {number}")
-    for number, (upper, lower) in enumerate(pairwise(whole), 1):
-        _check_overlap(upper[Contrast.WATER], lower[Contrast.WATER], f"stations {number} and {number + 1}")
+def _without_composed(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
+    stations = [volume for volume in volumes if not volume.composed]
+    composed = [volume for volume in volumes if volume.composed]
+    if not any(volume.contrast for volume in stations):
+        return composed or stations, ["the images are composed on the scanner"] if composed else []
+    counts: Counter[str] = Counter()
+    for volume in composed:
+        counts[volume.name.split(" (")[0]] += volume.grid.shape[2]
+    return stations, [f"{name}: composed on the scanner, {count} slices" for name, count in sorted(counts.items())]
 
 
-def _check_scaling(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
-    """Check that tags without a default are there on all images of a scan or on none.
+def _choices(stations: Sequence[Sequence[Volume]], protocol: Protocol, agrees: Agrees) -> list[Choice]:
+    each = [acquisitions_of(station, number) for number, station in enumerate(stations, 1)]
+    choices = []
+    for place, acquisitions in enumerate(each):
+        beside = [stations[other] for other in (place - 1, place + 1) if 0 <= other < len(stations)]
 
-    Raises
-    ------
-    ScanExcluded
-        `contradictory_headers` where rescale tags or padding are named on part of the images, or the echo time of a
-        contrast in part of the stations.
-    """
-    says: dict[tuple[str, str], dict[bool, str]] = {}
-    for number, station in enumerate(whole, 1):
-        for contrast in DIXON:
-            files = station[contrast].files
-            if isinstance(files, Path):
-                continue
-            named = {
-                ("rescale slope", ""): files[0].slope is not None,
-                ("rescale intercept", ""): files[0].intercept is not None,
-                ("padding", ""): files[0].padding is not None,
-                ("echo time", contrast.value): files[0].echo_time_ms is not None,
-            }
-            for tag, there in named.items():
-                says.setdefault(tag, {}).setdefault(there, f"{contrast} of station {number}")
-    for (what, _), places in says.items():
-        if len(places) > 1:
-            message = f"{what} is missing in part of the scan: {places[True]} has it, {places[False]} does not"
-            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, message)
+        def neighbours(acquisition: Acquisition, beside: Sequence[Sequence[Volume]] = beside) -> int:
+            return sum(any(_reach(own, other) for own in acquisition.values() for other in side) for side in beside)
+
+        choices.append(
+            choose(
+                acquisitions,
+                place + 1,
+                protocol.duplicates,
+                lambda acquisition: _is_complete(acquisition, protocol.contrasts),
+                agrees,
+                neighbours,
+            )
+        )
+    return choices
+
+
+def _is_complete(acquisition: Acquisition, contrasts: Sequence[Contrast]) -> bool:
+    if any(contrast not in acquisition for contrast in contrasts):
+        return False
+    volumes = [acquisition[contrast] for contrast in contrasts]
+    alike = all(not difference(volume.grid, volumes[0].grid) for volume in volumes)
+    return alike and not any(volume.flaw or volume.truncated for volume in volumes)
+
+
+def _reach(volume: Volume, other: Volume) -> bool:
+    return min(volume.high_mm, other.high_mm) - max(volume.low_mm, other.low_mm) >= -TOUCHING_MM
 
 
 def _place(volume: Volume) -> tuple[float, float, str, str]:
@@ -178,69 +198,27 @@ def _name_by_echo_time(stations: list[list[Volume]], nameless: Sequence[Volume])
     for station in stations:
         if {volume.contrast for volume in station} & {Contrast.IN_PHASE, Contrast.OPPOSED_PHASE}:
             continue
-        fitting = [volume for volume in nameless if _difference(volume.grid, station[0].grid) == ""]
-        if len(fitting) != 2:
+        fitting = [volume for volume in nameless if any(difference(volume.grid, other.grid) == "" for other in station)]
+        times = sorted({volume.echo_time_ms for volume in fitting}, key=lambda time: time or 0.0)
+        repeats = sum(volume.contrast is Contrast.WATER for volume in station)
+        if len(times) != 2 or len(fitting) > 2 * max(repeats, 1):
             continue
-        contrasts = by_echo_time((fitting[0].echo_time_ms, fitting[1].echo_time_ms))
-        for volume, contrast in zip(fitting, contrasts or (), strict=False):
-            station.append(replace(volume, contrast=contrast))
+        contrasts = by_echo_time((times[0], times[1]))
+        for volume in fitting if contrasts else ():
+            named = dict(zip(times, contrasts or (), strict=True))
+            station.append(replace(volume, contrast=named[volume.echo_time_ms]))
 
 
-def _one_of_each(station: Sequence[Volume], number: int) -> dict[Contrast, Volume]:
-    volumes: dict[Contrast, Volume] = {}
-    for volume in station:
-        assert volume.contrast is not None
-        if volume.contrast in volumes:
-            raise ScanExcluded(
-                Reason.DUPLICATE_SCAN,
-                f"station {number} has more than one {volume.contrast} image: {volumes[volume.contrast].name} and "
-                f"{volume.name}",
-            )
-        volumes[volume.contrast] = volume
-    return volumes
+def _touching(stations: Sequence[Mapping[Contrast, Volume]]) -> list[int]:
+    firsts = [next(iter(station.values())) for station in stations]
+    return [
+        number
+        for number, (upper, lower) in enumerate(pairwise(firsts), 1)
+        if lower.high_mm - upper.low_mm <= TOUCHING_MM
+    ]
 
 
-def _difference(grid: Grid, other: Grid) -> str:
-    """What differs between two grids, in words; empty where nothing does."""
-    if np.abs(grid.spacing_mm - other.spacing_mm).max() > SPACING_TOLERANCE_MM:
-        return "spacing"
-    if grid.shape[:2] != other.shape[:2] or grid.axes != other.axes:
-        return "matrix"
-    if np.abs(grid.affine[:2, 3] - other.affine[:2, 3]).max() > POSITION_TOLERANCE_MM:
-        return "position"
-    if grid.shape[2] != other.shape[2]:
-        return "slices"
-    return "position" if abs(grid.affine[2, 3] - other.affine[2, 3]) > POSITION_TOLERANCE_MM else ""
-
-
-def _check_one_grid(station: Mapping[Contrast, Volume], name: str) -> None:
-    # the grid that most contrasts have is the station's, so that the message names the one that differs
-    first, *others = (station[contrast].grid for contrast in DIXON)
-    agree = sum(_difference(first, other) == "" for other in others)
-    reference = first if agree else others[0]
-    for contrast in DIXON:
-        match _difference(station[contrast].grid, reference):
-            case "":
-                continue
-            case "slices":
-                count, usual = station[contrast].grid.shape[2], reference.shape[2]
-                message = f"{name}: {contrast} has {count} slices, others have {usual}"
-                raise ScanExcluded(Reason.MISSING_SLICE, message)
-            case what:
-                raise ScanExcluded(Reason.SPACING_MISMATCH, f"{name}: {contrast} differs from others in {what}")
-
-
-def _check_overlap(upper: Volume, lower: Volume, name: str) -> None:
-    overlap_mm = lower.high_mm - upper.low_mm
-    if overlap_mm <= 0:
-        raise ScanExcluded(Reason.STATION_GAP, f"{name} do not overlap: they are {-overlap_mm:.1f} mm apart")
-    low = np.maximum(upper.grid.low_mm, lower.grid.low_mm)[:2]
-    high = np.minimum(upper.grid.high_mm, lower.grid.high_mm)[:2]
-    if np.any(high <= low):
-        raise unexpected(f"{name} are side by side, not one above the other")
-
-
-def _gaps(stations: Sequence[Sequence[Volume]]) -> str:
-    pairs = pairwise(stations)
-    gaps = [number for number, (upper, lower) in enumerate(pairs, 1) if lower[0].high_mm <= upper[0].low_mm]
+def _gaps(stations: Sequence[Mapping[Contrast, Volume]]) -> str:
+    firsts = [next(iter(station.values())) for station in stations]
+    gaps = [number for number, (upper, lower) in enumerate(pairwise(firsts), 1) if lower.high_mm <= upper.low_mm]
     return f", gap after number {gaps[0]} of those found" if gaps else ""

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -22,14 +23,18 @@ from dixonflow.vocabulary import Reason
 # A whole-body scan has about 1,500 slices of 100 to 300 KB. Deflate can grow data 1032-fold (RFC 1951), images do so
 # by 2 to 4; only zips beyond a size that any machine can take have to show a plausible ratio.
 MAX_MEMBERS = 50_000
-MAX_MEMBER_BYTES = 64 << 20
+MAX_MEMBER_BYTES = 1 << 30  # one file may hold all slices of all contrasts of a composed scan
 MAX_TOTAL_BYTES = 8 << 30
 LIMIT = InflationLimit(ratio=100, free_bytes=1 << 30)
 
 CHUNK_BYTES = 16 << 10
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-_SIDECAR_SUFFIXES = {".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf"}
-_SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE", "Thumbs.db"}
+_SIDECAR_SUFFIXES = {
+    *(".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf"),
+    *(".ini", ".db", ".log", ".lnk", ".url", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx"),
+    *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".exe", ".md5", ".sha256"),
+}
+_SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE"}
 
 
 def unreadable(message: str) -> ScanExcluded:
@@ -54,6 +59,22 @@ class Archive:
             (info for info in infos if not info.is_dir() and not is_sidecar(info.filename)),
             key=lambda info: (info.filename, info.CRC, info.header_offset),
         )
+        self.sidecars = [info for info in infos if not info.is_dir() and is_sidecar(info.filename)]
+
+    def members(self, where: str = "the zip", container: int = 0) -> list["ZipMember"]:
+        """Members that may be images, by name.
+
+        Parameters
+        ----------
+        where
+            How messages call the zip.
+        container
+            Number of the zip.
+        """
+        return [
+            ZipMember(self, info, f"file {number} of {len(self.images)} in {where}", container)
+            for number, info in enumerate(self.images, 1)
+        ]
 
     def read(self, info: zipfile.ZipInfo, name: str) -> bytes:
         """Inflate a whole member and verify its checksum.
@@ -94,6 +115,34 @@ class Archive:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A file in a zip; attributes as in `RawFile`."""
+
+    archive: Archive
+    info: zipfile.ZipInfo
+    name: str
+    container: int = 0
+
+    @property
+    def own_name(self) -> str:
+        """Name in the zip."""
+        return self.info.filename
+
+    @property
+    def size(self) -> int:
+        """Bytes, inflated."""
+        return self.info.file_size
+
+    def stream(self) -> "MemberStream":
+        """Open it. Raises ScanExcluded(UNREADABLE_FILE)."""
+        return self.archive.stream(self.info, self.name)
+
+    def read(self) -> bytes:
+        """Read it whole and verify its checksum. Raises ScanExcluded(UNREADABLE_FILE)."""
+        return self.archive.read(self.info, self.name)
+
+
 class MemberStream:
     """A member as a file that is inflated only as far as it is read."""
 
@@ -120,14 +169,9 @@ class MemberStream:
         self._position += len(data)
         return data
 
-    def seek(self, position: int, whence: int = 0) -> int:
-        """Go to a position, from the start (0) or from here (1)."""
-        self._position = position if whence == 0 else self._position + position
-        return self._position
-
-    def tell(self) -> int:
-        """Position from the start of the member."""
-        return self._position
+    def close(self) -> None:
+        """Forget what was inflated."""
+        self._data = bytearray()
 
     def _fill(self, wanted: int) -> None:
         # a whole member is read in one go, a header chunk by chunk

@@ -144,8 +144,9 @@ class Plan:
                     # may have been replaced, or written in place, and keep its date
                     dates = f"{state.st_mtime_ns}\0{state.st_ctime_ns}"
                     add(entry.path, f"{state.st_size}\0{dates}\0{state.st_ino}\0{state.st_mode}")
-        if self.config.cohort.withdrawn is not None:
-            digest.update(self.config.cohort.withdrawn.read_bytes())
+        for path in (self.config.cohort.withdrawn, self.config.cohort.include):
+            if path is not None:
+                digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
 
     @property

@@ -52,6 +52,8 @@ def _accounts_for_all(plan: Plan) -> bool:
         check_conservation,
         check_not_emptied,
     )
+    from dixonflow.cohort.included import read_included  # noqa: PLC0415
+    from dixonflow.cohort.table import read_files  # noqa: PLC0415
     from dixonflow.cohort.withdrawn import read_withdrawn  # noqa: PLC0415
     from dixonflow.tables.definitions import SCANS  # noqa: PLC0415
     from dixonflow.tables.parquet import read_table  # noqa: PLC0415
@@ -59,11 +61,13 @@ def _accounts_for_all(plan: Plan) -> bool:
 
     cohort = plan.config.cohort
     withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
+    included = read_included(cohort.include) if cohort.include else None
     sources = sources_of(cohort)
     try:
         scans = to_pandas(read_table(plan.results.scan_table, SCANS))
         check_not_emptied(sources, scans)
-        check_conservation(sources, scans, withdrawn)
+        files = read_files(plan.results.scans)
+        check_conservation(sources, scans, withdrawn, included=included, files=files)
     except (ConservationError, TableError):
         return False
     return True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dixonflow.errors import ScanExcluded
 from dixonflow.execution.records import Record
 from dixonflow.execution.stage_work import StageResult
+from dixonflow.imaging.contrast_sums import check_contrasts, check_different
 from dixonflow.imaging.nifti import read_labels
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.agreement import agreement_of_models
@@ -21,7 +22,6 @@ from dixonflow.models.model import Model
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.stages.context import ContextWork
-from dixonflow.stitch.contrasts import check_contrasts, check_different
 from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
 from dixonflow.system.atomic import write_bytes

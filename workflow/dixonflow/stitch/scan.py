@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.imaging.contrast_sums import check_contrasts, check_different
 from dixonflow.imaging.station import Station
 from dixonflow.imaging.types import Floats32
-from dixonflow.stitch.contrasts import check_contrasts, check_different
 from dixonflow.stitch.grid import Grid, resample, station_axes, target_grid
 from dixonflow.stitch.matching import compare_all, intensity_factors, swapped_stations
 from dixonflow.stitch.report import StationReport, StitchedImages, StitchOptions, StitchReport, report_of

@@ -10,7 +10,10 @@ from enum import StrEnum
 
 import pandas as pd
 
-NAME_ENDINGS: dict[str, str] = {"mL": "ml", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "": ""}
+NAME_ENDINGS: dict[str, str] = {
+    **{"mL": "ml", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "": ""},
+    **{"T": "t", "ms": "ms", "deg": "deg", "years": "years"},
+}
 """How the name of a column ends that holds values in a unit. `1` is a ratio, the empty unit is text or a count."""
 
 

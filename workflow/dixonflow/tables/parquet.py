@@ -4,7 +4,7 @@ zstd, sorted by the keys, plain types, nulls never NaN, unit and description in 
 depend on the rows alone: nothing of the time or the machine is written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -97,8 +97,13 @@ def write_table(path: Path, table: Table, rows: pd.DataFrame | pa.Table) -> None
         writer.write(rows)
 
 
-def check_file(path: Path, table: Table) -> None:
+def check_file(path: Path, table: Table, added: Sequence[str] = ()) -> None:
     """Check that a Parquet file holds this table, by its footer alone.
+
+    Parameters
+    ----------
+    added
+        Columns at its end that files of earlier versions lack.
 
     Raises
     ------
@@ -113,23 +118,34 @@ def check_file(path: Path, table: Table) -> None:
     version = metadata.get("schema_version", "")
     if metadata.get("table") != table.name or version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
         raise TableError(f"table {table.name}: {path.name} is {metadata.get('table')!r}, schema version {version!r}")
-    if not found.equals(arrow_schema(table)):
+    wanted = arrow_schema(table)
+    if added and set(found.names).isdisjoint(added):
+        wanted = pa.schema([field for field in wanted if field.name not in added])
+    if not found.equals(wanted):
         raise TableError(f"table {table.name}: {path.name} does not match the table's definition")
 
 
-def read_table(path: Path, table: Table) -> pa.Table:
+def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:
     """Read a whole table and check its columns, types, missing values and order; the rest was checked on writing.
+
+    Parameters
+    ----------
+    added
+        Columns of text at its end that files of earlier versions lack: they are read as empty.
 
     Raises
     ------
     TableError
         If the file is missing, unreadable, cut off, or not of this table.
     """
-    check_file(path, table)
+    check_file(path, table, added)
     try:
         rows = pq.read_table(path, memory_map=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise TableError(f"table {table.name}: {path.name} cannot be read: {type(error).__name__}") from error
+    for name in added:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.array([""] * rows.num_rows, pa.string()))
     rows = check_types(rows, table)
     check_order(rows, table)
     return rows

@@ -47,9 +47,9 @@ class DicomFile:
     content: bytes
 
 
-def ukb_zip_name(scan: ScanId) -> str:
-    """`<eid>_20201_<instance>_0.zip`."""
-    return f"{scan.participant}_20201_{scan.session}_0.zip"
+def ukb_zip_name(scan: ScanId, array_index: int = 0) -> str:
+    """`<eid>_20201_<instance>_<array index>.zip`."""
+    return f"{scan.participant}_20201_{scan.session}_{array_index}.zip"
 
 
 def nako_zip_name(scan: ScanId) -> str:
@@ -87,7 +87,12 @@ def write_ukb(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
     delivered. Not verified against a real zip: the order of the manifest's columns, tags beyond those named in
     `header_dicom`, and whether slices are numbered from the feet, as here.
     """
-    files = sorted(_encode_scan(Layout.UKB, scan, stations, feet_first=True), key=lambda file: file.sop_uid)
+    return write_zip(folder / ukb_zip_name(scan), ukb_entries(scan, stations))
+
+
+def ukb_entries(scan: ScanId, stations: Sequence[Station]) -> list[tuple[str, bytes]]:
+    """Names and contents of the files of `write_ukb`, the manifest last."""
+    files = sorted(encoded_scan(Layout.UKB, scan, stations, feet_first=True), key=lambda file: file.sop_uid)
     rows = ["filename,patientid,studyid,date,modality,seriesid,series discription,uncompressed size (in bytes)"]
     study = uid(Layout.UKB, scan.name, "study")
     rows += [
@@ -96,7 +101,7 @@ def write_ukb(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
         for file in files
     ]
     entries = [(f"{file.sop_uid}.dcm", file.content) for file in files]
-    return write_zip(folder / ukb_zip_name(scan), [*entries, (MANIFEST_NAME, ("\n".join(rows) + "\n").encode())])
+    return [*entries, (MANIFEST_NAME, ("\n".join(rows) + "\n").encode())]
 
 
 def write_nako(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
@@ -111,7 +116,7 @@ def write_nako(folder: Path, scan: ScanId, stations: Sequence[Station]) -> Path:
     (converters also know a zip per contrast, in a folder per contrast), the zip's name, the folders inside it, slice
     count and overlap of the stations, and the numbering of slices, which is from the head here.
     """
-    files = sorted(_encode_scan(Layout.NAKO, scan, stations, feet_first=False), key=lambda file: file.sop_uid)
+    files = sorted(encoded_scan(Layout.NAKO, scan, stations, feet_first=False), key=lambda file: file.sop_uid)
     stem = f"{scan.participant}_{scan.session}"
     entries = [(f"{stem}/3D_GRE_TRA_{SUFFIXES[file.contrast]}/{file.sop_uid}.dcm", file.content) for file in files]
     return write_zip(folder / nako_zip_name(scan), entries)
@@ -130,16 +135,29 @@ def write_zip(path: Path, entries: Sequence[tuple[str, bytes]]) -> Path:
     return path
 
 
-def _encode_scan(layout: Layout, scan: ScanId, stations: Sequence[Station], *, feet_first: bool) -> Iterator[DicomFile]:
+def encoded_scan(
+    layout: Layout, scan: ScanId, stations: Sequence[Station], *, feet_first: bool, description: str = ""
+) -> Iterator[DicomFile]:
+    """Encode all slices of a scan.
+
+    Parameters
+    ----------
+    layout
+        Whose headers to imitate: UK Biobank or NAKO.
+    feet_first
+        Whether slices are numbered from the feet.
+    description
+        Series description of all series; that of the layout by default.
+    """
     for station in stations:
         if set(station.images) != set(DIXON):
             raise ValueError(f"station {station.index} needs all of {', '.join(DIXON)}")
         for contrast in CONTRAST_ORDER:
-            yield from _encode_series(layout, scan, station, contrast, feet_first=feet_first)
+            yield from _encode_series(layout, scan, station, contrast, feet_first, description)
 
 
 def _encode_series(
-    layout: Layout, scan: ScanId, station: Station, contrast: Contrast, *, feet_first: bool
+    layout: Layout, scan: ScanId, station: Station, contrast: Contrast, feet_first: bool, description: str
 ) -> Iterator[DicomFile]:
     pixels = _slices(station.images[contrast])
     bits_stored = 12 if int(pixels.max()) < 4096 else 16  # Siemens scanners store 12
@@ -151,6 +169,8 @@ def _encode_series(
         breath_hold=station.index in _BREATH_HOLD_STATIONS,
         bits_stored=bits_stored,
     )
+    if description:
+        header.SeriesDescription = description
     encode = _slice_encoder(header)
     left, posterior, superior = first_corner_lps_mm(station)
     count = len(pixels)

@@ -1,17 +1,23 @@
 """Tell the contrast of a series by its tags. Tags that contradict each other are an exclusion, never a guess."""
 
 import re
+from functools import lru_cache
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.protocols import composed_word, contrast_words
-from dixonflow.rawdata.slice_header import SliceHeader
 from dixonflow.vocabulary import Contrast, Reason
 
 
 def is_composed(header: SliceHeader) -> bool:
     """Whether the scanner itself put this image together from stations: it is no station."""
+    return _has_composed_word(header.image_type, header.series_description)
+
+
+@lru_cache(maxsize=4096)
+def _has_composed_word(image_type: str, description: str) -> bool:
     word = composed_word()
-    return word in header.image_type.upper().split("\\") or word in _parts(header.series_description.upper())
+    return word in image_type.upper().split("\\") or word in _parts(description.upper())
 
 
 def contrast_of(header: SliceHeader, name: str) -> Contrast | None:
@@ -35,25 +41,37 @@ def contrast_of(header: SliceHeader, name: str) -> Contrast | None:
     ScanExcluded
         `contrast_mismatch` where tags contradict each other.
     """
-    suffix = _parts(header.series_description)[-1].lower()
-    said = {
-        "ImageType": _named(header.image_type, "image_type_words"),
-        "ScanOptions": _named(header.scan_options, "dixon_words"),
-        "(0051,1019)": _named(header.dixon_text, "dixon_words"),
-        "SeriesDescription": {contrast_words("series_suffixes")[suffix]}
-        if suffix in contrast_words("series_suffixes")
-        else set(),
-    }
-    contrasts = set[Contrast]().union(*said.values())
+    said = _said(header.image_type, header.scan_options, header.dixon_text, header.series_description)
+    contrasts = {contrast for _, found in said for contrast in found}
     if len(contrasts) > 1:
-        words = ", ".join(f"{tag} says {' and '.join(sorted(found))}" for tag, found in said.items() if found)
+        words = ", ".join(f"{tag} says {' and '.join(sorted(found))}" for tag, found in said if found)
         raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"{name}: its contrast cannot be identified, {words}")
     return contrasts.pop() if contrasts else None
 
 
-def _named(text: str, kind: str) -> set[Contrast]:
+def contrast_said(image_type: str, scan_options: str, description: str) -> set[Contrast]:
+    """Contrasts that the words of a NIfTI sidecar name."""
+    return {contrast for _, found in _said(image_type, scan_options, "", description) for contrast in found}
+
+
+@lru_cache(maxsize=4096)
+def _said(
+    image_type: str, scan_options: str, dixon_text: str, description: str
+) -> tuple[tuple[str, frozenset[Contrast]], ...]:
+    """What each tag names. A scan has few different texts and a thousand slices."""
+    suffix = _parts(description)[-1].lower()
+    named = contrast_words("series_suffixes").get(suffix)
+    return (
+        ("ImageType", _named(image_type, "image_type_words")),
+        ("ScanOptions", _named(scan_options, "dixon_words")),
+        ("(0051,1019)", _named(dixon_text, "dixon_words")),
+        ("SeriesDescription", frozenset([named] if named else [])),
+    )
+
+
+def _named(text: str, kind: str) -> frozenset[Contrast]:
     words = contrast_words(kind)
-    return {words[word] for word in re.split(r"[\\/]", text.upper()) if word in words}
+    return frozenset(words[word] for word in re.split(r"[\\/]", text.upper()) if word in words)
 
 
 def _parts(description: str) -> list[str]:

@@ -1,19 +1,25 @@
 """What counts of the header of a DICOM slice."""
 
 from dataclasses import dataclass
-from zipfile import ZipInfo
+
+from dixonflow.rawdata.acquisition import Scanner
+from dixonflow.rawdata.raw_files import RawFile
 
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """The header of one slice.
+    """The header of one slice: of a file, or of a frame of a file.
 
     Attributes
     ----------
-    entry
-        The file inside the zip; its name need not be its own.
+    file
+        The file that holds it.
     name
-        How messages call the file.
+        How messages call it.
+    frame
+        Number of the frame in its file, from 0; None for a file that is one slice.
+    component
+        `M` for magnitude, `P` for phase, `R` and `I` for the parts of complex values; empty where nothing says so.
     position_mm
         Centre of the first pixel in DICOM's patient coordinates (left, posterior, superior).
     orientation
@@ -22,6 +28,12 @@ class SliceHeader:
         Distance between rows and between columns.
     echo_time_ms
         None where the tag is missing.
+    acquired_s
+        Time of day when the measurement began, in seconds; None where the tag is missing.
+    instance
+        Number within its series; None where it is missing.
+    time_point
+        Number of the point in time in a series that repeats its slices; None where the header counts none.
     bits_stored, high_bit
         Bits of a stored value, and the number of the highest of them.
     thickness_mm, slice_spacing_mm
@@ -32,21 +44,30 @@ class SliceHeader:
         Lowest and highest stored value that stand for no data; None where the header names none.
     slope, intercept
         Stored value x slope + intercept is the image's value; None where the header says nothing.
+    display_slope
+        Philips' own scale slope (2005,100E), by which values are divided in addition: slope and intercept alone give
+        the values that the console displays, scaled for each series on its own. None where there is none.
     pixel_offset, pixel_bytes
-        Where the pixel data lies in the inflated file; `pixel_bytes` is None where it is encapsulated (compressed).
+        Where the pixel data lies in the file and how long it is, for a file that is one uncompressed little-endian
+        slice; None for all others, which pydicom decodes.
     """
 
-    entry: ZipInfo
+    file: RawFile
     name: str
+    frame: int | None
     transfer_syntax: str
     series_uid: str
     series_number: str
     series_description: str
     image_type: str
+    component: str
     scan_options: str
     dixon_text: str
     patient_id: str
     echo_time_ms: float | None
+    acquired_s: float | None
+    instance: int | None
+    time_point: int | None
     position_mm: tuple[float, float, float]
     orientation: tuple[float, float, float, float, float, float]
     row_spacing_mm: float
@@ -63,8 +84,10 @@ class SliceHeader:
     slice_spacing_mm: float | None
     slope: float | None
     intercept: float | None
-    pixel_offset: int
+    display_slope: float | None
+    pixel_offset: int | None
     pixel_bytes: int | None
+    scanner: Scanner
 
     @property
     def expected_bytes(self) -> int:
@@ -73,5 +96,13 @@ class SliceHeader:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Slope and intercept to apply."""
-        return 1.0 if self.slope is None else self.slope, 0.0 if self.intercept is None else self.intercept
+        """Slope and intercept to apply to stored values.
+
+        Philips: (stored x slope + intercept) / (slope x scale slope), the values before they were scaled for display
+        (Chenevert et al., Transl. Oncol. 7:65, 2014; also in dcm2niix).
+        """
+        slope = 1.0 if self.slope is None else self.slope
+        intercept = 0.0 if self.intercept is None else self.intercept
+        if self.display_slope is None:
+            return slope, intercept
+        return 1.0 / self.display_slope, intercept / (slope * self.display_slope)

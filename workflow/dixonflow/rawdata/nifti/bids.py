@@ -1,21 +1,24 @@
-"""A session folder of a BIDS-like data set: which files are which, and what their headers say.
+"""Images of a scan as NIfTI files: which files are which, and what their headers and sidecars say.
 
-NIfTI knows no contrast tag: here, and only here, the contrast comes from the file name. A CT is one file.
+NIfTI knows no contrast tag: here, and only here, the contrast comes from the file's name or its place on the fourth
+axis, and is held against the sidecar. A CT is one file.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.nifti import read_header
+from dixonflow.imaging.nifti import count_volumes, read_header
 from dixonflow.rawdata.geometry import upright_grid, upright_rotation
-from dixonflow.rawdata.stations import Volume
+from dixonflow.rawdata.nifti.sidecar import Sidecar, read_sidecar, sidecar_path
+from dixonflow.rawdata.protocols import NO_SESSION
+from dixonflow.rawdata.volumes import NiftiVolume, Volume
 from dixonflow.system.regular_file import open_regular
 from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId
 
@@ -24,19 +27,45 @@ MAX_FILE_BYTES = 2 << 30
 
 _CONTRASTS = {contrast.acq: contrast for contrast in DIXON}
 _NAME = re.compile(
-    r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)_acq-(?P<acq>[a-z]+)"
+    r"sub-(?P<participant>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?_acq-(?P<acq>[a-z]+)"
     r"(?:_chunk-(?P<chunk>[0-9]+))?_VIBE\.nii(?:\.gz)?"
 )
-_CT_NAME = re.compile(r"sub-(?P<participant>[A-Za-z0-9]+)_ses-(?P<session>[A-Za-z0-9]+)(?:_[^.]+)?_ct\.nii(?:\.gz)?")
+_CT_NAME = re.compile(
+    r"sub-(?P<participant>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?(?:_[^.]+)?_ct\.nii(?:\.gz)?"
+)
+
+FOURTH_AXIS = (Contrast.OPPOSED_PHASE, Contrast.IN_PHASE, Contrast.FAT, Contrast.WATER)
+"""Order of the contrasts in NAKO's NIfTI files of four volumes, as public converters know it (facts of deliveries)."""
+
+COMPOSED_MM = 600.0
+"""A single volume that is taller than this was put together from stations; one station has about 300 mm."""
 
 
 @dataclass(frozen=True)
 class StationFile:
-    """One NIfTI file: contrast and station number from its name."""
+    """One image in a file.
+
+    Attributes
+    ----------
+    contrast, chunk
+        Contrast and number of the station.
+    index, count
+        Which of how many images on the fourth axis.
+    whole
+        Whether its name has no number of a station: the stations are put together already.
+    """
 
     path: Path
     contrast: Contrast
     chunk: int
+    index: int = 0
+    count: int = 1
+    whole: bool = False
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"acq-{self.contrast.acq}_chunk-{self.chunk}"
 
 
 def image_paths(session: Path, layout: Layout) -> list[Path]:
@@ -46,6 +75,11 @@ def image_paths(session: Path, layout: Layout) -> list[Path]:
     return sorted(
         path for pattern in names for path in (session / folder).glob(pattern) if not path.name.startswith(".")
     )
+
+
+def with_sidecars(images: Sequence[Path]) -> list[Path]:
+    """Images and those of their sidecars that are there."""
+    return [*images, *(path for path in map(sidecar_path, images) if path.is_file())]
 
 
 def no_image(layout: Layout) -> str:
@@ -76,7 +110,7 @@ def ct_file(session: Path, scan: ScanId) -> StationFile:
 
 
 def _check_identity(match: re.Match[str], scan: ScanId) -> None:
-    if (match["participant"], match["session"]) != (scan.participant, scan.session):
+    if (match["participant"], match["session"] or NO_SESSION) != (scan.participant, scan.session):
         message = "an image has the name of another participant or session than its folder"
         raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
 
@@ -98,7 +132,7 @@ def station_files(session: Path, scan: ScanId) -> list[StationFile]:
             message = f"the name of an image is not sub-*_ses-*_acq-({acq})[_chunk-*]_VIBE.nii.gz"
             raise ScanExcluded(Reason.UNPARSABLE_NAME, message)
         _check_identity(match, scan)
-        files.append(StationFile(path, _CONTRASTS[match["acq"]], int(match["chunk"] or 1)))
+        files.append(StationFile(path, _CONTRASTS[match["acq"]], int(match["chunk"] or 1), whole=not match["chunk"]))
     if not files:
         raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(Layout.BIDS))
     return files
@@ -145,27 +179,60 @@ def _name_in_fingerprint(path: Path) -> bytes:
     return os.fsencode(re.sub(r"^sub-[^_]*_ses-[^_]*_", "", path.name))  # a name need not be UTF-8
 
 
-def volumes_of_files(files: Sequence[StationFile]) -> list[Volume]:
-    """Grids of all files, from their headers.
+def files_of_four(paths: Sequence[Path]) -> list[StationFile]:
+    """Images of files that hold four contrasts on their fourth axis, one file per station.
+
+    Parameters
+    ----------
+    paths
+        In the order of the names of their folders, which number the stations.
 
     Raises
     ------
     ScanExcluded
-        `unreadable_file`, `unexpected_geometry` or `spacing_mismatch`.
+        `unreadable_file`, `missing_contrast` where a file does not hold four images.
     """
-    volumes = []
+    files = []
+    for number, path in enumerate(paths, 1):
+        count = count_volumes(path)
+        if count != len(FOURTH_AXIS):
+            message = f"file {number} of {len(paths)} holds {count} images, {len(FOURTH_AXIS)} contrasts are expected"
+            raise ScanExcluded(Reason.MISSING_CONTRAST, message)
+        files += [StationFile(path, contrast, number, index, count) for index, contrast in enumerate(FOURTH_AXIS)]
+    return files
+
+
+def volumes_of_files(files: Sequence[StationFile]) -> tuple[list[Volume], list[str]]:
+    """Grids of all files, from their headers, and what is to be said of their sidecars.
+
+    Raises
+    ------
+    ScanExcluded
+        `unreadable_file`, `unexpected_geometry`, `spacing_mismatch`, or `contrast_mismatch` with a sidecar.
+    """
+    volumes, notes = [], []
     rotation = None
     for file in files:
-        name = f"acq-{file.contrast.acq}_chunk-{file.chunk}"
-        shape, affine = read_header(file.path)
+        shape, affine = read_header(file.path, file.count)
         directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
         if rotation is None:
-            rotation = upright_rotation(directions, name)
-        volumes.append(Volume(file.contrast, upright_grid(shape, affine, rotation, name), name, file.path))
-    return volumes
+            rotation = upright_rotation(directions, file.name)
+        sidecar = Sidecar() if file.count > 1 else read_sidecar(file.path, file.contrast, file.name)
+        notes += [sidecar.note] if sidecar.note else []
+        volumes.append(
+            Volume(
+                file.contrast,
+                upright_grid(shape, affine, rotation, file.name),
+                file.name,
+                NiftiVolume(file.path, file.index, file.count, sidecar.scanner),
+                sidecar.echo_time_ms,
+                acquired_s=float(file.chunk) if file.count > 1 else None,
+            )
+        )
+    return volumes, notes
 
 
-def check_chunks(files: Sequence[StationFile], stations: Sequence[Sequence[Volume]]) -> None:
+def check_chunks(files: Sequence[StationFile], stations: Sequence[Mapping[Contrast, Volume]]) -> None:
     """Check that names and positions agree on which files form a station, and that no number is left out.
 
     Raises
@@ -178,7 +245,7 @@ def check_chunks(files: Sequence[StationFile], stations: Sequence[Sequence[Volum
     if chunks[-1] - chunks[0] + 1 != len(chunks) or chunks[0] not in (0, 1):
         raise ScanExcluded(Reason.MISSING_STATION, f"stations are numbered {', '.join(map(str, chunks))}")
     for number, station in enumerate(stations, 1):
-        found = sorted({chunk_of[volume.files] for volume in station if isinstance(volume.files, Path)})
+        found = sorted({chunk_of[each.files.path] for each in station.values() if isinstance(each.files, NiftiVolume)})
         if len(found) != 1:
             raise ScanExcluded(
                 Reason.SPACING_MISMATCH,

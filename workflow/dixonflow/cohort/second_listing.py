@@ -1,0 +1,173 @@
+"""The raw folders listed once more, by code that shares nothing with the one that found the scans.
+
+It has the description of the sources in common with it and nothing else: a scan that is lost on the way, by whichever
+stage, is missed here.
+"""
+
+import os
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dixonflow.errors import DixonflowError
+from dixonflow.rawdata.raw_scan import Source
+from dixonflow.vocabulary import Layout, ScanId
+
+# What is no scan: hidden files, notes and tables next to the images. Kept here on purpose, apart from the list that the
+# cohort stage uses: if one of the two changes alone, the law is broken and the run says so.
+_OTHER_ENDINGS = (
+    *(".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf", ".ini", ".db", ".log", ".lnk", ".url"),
+    *(".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".exe", ".md5", ".sha256"),
+    *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff"),
+)
+_OTHER_NAMES = ("DICOMDIR", "README", "LICENSE", "__MACOSX")
+_BIDS_OTHER = ("derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs")
+_BIDS_TYPES = ("anat", "ct", "func", "dwi", "fmap", "perf", "pet", "mrs", "eeg", "meg", "ieeg", "beh", "motion")
+_NAKO_SEQUENCES = ("3d_gre_tra_w", "3d_gre_tra_f", "3d_gre_tra_in", "3d_gre_tra_opp", "3d_gre_tra_w_composed")
+
+_NoScan = tuple[None, None, str]
+ScanKey = tuple[str, str] | _NoScan
+
+
+class ConservationError(DixonflowError):
+    """Scans were lost or appeared from nowhere."""
+
+
+@dataclass(frozen=True)
+class SecondListing:
+    """What lies in the raw folders.
+
+    Attributes
+    ----------
+    keys
+        Scans, and the paths of entries whose name gives none.
+    paths
+        Files and folders that hold a scan or a part of it, as text.
+    """
+
+    keys: set[ScanKey]
+    paths: frozenset[str]
+
+
+def list_again(sources: Sequence[Source], included: Container[ScanId] | None = None) -> SecondListing:
+    """List what lies in the raw folders; of scans only those to include. Raises ConservationError."""
+    scans: set[ScanKey] = set()
+    nameless: set[Path] = set()
+    named: set[Path] = set()
+    passed_over: set[Path] = set()
+    for source in sources:
+        for path, key in _entries(source):
+            if key is None:
+                nameless.add(path)
+            elif included is None or ScanId(*key) in included:
+                named.add(path)
+                scans.add(key)
+            else:
+                passed_over.add(path)
+    keys = scans | {(None, None, as_text(path)) for path in nameless - named - passed_over}
+    return SecondListing(keys, frozenset(map(as_text, named)))
+
+
+def _entries(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    if source.layout.has_session_folders:
+        return _bids(source)
+    return _loose(source) if source.layout is Layout.DICOM else _zips(source)
+
+
+def as_text(path: Path) -> str:
+    """Give it as the table does: what is not UTF-8 in a name stands there in hexadecimal."""
+    return bytes(path).decode("utf-8", "backslashreplace")
+
+
+def _is_other(name: str) -> bool:
+    return name.startswith(".") or name in _OTHER_NAMES or name.lower().endswith(_OTHER_ENDINGS)
+
+
+def _raise(error: OSError) -> None:
+    raise ConservationError(f"a raw folder cannot be listed: {error.strerror}") from error
+
+
+def _walk(folder: Path, whole: Callable[[Path], bool]) -> Iterator[tuple[Path, bool]]:
+    """Files below a folder, and folders that count as one file."""
+    visited = set()
+    for top, subfolders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        real = Path(top).resolve()
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        places = [Path(top) / name for name in sorted(subfolders) if not _is_other(name)]
+        subfolders[:] = [place.name for place in places if not whole(place)]
+        yield from ((place, True) for place in places if whole(place))
+        yield from ((Path(top) / name, False) for name in files if not _is_other(name))
+
+
+def _zips(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    def key_of(path: Path, ending: str = "") -> tuple[str, str] | None:
+        if source.layout is Layout.NAKO and re.search(r"\.nii(\.gz)?$", path.name):
+            parts = path.relative_to(source.folder).parts
+            fits = len(parts) > 3 and re.fullmatch("3D_GRE_TRA_[0-9]+", parts[-2]) is not None
+            fits = fits and bool(re.fullmatch("[0-9]+", parts[-3]) and re.fullmatch("[0-9A-Za-z]+", parts[-4]))
+            return (parts[-4], parts[-3]) if fits else None
+        return _zip_key(source, path.name + ending)
+
+    def whole(folder: Path) -> bool:
+        return not folder.name.lower().endswith(".zip") and key_of(folder, ".zip") is not None
+
+    for path, is_folder in _walk(source.folder, whole):
+        yield path, key_of(path, ".zip" if is_folder else "")
+
+
+def _loose(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    """Files of scans, and folders in which some file is of none."""
+    for path, _ in _walk(source.folder, lambda folder: False):
+        match = re.match(source.name_pattern or "", path.relative_to(source.folder).as_posix())
+        key = (match["participant"], match.groupdict().get("session") or "1") if match else None
+        if key is not None and all(part and part.isalnum() and part.isascii() for part in key):
+            yield path, key
+        else:
+            yield path.parent, None
+
+
+def _zip_key(source: Source, name: str) -> tuple[str, str] | None:
+    if source.name_pattern is not None:
+        match = re.fullmatch(source.name_pattern, name)
+        return (match["participant"], match["session"]) if match else None
+    stem, ending = name[:-4], name[-4:]
+    if ending != ".zip":
+        return None
+    if source.layout is Layout.UKB:
+        parts = stem.split("_")
+        fits = len(parts) == 4 and parts[1] == "20201" and all(re.fullmatch("[0-9]+", part) for part in parts)
+        return (parts[0], parts[2]) if fits else None
+    parts = stem.split("_", 2)
+    fits = len(parts) > 1 and all(map(re.fullmatch, ("[0-9A-Za-z]+", "[0-9]+"), parts[:2]))
+    fits = fits and (len(parts) == 2 or parts[2].lower() in _NAKO_SEQUENCES)
+    return (parts[0], parts[1]) if fits else None
+
+
+def _bids(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    try:
+        subjects = sorted(path for path in source.folder.iterdir() if not _is_other(path.name))
+        for subject in subjects:
+            if subject.name in _BIDS_OTHER and subject.is_dir():
+                continue
+            if not (subject.is_dir() and re.fullmatch("sub-[0-9A-Za-z]+", subject.name)):
+                yield subject, None
+                continue
+            images = "ct" if source.layout is Layout.CT else "anat"
+            sessions = sorted(path for path in subject.iterdir() if not _is_other(path.name))
+            sessions = [
+                path for path in sessions if path.name not in _BIDS_TYPES or path.name == images or path.is_file()
+            ]
+            for session in sessions:
+                if session.name == images and session.is_dir():
+                    yield subject, (subject.name[4:], "1")
+                    continue
+                fits = session.is_dir() and re.fullmatch("ses-[0-9A-Za-z]+", session.name)
+                yield session, (subject.name[4:], session.name[4:]) if fits else None
+            if all(session.name in _BIDS_TYPES and session.name != images for session in sessions):
+                yield subject, None
+    except OSError as error:
+        _raise(error)

@@ -1,0 +1,98 @@
+"""The section `cohort`: which raw data goes in, and how it is read."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from dixonflow.config.fields import NamedPath, Section
+from dixonflow.vocabulary import Duplicates, Layout
+
+
+class SourceConfig(Section):
+    """A folder of raw data."""
+
+    layout: Layout = Field(
+        description="ukb (UK Biobank field 20201), nako (NAKO), bids (NIfTI), ct (NIfTI of CT) or dicom (any tree of "
+        "DICOM files); docs/raw_data.md shows the forms of each."
+    )
+    folder: NamedPath = Field(description="Folder with the raw data, from the repository root or absolute.")
+    name_pattern: str | None = Field(
+        default=None,
+        description="Regular expression with the groups participant and session, in place of the layout's own. ukb and "
+        "nako: matches the whole name of a zip. dicom (required): matches the beginning of a file's path below the "
+        "folder; all files with equal groups are one scan.",
+    )
+    stations: Annotated[int, Field(ge=1, le=50)] | Literal["any"] | None = Field(
+        default=None,
+        description="Stations of a complete scan; any: as many as there are; null: 6 for ukb, 4 for nako, else any.",
+    )
+    duplicates: Duplicates = Field(
+        default=Duplicates.BEST,
+        description="Which acquisition of a station is used if there are several. Complete ones precede incomplete "
+        "ones. best: in phase is water + fat, then more overlap with its neighbours, then the later one; or later, "
+        "earlier, exclude.",
+    )
+    time_point: int = Field(
+        default=1, ge=1, le=10000, description="Which time point is used of a series with several, from 1."
+    )
+    supersedes: NamedPath | None = Field(
+        default=None,
+        description="Folder of an earlier source: what is delivered here replaces the same files of that source.",
+    )
+    match_patient_id: bool | None = Field(
+        default=None,
+        description="Whether the PatientID in DICOM files must be the participant's id or begin with it. If so, a zip "
+        "under another participant's name is excluded. null: yes for NAKO, no for UK Biobank (headers may contain "
+        "pseudonyms). If most scans of a source differ, the check is turned off there, with a note.",
+    )
+
+    @model_validator(mode="after")
+    def _pattern_fits(self) -> Self:
+        if self.name_pattern is None:
+            if self.layout is Layout.DICOM:
+                raise ValueError("layout dicom needs a name_pattern with the group participant")
+            return self
+        if self.layout.has_session_folders:
+            raise ValueError(f"layout {self.layout} takes no name_pattern: its folders are named as BIDS says")
+        try:
+            groups = re.compile(self.name_pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"name_pattern is not a regular expression: {error}") from error
+        needed = {"participant"} if self.layout is Layout.DICOM else {"participant", "session"}
+        if needed - set(groups):
+            raise ValueError(f"name_pattern lacks the group {' and '.join(sorted(needed - set(groups)))}")
+        return self
+
+
+class CohortConfig(Section):
+    """Which scans go in."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1, description="Folders of raw data, each with its layout.")
+    withdrawn: NamedPath | None = Field(
+        default=None, description="Text file with the ids of withdrawn participants, one per line; null for none."
+    )
+    include: NamedPath | None = Field(
+        default=None,
+        description="Text file of the scans to include: a participant, or participant and session, per line; null for "
+        "all. Other scans are in no table.",
+    )
+    personal: tuple[Literal["date", "age", "sex"], ...] = Field(
+        default=(),
+        description="Header fields that the table acquisitions may hold in addition: date (of the scan), age, sex (of "
+        "the participant). Others are not read.",
+    )
+    scans_per_shard: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Scans per job. 64 suits a cluster. A change applies only to the shards of new scans.",
+    )
+
+    @model_validator(mode="after")
+    def _superseded_are_sources(self) -> Self:
+        folders = [source.folder for source in self.sources]
+        for number, source in enumerate(self.sources):
+            if source.supersedes is not None and source.supersedes not in folders[:number] + folders[number + 1 :]:
+                raise ValueError(f"sources.{number}.supersedes must be the folder of another source")
+        return self

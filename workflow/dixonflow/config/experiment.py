@@ -1,0 +1,152 @@
+"""The experiment as typed records: the one source of config.yaml and of its JSON schema.
+
+Defaults are those for a cohort; `demo_config` changes what the demo needs. `scripts/make_config.py` writes both files
+(`dixonflow.cli.config_files`).
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from dixonflow.config.cohort import CohortConfig, SourceConfig
+from dixonflow.config.fields import NamedPath, ResultsPath, Section
+from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
+
+
+class StitchConfig(Section):
+    """How stations become one image."""
+
+    drop_end_slices: int = Field(
+        default=2,
+        ge=0,
+        le=10,
+        description="Folded slices to drop where a station overlaps another, at most a quarter of the overlap.",
+    )
+    match_intensities: bool = Field(
+        default=True, description="Scale each station by one factor for all four contrasts, computed from the overlaps."
+    )
+    exclude_swaps: bool = Field(
+        default=True, description="Exclude a scan if water and fat are clearly swapped in a station."
+    )
+    check_contrasts: bool = Field(
+        default=True,
+        description="Exclude a scan if in phase is not water + fat in every slice: contrasts are mixed up or scaled "
+        "differently. Turn it off for scanners whose images do not add up.",
+    )
+
+
+class SegmentConfig(Section):
+    """Which models run, and how."""
+
+    models: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...] = Field(
+        default=("demo",),
+        min_length=1,
+        description="Models, by name (docs/models.md). Each segments every scan; the first is used for the "
+        "overview pictures and the tables volumes and fat_compartments, further ones have their own tables.",
+    )
+    consent: tuple[str, ...] = Field(
+        default=(),
+        description="Models with restricted licences to whose terms you agree; the terms are in docs/models.md.",
+    )
+    weights: NamedPath = Field(
+        default=Path("models"),
+        description="Folder of imported weights, which dixonflow import-model fills; on a cluster one that all nodes "
+        "share.",
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
+        default="auto", description="auto prefers CUDA, then MPS, then the CPU."
+    )
+    interpolate: Interpolate | None = Field(
+        default=None,
+        description="What is interpolated from the network's voxels to the image's: scores (as in nnU-Net), "
+        "probabilities (the same, with less distorted volumes) or nearest (labels), compared in docs/merge.md; null "
+        "for the setting of the model file.",
+    )
+    threads: int = Field(default=4, ge=1, le=256, description="CPU threads of a segment job.")
+    folds: tuple[str, ...] | None = Field(
+        default=None, description="Folds to average; null for all of the model. Fewer are faster and less accurate."
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _each_once(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(models)) != len(models):
+            raise ValueError("a model is named twice")
+        return models
+
+
+class MergeConfig(Section):
+    """How the predictions of the contrasts become one label map."""
+
+    strategy: MergeStrategy = Field(
+        default=MergeStrategy.MEAN_SCORES,
+        description="priority (as published for VIBESegmentator), first, majority or mean_scores; what each "
+        "costs in accuracy on phantoms is in docs/merge.md.",
+    )
+
+
+class PostprocessConfig(Section):
+    """What is changed in the merged label map in addition to the model's component rules."""
+
+    repair_sides: bool = Field(
+        default=True,
+        description="Correct left-right errors: relabel muscles, bones and organs beyond the body's midline. "
+        "The label map's sidecar and the quality table report them in any case.",
+    )
+
+
+class KeepConfig(Section):
+    """Files kept for every scan in addition to its label map; sizes are in docs/storage.md."""
+
+    stitched: bool = Field(
+        default=True,
+        description="The four stitched images, most of the disk space. Without them a new model or setting stitches "
+        "again from the raw data.",
+    )
+    contact_sheets: bool = Field(default=True, description="One overview picture per scan for the report.")
+    temporary: bool = Field(default=False, description="Label maps of single contrasts, for inspecting a scan by hand.")
+
+
+class Config(Section):
+    """An experiment."""
+
+    results: ResultsPath = Field(default=Path("results"), description="Folder for all output of the run.")
+    cohort: CohortConfig = Field(description="Input scans.")
+    stitch: StitchConfig = Field(default=StitchConfig(), description="How stations are stitched into one image.")
+    segment: SegmentConfig = Field(default=SegmentConfig(), description="Models and how they run.")
+    merge: MergeConfig = Field(
+        default=MergeConfig(), description="How the predictions of the contrasts are merged into one label map."
+    )
+    postprocess: PostprocessConfig = Field(
+        default=PostprocessConfig(), description="Corrections of the merged label map."
+    )
+    keep: KeepConfig = Field(default=KeepConfig(), description="Files to keep of every scan besides its label map.")
+    max_attempts: int = Field(
+        default=3, ge=1, le=20, description="Attempts per scan, over all runs of the same command."
+    )
+    scan_minutes: float = Field(
+        default=120,
+        gt=0,
+        description="Time limit per scan and stage, in minutes. A scan that exceeds it fails with the reason timeout.",
+    )
+    verify: bool = Field(
+        default=False,
+        description="Check every expected file and rebuild lost ones. Intended for one run: "
+        "snakemake --cores 2 --config verify=true",
+    )
+
+
+def demo_config() -> Config:
+    """Return the experiment that `config.yaml` ships with: the demo cohort on two cores."""
+    return Config(
+        cohort=CohortConfig(
+            sources=(
+                SourceConfig(layout=Layout.UKB, folder=Path("demo/raw/ukb")),
+                SourceConfig(layout=Layout.NAKO, folder=Path("demo/raw/nako")),
+            ),
+            withdrawn=Path("demo/withdrawn.txt"),
+            scans_per_shard=6,
+        ),
+        segment=SegmentConfig(threads=1),
+    )

@@ -1,0 +1,1 @@
+"""NIfTI files of raw scans: names, headers and sidecars."""
