@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 IMPORTED = {
+    "dcm2niix": "dcm2niix",
     "nnunetv2": "nnunetv2.inference.predict_from_raw_data",
     "TotalSegmentator": "totalsegmentator.statistics",
     "TPTBox": "TPTBox.stitching",

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -27,7 +27,7 @@ MAX_MEMBER_BYTES = 1 << 30  # one file may hold all slices of all contrasts of a
 MAX_TOTAL_BYTES = 8 << 30
 LIMIT = InflationLimit(ratio=100, free_bytes=1 << 30)
 
-CHUNK_BYTES = 16 << 10
+CHUNK_BYTES = 4 << 10
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _SIDECAR_SUFFIXES = {
     *(".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf"),
@@ -44,10 +44,13 @@ def unreadable(message: str) -> ScanExcluded:
 
 def is_sidecar(name: str) -> bool:
     """Whether a member is known to be no image: manifests, notes, what operating systems leave behind."""
-    path = PurePosixPath(name)
-    if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+    *folders, last = name.rstrip("/").split("/")  # a thousand names a scan: no paths are made of them
+    if last.startswith(".") or last == "__MACOSX" or last in _SIDECAR_NAMES:
         return True
-    return path.suffix.lower() in _SIDECAR_SUFFIXES or path.name in _SIDECAR_NAMES
+    if any(part.startswith(".") or part == "__MACOSX" for part in folders):
+        return True
+    stem, dot, ending = last.rpartition(".")
+    return bool(stem and dot) and f".{ending.lower()}" in _SIDECAR_SUFFIXES
 
 
 class Archive:
@@ -153,13 +156,16 @@ class MemberStream:
         self._next = start
         self._end = start + info.compress_size
         self._inflater = None if info.compress_type == zipfile.ZIP_STORED else isal_zlib.decompressobj(wbits=-15)
+        self._taken = b""  # compressed bytes that were read and not inflated yet
+        self._holds_output = False  # whether the inflater has more to give without any
         self._data = bytearray()
         self._position = 0
 
     @property
     def ended(self) -> bool:
         """Whether all compressed data was taken and its end mark seen."""
-        return self._next >= self._end and (self._inflater is None or bool(self._inflater.eof))
+        all_taken = self._next >= self._end and not self._taken and not self._holds_output
+        return all_taken and (self._inflater is None or bool(self._inflater.eof))
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes, fewer at the end of the member. Raises ScanExcluded(UNREADABLE_FILE)."""
@@ -176,18 +182,26 @@ class MemberStream:
     def _fill(self, wanted: int) -> None:
         # a whole member is read in one go, a header chunk by chunk
         step = max(CHUNK_BYTES, self._end - self._next if wanted >= self._size else 0)
-        while len(self._data) < wanted and self._next < self._end:
-            self._file.seek(self._next)
-            chunk = self._file.read(min(step, self._end - self._next))
-            if not chunk:
-                raise unreadable(f"{self._name}: the zip ends inside this file")
-            self._next += len(chunk)
+        while len(self._data) < wanted and (self._taken or self._holds_output or self._next < self._end):
+            chunk, self._taken = self._taken, b""
+            if not chunk and not self._holds_output:
+                self._file.seek(self._next)
+                chunk = self._file.read(min(step, self._end - self._next))
+                if not chunk:
+                    raise unreadable(f"{self._name}: the zip ends inside this file")
+                self._next += len(chunk)
             if self._inflater is None:
                 self._data += chunk
             else:
                 try:
-                    # one byte more than there should be is enough to see a member that lies about its size
-                    self._data += self._inflater.decompress(chunk, self._size + 1 - len(self._data))
+                    # no more than is asked for, and of a member that lies about its size one byte more than it has
+                    most = max(1, min(wanted, self._size + 1) - len(self._data))
+                    inflated = self._inflater.decompress(chunk, most)
+                    self._taken = b"" if self._inflater.eof else self._inflater.unconsumed_tail
+                    self._holds_output = len(inflated) == most and not self._inflater.eof
+                    self._data += inflated
+                    if chunk and not inflated and self._taken == chunk:
+                        raise unreadable(f"{self._name}: damaged inside the zip (no end)")
                 except (isal_zlib.error, ValueError, OverflowError) as error:  # type: ignore[misc]  # untyped in isal
                     raise unreadable(f"{self._name}: damaged inside the zip ({error})") from error
             if len(self._data) > self._size:

@@ -91,6 +91,8 @@ def parse_yaml(content: bytes) -> Any:
         _check_events(yaml.parse(text, Loader=_Loader))
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
+        if "nesting depth" in str(error):  # PyYAML has a limit of its own from 6.0.4 on
+            raise DocumentError("it is nested too deeply") from error
         raise DocumentError(_reason(error)) from error
     except _DAMAGE as error:
         raise DocumentError(f"a value does not fit its type ({_reason(error)})") from error

@@ -7,9 +7,7 @@ that names a person, but for the patient id, which is compared with the particip
 import re
 from collections.abc import Collection
 from contextlib import closing
-from enum import StrEnum
 from functools import lru_cache
-from pathlib import PurePath
 
 from pydicom.uid import (
     EnhancedCTImageStorage,
@@ -21,11 +19,12 @@ from pydicom.uid import (
 from dixonflow.rawdata.acquisition import Scanner
 from dixonflow.rawdata.dicom import tags
 from dixonflow.rawdata.dicom.elements import MoreNeededError, NotPlainError, PlainElements, plain_elements
+from dixonflow.rawdata.dicom.left_out import LeftOut, is_another_format
 from dixonflow.rawdata.dicom.parsed import MAX_HEADER_BYTES, HeaderBudget, NotDicomError, parse
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.dicom.values import BytesValues, ParsedValues, date_of, seconds_of, years_of
 from dixonflow.rawdata.raw_files import RawFile
-from dixonflow.rawdata.zip_archive import CHUNK_BYTES, unreadable
+from dixonflow.rawdata.zip_archive import unreadable
 
 _ENHANCED = frozenset(
     {
@@ -37,21 +36,10 @@ _PERSONAL = (tags.ACQUISITION_DATE, tags.STUDY_DATE, tags.AGE, tags.SEX)
 _COMPONENTS = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
 _GE_COMPONENTS = {0: "M", 1: "P", 2: "R", 3: "I"}
 
-_DICOM_ENDINGS = {"", ".dcm", ".dicom", ".dic", ".ima", ".img", ".mr", ".ct", ".mrdc", ".ctdc"}
-_OTHER_FORMATS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"%PDF", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b")
-"""First bytes of PNG, JPEG, GIF, BMP, PDF, zip and Office, older Office, and gzip files."""
-
 _Values = BytesValues | ParsedValues
 
-
-class LeftOut(StrEnum):
-    """Why a file is no part of a scan."""
-
-    NOT_DICOM = "not DICOM"
-    NO_IMAGE = "without an image"
-    COLOUR = "in colour"
-    DEPTH = "without pixels of 8 or 16 bits"
-    NO_POSITION = "without position, orientation or pixel spacing"
+FIRST_BYTES = 4096
+"""Bytes that are read at first; the headers of some scanners have a hundred times as many, most of them private."""
 
 
 def read_headers(
@@ -81,17 +69,18 @@ def read_headers(
     """
     wanted = tags.WANTED.union(*(tags.PERSONAL[name] for name in personal)) if personal else tags.WANTED
     plain = _plain(file, wanted)
+    budget = budget or HeaderBudget()
     try:
         if plain is not None and not _may_have_frames(plain):
-            return _of_plain(plain, file)
-        return _of_parsed(file, wanted, budget or HeaderBudget())
+            return _of_plain(plain, file, budget)
+        return _of_parsed(file, wanted, budget)
     except (ValueError, KeyError, OverflowError) as error:
         raise unreadable(f"{file.name}: a tag is missing or not a number ({error})") from error
 
 
 def _plain(file: RawFile, wanted: frozenset[int]) -> PlainElements | None:
     with closing(file.stream()) as stream:
-        data = stream.read(CHUNK_BYTES)
+        data = stream.read(FIRST_BYTES)
         while True:
             try:
                 return plain_elements(data, wanted, file.size)
@@ -102,7 +91,7 @@ def _plain(file: RawFile, wanted: frozenset[int]) -> PlainElements | None:
                     raise unreadable(
                         f"{file.name}: its header is longer than {MAX_HEADER_BYTES} bytes or has too many elements"
                     ) from None
-                more = stream.read(3 * len(data) + CHUNK_BYTES)
+                more = stream.read(3 * len(data))
                 if not more:
                     raise unreadable(f"{file.name}: ends before its pixel data") from None
                 data += more
@@ -115,21 +104,31 @@ def _may_have_frames(plain: PlainElements) -> bool:
     )
 
 
-def _of_plain(plain: PlainElements, file: RawFile) -> tuple[SliceHeader, ...] | LeftOut:
+def _of_plain(plain: PlainElements, file: RawFile, budget: HeaderBudget) -> tuple[SliceHeader, ...] | LeftOut:
     if plain.pixel_offset is None:
         if tags.ROWS not in plain.values:
             return LeftOut.NO_IMAGE
         raise unreadable(f"{file.name}: ends before its pixel data")
-    place = plain.pixel_offset, plain.pixel_bytes
-    header = _header(BytesValues(plain.values), file, file.name, None, plain.transfer_syntax, place)
-    return header if isinstance(header, LeftOut) else (header,)
+    values, place = BytesValues(plain.values), (plain.pixel_offset, plain.pixel_bytes)
+    own = {tag: plain.values.pop(tag, b"") for tag in (tags.POSITION, tags.INSTANCE)}
+    kind = (plain.transfer_syntax, *plain.values.items())
+    plain.values.update(own)
+    known, position = budget.known.get(kind), _numbers(values, "position", tags.POSITION, 3)
+    if known is not None and position:
+        left, posterior, superior = position
+        return (known.moved(file, (left, posterior, superior), _whole(values, tags.INSTANCE), *place),)
+    header = _header(values, file, file.name, None, plain.transfer_syntax, place)
+    if isinstance(header, LeftOut):
+        return header
+    budget.known[kind] = header
+    return (header,)
 
 
 def _of_parsed(file: RawFile, wanted: frozenset[int], budget: HeaderBudget) -> tuple[SliceHeader, ...] | LeftOut:
     try:
         parsed = parse(file, wanted, budget)
     except NotDicomError:
-        if _is_another_format(file):
+        if is_another_format(file):
             return LeftOut.NOT_DICOM
         raise unreadable(f"{file.name}: not a DICOM file") from None
     if not re.fullmatch(r"[0-9.]+", parsed.transfer_syntax):  # messages repeat it
@@ -149,17 +148,6 @@ def _of_parsed(file: RawFile, wanted: frozenset[int], budget: HeaderBudget) -> t
             return header
         headers.append(header)
     return tuple(headers)
-
-
-def _is_another_format(file: RawFile) -> bool:
-    """Whether a file that is not DICOM is no damaged slice either: by its ending, else by its first bytes."""
-    ending = PurePath(file.own_name).suffix.lower()
-    if ending not in _DICOM_ENDINGS and not ending[1:].isdecimal():
-        return True
-    with closing(file.stream()) as stream:
-        head = stream.read(512)
-    text = bool(head) and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
-    return text or head.startswith(_OTHER_FORMATS)
 
 
 def _header(

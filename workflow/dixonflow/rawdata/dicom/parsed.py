@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 import pydicom
@@ -21,6 +21,7 @@ from pydicom.uid import (
 from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.dicom import tags
 from dixonflow.rawdata.dicom.elements import PIXEL_DATA, inflated, transfer_syntax_of
+from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.raw_files import RawFile, RawStream
 from dixonflow.rawdata.zip_archive import MAX_MEMBER_BYTES, unreadable
 
@@ -42,9 +43,18 @@ class NotDicomError(Exception):
 
 @dataclass
 class HeaderBudget:
-    """What the headers of one scan may cost together."""
+    """What the headers of one scan may cost together, and what they have in common.
+
+    Attributes
+    ----------
+    reads
+        Reads that are left.
+    known
+        A header of each kind that was read, by all its elements but those that differ from slice to slice.
+    """
 
     reads: int = MAX_SCAN_READS
+    known: dict[tuple[object, ...], SliceHeader] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.rawdata.dicom.header import LeftOut, read_headers
+from dixonflow.rawdata.dicom.header import read_headers
+from dixonflow.rawdata.dicom.left_out import LeftOut
 from dixonflow.rawdata.dicom.parsed import HeaderBudget
 from dixonflow.rawdata.dicom.series import stacks_of
 from dixonflow.rawdata.dicom.slice_header import SliceHeader

@@ -1,6 +1,7 @@
 """What counts of the header of a DICOM slice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from dixonflow.rawdata.acquisition import Scanner
 from dixonflow.rawdata.raw_files import RawFile
@@ -54,6 +55,10 @@ class SliceHeader:
 
     file: RawFile
     name: str
+    position_mm: tuple[float, float, float]
+    instance: int | None
+    pixel_offset: int | None
+    pixel_bytes: int | None
     frame: int | None
     transfer_syntax: str
     series_uid: str
@@ -66,9 +71,7 @@ class SliceHeader:
     patient_id: str
     echo_time_ms: float | None
     acquired_s: float | None
-    instance: int | None
     time_point: int | None
-    position_mm: tuple[float, float, float]
     orientation: tuple[float, float, float, float, float, float]
     row_spacing_mm: float
     column_spacing_mm: float
@@ -85,9 +88,18 @@ class SliceHeader:
     slope: float | None
     intercept: float | None
     display_slope: float | None
-    pixel_offset: int | None
-    pixel_bytes: int | None
     scanner: Scanner
+
+    def moved(
+        self,
+        file: RawFile,
+        position_mm: tuple[float, float, float],
+        instance: int | None,
+        pixel_offset: int,
+        pixel_bytes: int | None,
+    ) -> "SliceHeader":
+        """Give the header of another slice that differs in these values alone."""
+        return SliceHeader(file, file.name, position_mm, instance, pixel_offset, pixel_bytes, *_what_slices_share(self))
 
     @property
     def expected_bytes(self) -> int:
@@ -106,3 +118,6 @@ class SliceHeader:
         if self.display_slope is None:
             return slope, intercept
         return 1.0 / self.display_slope, intercept / (slope * self.display_slope)
+
+
+_what_slices_share = attrgetter(*(field.name for field in fields(SliceHeader)[6:]))
