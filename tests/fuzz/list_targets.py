@@ -8,6 +8,7 @@ from mutators import mutate_gzip, mutate_json, mutate_json_lines, mutate_yaml
 from targets import Target
 
 from dixonflow.cli.config_files import config_yaml
+from dixonflow.cohort.included import read_included
 from dixonflow.cohort.shards import ShardError, read_shard, shard_of, write_shards
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import demo_config, read_config
@@ -43,6 +44,14 @@ def _withdrawn_lists(_: Path) -> list[bytes]:
     return [b"eid\n0001234\n\n# a comment\n5\n", '\ufeff"0001234"\r\n'.encode()]
 
 
+def _read_included(data: bytes, folder: Path) -> None:
+    read_included(_written(data, folder, "include.txt"))
+
+
+def _included_lists(_: Path) -> list[bytes]:
+    return [b"eid\n0001234\nsub-5_ses-2\n7,3\n# a comment\n", '\ufeff"0001234"\t"2"\r\n'.encode()]
+
+
 def _read_shard(data: bytes, folder: Path) -> None:
     found = re.search(rb'"shard": *"([0-9a-f]{12})"', data)
     read_shard(_written(data, folder, f"{found[1].decode() if found else 'shard'}.json"))
@@ -75,6 +84,7 @@ def _record_files(_: Path) -> list[bytes]:
 
 
 CONFIGURATION = Target(_read_configuration, (ConfigError,), _configurations, mutate_yaml, 1 << 14, lines=True)
+INCLUDED = Target(_read_included, (ConfigError,), _included_lists, longest=1 << 12)
 WITHDRAWN = Target(_read_withdrawn, (ConfigError,), _withdrawn_lists, longest=1 << 12)
 SHARD_LIST = Target(_read_shard, (ShardError,), _shard_lists, mutate_json, 1 << 13)
 RECORDS = Target(_read_records, (), _record_files, mutate_gzip(mutate_json_lines), 1 << 13)

@@ -2,28 +2,36 @@
 
 import gzip
 import io
-import zipfile
+import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from bids_session import write_session
-from mutators import mutate_gzip, mutate_plainly, mutate_zip
+from dicom_encodings import SYNTAXES, enhanced, saved
+from mutators import mutate_gzip, mutate_json, mutate_plainly, mutate_zip
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from raw_scan_files import encode, make_stations, scan_slices, write_scan_zip
 from targets import Target
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.nifti import read_nifti, write_nifti
+from dixonflow.imaging.nifti import count_volumes, read_header, read_nifti, write_nifti
 from dixonflow.rawdata.dicom.header import read_headers
+from dixonflow.rawdata.dicom.pixels import read_slices
+from dixonflow.rawdata.dicom.series import stacks_of
+from dixonflow.rawdata.manifest import read_manifest
 from dixonflow.rawdata.nifti.bids import session_fingerprint
+from dixonflow.rawdata.nifti.sidecar import read_sidecar
+from dixonflow.rawdata.raw_files import LooseFile
 from dixonflow.rawdata.raw_scan import RawScan, ReadOptions
 from dixonflow.rawdata.reader import inspect, read_stations
-from dixonflow.rawdata.zip_archive import open_archive, zip_fingerprint
-from dixonflow.vocabulary import Layout, ScanId
+from dixonflow.rawdata.zip_archive import zip_fingerprint
+from dixonflow.vocabulary import Contrast, Layout, ScanId, ScanSequence
 
 _SCAN = ScanId("0001234", "1")
 _SHAPE = (18, 16, 4)
 _ONE_STATION = ReadOptions(stations=1)
+_COMPRESSED = ("RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000")
 _SUFFIX = "_acq-water_chunk-1_VIBE.nii.gz"
 
 
@@ -48,17 +56,70 @@ def _scan_zips(folder: Path) -> list[bytes]:
     ]
 
 
-def _read_header(data: bytes, folder: Path) -> None:
-    path = _made(folder) / "slice.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("slice.dcm", data)
-    with open_archive(path) as archive:
-        read_headers(archive.members()[0])
+def _read_slice(data: bytes, folder: Path) -> None:
+    path = _made(folder) / "slice.dcm"
+    path.write_bytes(data)
+    found = read_headers(LooseFile(path, "slice", len(data)))
+    if isinstance(found, tuple):
+        for stack in stacks_of(found)[0]:
+            read_slices(stack.slices)
 
 
 def _headers(_: Path) -> list[bytes]:
     slices = scan_slices(make_stations(1, shape=_SHAPE))
     return [encode(item.ds, implicit) for item in slices[::6] for implicit in (False, True)]
+
+
+def _odd_headers(_: Path) -> list[bytes]:
+    slices = [item.ds for item in scan_slices(make_stations(1, shape=_SHAPE))[:4]]
+    files = [SYNTAXES[name](slices[0]) for name in SYNTAXES if name not in ("explicit", "implicit", *_COMPRESSED)]
+    return [*files, saved(enhanced(slices), ExplicitVRLittleEndian), saved(enhanced(slices), ExplicitVRBigEndian)]
+
+
+def _compressed(_: Path) -> list[bytes]:
+    ds = scan_slices(make_stations(1, shape=_SHAPE))[0].ds
+    return [SYNTAXES[name](ds) for name in _COMPRESSED]
+
+
+def _read_manifest(data: bytes, folder: Path) -> None:
+    del folder
+    manifest = read_manifest(data)
+    manifest.missing(["1.2.3.dcm"], {"1.2.9"}, {"1.2.9", "1.2.8"})
+
+
+def _manifests(_: Path) -> list[bytes]:
+    rows = ["filename,patientid,studyid,date,modality,seriesid,series discription,size"]
+    rows += [f"1.2.{number}.dcm,1000017,1.2.7,May 4, 2016,MR,1.2.{9 - number % 2},Dixon,99" for number in range(4)]
+    return ["\n".join(rows).encode(), b"\xef\xbb\xbf" + "\r\n".join(rows).encode()]
+
+
+def _read_sidecar(data: bytes, folder: Path) -> None:
+    path = _made(folder) / "image.json"
+    path.write_bytes(data)
+    read_sidecar(path.with_name("image.nii.gz"), Contrast.WATER, "acq-water_chunk-1")
+
+
+def _sidecars(_: Path) -> list[bytes]:
+    content = {
+        **{"Manufacturer": "Siemens", "EchoTime": 0.00239, "RepetitionTime": 0.00669, "FlipAngle": 10},
+        **{"ImageType": ["ORIGINAL", "PRIMARY", "DIXON", "WATER"], "SeriesDescription": "Dixon_W"},
+        **{"MagneticFieldStrength": 1.5, "SoftwareVersions": "E11"},
+    }
+    return [json.dumps(content).encode()]
+
+
+def _read_four(data: bytes, folder: Path) -> None:
+    path = _made(folder) / "image.nii"
+    path.write_bytes(data)
+    if count_volumes(path) == 4:
+        read_header(path, 4)
+        read_nifti(path, 3, 4)
+
+
+def _fours(_: Path) -> list[bytes]:
+    image = nib.Nifti1Image(np.arange(360, dtype=np.int16).reshape(6, 5, 3, 4), np.diag([2.0, 2.0, 3.0, 1.0]))
+    image.header.set_xyzt_units("mm")
+    return [image.to_bytes()]
 
 
 def _read_nifti(data: bytes, folder: Path) -> None:
@@ -83,7 +144,7 @@ def _read_session(data: bytes, folder: Path) -> None:
     if not session.exists():
         write_session(folder, _SCAN, make_stations(1, shape=_SHAPE))
     (session / "anat" / f"{_SCAN.name}{_SUFFIX}").write_bytes(data)
-    raw = RawScan(_SCAN, Layout.BIDS, session, session_fingerprint(session, Layout.BIDS))
+    raw = RawScan(_SCAN, Layout.BIDS, session, session_fingerprint(session, ScanSequence.DIXON))
     inspect(raw)
     read_stations(raw)
 
@@ -94,6 +155,11 @@ def _session_files(folder: Path) -> list[bytes]:
 
 
 SCAN_ZIP = Target(_read_scan_zip, (ScanExcluded,), _scan_zips, mutate_zip)
-DICOM_HEADER = Target(_read_header, (ScanExcluded,), _headers, mutate_plainly, 1 << 13)
+DICOM_HEADER = Target(_read_slice, (ScanExcluded,), _headers, mutate_plainly, 1 << 13)
+DICOM_FORMS = Target(_read_slice, (ScanExcluded,), _odd_headers, mutate_plainly, 1 << 14)
+DICOM_PIXELS = Target(_read_slice, (ScanExcluded,), _compressed, mutate_plainly, 1 << 13)
+MANIFEST = Target(_read_manifest, (), _manifests, longest=1 << 12)
+SIDECAR = Target(_read_sidecar, (ScanExcluded,), _sidecars, mutate_json, 1 << 12)
+NIFTI_FOUR = Target(_read_four, (ScanExcluded,), _fours, mutate_plainly, 1 << 13)
 NIFTI = Target(_read_nifti, (ScanExcluded,), _niftis, mutate_gzip(mutate_plainly), 1 << 13)
 BIDS_SESSION = Target(_read_session, (ScanExcluded,), _session_files, mutate_gzip(mutate_plainly), 1 << 13)

@@ -45,6 +45,11 @@ class Target:
 MODULES = {
     "scan_zip": "scan_targets",
     "dicom_header": "scan_targets",
+    "dicom_forms": "scan_targets",
+    "dicom_pixels": "scan_targets",
+    "manifest": "scan_targets",
+    "sidecar": "scan_targets",
+    "nifti_four": "scan_targets",
     "nifti": "scan_targets",
     "bids_session": "scan_targets",
     "import_archive": "weight_targets",
@@ -53,6 +58,7 @@ MODULES = {
     "model_yaml": "weight_targets",
     "configuration": "list_targets",
     "withdrawn": "list_targets",
+    "included": "list_targets",
     "shard_list": "list_targets",
     "records": "list_targets",
 }

@@ -24,6 +24,7 @@ def scans_frame(result: CohortResult) -> pd.DataFrame:
         {
             "participant_id": [row.scan.participant if row.scan else None for row in result.scans],
             "session_id": [row.scan.session if row.scan else None for row in result.scans],
+            "sequence": [row.scan.sequence.value if row.scan else "" for row in result.scans],
             "source": [str(row.entry.path) for row in result.scans],
             "status": [row.status.value for row in result.scans],
         }

@@ -28,7 +28,7 @@ from dixonflow.rawdata.nifti.bids import session_fingerprint
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.stitch.scan import stitch
-from dixonflow.vocabulary import SHARD_STAGES, Contrast, Layout, MergeStrategy, ScanId, Stage
+from dixonflow.vocabulary import SHARD_STAGES, Contrast, Layout, MergeStrategy, ScanId, ScanSequence, Stage
 
 Array = np.ndarray[Any, Any]
 
@@ -151,7 +151,7 @@ def measured(model: Model, folder: Path, strategy: MergeStrategy) -> tuple[Resul
         folder / "raw", SCAN, acquire(participant, render_anatomy(participant, 4.0), Protocol("small", _STATIONS))
     )
     results = Results(folder / "results")
-    entry = RawScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent, Layout.BIDS))
+    entry = RawScan(SCAN, Layout.BIDS, raw.parent, session_fingerprint(raw.parent, ScanSequence.DIXON))
     for stage in SHARD_STAGES:
         done = stage_work(stage, context_of(model, results, strategy)).by_hand(entry)
     measurements: dict[str, Any] = done.payload["measurements"]

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from dixonflow.models.model import LabelRule, Model
+from dixonflow.models.label_rule import LabelRule
+from dixonflow.models.model import Model
 from dixonflow.vocabulary import Contrast
 
 THREE = (Contrast.WATER, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE)

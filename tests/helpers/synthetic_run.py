@@ -17,8 +17,8 @@ from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.tables.definitions import QUALITY
-from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.definitions import SHARD_QUALITY
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import DIXON, SHARD_STAGES, Layout, Reason, ScanId, Stage
 
@@ -123,8 +123,8 @@ def write_run(folder: Path) -> Run:
 
 def write_measured(results: Results, shard: str, scans: Mapping[ScanId, ScanMeasurements]) -> None:
     for path, table, kind in (
-        (results.measurements(shard), MEASUREMENTS, "measurements"),
-        (results.quality(shard), QUALITY, "quality"),
+        (results.measurements(shard), SHARD_MEASUREMENTS, "measurements"),
+        (results.quality(shard), SHARD_QUALITY, "quality"),
     ):
         parts = [
             getattr(rows, kind).assign(participant_id=scan.participant, session_id=scan.session)

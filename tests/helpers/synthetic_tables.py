@@ -33,6 +33,7 @@ def scan_row(participant, status=Status.OK, reason=Reason.NONE, last=Stage.MEASU
     return {
         "participant_id": participant,
         "session_id": "2",
+        "sequence": "dixon",
         "layout": "ukb",
         "source": f"{participant}_20201_2_0.zip",
         "raw_key": f"key of {participant}",
@@ -66,6 +67,7 @@ def measured(participants, rng):
                     {
                         "participant_id": participant,
                         "session_id": "2",
+                        "sequence": "dixon",
                         "structure": structure.name,
                         "measure": measure.name,
                         "value": np.nan if missing else value,
@@ -92,14 +94,14 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
     columns = list(SCANS.names)
     write_table(folder / "scans.parquet", SCANS, pd.DataFrame(rows, columns=columns))
     times = [
-        (row["participant_id"], "2", stage.value, rng.gamma(4, 1.0 + place), 900.0 + place, 0.0, 1)
+        (row["participant_id"], "2", "dixon", stage.value, rng.gamma(4, 1.0 + place), 900.0 + place, 0.0, 1)
         for row in rows
         for place, stage in enumerate(Stage)
         if row[f"{stage.value}_status"] == "ok"
     ]
     write_table(folder / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     checks = [
-        (p, "2", check, structure, "demo", float(value), threshold, grade)
+        (p, "2", "dixon", check, structure, "demo", float(value), threshold, grade)
         for n, p in enumerate(participants)
         for check, structure, value, threshold, grade in (
             ("kidney_volume_ratio", "", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),

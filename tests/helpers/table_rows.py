@@ -22,6 +22,7 @@ def timing(
     return {
         "participant_id": participant,
         "session_id": session,
+        "sequence": "dixon",
         "stage": stage,
         "seconds": seconds,
         "peak_memory_mb": 400.0,
@@ -40,6 +41,7 @@ def long_rows(cells: dict[tuple[str, str, str], dict[tuple[str, str], float | Mi
                 {
                     "participant_id": participant,
                     "session_id": session,
+                    "sequence": "dixon",
                     "structure": structure,
                     "measure": measure,
                     "value": None if missing else value,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dixonflow.vocabulary import Contrast, Modality, ScanId, Stage, contrasts_of
+from dixonflow.vocabulary import Contrast, ScanId, ScanSequence, Stage
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ class Results:
 
     def resampled(self, shard: str, scan: ScanId, model: str, contrast: Contrast) -> Path:
         """A contrast on the grid that the model's authors resample to, float32."""
-        name = f"{scan.name}_acq-{contrast.acq}_seg-{model}_desc-resampled_{contrast.suffix}.nii.gz"
+        name = f"{_image_stem(scan, contrast)}_seg-{model}_desc-resampled_{scan.sequence.suffix}.nii.gz"
         return self.temporary(shard, scan, model) / name
 
     def contrast_labels(self, shard: str, scan: ScanId, model: str, contrast: Contrast) -> Path:
         """Label map predicted from one contrast."""
-        return self.temporary(shard, scan, model) / f"{scan.name}_acq-{contrast.acq}_seg-{model}_dseg.nii.gz"
+        return self.temporary(shard, scan, model) / f"{_image_stem(scan, contrast)}_seg-{model}_dseg.nii.gz"
 
     def mean_labels(self, shard: str, scan: ScanId, model: str) -> Path:
         """Label map predicted from the mean scores of all contrasts."""
@@ -124,11 +124,11 @@ class Results:
 
     def stitched(self, scan: ScanId, contrast: Contrast) -> Path:
         """A stitched contrast."""
-        return self.anat(scan) / f"{scan.name}_acq-{contrast.acq}_desc-stitched_{contrast.suffix}.nii.gz"
+        return self.anat(scan) / f"{_image_stem(scan, contrast)}_desc-stitched_{scan.sequence.suffix}.nii.gz"
 
-    def stitched_sidecar(self, scan: ScanId, modality: Modality) -> Path:
-        """Provenance of the stitched images, one file for the four; that of a CT, which is one image."""
-        return self.anat(scan) / f"{scan.name}_desc-stitched_{contrasts_of(modality)[0].suffix}.json"
+    def stitched_sidecar(self, scan: ScanId) -> Path:
+        """Provenance of the stitched images, one file for all of them."""
+        return self.anat(scan) / f"{scan.name}_desc-stitched_{scan.sequence.suffix}.json"
 
     def labels(self, scan: ScanId, model: str) -> Path:
         """The final label map."""
@@ -177,3 +177,11 @@ class Results:
     def contact_sheets(self) -> Path:
         """Folder of the overview pictures."""
         return self.report / "contact_sheets"
+
+
+def _image_stem(scan: ScanId, contrast: Contrast) -> str:
+    """Stem of the name of one image; a sequence of a single image is named by itself."""
+    sequence = scan.sequence
+    if sequence is ScanSequence.DIXON:
+        return f"{scan.session_name}_acq-{contrast.acq}"
+    return scan.name if len(sequence.images) == 1 else f"{scan.name}{contrast.acq}"

@@ -11,19 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_run import (
-    MODEL,
-    SHARDS,
-    STAGES,
-    TABLES,
-    WITHDRAWN,
-    Run,
-    outcome,
-    write_measured,
-    write_run,
-)
+from synthetic_run import MODEL, SHARDS, STAGES, TABLES, WITHDRAWN, Run, outcome, write_measured, write_run
 
-from dixonflow.aggregate.build import StageRows, Summary, aggregate, format_summary, read_scans, scan_rows, summarise
+from dixonflow.aggregate.build import StageRows, aggregate, read_scans, scan_rows
+from dixonflow.aggregate.summary import Summary, format_summary, summarise
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.cohort.table import read_scans as read_cohort
 from dixonflow.execution.outcome import OUTCOMES, read_outcomes, write_outcomes
@@ -31,10 +22,10 @@ from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
 from dixonflow.tables.definitions import QUALITY, SCANS
-from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
+from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, check_rows, to_arrow
-from dixonflow.vocabulary import Layout, Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Stage, Status
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +36,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def finished(written: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Summary]:
     run = copy_of(written, tmp_path_factory.mktemp("finished"))
-    return run, aggregate(run.results, [MODEL], 3)
+    return run, aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
 
 
 @pytest.fixture
@@ -98,8 +89,8 @@ def test_measurements_are_those_of_the_shards_in_order(finished: tuple[Run, Summ
     check_rows(found, MEASUREMENTS)
     ids = [("0000", "2"), ("0001", "2"), ("0002", "2"), ("0003", "2"), ("0007", "2")]
     kinds = sorted(expected_rows(MODEL))  # those of a structure lie together, in the order of the scans
-    assert found.select(["structure", "measure", "model", "participant_id", "session_id"]).to_pylist() == [
-        dict(zip(MEASUREMENTS.keys, (*kind, *scan), strict=True)) for kind in kinds for scan in ids
+    assert found.select(["structure", "measure", "model", "participant_id", "session_id", "sequence"]).to_pylist() == [
+        dict(zip(MEASUREMENTS.keys, (*kind, *scan, "dixon"), strict=True)) for kind in kinds for scan in ids
     ]
     assert found.num_rows == 5 * len(expected_rows(MODEL))
     frame = found.to_pandas().set_index(["participant_id", "structure", "measure"])["value"]
@@ -142,7 +133,7 @@ def test_a_withdrawn_participant_who_keeps_a_shard_is_left_out_too(run: Run) -> 
     cohort = read_cohort(run.results.scans)
     cohort = [replace(row, shard="bbb") if row.scan == WITHDRAWN else row for row in cohort]
     write_scans(run.results.scans, cohort)
-    aggregate(run.results, [MODEL], 3)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     for name in TABLES[1:-1]:
         assert WITHDRAWN.participant not in set(run.table(name)["participant_id"])
     assert run.scan(WITHDRAWN.participant)["status"] == "withdrawn"
@@ -164,7 +155,7 @@ def test_what_differs_between_equal_runs_is_in_timings_alone(finished: tuple[Run
     for path in (path for stage in STAGES for path in (tmp_path / stage.value).glob("???.parquet")):
         write_outcomes(path, [replace(row, seconds=7.25, peak_memory_mb=111.0) for row in read_outcomes(path)])
     shutil.rmtree(second.results.tables)
-    aggregate(second.results, [MODEL], 3)
+    aggregate(second.results, {ScanSequence.DIXON: [MODEL]}, 3)
     one, two = first.bytes(), second.bytes()
     assert set(one) == set(two) == {f"{name}.parquet" for name in TABLES} | {"datapackage.json"}
     assert [name for name in sorted(one) if one[name] != two[name]] == ["timings.parquet"]
@@ -174,7 +165,7 @@ def test_memory_saving_pieces_change_nothing(finished: tuple[Run, Summary], monk
     run, _ = finished
     before = run.bytes()
     monkeypatch.setattr(shards_module, "SCANS_AT_ONCE", 1)
-    aggregate(run.results, [MODEL], 3)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert run.bytes() == before
 
 
@@ -184,7 +175,7 @@ def test_a_lost_row_and_a_lost_file_fail_the_scans_they_concern(run: Run) -> Non
     run.results.outcomes(Stage.RESAMPLE, "ccc").unlink()
     broken = run.results.outcomes(Stage.POSTPROCESS, "aaa")
     broken.write_bytes(broken.read_bytes()[:-40])
-    summary = aggregate(run.results, [MODEL], 3)
+    summary = aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert summary.failed == {Reason.OUT_OF_MEMORY: 1, Reason.WORKER_DIED: 3, Reason.INTERNAL_ERROR: 1}
     assert summary.scans_in == 11
     lost = run.scan("0007")
@@ -202,13 +193,13 @@ def test_a_lost_row_and_a_lost_file_fail_the_scans_they_concern(run: Run) -> Non
 
 
 def test_incomplete_measurements_fail_the_scan(run: Run) -> None:
-    rows = read_table(run.results.measurements("aaa"), MEASUREMENTS).to_pandas()
+    rows = read_table(run.results.measurements("aaa"), SHARD_MEASUREMENTS).to_pandas()
     drop = rows["participant_id"].eq("0003") & rows["structure"].eq("liver") & rows["measure"].eq("volume")
-    write_table(run.results.measurements("aaa"), MEASUREMENTS, rows[~drop])
+    write_table(run.results.measurements("aaa"), SHARD_MEASUREMENTS, rows[~drop])
     write_measured(run.results, "ccc", {ScanId("9999", "2"): run.truth[ScanId("0001", "2")]})
     quality = run.results.quality("bbb")
     quality.write_bytes(quality.read_bytes()[:-9])
-    summary = aggregate(run.results, [MODEL], 3)
+    summary = aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert summary.failed == {Reason.OUT_OF_MEMORY: 1, Reason.INTERNAL_ERROR: 4}
     total = len(expected_rows(MODEL))
     assert f"{total - 1} of {total} rows" in run.scan("0003")["message"]
@@ -224,7 +215,7 @@ def test_a_cohort_without_any_ok_scan_still_gives_all_tables(tmp_path: Path) -> 
     results = Results(tmp_path)
     scan = CohortScan(RawScan(ScanId("1", "2"), Layout.UKB, Path("1.zip")), "", Reason.UNREADABLE_FILE, "cut off")
     write_scans(results.scans, [scan])
-    summary = aggregate(results, [MODEL], 3)
+    summary = aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert (summary.scans_in, summary.ok) == (1, 0)
     assert {path.stem for path in results.tables.glob("*.parquet")} == set(TABLES)
     assert pq.read_table(results.tables / "volumes.parquet").num_rows == 0
@@ -232,11 +223,11 @@ def test_a_cohort_without_any_ok_scan_still_gives_all_tables(tmp_path: Path) -> 
 
 
 def test_unreadable_cohort_ends_the_run_and_leaves_the_old_tables(run: Run) -> None:
-    aggregate(run.results, [MODEL], 3)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     before = run.bytes()
     run.results.scans.write_bytes(b"PAR1")
     with pytest.raises(TableError, match="cannot be read"):
-        aggregate(run.results, [MODEL], 3)
+        aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert run.bytes() == before
 
 
@@ -269,9 +260,10 @@ def test_whatever_the_stages_say_nobody_is_lost(ways: list[tuple[Reason, list[Re
     cohort = pd.DataFrame(
         [
             {
-                "participant_id": f"{number:03d}", "session_id": "2", "source": f"{number}.zip", "layout": "ukb",
-                "raw_key": "r", "content_key": "k", "status": reason.status.value, "reason": reason.value,
-                "message": "", "note": "", "shard": "aaa", "n_stations": 6, "n_slices": 300, "attempt": 1,
+                "participant_id": f"{number:03d}", "session_id": "2", "sequence": "dixon", "source": f"{number}.zip",
+                "layout": "ukb", "raw_key": "r", "content_key": "k", "status": reason.status.value,
+                "reason": reason.value, "message": "", "note": "", "shard": "aaa", "n_stations": 6, "n_slices": 300,
+                "attempt": 1,
             }
             for number, (reason, _) in enumerate(ways)
         ]

@@ -22,9 +22,9 @@ from dixonflow.measure.cohort_threshold import cohort_threshold
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
-from dixonflow.tables.definitions import QUALITY
+from dixonflow.tables.definitions import SHARD_QUALITY
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Layout, Reason, ScanId, Stage
+from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Stage
 
 AGREEMENT = ("contrast_agreement", "liver")
 
@@ -72,7 +72,7 @@ def test_a_scan_two_standard_deviations_under_the_cohort_is_for_review(
     participants = list(agreeing)
     results = write_agreement(tmp_path, agreeing, {"aaa": participants[:5], "bbb": participants[5:]})
     before = {path: path.read_bytes() for path in (results.quality("aaa"), results.quality("bbb"))}
-    aggregate(results, [MODEL], 3)
+    aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3)
     rows = agreement_rows(results)
     known = [value for value in agreeing.values() if value is not None]
     threshold = statistics.mean(known) - 2 * statistics.stdev(known)
@@ -104,10 +104,10 @@ def test_thresholds_do_not_depend_on_shards_and_their_order(
     tables = []
     for name, shards in cuts.items():
         results = write_agreement(tmp_path / name, agreeing, shards)
-        aggregate(results, [MODEL], 3)
+        aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3)
         tables.append((results.tables / "quality.parquet").read_bytes())
     monkeypatch.setattr(shards_module, "SCANS_AT_ONCE", 2)
-    aggregate(results, [MODEL], 3)
+    aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3)
     tables.append((results.tables / "quality.parquet").read_bytes())
     assert len(set(tables)) == 1
 
@@ -115,7 +115,7 @@ def test_thresholds_do_not_depend_on_shards_and_their_order(
 def test_a_small_cohort_has_no_threshold(tmp_path: Path, agreeing: dict[str, float | None]) -> None:
     few = {participant: agreeing[participant] for participant in (*list(agreeing)[:9], "0012")}
     results = write_agreement(tmp_path, few, {"aaa": list(few)})
-    aggregate(results, [MODEL], 3)
+    aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3)
     rows = agreement_rows(results)
     assert rows["threshold"].isna().all()
     assert set(rows["grade"]) == {"pass"}
@@ -131,7 +131,7 @@ def test_only_scans_that_are_ok_make_the_cohort(tmp_path: Path, agreeing: dict[s
     ]
     write_scans(results.scans, gone)
     results.outcomes(Stage.MERGE, "bbb").unlink()  # and the other one failed
-    aggregate(results, [MODEL], 3)
+    aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3)
     known = [value for value in agreeing.values() if value is not None]
     threshold = statistics.mean(known) - 2 * statistics.stdev(known)
     assert agreement_rows(results)["threshold"].unique().tolist() == [pytest.approx(threshold, abs=1e-12)]
@@ -141,11 +141,11 @@ def test_a_scan_without_all_rows_of_a_check_of_structures_is_failed(
     tmp_path: Path, agreeing: dict[str, float | None]
 ) -> None:
     results = write_agreement(tmp_path, agreeing, {"aaa": list(agreeing)})
-    rows = read_table(results.quality("aaa"), QUALITY).to_pandas()
+    rows = read_table(results.quality("aaa"), SHARD_QUALITY).to_pandas()
     lost = rows["participant_id"].eq("0003") & rows["structure"].eq("spleen")
     assert lost.sum() == 1
-    write_table(results.quality("aaa"), QUALITY, rows[~lost])
-    assert aggregate(results, [MODEL], 3).failed == {Reason.INTERNAL_ERROR: 1}
+    write_table(results.quality("aaa"), SHARD_QUALITY, rows[~lost])
+    assert aggregate(results, {ScanSequence.DIXON: [MODEL]}, 3).failed == {Reason.INTERNAL_ERROR: 1}
     assert "0003" not in agreement_rows(results).index
 
 

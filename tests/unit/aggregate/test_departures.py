@@ -8,8 +8,9 @@ from dixonflow.cli.aggregate import _earlier
 from dixonflow.paths import Results
 
 
-def scans(*rows):
-    return pd.DataFrame(rows, columns=["participant_id", "session_id", "status"]).astype("string")
+def scans(*rows, sequence="dixon"):
+    frame = pd.DataFrame(rows, columns=["participant_id", "session_id", "status"]).astype("string")
+    return frame.assign(sequence=sequence)
 
 
 def write(results, before, now, date):
@@ -30,10 +31,10 @@ def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):
         head, *rows = csv.reader(file)
     assert tuple(head) == COLUMNS
     assert [row[1:] for row in rows] == [
-        ["001", "2", "ok", "consent_withdrawn"],
-        ["001", "3", "ok", "consent_withdrawn"],
-        ["002", "2", "excluded", "raw_data_vanished"],
-        ["004", "2", "ok", "raw_data_vanished"],
+        ["001", "2", "ok", "consent_withdrawn", "dixon"],
+        ["001", "3", "ok", "consent_withdrawn", "dixon"],
+        ["002", "2", "excluded", "raw_data_vanished", "dixon"],
+        ["004", "2", "ok", "raw_data_vanished", "dixon"],
     ]
 
 
@@ -46,9 +47,33 @@ def test_a_run_that_died_after_it_wrote_down_what_left_does_not_have_it_written_
     write(results, before, now, 2_000)  # it came back and left once more
     rows = results.departures.read_text().splitlines()
     assert rows[1:] == [
-        "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished",
-        "1970-01-01T00:16:40+00:00,002,2,ok,raw_data_vanished",
-        "1970-01-01T00:33:20+00:00,001,2,ok,raw_data_vanished",
+        "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished,dixon",
+        "1970-01-01T00:16:40+00:00,002,2,ok,raw_data_vanished,dixon",
+        "1970-01-01T00:33:20+00:00,001,2,ok,raw_data_vanished,dixon",
+    ]
+
+
+def test_a_scan_of_another_sequence_of_the_session_has_its_own_row(tmp_path):
+    results = Results(tmp_path)
+    dixon, haste = scans(("001", "2", "ok")), scans(("001", "2", "ok"), sequence="haste")
+    write(results, pd.concat([dixon, haste]), dixon, 1_000)
+    write(results, dixon, scans(), 1_000)
+    assert results.departures.read_text().splitlines()[1:] == [
+        "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished,haste",
+        "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished,dixon",
+    ]
+
+
+def test_rows_of_an_earlier_version_are_kept_as_those_of_dixon_scans(tmp_path):
+    results = Results(tmp_path)
+    earlier = "1970-01-01T00:16:40+00:00,001,2,ok,raw_data_vanished"
+    results.departures.write_text(f"left,participant_id,session_id,status_before,why\n{earlier}\n")
+    for date in (1_000, 2_000):
+        write(results, scans(("001", "2", "ok")), scans(), date)
+    assert results.departures.read_text().splitlines() == [
+        "left,participant_id,session_id,status_before,why,sequence",
+        f"{earlier},dixon",
+        "1970-01-01T00:33:20+00:00,001,2,ok,raw_data_vanished,dixon",
     ]
 
 

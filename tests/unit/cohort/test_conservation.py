@@ -11,7 +11,7 @@ from dixonflow.rawdata.raw_scan import Source
 from dixonflow.vocabulary import Layout, Status
 
 WITHDRAWN = {"100012"}
-COLUMNS = ["participant_id", "session_id", "source", "status"]
+COLUMNS = ["participant_id", "session_id", "sequence", "source", "status"]
 
 
 @pytest.fixture
@@ -35,18 +35,18 @@ def raw(tmp_path: Path) -> list[Source]:
 def whole_table(raw: list[Source]) -> pd.DataFrame:
     ukb, nako, bids, ct, dicom = (source.folder for source in raw)
     rows = [
-        ("0001", "2", ukb / "a/0001_20201_2_0.zip", "ok"),
-        ("0001", "3", ukb / "0001_20201_3_0.zip", "failed"),
-        ("100012", "30", nako / "100012_30.zip", "withdrawn"),
-        ("01", "1", bids / "sub-01/ses-1", "excluded"),
-        (None, None, ukb / "x_20201_2_0.zip", "excluded"),
-        (None, None, nako / "100012.zip", "excluded"),
-        (None, None, bids / "sub-02", "excluded"),
-        ("03", "2", ct / "sub-03/ses-2", "ok"),
-        ("7", "1", dicom / "7_1", "ok"),
-        (None, None, dicom / "other", "excluded"),
+        ("0001", "2", "dixon", ukb / "a/0001_20201_2_0.zip", "ok"),
+        ("0001", "3", "dixon", ukb / "0001_20201_3_0.zip", "failed"),
+        ("100012", "30", "dixon", nako / "100012_30.zip", "withdrawn"),
+        ("01", "1", "dixon", bids / "sub-01/ses-1", "excluded"),
+        (None, None, "", ukb / "x_20201_2_0.zip", "excluded"),
+        (None, None, "", nako / "100012.zip", "excluded"),
+        (None, None, "", bids / "sub-02", "excluded"),
+        ("03", "2", "ct", ct / "sub-03/ses-2", "ok"),
+        ("7", "1", "dixon", dicom / "7_1", "ok"),
+        (None, None, "", dicom / "other", "excluded"),
     ]
-    return pd.DataFrame([(a, b, str(c), d) for a, b, c, d in rows], columns=COLUMNS)
+    return pd.DataFrame([(*key, str(path), status) for *key, path, status in rows], columns=COLUMNS)
 
 
 def test_what_adds_up_is_counted(raw: list[Source]) -> None:
@@ -72,7 +72,7 @@ def test_every_lost_row_is_missed_and_its_id_is_named_at_debug_level_only(
 
 def test_rows_from_nowhere_double_rows_and_unknown_words_break_the_law(raw: list[Source]) -> None:
     table = whole_table(raw)
-    stranger = pd.DataFrame([("0002", "2", "x", "ok")], columns=COLUMNS)
+    stranger = pd.DataFrame([("0002", "2", "dixon", "x", "ok")], columns=COLUMNS)
     with pytest.raises(ConservationError, match="1 rows without raw data"):
         check_conservation(raw, pd.concat([table, stranger]), WITHDRAWN)
     with pytest.raises(ConservationError, match="1 scans with more than one row"):
@@ -80,6 +80,9 @@ def test_rows_from_nowhere_double_rows_and_unknown_words_break_the_law(raw: list
     # an exchange that leaves the number of rows as it is
     with pytest.raises(ConservationError, match=r"1 scans without a row .* 1 rows without raw data"):
         check_conservation(raw, pd.concat([table[1:], stranger]), WITHDRAWN)
+    # another sequence of a session is another scan
+    with pytest.raises(ConservationError, match=r"1 scans without a row .* 1 rows without raw data"):
+        check_conservation(raw, table.assign(sequence=["haste", *table["sequence"][1:]]), WITHDRAWN)
     with pytest.raises(ConservationError, match="1 rows without a known status"):
         check_conservation(raw, table.assign(status=["done", *table["status"][1:]]), WITHDRAWN)
     numbers = table.assign(participant_id=[1, *table["participant_id"][1:]])

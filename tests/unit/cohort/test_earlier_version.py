@@ -30,9 +30,9 @@ class Earlier:
     def __init__(self, folder: Path, scale: float = 1.0) -> None:
         self.raw, self.results = folder / "raw", Results(folder / "results")
         self.session = write_session(self.raw, SCAN, make_stations(2, 1, (18, 16, 4)))
-        self.key = session_fingerprint_0_1(self.session, Layout.BIDS)
+        self.key = session_fingerprint_0_1(self.session, SCAN.sequence)
         self.shards = [shard_of([RawScan(SCAN, Layout.BIDS, self.session, self.key)])]
-        self.sidecar = self.results.stitched_sidecar(SCAN, "mr")
+        self.sidecar = self.results.stitched_sidecar(SCAN)
         write_json(self.sidecar, {"intensity_scale": scale, "stations": [], "pairs": []})
 
     def call(self, previous=()):
@@ -74,7 +74,7 @@ def padded(tmp_path) -> Earlier:
     earlier = Earlier(tmp_path)
     for number, path in enumerate(earlier.images()):
         weak(path, 10 + number)
-    earlier.key = session_fingerprint_0_1(earlier.session, Layout.BIDS)
+    earlier.key = session_fingerprint_0_1(earlier.session, SCAN.sequence)
     earlier.shards = [shard_of([RawScan(SCAN, Layout.BIDS, earlier.session, earlier.key)])]
     os.utime(earlier.sidecar)
     return earlier
@@ -93,7 +93,7 @@ def test_its_fingerprint_stands_while_the_content_does(padded):
     read_stations(padded.entry)
     for number, path in enumerate(padded.images()):
         weak(path, 90 + number)
-    assert session_fingerprint_0_1(padded.session, Layout.BIDS) == padded.key, "it does not see that"
+    assert session_fingerprint_0_1(padded.session, SCAN.sequence) == padded.key, "it does not see that"
     (corrected,) = padded.call([touched])
     assert corrected.entry.raw_key != padded.key
     assert corrected.entry.raw_key == padded.entry.raw_key

@@ -107,7 +107,8 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_another_table_is_not_taken_for_outcomes(tmp_path: Path) -> None:
     path = tmp_path / "shard.parquet"
     write_outcomes(path, [FINE])
-    write_table(path, TIMINGS, pq.read_table(path, columns=list(TIMINGS.names)))
+    rows = pq.read_table(path).to_pandas().assign(sequence=FINE.scan.sequence.value)
+    write_table(path, TIMINGS, rows[list(TIMINGS.names)])
     with pytest.raises(TableError, match="'timings'"):
         read_outcomes(path)
 

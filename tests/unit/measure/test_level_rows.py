@@ -14,10 +14,10 @@ from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import Position
 from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.models.load import MODELS, load_model
-from dixonflow.tables.definitions import QUALITY
-from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
+from dixonflow.tables.definitions import SHARD_QUALITY
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.schema import check_rows, to_arrow
-from dixonflow.vocabulary import DIXON, Grade, Stage
+from dixonflow.vocabulary import DIXON, Grade, ScanSequence, Stage
 
 OF_LEVELS = [f"level_{place}" for place in Position]
 OF_ORDER = {name for name, check in CHECKS.items() if check.of_vertebrae}
@@ -47,7 +47,7 @@ def test_every_vertebra_has_its_level_and_nothing_else_has_one(spine: Spine) -> 
     checks = set(found.quality[["check", "structure", "model"]].itertuples(index=False, name=None))
     assert checks == expected_checks(MODEL, [MODEL])
     assert {check for check, *_ in checks} >= OF_ORDER
-    for rows_of, table in ((found.measurements, MEASUREMENTS), (found.quality, QUALITY)):
+    for rows_of, table in ((found.measurements, SHARD_MEASUREMENTS), (found.quality, SHARD_QUALITY)):
         check_rows(to_arrow(rows_of.assign(participant_id="1", session_id="2"), table), table)
 
     value = rows["value"]
@@ -109,7 +109,11 @@ def test_a_vertebra_under_its_cutoff_fails_with_its_level() -> None:
 @pytest.mark.parametrize("name", ["demo", "vibesegmentator100", "totalsegmentatormr", "mrsegmentator"])
 def test_other_models_have_the_rows_and_keys_that_they_had(name: str) -> None:
     model = load_model(MODELS / f"{name}.yaml")
-    of_mr = {measure: definition for measure, definition in MEASURES.items() if definition.modality != "ct"}
+    of_mr = {
+        measure: definition
+        for measure, definition in MEASURES.items()
+        if ScanSequence.DIXON in (definition.sequences or ScanSequence)
+    }
     without = [measure for measure, definition in of_mr.items() if not definition.of_vertebrae]
     assert set(of_mr) - set(without) == set(OF_LEVELS)
     structures = [*model.structures, *model.composites]

@@ -33,9 +33,9 @@ from dixonflow.report.contact_sheet import contact_sheet
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.tables.measurements import expected_rows
 from dixonflow.tables.wide import wide_tables
-from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId, Stage
+from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId, ScanSequence, Stage
 
-SCAN = ScanId("0042", "2")
+SCAN = ScanId("0042", "2", ScanSequence.CT)
 CT = {"modality": "ct", "input_contrasts": (Contrast.CT,)}
 
 
@@ -81,14 +81,14 @@ def test_a_scan_is_found_and_stitching_changes_no_number(raw, body, tmp_path):
     stitched = read_nifti(results.stitched(SCAN, Contrast.CT))
     np.testing.assert_array_equal(stitched.data, image)
     np.testing.assert_allclose(stitched.affine, anatomy.affine, atol=1e-4)
-    sidecar = json.loads(results.stitched_sidecar(SCAN, "ct").read_text())
+    sidecar = json.loads(results.stitched_sidecar(SCAN).read_text())
     (station,) = sidecar["stations"]
     low = anatomy.affine[:3, 3] - anatomy.spacing_mm / 2
     np.testing.assert_allclose(station["low_mm"], low, atol=1e-3)
     np.testing.assert_allclose(station["high_mm"], low + anatomy.spacing_mm * np.array(image.shape), atol=1e-2)
     assert {path.name for path in results.anat(SCAN).iterdir()} == {
         "sub-0042_ses-2_acq-ct_desc-stitched_ct.nii.gz",
-        "sub-0042_ses-2_desc-stitched_ct.json",
+        "sub-0042_ses-2_acq-ct_desc-stitched_ct.json",
     }
 
 
@@ -155,13 +155,13 @@ def test_images_of_the_other_kind_are_refused(body):
         measure(labels, {Contrast.CT: image}, anatomy.affine, boxes, dixon)
     with pytest.raises(ValueError, match="does not take the images water"):
         measure(labels, dict.fromkeys(DIXON, image), anatomy.affine, boxes, ct_model({1: "spleen"}))
-    with pytest.raises(ValueError, match="a CT has no water image"):
+    with pytest.raises(ValueError, match="does not take the images ct, water"):
         images = {Contrast.CT: image, Contrast.WATER: image}
         measure(labels, images, anatomy.affine, boxes, ct_model({1: "spleen"}))
 
 
 def test_a_run_of_ct_has_volumes_and_no_fat():
-    assert [each.table.name for each in wide_tables([ct_model({1: "spleen"})])] == ["volumes"]
+    assert [each.table.name for each in wide_tables([ct_model({1: "spleen"})])] == ["volumes_ct"]
 
 
 def test_the_picture_shows_soft_tissue(body, tmp_path):
@@ -192,7 +192,7 @@ def broken(raw: Path, how: str) -> None:
     path = image_of(raw)
     match how:
         case "two":
-            path.with_name(f"{SCAN.name}_rec-2_ct.nii.gz").write_bytes(path.read_bytes())
+            path.with_name(f"{SCAN.session_name}_rec-2_ct.nii.gz").write_bytes(path.read_bytes())
         case "another's":
             path.rename(path.with_name("sub-0043_ses-2_ct.nii.gz"))
         case "nameless":
@@ -224,7 +224,7 @@ def broken(raw: Path, how: str) -> None:
 )
 def test_what_is_no_ct_is_a_row_with_its_reason_and_nobody_is_lost(raw, body, how, reason):
     anatomy, image = body
-    write_ct(raw, ScanId("0077", "1"), image + np.int16(1), anatomy.affine)
+    write_ct(raw, ScanId("0077", "1", ScanSequence.CT), image + np.int16(1), anatomy.affine)
     broken_session = raw / "sub-0042"
     broken(broken_session, how)
     sources = [Source(Layout.CT, raw)]
@@ -236,6 +236,9 @@ def test_what_is_no_ct_is_a_row_with_its_reason_and_nobody_is_lost(raw, body, ho
 
 def test_the_raw_folder_is_counted_by_the_law_of_conservation(raw, body):
     table = pd.DataFrame(
-        {"participant_id": ["0042"], "session_id": ["2"], "source": [str(raw / "sub-0042/ses-2")], "status": ["ok"]}
+        {
+            **{"participant_id": ["0042"], "session_id": ["2"], "sequence": ["ct"]},
+            **{"source": [str(raw / "sub-0042/ses-2")], "status": ["ok"]},
+        }
     )
     assert check_conservation([Source(Layout.CT, raw)], table).n_raw == 1

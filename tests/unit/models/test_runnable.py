@@ -1,19 +1,21 @@
 """A model that cannot run is one line before any job, never a wrong result."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dixonflow.cli.config_files import config_yaml
-from dixonflow.config import SourceConfig, demo_config
+from dixonflow.config import demo_config, parse_config
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
-from dixonflow.models.runnable import check_modality, check_runnable
+from dixonflow.models.runnable import check_runnable, check_sequences, models_for, sequences_of
 from dixonflow.run.plan import Plan
-from dixonflow.vocabulary import Layout
+from dixonflow.vocabulary import Contrast, ScanSequence
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,29 +93,100 @@ def test_a_stage_by_hand_says_it_in_one_line(tmp_path):
     ]
 
 
+def config_of(layouts, models, models_of=None):
+    """A configuration with sources, `layout` or `layout:sequence`, and models."""
+    pairs = [layout.partition(":") for layout in layouts]
+    sources = [
+        {"layout": layout, "folder": "raw"} | ({"sequences": [sequence]} if sequence else {})
+        for layout, _, sequence in pairs
+    ]
+    return parse_config({"cohort": {"sources": sources}, "segment": {"models": models, "models_of": models_of or {}}})
+
+
+def loaded(*names):
+    return [load_model(MODELS / f"{name}.yaml") for name in names]
+
+
 @pytest.mark.parametrize(
     ("models", "layouts", "message"),
     [
-        (
-            ("demo", "totalsegmentatorct"),
-            ("bids",),
-            r"totalsegmentatorct takes CT, and cohort\.sources\.0 has Dixon",
-        ),
-        (
-            ("totalsegmentatorct",),
-            ("ct", "ukb"),
-            r"totalsegmentatorct takes CT, and cohort\.sources\.1 has Dixon",
-        ),
-        (("demo",), ("nako", "ct"), r"demo takes Dixon scans, and cohort\.sources\.1 has CT \(layout ct\)"),
+        (("demo", "totalsegmentatorct"), ("bids",), "totalsegmentatorct takes CT, and cohort.sources have Dixon scans"),
+        (("totalsegmentatorct",), ("ct", "ukb"), "no model takes Dixon scans"),
+        (("demo",), ("nako", "ct"), "no model takes CT: name one in segment.models_of"),
+        (("mrsegmentator",), ("bids", "bids:pd"), "no model takes pd"),
     ],
 )
-def test_ct_and_dixon_scans_do_not_mix(models, layouts, message):
-    config = demo_config()
-    sources = tuple(SourceConfig(layout=Layout(layout), folder="raw") for layout in layouts)
-    config = config.model_copy(update={"cohort": config.cohort.model_copy(update={"sources": sources})})
-    loaded = [load_model(MODELS / f"{name}.yaml") for name in models]
-    with pytest.raises(ConfigError, match=message):
-        check_modality(loaded, config)
+def test_every_sequence_has_a_model_and_every_model_a_sequence(models, layouts, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_sequences(loaded(*models), config_of(layouts, models))
+
+
+def test_a_model_named_for_a_sequence_must_take_it():
+    models = ("demo", "totalsegmentatorct")
+    config = config_of(("bids:haste", "bids"), ("demo",), {"haste": ["totalsegmentatorct"]})
+    with pytest.raises(ConfigError, match=r"segment\.models_of\.haste: totalsegmentatorct does not take"):
+        check_sequences(loaded(*models), config)
+
+
+def test_scans_of_a_sequence_go_to_the_models_that_take_it_and_to_those_named_for_it_alone():
+    models = loaded("demo", "mrsegmentator", "totalsegmentatorct")
+    config = config_of(("bids", "ct", "bids:t2_tse", "bids:pd"), [each.name for each in models])
+    check_sequences(models, config)
+    names = {
+        sequence.value: [(each.name, each.sequence) for each in models_for(sequence, models, config)]
+        for sequence in sequences_of(config)
+    }
+    assert {sequence: [name for name, _ in each] for sequence, each in names.items()} == {
+        "dixon": ["demo", "mrsegmentator"],
+        "t2_tse": ["demo", "mrsegmentator"],
+        "pd": ["demo"],
+        "ct": ["mrsegmentator", "totalsegmentatorct"],
+    }
+    assert all(used == sequence for sequence, each in names.items() for _, used in each)
+    named = config_of(("bids", "bids:t2_tse"), ["demo"], {"t2_tse": ["mrsegmentator"]})
+    assert [each.name for each in models_for(ScanSequence.T2_TSE, models, named)] == ["mrsegmentator"]
+
+
+class TestAccepted:
+    def test_a_model_takes_the_images_and_labels_of_the_sequence(self):
+        (model,) = loaded("vibesegmentator100")
+        ct = model.for_sequence(ScanSequence.CT)
+        assert (ct.input_contrasts, ct.structures["ribs"], "ribs" in model.structures) == ((Contrast.CT,), 20, False)
+        assert ct.classes_of(ct.parts[0])[20] == 20
+        assert model.classes_of(model.parts[0])[20] == 0
+        assert model.for_sequence(ScanSequence.DIXON) is model
+        haste = model.for_sequence(ScanSequence.HASTE)
+        assert haste.structures == model.structures
+        assert {haste.contrasts_of(label) for label in haste.labels} == {(Contrast.T2,)}
+        assert not any(rule.published_dice for rule in haste.labels.values())
+
+    @pytest.mark.parametrize(
+        ("accepts", "message"),
+        [
+            ({"haste": {"contrasts": ["water"]}}, "with images that all its scans have"),
+            ({"haste": {"contrasts": ["t2", "t2"]}}, "names a contrast twice"),
+            ({"me_vibe": {"contrasts": ["fat_fraction"]}}, "with images that all its scans have"),
+            ({"me_vibe": {"contrasts": ["echo_3"]}}, "with images that all its scans have"),
+            ({"dixon": {"contrasts": ["water"]}}, "must be another sequence"),
+            ({"ct": {"contrasts": ["ct"], "labels": {1: {"name": "ribs", "group": "bone"}}}}, "in any case"),
+            ({"ct": {"contrasts": ["ct"], "labels": {99: {"name": "ribs", "group": "bone"}}}}, "classes must be"),
+            ({"ct": {"contrasts": ["ct"], "labels": {20: {"name": "ribs", "group": "none"}}}}, "group_order"),
+            ({"ct": {"contrasts": ["ct"], "labels": {20: {"name": "liver", "group": "bone"}}}}, "same structure name"),
+            ({"ct": {"contrasts": ["ct"], "labels": {20: {"name": "mystery", "group": "bone"}}}}, "vocabulary"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused_when_the_file_is_read(self, tmp_path, accepts, message):
+        content = yaml.safe_load((MODELS / "vibesegmentator100.yaml").read_text()) | {"accepts": accepts}
+        path = tmp_path / "vibesegmentator100.yaml"
+        path.write_text(yaml.safe_dump(content))
+        with pytest.raises(ModelError, match=message):
+            load_model(path)
+
+    def test_no_model_bears_the_name_of_a_sequence(self, tmp_path):
+        content = yaml.safe_load((MODELS / "demo.yaml").read_text()) | {"name": "haste"}
+        (tmp_path / "haste.yaml").write_text(yaml.safe_dump(content))
+        with pytest.raises(ModelError, match="haste is a sequence"):
+            load_model(tmp_path / "haste.yaml")
 
 
 def test_weights_lie_in_the_folder_of_the_configuration_or_where_version_0_1_kept_them(tmp_path, monkeypatch):

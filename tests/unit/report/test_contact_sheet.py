@@ -99,10 +99,17 @@ def test_flat_tiny_and_not_finite_images_do_not_break():
         assert picture.shape[1] <= 1600
 
 
+def test_any_image_is_drawn_where_water_and_in_phase_are_missing():
+    images, labels = body()
+    water = contact_sheet({Contrast.WATER: images[Contrast.WATER]}, labels, AFFINE)
+    for contrast in (Contrast.FAT, Contrast.T2, Contrast.PD, Contrast.MR):
+        assert contact_sheet({contrast: images[Contrast.WATER]}, labels, AFFINE) == water
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda i, a, f: ({Contrast.FAT: i[Contrast.WATER]}, a, f), "water or the in-phase"),
+        (lambda i, a, f: ({}, a, f), "needs an image"),
         (lambda i, a, f: (i, a[:-1], f), "one grid"),
         (lambda i, a, f: (i, a.astype(float), f), "integers"),
         (lambda i, a, f: (i, a.astype(np.int16) - 1, f), "integers"),

@@ -1,15 +1,17 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 from synthetic_tables import BROKEN, MODEL, draw_sheets, scan_row, write_tables
 
-from dixonflow.report import contents
+from dixonflow.report import checks, contents
 from dixonflow.report.contents import ReportError
 from dixonflow.report.page import ReportOptions, write_report
 from dixonflow.tables.definitions import SCANS
-from dixonflow.tables.parquet import write_table
+from dixonflow.tables.parquet import read_table, write_table
+from dixonflow.tables.wide import volumes_table
 from dixonflow.vocabulary import Reason, Stage, Status
 
 
@@ -199,3 +201,33 @@ def test_left_and_right_share_an_axis(results):
     panels = {p.title: p for p in contents.panels(results / "tables" / "volumes.parquet", scans, {})}
     ends = [re.findall(r"<text[^>]*>([^<]*)</text>", panels[f"kidney {side}"].svg) for side in ("left", "right")]
     assert ends[0] == ends[1]
+
+
+def test_another_sequence_has_its_own_distributions_and_names_its_scans(tmp_path):
+    tables = tmp_path / "tables"
+    write_tables(tables, broken=())
+    volumes = volumes_table(MODEL).table
+    rows = read_table(tables / "volumes.parquet", volumes).slice(2, 3)
+    for name in ("volumes_haste", "volumes_haste_second"):
+        write_table(tables / f"{name}.parquet", replace(volumes, name=name), rows)
+    scans = [scan_row(f"{1000000 + n}") for n in range(12)]
+    scans += [scan_row(participant) | {"sequence": "haste"} for participant in rows["participant_id"].to_pylist()]
+    write_table(tables / "scans.parquet", SCANS, pd.DataFrame(scans, columns=list(SCANS.names)))
+    shown = checks.add_pictures(
+        contents.read_wide(tables / "scans.parquet"), [], checks.read_objections(tables / "quality.parquet")
+    )
+    assert len(shown) == 15
+    assert shown["scan"].tolist().count("1000003, session 2, haste") == 1
+    assert shown.set_index("scan")["grade"][["1000003, session 2", "1000003, session 2, haste"]].tolist() == [
+        "review",
+        "pass",
+    ]
+    of_haste, of_dixon = (
+        contents.panels(tables / f"{name}.parquet", shown, {})[0].known for name in ("volumes_haste", "volumes")
+    )
+    assert (of_haste, of_dixon) == (3, 12)
+    output = tmp_path / "report.html"
+    wide = ("volumes", "fat_compartments", "volumes_haste", "volumes_haste_second")
+    write_report(tables, tmp_path / "none", output, ReportOptions(wide=wide))
+    headings = re.findall("<h3>(Sequence [^<]*|Model [^<]*)</h3>", output.read_text())
+    assert headings == ["Sequence haste", "Sequence haste, model second"]

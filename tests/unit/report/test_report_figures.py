@@ -14,7 +14,7 @@ from dixonflow.tables.wide import volumes_table
 
 
 def plain_scans(ids):
-    rows = {"participant_id": ids, "session_id": "2", "status": "ok", "scan": ids, "sheet": ""}
+    rows = {"participant_id": ids, "session_id": "2", "sequence": "dixon", "status": "ok", "scan": ids, "sheet": ""}
     return pd.DataFrame(rows)
 
 

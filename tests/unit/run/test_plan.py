@@ -127,7 +127,12 @@ def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shar
 
 def test_a_further_model_has_every_shard_looked_at_but_for_stitching(plan):
     # under another name its files are others, be it of the same networks and rules
-    two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
+    segment = plan.config.segment.model_copy(update={"models": (*plan.config.segment.models, "other")})
+    two_models = replace(
+        plan,
+        config=plan.config.model_copy(update={"segment": segment}),
+        models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})),
+    )
     changed = [stage for stage in STAGE_VERSIONS if two_models.settings(stage) != plan.settings(stage)]
     assert changed == [stage for stage in STAGE_VERSIONS if stage is not Stage.STITCH]
 

@@ -14,7 +14,7 @@ from dixonflow.run.plan import Plan
 from dixonflow.run.retry import COHORT, TABLES, read_retry
 from dixonflow.run.verify import files_of, lost_files, lost_tables, request_lost_files
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import SHARD_STAGES, Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Reason, ScanId, ScanSequence, Stage, Status
 
 
 def outcome(scan, stage, status):
@@ -85,7 +85,7 @@ def test_lost_and_damaged_tables_are_made_again(finished, damage):
     results = finished.results
     assert lost_tables(results) == []  # there are none yet
     write_scans(results.scans, [])
-    aggregate(results, finished.plan.models, 3)
+    aggregate(results, {ScanSequence.DIXON: finished.plan.models}, 3)
     assert lost_tables(results) == []
     path = results.datapackage if damage == "no description" else results.tables / "quality.parquet"
     if damage == "lost":
@@ -103,27 +103,27 @@ def numbers(run, max_attempts=3):
 
 def test_aggregation_asks_for_lost_rows_and_not_for_ever(tmp_path):
     run = write_run(tmp_path)
-    aggregate(run.results, [MODEL], 3)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert numbers(run) == {"aaa": 0, "bbb": 0, "ccc": 0}
     rows, quality = run.results.measurements("aaa").read_bytes(), run.results.quality("bbb")
     run.results.measurements("aaa").write_bytes(rows[:-30])
     quality.unlink()
     seen = []
     for _ in range(4):
-        aggregate(run.results, [MODEL], 3)
+        aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
         seen.append(numbers(run)["bbb"])
     assert seen == [1, 2, 2, 2]
     assert numbers(run) == {"aaa": 2, "bbb": 2, "ccc": 0}
     assert numbers(run, 4) == {"aaa": 3, "bbb": 3, "ccc": 0}
     run.results.measurements("aaa").write_bytes(rows)
-    aggregate(run.results, [MODEL], 4)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 4)
     assert numbers(run, 4)["aaa"] == numbers(run, 9)["aaa"] == 3
 
 
 def test_lost_rows_of_a_stage_before_the_last_are_asked_for_too(tmp_path):
     run = write_run(tmp_path)
     run.results.outcomes(Stage.POSTPROCESS, "ccc").unlink()
-    aggregate(run.results, [MODEL], 3)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert numbers(run) == {"aaa": 0, "bbb": 0, "ccc": 1}
 
 
@@ -131,5 +131,5 @@ def test_a_damaged_list_of_scans_is_made_again_by_the_next_call(tmp_path):
     run = write_run(tmp_path)
     run.results.scans.write_bytes(b"PAR1")
     with pytest.raises(TableError, match="cannot be read"):
-        aggregate(run.results, [MODEL], 3)
+        aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert read_retry(run.results, COHORT).number(3) == 1

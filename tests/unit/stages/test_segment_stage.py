@@ -203,7 +203,7 @@ def test_the_agreement_reaches_the_rows_of_the_scan(tmp_path, model, make_shard_
     for contrast, data in images.items():
         write_nifti(results.stitched(entry.scan, contrast), data, np.diag([2.5, 2.5, 3.0, 1.0]))
     station = {"index": 0, "low_mm": [-2.0, -2.0, -2.0], "high_mm": [80.0, 70.0, 130.0]}
-    write_json(results.stitched_sidecar(entry.scan, "mr"), {"stations": [station], "pairs": [], "intensity_scale": 1.0})
+    write_json(results.stitched_sidecar(entry.scan), {"stations": [station], "pairs": [], "intensity_scale": 1.0})
     context = StageContext(config, (model,), model, results, "shard")
     for stage in (Stage.SEGMENT, Stage.MERGE, Stage.POSTPROCESS, Stage.MEASURE):
         done = stage_work(stage, context).by_hand(entry)

@@ -24,10 +24,10 @@ from dixonflow.run.status import run_status
 from dixonflow.stages import job as stage_command
 from dixonflow.stages import merge
 from dixonflow.system.atomic import write_bytes, write_json
-from dixonflow.tables.definitions import QUALITY
-from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.definitions import SHARD_QUALITY
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import Reason, ScanId, ScanSequence, Stage, Status
 
 SCAN = ScanId("1", "2")
 
@@ -141,6 +141,7 @@ class TwoModels:
     def run(self) -> list[Outcome]:
         content = json.loads(demo_config().model_dump_json())
         content["cohort"]["withdrawn"] = None
+        content["segment"]["models"] = self.names
         write_json(self.config, content | {"results": str(self.results.root), "max_attempts": 2})
         stage_command.run_stage(Stage.MERGE, self.config, self.shard, None, None)
         return read_outcomes(self.results.outcomes(Stage.MERGE, self.shard))
@@ -168,7 +169,7 @@ def test_a_scan_that_one_model_fails_on_is_failed_and_that_model_alone_tries_aga
     assert two.results.merged(two.shard, two.scans[0].scan, "mrsegmentator").read_bytes() == b"mrsegmentator"
 
 
-OTHER = MODEL.model_copy(update={"name": "other"})
+OTHER = MODEL.model_copy(update={"name": "second"})
 
 
 @pytest.fixture
@@ -176,12 +177,12 @@ def run_of_two(tmp_path) -> Run:
     """A run whose second model has the same structures, each 1 mL larger, and agrees by 0.9 with the first."""
     run = write_run(tmp_path)
     for path, table in (
-        *((run.results.measurements(shard), MEASUREMENTS) for shard in ("aaa", "bbb", "ccc")),
-        *((run.results.quality(shard), QUALITY) for shard in ("aaa", "bbb", "ccc")),
+        *((run.results.measurements(shard), SHARD_MEASUREMENTS) for shard in ("aaa", "bbb", "ccc")),
+        *((run.results.quality(shard), SHARD_QUALITY) for shard in ("aaa", "bbb", "ccc")),
     ):
         rows = read_table(path, table).to_pandas()
-        others = rows.assign(model="other")
-        if table is MEASUREMENTS:
+        others = rows.assign(model="second")
+        if table is SHARD_MEASUREMENTS:
             others.loc[others["measure"].eq("volume"), "value"] += 1
             both = [rows, others]
         else:
@@ -191,7 +192,7 @@ def run_of_two(tmp_path) -> Run:
                     check="model_agreement", structure=name, model=model, value=0.9, threshold=None, grade="pass"
                 )
                 for name in shared_structures(MODEL, [MODEL, OTHER])
-                for model in ("demo", "other")
+                for model in ("demo", "second")
             ]
             both = [rows, others, *agreement]
         write_table(path, table, pd.concat(both, ignore_index=True)[list(table.names)])
@@ -200,46 +201,48 @@ def run_of_two(tmp_path) -> Run:
 
 def test_each_model_has_its_wide_tables_and_those_of_a_model_that_left_go(run_of_two):
     run = run_of_two
-    assert aggregate(run.results, [MODEL, OTHER], 3).ok == 5
-    first, second = (run.table(name).set_index("participant_id") for name in ("volumes", "volumes_other"))
-    assert (set(first["model"]), set(second["model"])) == ({"demo"}, {"other"})
+    assert aggregate(run.results, {ScanSequence.DIXON: [MODEL, OTHER]}, 3).ok == 5
+    first, second = (run.table(name).set_index("participant_id") for name in ("volumes", "volumes_second"))
+    assert (set(first["model"]), set(second["model"])) == ({"demo"}, {"second"})
     assert second["liver_volume_ml"].to_list() == pytest.approx((first["liver_volume_ml"] + 1).to_list())
     resources = json.loads(run.results.datapackage.read_text())["resources"]
     assert {path.name for path in run.results.tables.glob("*.parquet")} == {each["path"] for each in resources}
-    assert {"volumes_other.parquet", "fat_compartments_other.parquet"} <= {each["path"] for each in resources}
+    assert {"volumes_second.parquet", "fat_compartments_second.parquet"} <= {each["path"] for each in resources}
     quality = run.table("quality")
     agreement = quality[quality["check"].eq("model_agreement")]
-    assert set(agreement["model"]) == {"demo", "other"}
+    assert set(agreement["model"]) == {"demo", "second"}
     assert set(agreement["structure"]) == {*MODEL.structures, *MODEL.composites}
 
 
 def test_a_model_whose_rows_are_not_there_fails_the_scans(run_of_two):
-    summary = aggregate(run_of_two.results, [MODEL, OTHER, OTHER.model_copy(update={"name": "third"})], 3)
+    summary = aggregate(
+        run_of_two.results, {ScanSequence.DIXON: [MODEL, OTHER, OTHER.model_copy(update={"name": "third"})]}, 3
+    )
     assert summary.ok == 0
     assert summary.failed[Reason.INTERNAL_ERROR] == 5
 
 
 def test_tables_of_a_model_that_left_the_run_go(tmp_path):
     run = write_run(tmp_path)
-    stale = run.results.tables / "volumes_other.parquet"
+    stale = run.results.tables / "volumes_second.parquet"
     mine = run.results.tables / "my_notes.parquet"
     for path in (stale, mine):
         write_bytes(path, b"PAR1")
-    aggregate(run.results, [MODEL], 3)
+    aggregate(run.results, {ScanSequence.DIXON: [MODEL]}, 3)
     assert not stale.exists()
     assert mine.exists()
 
 
 def test_the_report_shows_every_model_under_its_name(tmp_path):
-    write_tables(tmp_path / "tables", further=("other",))
+    write_tables(tmp_path / "tables", further=("second",))
     output = tmp_path / "report.html"
-    wide = ("volumes", "fat_compartments", "volumes_other", "fat_compartments_other")
+    wide = ("volumes", "fat_compartments", "volumes_second", "fat_compartments_second")
     write_report(tmp_path / "tables", tmp_path / "none", output, ReportOptions(wide=wide))
     page = output.read_text()
-    assert page.count("<h3>Model other</h3>") == 2
-    assert "volumes_other.parquet" in page
+    assert page.count("<h3>Model second</h3>") == 2
+    assert "volumes_second.parquet" in page
     assert "kidney volume ratio of demo" in page
-    assert "kidney volume ratio of other" in page
+    assert "kidney volume ratio of second" in page
 
 
 def test_a_running_job_counts_scans_that_are_done_for_all_models(tmp_path):
@@ -249,9 +252,9 @@ def test_a_running_job_counts_scans_that_are_done_for_all_models(tmp_path):
         for shard in ("aaa", "bbb", "ccc"):
             results.outcomes(stage, shard).unlink()
     content = json.loads(demo_config().model_dump_json())
-    content["segment"]["models"] = ["demo", "other"]
+    content["segment"]["models"] = ["demo", "second"]
     write_json(results.config, content)
-    for name, scans in (("demo", ("0001", "0003")), ("other", ("0001",))):
+    for name, scans in (("demo", ("0001", "0003")), ("second", ("0001",))):
         for participant in scans:
             scan = ScanId(participant, "2")
             loose = results.records(Stage.RESAMPLE, "aaa", name).with_name("aaa")

@@ -29,6 +29,7 @@ def _scan(participant: str | None, status: str, reason: str) -> dict[str, object
     row: dict[str, object] = {
         "participant_id": participant,
         "session_id": "2" if known else None,
+        "sequence": "dixon" if known else "",
         "layout": "nako",
         "source": f"{participant}.zip",
         "raw_key": "r" if known else None,
@@ -54,11 +55,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scans = [*(_scan(participant, "ok", "none") for participant in IDS), _scan(None, "excluded", "unparsable_name")]
     frame = pd.DataFrame(scans).astype({"n_stations": "Int64", "n_slices": "Int64"})[list(SCANS.names)]
     write_table(path / "scans.parquet", SCANS, frame)
-    times = [(participant, "2", "stitch", 1.5, 300.0, 0.0, 1) for participant in IDS]
+    times = [(participant, "2", "dixon", "stitch", 1.5, 300.0, 0.0, 1) for participant in IDS]
     write_table(path / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     check, values = QUALITY["check"].allowed[0], [None, 1.0, 2.0]
     quality = [
-        (participant, "2", check, "", "demo", value, 0.0, "pass")
+        (participant, "2", "dixon", check, "", "demo", value, 0.0, "pass")
         for participant, value in zip(IDS, values, strict=True)
     ]
     write_table(path / "quality.parquet", QUALITY, pd.DataFrame(quality, columns=list(QUALITY.names)))
@@ -70,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 value = None if missing else 0.25 * (number + 1)
                 grade, reason = (None, "not_found") if missing else ("pass", None)
                 cells = (structure.name, measure.name, value, measure.unit, measure.key, grade, reason, "demo")
-                rows.append((participant, "2", *cells))
+                rows.append((participant, "2", "dixon", *cells))
     long = pd.DataFrame(rows, columns=list(MEASUREMENTS.names)).astype({"value": "Float64"})
     write_table(path / "measurements.parquet", MEASUREMENTS, long)
     for wide in (VOLUMES, FAT):
@@ -144,7 +145,7 @@ def test_units_travel_with_the_file(folder: Path) -> None:
     schema = pq.read_schema(folder / "volumes.parquet")
     assert schema.field("liver_volume_ml").metadata[b"unit"] == b"mL"
     assert schema.field("liver_coverage_fraction").metadata[b"unit"] == b"1"
-    assert schema.metadata[b"schema_version"] == b"1.5"
+    assert schema.metadata[b"schema_version"] == b"1.6"
     assert schema.metadata[b"keys"] == b"participant_id,session_id"
     dictionary = pd.read_parquet(folder / "dictionary.parquet").set_index(["table_name", "name"])
     assert dictionary.loc[("volumes", "liver_volume_ml"), "unit"] == "mL"

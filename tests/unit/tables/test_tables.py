@@ -21,7 +21,7 @@ from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, check_rows, pandera_schema, to_arrow
 from dixonflow.tables.wide import fat_compartments_table, volumes_table
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import ScanSequence, Stage
 
 
 def test_a_column_that_holds_a_unit_ends_in_it() -> None:
@@ -42,13 +42,13 @@ def test_columns_are_unique_for_readers_that_ignore_case() -> None:
 
 def test_tables_have_the_columns_of_the_design() -> None:
     assert MEASUREMENTS.names == (
-        "participant_id", "session_id", "structure", "measure", "value", "unit", "definition", "grade",
+        "participant_id", "session_id", "sequence", "structure", "measure", "value", "unit", "definition", "grade",
         "missing_reason", "model",
     )  # fmt: skip
     assert set(TIMINGS.names) == {
-        "participant_id", "session_id", "stage", "seconds", "peak_memory_mb", "gpu_seconds", "attempt",
+        "participant_id", "session_id", "sequence", "stage", "seconds", "peak_memory_mb", "gpu_seconds", "attempt",
     }  # fmt: skip
-    keys = ("participant_id", "session_id", "check", "structure", "model")
+    keys = ("participant_id", "session_id", "sequence", "check", "structure", "model")
     assert (QUALITY.keys, QUALITY.names) == (keys, (*keys, "value", "threshold", "grade"))
     for stage in Stage:
         assert {f"{stage.value}_status", f"{stage.value}_reason"} <= set(SCANS.names)
@@ -144,7 +144,7 @@ def test_wrong_columns_and_types_are_refused(tmp_path: Path) -> None:
         with pytest.raises(TableError, match="timings"):
             write_table(path, TIMINGS, wrong)
     rows = to_arrow(frame, TIMINGS)
-    for index, kind in ((0, pa.dictionary(pa.int32(), pa.string())), (3, pa.float32()), (6, pa.int32())):
+    for index, kind in ((0, pa.dictionary(pa.int32(), pa.string())), (4, pa.float32()), (7, pa.int32())):
         name = TIMINGS.names[index]
         with pytest.raises(TableError, match=name):
             check_rows(rows.set_column(index, name, rows[name].cast(kind)), TIMINGS)
@@ -156,6 +156,7 @@ def test_nan_and_infinity_are_refused_where_null_is_meant() -> None:
     row = {
         "participant_id": "1",
         "session_id": "2",
+        "sequence": "dixon",
         "check": check,
         "structure": "",
         "model": "demo",
@@ -218,7 +219,7 @@ def test_measurements_that_contradict_themselves_are_refused(change: dict[str, o
 @pytest.mark.parametrize(("check", "structure"), [("contrast_agreement", ""), ("kidney_sides", "liver")])
 def test_a_check_of_structures_names_one_and_no_other_check_does(check: str, structure: str) -> None:
     rows = [
-        {"participant_id": "1", "session_id": "2", "check": name, "structure": of, "grade": "pass"}
+        {"participant_id": "1", "session_id": "2", "sequence": "dixon", "check": name, "structure": of, "grade": "pass"}
         for name, of in (("contrast_agreement", "liver"), ("contrast_agreement", "spleen"), ("kidney_sides", ""))
     ]
     frame = pd.DataFrame(rows).assign(model="demo", value=0.5, threshold=None)
@@ -235,7 +236,11 @@ def test_a_fraction_above_one_is_refused() -> None:
 
 
 def test_expected_rows_are_every_structure_times_every_measure() -> None:
-    measures = [each for each in MEASURES.values() if not each.of_vertebrae and each.modality != "ct"]
+    measures = [
+        each
+        for each in MEASURES.values()
+        if not each.of_vertebrae and (not each.sequences or ScanSequence.DIXON in each.sequences)
+    ]
     assert len(expected_rows(MODEL)) == len(structures_of(MODEL)) * len(measures)
     assert ("total_muscle", "lean_volume", "demo") in expected_rows(MODEL)
 

@@ -1,6 +1,5 @@
 """Rows of all shards to the tables: no scan that went in is missing from them."""
 
-from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,7 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from dixonflow.aggregate.summary import Summary, summarise
 from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.execution.outcome import OUTCOMES
 from dixonflow.measure.checks import expected_checks
@@ -18,40 +19,21 @@ from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, re
 from dixonflow.system.atomic import remove_leftovers, write_json
 from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
 from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
-from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
+from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALITY, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
-from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
+from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, table_writer, write_table
 from dixonflow.tables.row_reordering import row_reordering
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
-from dixonflow.tables.shards import SCAN_KEYS, in_scan_order, scan_problems
+from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, in_scan_order, scan_problems
 from dixonflow.tables.wide import wide_tables, widen
-from dixonflow.vocabulary import SHARD_STAGES, Reason, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, ScanSequence, Stage, Status
+
+ModelsOfSequence = Mapping[ScanSequence, Sequence[Model]]
+"""Models, as they are used on the scans of each sequence of a run."""
 
 _AGGREGATE = "aggregate"
 """Name, in the mark of a shard, of what was found lost here."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of the scans of a run.
-
-    Raises
-    ------
-    ValueError
-        If the counts do not add up to the scans that went in.
-    """
-
-    scans_in: int
-    ok: int
-    excluded: Mapping[Reason, int]
-    failed: Mapping[Reason, int]
-    withdrawn: int
-
-    def __post_init__(self) -> None:
-        out = self.ok + sum(self.excluded.values()) + sum(self.failed.values()) + self.withdrawn
-        if out != self.scans_in:
-            raise ValueError(f"{self.scans_in} scans in, but {out} scans out")
 
 
 @dataclass(frozen=True)
@@ -70,7 +52,7 @@ class StageRows:
     lost: Mapping[str, str]
 
 
-def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> Summary:
+def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
     Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
@@ -80,7 +62,8 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
     results
         Holds the list of scans and the rows of every shard that the list names; `tables` is written below it.
     models
-        The models in force: they name the columns of the wide tables and the rows that every ok scan must have.
+        The models in force, by the sequence whose scans they segment: they name the columns of the wide tables and the
+        rows that every ok scan must have.
     max_attempts
         How often a shard with incomplete rows is processed again, by as many runs.
 
@@ -104,39 +87,54 @@ def aggregate(results: Results, models: Sequence[Model], max_attempts: int) -> S
     ok = scans.loc[scans["status"].eq(Status.OK.value), [*SCAN_KEYS, "shard"]]
 
     tables = results.tables
-    wide = wide_tables(models)
+    wide = {sequence: wide_tables(each) for sequence, each in models.items()}
+    all_wide = [each for tables_of in wide.values() for each in tables_of]
     with ExitStack() as stack:
         turned = stack.enter_context(row_reordering(tables / "measurements.parquet", MEASUREMENTS))
-        writers = [
-            stack.enter_context(table_writer(tables / f"{each.table.name}.parquet", each.table)) for each in wide
-        ]
+        writers = {
+            each.table.name: stack.enter_context(table_writer(tables / f"{each.table.name}.parquet", each.table))
+            for each in all_wide
+        }
         for rows in in_scan_order({shard: results.measurements(shard) for shard in shards}, ok, MEASUREMENTS):
             turned.add(rows)
-            for each, writer in zip(wide, writers, strict=True):
-                writer.write(widen(rows, each))
+            for sequence, tables_of in wide.items():
+                of_sequence = rows.filter(pc.equal(rows["sequence"], sequence.value))
+                for each in tables_of:
+                    writers[each.table.name].write(widen(of_sequence, each))
         long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
         for rows in turned.turned():
             long.write(rows)
     quality_files = {shard: results.quality(shard) for shard in shards}
-    thresholds = cohort_thresholds(quality_files, ok, _checks(models))
+    thresholds = {
+        sequence: cohort_thresholds(quality_files, ok[ok["sequence"].eq(sequence.value)], _checks(each))
+        for sequence, each in models.items()
+    }
     with table_writer(tables / "quality.parquet", QUALITY) as quality:
         for rows in in_scan_order(quality_files, ok, QUALITY):
-            quality.write(with_verdicts(rows, thresholds))
+            parts = [
+                with_verdicts(rows.filter(pc.equal(rows["sequence"], sequence.value)), of_sequence)
+                for sequence, of_sequence in thresholds.items()
+            ]
+            quality.write(pa.concat_tables(parts).sort_by([(key, "ascending") for key in QUALITY.keys]))
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, scans)
     read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
-    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *(each.table for each in wide), QUALITY, DICTIONARY)
+    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *(each.table for each in all_wide), QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
-    _remove_other_wide_tables(tables, {each.table.name for each in wide})
+    _remove_other_wide_tables(tables, {each.table.name for each in all_wide})
     write_json(results.datapackage, datapackage(all_tables))
     return summarise(scans)
 
 
 def read_scans(path: Path) -> pd.DataFrame:
-    """Read the table `scans` that `aggregate` wrote. Raises TableError."""
-    return to_pandas(read_table(path, SCANS))
+    """Read the table `scans` that `aggregate` wrote, in this version or an earlier one. Raises TableError."""
+    scans = to_pandas(read_table(path, SCANS, added=("sequence",)))
+    unsaid = scans["sequence"].eq("") & scans["participant_id"].notna()  # by versions that had one sequence a layout
+    usual = {layout.value: layout.usual_sequence.value for layout in Layout}
+    scans.loc[unsaid, "sequence"] = scans.loc[unsaid, "layout"].map(usual)
+    return scans
 
 
 def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:
@@ -150,8 +148,8 @@ def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Dat
     scans[f"{Stage.COHORT.value}_status"] = scans["status"]
     scans[f"{Stage.COHORT.value}_reason"] = scans["reason"]
     for stage in SHARD_STAGES:
-        found = scans[[*SCAN_KEYS, "shard"]].merge(
-            stages[stage].rows, how="left", on=[*SCAN_KEYS, "shard"], validate="many_to_one"
+        found = scans[[*SHARD_KEYS, "shard"]].merge(
+            stages[stage].rows, how="left", on=[*SHARD_KEYS, "shard"], validate="many_to_one"
         )
         found.index = scans.index
         going = scans["status"].eq(Status.OK.value)
@@ -179,35 +177,8 @@ def timing_rows(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Da
     parts = []
     for stage, found in stages.items():
         worked = found.rows[found.rows["stage"].eq(stage.value)]
-        parts.append(worked.merge(staying, how="inner", on=[*SCAN_KEYS, "shard"])[list(TIMINGS.names)])
+        parts.append(worked.merge(staying, how="inner", on=[*SHARD_KEYS, "shard"])[list(TIMINGS.names)])
     return pd.concat(parts, ignore_index=True)
-
-
-def summarise(scans: pd.DataFrame) -> Summary:
-    """Count the scans by status and reason."""
-
-    def by_reason(status: Status) -> dict[Reason, int]:
-        counts = Counter(scans.loc[scans["status"].eq(status.value), "reason"])
-        return {reason: counts[reason.value] for reason in Reason if counts[reason.value]}
-
-    return Summary(
-        scans_in=len(scans),
-        ok=int(scans["status"].eq(Status.OK.value).sum()),
-        excluded=by_reason(Status.EXCLUDED),
-        failed=by_reason(Status.FAILED),
-        withdrawn=int(scans["status"].eq(Status.WITHDRAWN.value).sum()),
-    )
-
-
-def format_summary(summary: Summary) -> str:
-    """Render a summary as a few aligned lines for the terminal."""
-    lines = [("scans in", summary.scans_in), ("ok", summary.ok)]
-    for status, counts in ((Status.EXCLUDED, summary.excluded), (Status.FAILED, summary.failed)):
-        lines.append((status.value, sum(counts.values())))
-        lines += [(f"  {reason.value}", count) for reason, count in counts.items()]
-    lines.append((Status.WITHDRAWN.value, summary.withdrawn))
-    width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name:<{width}}  {count:>7}" for name, count in lines)
 
 
 def _fail(scans: pd.DataFrame, messages: Mapping[Hashable, str], reason: Reason) -> None:
@@ -236,13 +207,21 @@ def _checks(models: Sequence[Model]) -> frozenset[tuple[str, str, str]]:
     return frozenset[tuple[str, str, str]]().union(*(expected_checks(model, models) for model in models))
 
 
-def _checked(scans: pd.DataFrame, results: Results, models: Sequence[Model]) -> pd.DataFrame:
+def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence) -> pd.DataFrame:
     """Fail the scans that are ok by their outcome and whose rows of measurements or quality are not all there."""
     scans = scans.copy()
-    measurements = frozenset[tuple[str, str, str]]().union(*map(expected_rows, models))
-    wanted = {MEASUREMENTS: (results.measurements, measurements), QUALITY: (results.quality, _checks(models))}
+    wanted = {
+        sequence.value: {
+            SHARD_MEASUREMENTS: (
+                results.measurements,
+                frozenset[tuple[str, str, str]]().union(*map(expected_rows, each)),
+            ),
+            SHARD_QUALITY: (results.quality, _checks(each)),
+        }
+        for sequence, each in models.items()
+    }
     for shard, members in scans[scans["status"].eq(Status.OK.value)].groupby("shard", sort=True):
-        for table, (path, rows) in wanted.items():
+        for table, (path, rows) in wanted[str(members["sequence"].iloc[0])].items():
             problems = scan_problems(path(str(shard)), table, members, rows)
             _fail(scans, problems, Reason.INTERNAL_ERROR)
     for column in ("status", "reason"):

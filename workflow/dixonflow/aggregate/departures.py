@@ -11,9 +11,9 @@ import pandas as pd
 from dixonflow.paths import Results
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Reason, Status
+from dixonflow.vocabulary import Reason, ScanSequence, Status
 
-COLUMNS = ("left", "participant_id", "session_id", "status_before", "why")
+COLUMNS = ("left", "participant_id", "session_id", "status_before", "why", "sequence")
 VANISHED = "raw_data_vanished"
 
 
@@ -23,8 +23,8 @@ def departures(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `participant_id`, `session_id`, `status_before` and `why` of each scan that was in the tables and is not any
-        more: `raw_data_vanished` without a row in `now`, `consent_withdrawn` with one that says so.
+        `participant_id`, `session_id`, `sequence`, `status_before` and `why` of each scan that was in the tables and is
+        not any more: `raw_data_vanished` without a row in `now`, `consent_withdrawn` with one that says so.
     """
     was_in = before[before["status"].ne(Status.WITHDRAWN.value) & before["participant_id"].notna()]
     both = was_in[[*SCAN_KEYS, "status"]].merge(
@@ -52,7 +52,7 @@ def write_departures(results: Results, left: pd.DataFrame) -> None:
     path = results.departures
     date = datetime.fromtimestamp(int(results.scans_before.stat().st_mtime), UTC).isoformat()
     rows = [[date, *map(str, row)] for row in left[list(COLUMNS[1:])].itertuples(index=False)]
-    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    earlier = _with_sequence(path.read_text(encoding="utf-8")) if path.exists() else ""
     known = {tuple(row) for row in csv.reader(io.StringIO(earlier, newline=""))}
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -60,3 +60,14 @@ def write_departures(results: Results, left: pd.DataFrame) -> None:
         writer.writerow(COLUMNS)
     writer.writerows(row for row in rows if tuple(row) not in known)
     write_bytes(path, (earlier + text.getvalue()).encode())
+
+
+def _with_sequence(text: str) -> str:
+    """Content of a file in the columns of this version; earlier ones had Dixon scans only, and no column that says so.
+
+    It is returned as it is if it has the column, or another heading.
+    """
+    head, *rows = text.splitlines() or [""]
+    if head != ",".join(COLUMNS[:-1]):
+        return text
+    return "".join(f"{row}\n" for row in (",".join(COLUMNS), *(f"{row},{ScanSequence.DIXON}" for row in rows)))

@@ -10,9 +10,10 @@ os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
 
 import pandas as pd
 
-from dixonflow.aggregate.build import aggregate, format_summary, read_scans
+from dixonflow.aggregate.build import aggregate, read_scans
 from dixonflow.aggregate.departures import departures, write_departures
 from dixonflow.aggregate.pictures import remove_orphaned_pictures
+from dixonflow.aggregate.summary import format_summary
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.conservation import check_conservation
 from dixonflow.cohort.included import read_included
@@ -22,6 +23,7 @@ from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.models.load import load_models
+from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.schema import TableError
@@ -36,7 +38,9 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         settings = read_config(config)
         results = Results(settings.results)
         before = _earlier(results)
-        summary = aggregate(results, load_models(settings), settings.max_attempts)
+        models = load_models(settings)
+        of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
+        summary = aggregate(results, of_sequence, settings.max_attempts)
         cohort = settings.cohort
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
         scans = read_scans(results.scan_table)

@@ -110,7 +110,9 @@ def build_cohort(
     ShardError
         If shard lists contradict each other.
     """
-    previous, shards = tuple(previous), tuple(shards)
+    looked_for = {sequence for source in sources for sequence in source.looked_for}
+    # lists of sequences that are not looked for any more stay on disk, and are no part of the run
+    previous, shards = tuple(previous), tuple(shard for shard in shards if shard.current_sequence in looked_for)
     contents = {row.scan: row.content for row in previous if row.scan is not None}
     expected = {
         entry.scan: KnownFingerprint(entry.raw_key, contents.get(entry.scan, ""))
@@ -230,7 +232,7 @@ def _log_included(included: Included, found: Discovery) -> None:
 
 def _content_key(found: FoundScan) -> str:
     raw, options = found.raw, found.raw.options
-    stations = options.expected_stations(raw.layout)
+    stations = options.expected_stations(raw.layout, raw.sequence)
     content: list[object] = [READER_VERSION, raw.raw_key, found.content, raw.scan.name, raw.layout.value, stations]
     others = [options.duplicates.value, options.time_point, options.personal]
     if others != [DEFAULT_OPTIONS.duplicates.value, DEFAULT_OPTIONS.time_point, DEFAULT_OPTIONS.personal]:

@@ -71,7 +71,7 @@ def check_conservation(
     sources
         Raw folders of the run.
     scans_table
-        With the columns `participant_id`, `session_id`, `source`, `status`.
+        With the columns `participant_id`, `session_id`, `sequence`, `source`, `status`.
     withdrawn
         Ids of the participants who have withdrawn: their scans, and no others, are withdrawn.
     included
@@ -90,9 +90,9 @@ def check_conservation(
     if files is not None:
         _check_files(listed.paths, files)
     rows = [
-        _row_key(participant, session, source)
-        for participant, session, source in zip(
-            scans_table["participant_id"], scans_table["session_id"], scans_table["source"], strict=True
+        _row_key(*row)
+        for row in zip(
+            *(scans_table[name] for name in ("participant_id", "session_id", "sequence", "source")), strict=True
         )
     ]
     counts = Counter(rows)
@@ -146,9 +146,9 @@ def check_not_emptied(sources: Sequence[Source], scans_table: pd.DataFrame) -> N
             )
 
 
-def _row_key(participant: object, session: object, source: object) -> ScanKey:
+def _row_key(participant: object, session: object, sequence: object, source: object) -> ScanKey:
     if isinstance(participant, str) and isinstance(session, str):
-        return participant, session
+        return participant, session, str(sequence)
     return None, None, str(source)
 
 

@@ -130,7 +130,7 @@ def _state(raw: RawScan) -> str:
     """State of a scan's files; empty where they cannot be examined."""
     try:
         if raw.layout.has_session_folders:
-            return file_state(with_sidecars(image_paths(raw.path, raw.layout)))
+            return file_state(with_sidecars(image_paths(raw.path, raw.sequence)))
         recursive = raw.layout is not Layout.DICOM
         return file_state([file for path in raw.paths for file in loose_paths(path, recursive)])
     except OSError:
@@ -152,7 +152,7 @@ def _with_fingerprint(look: FingerprintTask) -> FoundScan:
             entry, raw=replace(raw, path=first, more_paths=tuple(more)), problem=(Reason.UNPARSABLE_NAME, _NOT_UTF8)
         )
     try:
-        key = raw_fingerprint(raw.layout, raw.paths)
+        key = raw_fingerprint(raw.layout, raw.paths, raw.sequence)
     except ScanExcluded as problem:
         if raw.layout.has_session_folders:
             key = sha256(problem.message.encode()).hexdigest()
@@ -168,11 +168,11 @@ def _with_fingerprint(look: FingerprintTask) -> FoundScan:
 
 def _of_session(entry: FoundScan, expected: KnownFingerprint | None) -> FoundScan:
     raw, content = entry.raw, entry.raw.raw_key
-    if not image_paths(raw.path, raw.layout):
-        entry = replace(entry, problem=(Reason.MISSING_CONTRAST, no_image(raw.layout)))
+    if not image_paths(raw.path, raw.sequence):
+        entry = replace(entry, problem=(Reason.MISSING_CONTRAST, no_image(raw.sequence)))
     if expected is None or expected.content not in ("", content):
         return entry
-    if expected.raw_key != session_fingerprint_0_1(raw.path, raw.layout):
+    if expected.raw_key != session_fingerprint_0_1(raw.path, raw.sequence):
         return entry
     return replace(entry, raw=replace(raw, raw_key=expected.raw_key), content=content)
 
@@ -202,11 +202,14 @@ def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
 
 
 def _exclude_equal_content(scans: Sequence[FoundScan]) -> list[FoundScan]:
-    counts = Counter(found.all_content for found in scans if found.problem is None)
+    # one folder may hold several sequences
+    counts = Counter((found.raw.sequence, found.all_content) for found in scans if found.problem is None)
     message = "the same content exists under the names of {} scans: all but one are wrong"
     return [
-        replace(found, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[found.all_content])))
-        if found.problem is None and counts[found.all_content] > 1
+        replace(
+            found, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[found.raw.sequence, found.all_content]))
+        )
+        if found.problem is None and counts[found.raw.sequence, found.all_content] > 1
         else found
         for found in scans
     ]

@@ -31,7 +31,7 @@ def outdated_results_of_0_1(
     looked_at = {row.scan for row in previous}
     rescaled, outdated = set(), set()
     for entry in (entry for shard in shards for entry in shard.scans if entry.scan not in looked_at and entry.raw_key):
-        sidecar = results.stitched_sidecar(entry.scan, entry.layout.modality)
+        sidecar = results.stitched_sidecar(entry.scan)
         with suppress(OSError, ValueError, KeyError):
             content = json.loads(sidecar.read_text(encoding="utf-8"))
             if "outlier_voxels" in content:
@@ -40,6 +40,6 @@ def outdated_results_of_0_1(
                 rescaled.add(entry.scan)
             if entry.layout.has_session_folders:
                 made = sidecar.stat().st_mtime
-                if any(path.stat().st_mtime > made for path in image_paths(entry.path, entry.layout)):
+                if any(path.stat().st_mtime > made for path in image_paths(entry.path, entry.sequence)):
                     outdated.add(entry.scan)
     return frozenset(rescaled), frozenset(outdated)

@@ -3,12 +3,13 @@
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from dixonflow.cohort.found import UnnamedEntry
 from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
 from dixonflow.errors import ConfigError
+from dixonflow.rawdata.nifti.bids import image_paths
 from dixonflow.rawdata.protocols import (
     NO_SESSION,
     NamedPart,
@@ -19,7 +20,7 @@ from dixonflow.rawdata.protocols import (
 )
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.rawdata.zip_archive import is_sidecar
-from dixonflow.vocabulary import Layout, ScanId
+from dixonflow.vocabulary import Layout, ScanId, ScanSequence
 
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")
 _SESSION = re.compile(r"ses-([A-Za-z0-9]+)")
@@ -102,6 +103,8 @@ def _list_zips(source: Source) -> Listed:
         below = PurePosixPath(source.folder.name, Path(entry.path).relative_to(source.folder).as_posix())
         if source.layout is Layout.NAKO and entry.name.endswith((".nii", ".nii.gz")):
             return scan_of_nifti(below)
+        if not entry.name.lower().endswith(".zip") and not is_folder(entry):
+            return None
         return scan_of_zip(below, source.layout, source.name_pattern)
 
     def is_whole(entry: os.DirEntry[str]) -> bool:
@@ -121,7 +124,10 @@ def _list_zips(source: Source) -> Listed:
         if part is not None and (not below or not entry.name.lower().endswith(".zip")):
             if below:
                 whole[entry.path] = part
-            found.parts.append(Part(part.scan, path, part.part))
+            if part.scan.sequence in source.looked_for:
+                found.parts.append(Part(part.scan, path, part.part))
+            else:
+                found.ignored.append(path)
         elif not below:
             found.unnamed.append(UnnamedEntry(source.layout, path))
     return found
@@ -137,7 +143,8 @@ def _list_loose(source: Source) -> Listed:
             found.ignored.append(path)
         elif not below:
             place = PurePosixPath(path.relative_to(source.folder).as_posix())
-            scans[path.parent][path] = scan_of_file(place, source.name_pattern or "")
+            named = scan_of_file(place, source.name_pattern or "")
+            scans[path.parent][path] = replace(named, sequence=source.looked_for[0]) if named else None
     for folder, files in scans.items():
         each = set(files.values())
         scan = each.pop() if len(each) == 1 else None
@@ -169,7 +176,14 @@ def _list_sessions(source: Source) -> Listed:
 
 def _list_subject(folder: Path, participant: str, source: Source, found: Listed) -> None:
     before = len(found.parts) + len(found.unnamed)
-    images = "ct" if source.layout is Layout.CT else "anat"
+    images = {"ct" if sequence is ScanSequence.CT else "anat" for sequence in source.looked_for}
+    added = False
+
+    def add(session: str, path: Path) -> None:
+        held = [sequence for sequence in source.looked_for if image_paths(path, sequence)]
+        for sequence in held or source.looked_for[:1]:  # a session without any image has a row all the same
+            found.parts.append(Part(ScanId(participant, session, sequence), path))
+
     for entry in list_folder(folder, _refuse(source)):
         path = Path(entry.path)
         session = _SESSION.fullmatch(entry.name)
@@ -177,9 +191,11 @@ def _list_subject(folder: Path, participant: str, source: Source, found: Listed)
         if is_sidecar(entry.name):
             found.ignored.append(path)
         elif session is not None and below:
-            found.parts.append(Part(ScanId(participant, session[1]), path))
-        elif below and entry.name == images:
-            found.parts.append(Part(ScanId(participant, NO_SESSION), folder))
+            add(session[1], path)
+        elif below and entry.name in images:
+            if not added:
+                add(NO_SESSION, folder)
+            added = True
         elif below and entry.name in BIDS_DATATYPES:
             found.ignored.append(path)
         else:

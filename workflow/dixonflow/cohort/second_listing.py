@@ -24,10 +24,29 @@ _OTHER_ENDINGS = (
 _OTHER_NAMES = ("DICOMDIR", "README", "LICENSE", "__MACOSX")
 _BIDS_OTHER = ("derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs")
 _BIDS_TYPES = ("anat", "ct", "func", "dwi", "fmap", "perf", "pet", "mrs", "eeg", "meg", "ieeg", "beh", "motion")
-_NAKO_SEQUENCES = ("3d_gre_tra_w", "3d_gre_tra_f", "3d_gre_tra_in", "3d_gre_tra_opp", "3d_gre_tra_w_composed")
+_NAKO_SEQUENCES = {
+    **dict.fromkeys(("3d_gre_tra_w", "3d_gre_tra_f", "3d_gre_tra_in", "3d_gre_tra_opp"), "dixon"),
+    "3d_gre_tra_w_composed": "dixon",
+    **dict.fromkeys(("t2_haste_tra_composed", "t2_haste_tra"), "haste"),
+    **dict.fromkeys(("iii_t2_tse_sag_lws", "ii_t2_tse_sag_bws", "i_t2_tse_sag_hws"), "t2_tse"),
+    "pd_fs_spc_cor": "pd",
+    **{f"me_vibe_fatquant_pre_{name}": "me_vibe" for name in ("eco0_opp1", "eco1_pip1", "eco2_opp2", "eco3_in1")},
+    **{f"me_vibe_fatquant_pre_{name}": "me_vibe" for name in ("eco4_pop1", "eco5_arb1", "output_fp", "output_wp")},
+    **{f"me_vibe_fatquant_pre_{name}": "me_vibe" for name in ("output_f", "output_w", "output_r2s_eff")},
+}
+_BIDS_IMAGES = {
+    "dixon": "anat/*_VIBE.nii*",
+    "haste": "anat/*_acq-haste*_T2w.nii*",
+    "t2_tse": "anat/*_T2w.nii*",
+    "pd": "anat/*_PDw.nii*",
+    "ct": "ct/*_ct.nii*",
+    "other": "anat/*.nii*",
+}
 
 _NoScan = tuple[None, None, str]
-ScanKey = tuple[str, str] | _NoScan
+_Scan = tuple[str, str, str]
+ScanKey = _Scan | _NoScan
+"""Participant, session and sequence; of an entry whose name gives none, its path."""
 
 
 class ConservationError(DixonflowError):
@@ -60,7 +79,9 @@ def list_again(sources: Sequence[Source], included: Container[ScanId] | None = N
         for path, key in _entries(source):
             if key is None:
                 nameless.add(path)
-            elif included is None or ScanId(*key) in included:
+            elif key[2] not in source.looked_for:
+                passed_over.add(path)
+            elif included is None or ScanId(key[0], key[1]) in included:
                 named.add(path)
                 scans.add(key)
             else:
@@ -69,7 +90,7 @@ def list_again(sources: Sequence[Source], included: Container[ScanId] | None = N
     return SecondListing(keys, frozenset(map(as_text, named)))
 
 
-def _entries(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+def _entries(source: Source) -> Iterator[tuple[Path, _Scan | None]]:
     if source.layout.has_session_folders:
         return _bids(source)
     return _loose(source) if source.layout is Layout.DICOM else _zips(source)
@@ -103,14 +124,14 @@ def _walk(folder: Path, whole: Callable[[Path], bool]) -> Iterator[tuple[Path, b
         yield from ((Path(top) / name, False) for name in files if not _is_other(name))
 
 
-def _zips(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    def key_of(path: Path, ending: str = "") -> tuple[str, str] | None:
+def _zips(source: Source) -> Iterator[tuple[Path, _Scan | None]]:
+    def key_of(path: Path, ending: str = "") -> _Scan | None:
         if source.layout is Layout.NAKO and re.search(r"\.nii(\.gz)?$", path.name):
             parts = path.relative_to(source.folder).parts
             fits = len(parts) > 3 and re.fullmatch("3D_GRE_TRA_[0-9]+", parts[-2]) is not None
             fits = fits and bool(re.fullmatch("[0-9]+", parts[-3]) and re.fullmatch("[0-9A-Za-z]+", parts[-4]))
-            return (parts[-4], parts[-3]) if fits else None
-        return _zip_key(source, path.name + ending)
+            return (parts[-4], parts[-3], "dixon") if fits else None
+        return _zip_key(source, path, path.name + ending)
 
     def whole(folder: Path) -> bool:
         return not folder.name.lower().endswith(".zip") and key_of(folder, ".zip") is not None
@@ -119,35 +140,50 @@ def _zips(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
         yield path, key_of(path, ".zip" if is_folder else "")
 
 
-def _loose(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+def _loose(source: Source) -> Iterator[tuple[Path, _Scan | None]]:
     """Files of scans, and folders in which some file is of none."""
     for path, _ in _walk(source.folder, lambda folder: False):
         match = re.match(source.name_pattern or "", path.relative_to(source.folder).as_posix())
         key = (match["participant"], match.groupdict().get("session") or "1") if match else None
         if key is not None and all(part and part.isalnum() and part.isascii() for part in key):
-            yield path, key
+            yield path, (*key, source.looked_for[0].value)
         else:
             yield path.parent, None
 
 
-def _zip_key(source: Source, name: str) -> tuple[str, str] | None:
+def _zip_key(source: Source, path: Path, name: str) -> _Scan | None:
     if source.name_pattern is not None:
-        match = re.fullmatch(source.name_pattern, name)
-        return (match["participant"], match["session"]) if match else None
+        match = re.fullmatch(source.name_pattern, name) if name.lower().endswith(".zip") else None
+        if match is None:
+            return None
+        said = match.groupdict().get("sequence")
+        sequence = _sequence_above(source, path) if said is None else _NAKO_SEQUENCES.get(said.lower())
+        return (match["participant"], match["session"], sequence) if sequence else None
     stem, ending = name[:-4], name[-4:]
     if ending != ".zip":
         return None
     if source.layout is Layout.UKB:
         parts = stem.split("_")
         fits = len(parts) == 4 and parts[1] == "20201" and all(re.fullmatch("[0-9]+", part) for part in parts)
-        return (parts[0], parts[2]) if fits else None
+        return (parts[0], parts[2], "dixon") if fits else None
     parts = stem.split("_", 2)
-    fits = len(parts) > 1 and all(map(re.fullmatch, ("[0-9A-Za-z]+", "[0-9]+"), parts[:2]))
-    fits = fits and (len(parts) == 2 or parts[2].lower() in _NAKO_SEQUENCES)
-    return (parts[0], parts[1]) if fits else None
+    if len(parts) < 2 or not all(map(re.fullmatch, ("[0-9A-Za-z]+", "[0-9]+"), parts[:2])):
+        return None
+    sequence = _NAKO_SEQUENCES.get(parts[2].lower()) if len(parts) > 2 else _sequence_above(source, path)
+    return (parts[0], parts[1], sequence) if sequence else None
 
 
-def _bids(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+def _sequence_above(source: Source, path: Path) -> str:
+    """Sequence of NAKO by the nearest folder that is named after one; Dixon where there is none."""
+    for folder in path.parents if source.layout is Layout.NAKO else ():
+        if folder.name.lower() in _NAKO_SEQUENCES:
+            return _NAKO_SEQUENCES[folder.name.lower()]
+        if folder == source.folder:
+            break
+    return "dixon"
+
+
+def _bids(source: Source) -> Iterator[tuple[Path, _Scan | None]]:
     try:
         subjects = sorted(path for path in source.folder.iterdir() if not _is_other(path.name))
         for subject in subjects:
@@ -156,18 +192,35 @@ def _bids(source: Source) -> Iterator[tuple[Path, tuple[str, str] | None]]:
             if not (subject.is_dir() and re.fullmatch("sub-[0-9A-Za-z]+", subject.name)):
                 yield subject, None
                 continue
-            images = "ct" if source.layout is Layout.CT else "anat"
+            images = {"ct" if sequence.value == "ct" else "anat" for sequence in source.looked_for}
             sessions = sorted(path for path in subject.iterdir() if not _is_other(path.name))
             sessions = [
-                path for path in sessions if path.name not in _BIDS_TYPES or path.name == images or path.is_file()
+                path for path in sessions if path.name not in _BIDS_TYPES or path.name in images or path.is_file()
             ]
             for session in sessions:
-                if session.name == images and session.is_dir():
-                    yield subject, (subject.name[4:], "1")
+                if session.name in images and session.is_dir():
+                    yield from ((subject, (subject.name[4:], "1", each)) for each in _held(source, subject))
                     continue
-                fits = session.is_dir() and re.fullmatch("ses-[0-9A-Za-z]+", session.name)
-                yield session, (subject.name[4:], session.name[4:]) if fits else None
-            if all(session.name in _BIDS_TYPES and session.name != images for session in sessions):
+                if session.is_dir() and re.fullmatch("ses-[0-9A-Za-z]+", session.name):
+                    for each in _held(source, session):
+                        yield session, (subject.name[4:], session.name[4:], each)
+                else:
+                    yield session, None
+            if all(session.name in _BIDS_TYPES and session.name not in images for session in sessions):
                 yield subject, None
     except OSError as error:
         _raise(error)
+
+
+def _held(source: Source, session: Path) -> list[str]:
+    """Sequences of which a session folder has images; the first that is looked for where it has none."""
+    found = []
+    for sequence in source.looked_for:
+        names = {path.name for path in session.glob(_BIDS_IMAGES.get(sequence.value, "none"))}
+        if sequence.value == "t2_tse":
+            names = {name for name in names if "_acq-haste" not in name}
+        if sequence.value == "other":
+            names = {name for name in names if not re.search(r"_(VIBE|T2w|PDw|dseg|mask)\.", name)}
+        if any(not name.startswith(".") for name in names):
+            found.append(sequence.value)
+    return found or [source.looked_for[0].value]

@@ -10,7 +10,7 @@ from typing import Any
 from dixonflow.errors import DixonflowError
 from dixonflow.rawdata.raw_scan import RawScan, options_as_json, options_from_json
 from dixonflow.system.atomic import write_bytes, write_json
-from dixonflow.vocabulary import Layout, ScanId
+from dixonflow.vocabulary import Layout, ScanId, ScanSequence
 
 NAME_DIGITS = 12
 """48 bits: among 10,000 shards two have the same name by chance once in several million cohorts."""
@@ -22,10 +22,21 @@ class ShardError(DixonflowError):
 
 @dataclass(frozen=True)
 class Shard:
-    """A fixed set of scans, sorted. Made by `shard_of`."""
+    """A fixed set of scans of one sequence, sorted. Made by `shard_of`."""
 
     name: str
     scans: tuple[RawScan, ...]
+
+    @property
+    def sequence(self) -> ScanSequence:
+        """Of its scans."""
+        return self.scans[0].scan.sequence
+
+    @property
+    def current_sequence(self) -> ScanSequence | None:
+        """Sequence of its scans; None for CT as earlier versions named it, which is read as a new scan."""
+        of_earlier_version = self.scans[0].layout is Layout.CT and self.sequence is ScanSequence.DIXON
+        return None if of_earlier_version else self.sequence
 
 
 def shard_name(scans: Iterable[ScanId]) -> str:
@@ -45,6 +56,8 @@ def shard_of(scans: Iterable[RawScan]) -> Shard:
     entries = tuple(sorted(scans, key=lambda entry: entry.scan))
     if not entries or len({entry.scan for entry in entries}) != len(entries):
         raise ValueError("a shard must hold at least one scan, and each only once")
+    if len({entry.scan.sequence for entry in entries}) > 1:
+        raise ValueError("the scans of a shard must be of one sequence")
     return Shard(shard_name(entry.scan for entry in entries), entries)
 
 
@@ -96,7 +109,7 @@ def assign_shards(scans: Iterable[RawScan], existing: Iterable[Shard], scans_per
         if entry.scan in current:
             raise ValueError("a scan would be assigned twice")
         current[entry.scan] = entry
-    shards = []
+    shards: list[Shard] = []
     assigned: set[ScanId] = set()
     for shard in sorted(existing, key=lambda shard: shard.name):
         members = {entry.scan for entry in shard.scans}
@@ -106,8 +119,9 @@ def assign_shards(scans: Iterable[RawScan], existing: Iterable[Shard], scans_per
             )
         assigned |= members
         shards.append(Shard(shard.name, tuple(current.get(entry.scan, entry) for entry in shard.scans)))
-    new = [current[scan] for scan in sorted(current) if scan not in assigned]
-    shards += [shard_of(new[start : start + scans_per_shard]) for start in range(0, len(new), scans_per_shard)]
+    for sequence in ScanSequence:  # the scans of a shard go through the same models
+        new = [current[scan] for scan in sorted(current) if scan not in assigned and scan.sequence is sequence]
+        shards += [shard_of(new[start : start + scans_per_shard]) for start in range(0, len(new), scans_per_shard)]
     return shards
 
 
@@ -127,6 +141,14 @@ def write_shards(folder: Path, shards: Iterable[Shard]) -> None:
         if not path.exists() or read_shard(path) != shard:
             write_json(path, {"shard": shard.name, "scans": [_to_json(entry) for entry in shard.scans]})
     write_bytes(folder.with_suffix(".txt"), "".join(f"{shard.name}\n" for shard in shards).encode())
+
+
+def read_shard_names(folder: Path) -> list[str]:
+    """Shards of the run, as `write_shards` named them; none where there is no such file."""
+    try:
+        return folder.with_suffix(".txt").read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return []
 
 
 def read_shards(folder: Path) -> list[Shard]:
@@ -172,6 +194,7 @@ def _to_json(entry: RawScan) -> dict[str, Any]:
     more: dict[str, Any] = {"more_paths": [str(path) for path in entry.more_paths]} if entry.more_paths else {}
     options = options_as_json(entry.options)
     more |= {"options": options} if options else {}
+    more |= {"sequence": entry.scan.sequence.value} if entry.scan.sequence is not ScanSequence.DIXON else {}
     return more | {
         "participant": entry.scan.participant,
         "session": entry.scan.session,
@@ -185,7 +208,7 @@ def _to_json(entry: RawScan) -> dict[str, Any]:
 def _from_json(entry: Mapping[str, Any]) -> RawScan:
     if not all(isinstance(entry[key], str) for key in ("participant", "session", "layout", "path", "raw_key")):
         raise TypeError("all values of a shard list entry must be text")
-    scan = ScanId(entry["participant"], entry["session"])
+    scan = ScanId(entry["participant"], entry["session"], ScanSequence(entry.get("sequence", ScanSequence.DIXON)))
     more = entry.get("more_paths", [])
     if not isinstance(more, list) or not all(isinstance(path, str) for path in more):
         raise TypeError("the paths of a shard list entry must be text")

@@ -14,6 +14,7 @@ def sources_of(config: CohortConfig) -> list[Source]:
             match_patient_id=source.match_patient_id,
             options=ReadOptions(source.stations, source.duplicates, source.time_point, config.personal),
             supersedes=source.supersedes,
+            sequences=source.sequences,
         )
         for source in config.sources
     ]

@@ -16,7 +16,7 @@ from dixonflow.rawdata.raw_scan import RawScan, options_as_json, options_from_js
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Layout, Reason, ScanId, Status
+from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Status
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ _YES_NO: dict[bool | None, str | None] = {True: "yes", False: "no", None: None}
 COHORT_SCANS = Table(
     "cohort_scans",
     "One row per entry of the raw folders, except entries known not to be scans.",
-    ("participant_id", "session_id", "source"),
+    ("participant_id", "session_id", "source", "sequence"),
     (
         text_column(
             "participant_id", "Participant id as written by the cohort; null if the name gives none", nullable=True
@@ -132,12 +132,13 @@ COHORT_SCANS = Table(
         text_column("others", "Files that hold the scan or a part of it again, one per line; usually empty"),
         text_column("acquisitions", "What the headers say of each station, as JSON"),
         text_column("options", "How the scan is read, as JSON; empty for the default"),
+        text_column("sequence", "How the scan was acquired; empty if the name gives no scan"),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )
 """A working table of the run; the `scans` table that is handed out is made from it."""
 
-_ADDED = ("more_sources", "superseded", "others", "acquisitions", "options")
+_ADDED = ("more_sources", "superseded", "others", "acquisitions", "options", "sequence")
 """Columns that tables of earlier versions lack, all of text that may be empty."""
 
 
@@ -159,6 +160,7 @@ def _without_state(entry: RawScan | UnnamedEntry) -> RawScan | UnnamedEntry:
 def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
     rows = [
         {
+            "sequence": row.scan.sequence.value if row.scan else "",
             "participant_id": row.scan.participant if row.scan else None,
             "session_id": row.scan.session if row.scan else None,
             "source": str(row.entry.path),
@@ -243,6 +245,6 @@ def _entry(row: Mapping[str, Any]) -> RawScan | UnnamedEntry:
     layout, path = Layout(row["layout"]), Path(row["source"])
     if row["participant_id"] is None:
         return UnnamedEntry(layout, path, row["message"])
-    scan = ScanId(row["participant_id"], row["session_id"])
+    scan = ScanId(row["participant_id"], row["session_id"], ScanSequence(row["sequence"] or ScanSequence.DIXON))
     more, options = _paths(row["more_sources"]), options_from_json(row["options"])
     return RawScan(scan, layout, path, row["raw_key"] or "", row["state"] or "", more, options)

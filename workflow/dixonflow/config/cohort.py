@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dixonflow.config.fields import NamedPath, Section
-from dixonflow.vocabulary import Duplicates, Layout
+from dixonflow.vocabulary import Duplicates, Layout, ScanSequence
 
 
 class SourceConfig(Section):
@@ -25,7 +25,8 @@ class SourceConfig(Section):
     )
     stations: Annotated[int, Field(ge=1, le=50)] | Literal["any"] | None = Field(
         default=None,
-        description="Stations of a complete scan; any: as many as there are; null: 6 for ukb, 4 for nako, else any.",
+        description="Stations of a complete scan; any: as many as there are; null: for Dixon 6 in ukb, 4 in "
+        "nako, else any; for CT and me_vibe 1.",
     )
     duplicates: Duplicates = Field(
         default=Duplicates.BEST,
@@ -36,6 +37,12 @@ class SourceConfig(Section):
     time_point: int = Field(
         default=1, ge=1, le=10000, description="Which time point is used of a series with several, from 1."
     )
+    sequences: tuple[ScanSequence, ...] = Field(
+        default=(),
+        description="What is looked for: dixon, haste, me_vibe, t2_tse, pd, ct or other (one image, in any plane). "
+        "nako and bids may have several, by the names of files; me_vibe: nako only. Empty: ct for layout ct, else "
+        "dixon.",
+    )
     supersedes: NamedPath | None = Field(
         default=None,
         description="Folder of an earlier source: what is delivered here replaces the same files of that source.",
@@ -43,12 +50,20 @@ class SourceConfig(Section):
     match_patient_id: bool | None = Field(
         default=None,
         description="Whether the PatientID in DICOM files must be the participant's id or begin with it. If so, a zip "
-        "under another participant's name is excluded. null: yes for NAKO, no for UK Biobank (headers may contain "
+        "under another participant's name is excluded. null: yes for NAKO, no for others (headers may contain "
         "pseudonyms). If most scans of a source differ, the check is turned off there, with a note.",
     )
 
     @model_validator(mode="after")
     def _pattern_fits(self) -> Self:
+        if self.layout is Layout.UKB and set(self.sequences) - {ScanSequence.DIXON}:
+            raise ValueError("layout ukb has dixon only")
+        if self.layout is Layout.CT and set(self.sequences) - {ScanSequence.CT}:
+            raise ValueError("layout ct has ct only")
+        if self.layout is Layout.DICOM and len(self.sequences) > 1:
+            raise ValueError("a source of layout dicom has one of sequences: name the folder again for another")
+        if self.layout is not Layout.NAKO and ScanSequence.ME_VIBE in self.sequences:
+            raise ValueError("me_vibe is read in layout nako only, where the names of zips say which image is which")
         if self.name_pattern is None:
             if self.layout is Layout.DICOM:
                 raise ValueError("layout dicom needs a name_pattern with the group participant")
@@ -63,6 +78,11 @@ class SourceConfig(Section):
         if needed - set(groups):
             raise ValueError(f"name_pattern lacks the group {' and '.join(sorted(needed - set(groups)))}")
         return self
+
+    @property
+    def looked_for(self) -> tuple[ScanSequence, ...]:
+        """Sequences that are looked for."""
+        return self.sequences or (self.layout.usual_sequence,)
 
 
 class CohortConfig(Section):
@@ -91,8 +111,10 @@ class CohortConfig(Section):
 
     @model_validator(mode="after")
     def _superseded_are_sources(self) -> Self:
-        folders = [source.folder for source in self.sources]
         for number, source in enumerate(self.sources):
-            if source.supersedes is not None and source.supersedes not in folders[:number] + folders[number + 1 :]:
-                raise ValueError(f"sources.{number}.supersedes must be the folder of another source")
+            others = [other for place, other in enumerate(self.sources) if place != number]
+            if source.supersedes is not None and not any(
+                other.folder == source.supersedes and other.layout is source.layout for other in others
+            ):
+                raise ValueError(f"sources.{number}.supersedes must be the folder of another source of its layout")
         return self

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from dixonflow.config.cohort import CohortConfig, SourceConfig
 from dixonflow.config.fields import NamedPath, ResultsPath, Section
-from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy
+from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy, ScanSequence
 
 
 class StitchConfig(Section):
@@ -44,6 +44,11 @@ class SegmentConfig(Section):
         min_length=1,
         description="Models, by name (docs/models.md). Each segments every scan; the first is used for the "
         "overview pictures and the tables volumes and fat_compartments, further ones have their own tables.",
+    )
+    models_of: dict[ScanSequence, tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], ...]] = Field(
+        default={},
+        description="Models for scans of a sequence, such as {haste: [totalsegmentatormr], ct: [totalsegmentatorct]}; "
+        "for other sequences those of models that take them.",
     )
     consent: tuple[str, ...] = Field(
         default=(),

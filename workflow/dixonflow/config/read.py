@@ -95,6 +95,10 @@ def check_folders(config: Config, models_folder: Path) -> None:
         except OSError as error:
             raise ConfigError(f"config: cohort.{key}: {path} cannot be read: {error.strerror}") from error
     known = sorted(path.stem for path in models_folder.glob("*.yaml"))
-    for name in config.segment.models:
-        if name not in known:
-            raise ConfigError(f"config: segment.models: there is no model {name!r}; known: {', '.join(known)}")
+    named = {"segment.models": config.segment.models} | {
+        f"segment.models_of.{sequence}": names for sequence, names in config.segment.models_of.items()
+    }
+    for key, names in named.items():
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"config: {key}: there is no model {name!r}; known: {', '.join(known)}")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import Reason, ScanId, ScanSequence, Stage, Status
 
 _MOST = 1e15
 """More than any time in seconds, memory in MB or number of attempts."""
@@ -95,7 +95,7 @@ class Outcome:
     def from_row(cls, row: Mapping[str, Any]) -> "Outcome":
         """Inverse of `to_row`. Raises ValueError, KeyError or TypeError for anything else."""
         return cls(
-            scan=ScanId(row["participant_id"], row["session_id"]),
+            scan=ScanId(row["participant_id"], row["session_id"], ScanSequence(row.get("sequence", "dixon"))),
             stage=Stage(row["stage"]),
             status=Status(row["status"]),
             reason=Reason(row["reason"]),
@@ -182,12 +182,17 @@ def write_outcomes(path: Path, outcomes: list[Outcome]) -> None:
     write_table(path, OUTCOMES, pa.Table.from_arrays(arrays, names=list(OUTCOMES.names)))
 
 
-def read_outcomes(path: Path) -> list[Outcome]:
+def read_outcomes(path: Path, sequence: ScanSequence = ScanSequence.DIXON) -> list[Outcome]:
     """Read the outcomes of a shard, sorted by scan.
+
+    Parameters
+    ----------
+    sequence
+        Of the scans of the shard.
 
     Raises
     ------
     TableError
         If the file is missing, unreadable, or does not hold outcome rows.
     """
-    return [Outcome.from_row(row) for row in read_table(path, OUTCOMES).to_pylist()]
+    return [Outcome.from_row(row | {"sequence": sequence}) for row in read_table(path, OUTCOMES).to_pylist()]

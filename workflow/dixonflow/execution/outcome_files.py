@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -52,19 +53,27 @@ class StageFiles:
 
 def read_rows(paths: list[str], columns: list[str]) -> pd.DataFrame:
     """Rows of many small Parquet files; files that cannot be read are left out."""
+    return read_rows_of_shards(paths, columns).drop(columns="file")
+
+
+def read_rows_of_shards(paths: list[str], columns: list[str]) -> pd.DataFrame:
+    """As `read_rows`, with the name of each row's file, without ending, in the column `file`."""
     if not paths:
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=[*columns, "file"])
     try:
-        return _plain(ds.dataset(paths, format="parquet").to_table(columns=columns))
+        found = _plain(ds.dataset(paths, format="parquet").to_table(columns=[*columns, "__filename"]))
+        names = found.pop("__filename")
+        return found.assign(file=names.str.rsplit("/", n=1).str[-1].str.removesuffix(".parquet"))
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError):
         pass  # one of them is damaged, or was replaced this moment: one by one
     parts = []
     for path in paths:
         try:
-            parts.append(pq.read_table(path, columns=columns, memory_map=False))
+            rows = pq.read_table(path, columns=columns, memory_map=False)
         except (OSError, pa.ArrowInvalid, pa.ArrowKeyError):
             continue
-    return _plain(pa.concat_tables(parts)) if parts else pd.DataFrame(columns=columns)
+        parts.append(rows.append_column("file", pa.array([Path(path).stem] * rows.num_rows, pa.string())))
+    return _plain(pa.concat_tables(parts)) if parts else pd.DataFrame(columns=[*columns, "file"])
 
 
 def _plain(table: pa.Table) -> pd.DataFrame:

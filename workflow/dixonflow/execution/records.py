@@ -14,7 +14,7 @@ from typing import Any
 
 from dixonflow.execution.outcome import Outcome
 from dixonflow.system.atomic import write_bytes
-from dixonflow.vocabulary import ScanId
+from dixonflow.vocabulary import ScanId, ScanSequence
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ class Record:
     def to_json(self) -> bytes:
         """Encode as one line of JSON."""
         more: dict[str, Any] = {"result": self.result, "stands_for": list(self.stands_for), "raw_stamp": self.raw_stamp}
-        content: dict[str, Any] = {"outcome": self.outcome.to_row(), "payload": self.payload}
+        row, sequence = self.outcome.to_row(), self.outcome.scan.sequence
+        row |= {"sequence": sequence.value} if sequence is not ScanSequence.DIXON else {}
+        content: dict[str, Any] = {"outcome": row, "payload": self.payload}
         content |= {name: value for name, value in more.items() if value}
         return json.dumps(content, sort_keys=True, allow_nan=False).encode() + b"\n"
 

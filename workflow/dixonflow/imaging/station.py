@@ -1,4 +1,4 @@
-"""One table position of a scan: four contrasts on one grid."""
+"""One table position of a scan: its images on one grid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Affine
 from dixonflow.vocabulary import Contrast
+
+MAP_SCALE = 10.0
+"""Factor of physical quantities in stitched images: tenths of a percent and of 1/s fit into whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,17 @@ class Station:
     index
         0 for the station nearest to the head, growing toward the feet.
     images
-        All four contrasts, each of shape (x, y, z) in RAS+ orientation, one grid, any real dtype.
+        All contrasts, each of shape (x, y, z) in RAS+ orientation, one grid, any real dtype.
     affine
         4x4, voxel index (centre) to RAS mm. Axis-aligned: the upper 3x3 is diagonal and positive.
+    reached
+        Voxels that hold data, uint8, where an oblique volume was turned upright and leaves corners; None for all.
     """
 
     index: int
     images: Mapping[Contrast, NDArray[np.generic]]
     affine: Affine
+    reached: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import Literal
 from dixonflow.models.anatomy import have_single_vertebrae
 from dixonflow.models.comparison import shared_structures
 from dixonflow.models.model import Model
-from dixonflow.vocabulary import Grade
+from dixonflow.vocabulary import Grade, ScanSequence
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ CHECKS: dict[str, CheckDefinition] = {check.name: check for check in _CHECKS}
 
 def checks_of(model: Model) -> list[CheckDefinition]:
     """Checks of a model, in the order of the tables."""
-    vertebrae, dixon = have_single_vertebrae(model.structures), model.modality == "mr"
+    vertebrae, dixon = have_single_vertebrae(model.structures), model.sequence is ScanSequence.DIXON
     return [
         check for check in CHECKS.values() if (vertebrae or not check.of_vertebrae) and (dixon or not check.of_dixon)
     ]

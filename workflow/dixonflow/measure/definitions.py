@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from dixonflow.vocabulary import DIXON, Modality
+from dixonflow.vocabulary import DIXON, Contrast, ScanSequence
 
 NOISE_FLOOR_SIGMAS = 5.0
 """A voxel has signal where F + W is at least this many times the noise level (Rose criterion, A. Rose, J. Opt. Soc. Am.
@@ -42,6 +42,7 @@ class MissingReason(StrEnum):
     BELOW_NOISE_FLOOR = "below_noise_floor", "no voxel of the structure reaches the noise floor"
     TOO_THIN = "too_thin", "no voxel of the structure is left after erosion by one voxel"
     NOT_APPLICABLE = "not_applicable", "the measure is not defined for the structure"
+    NO_IMAGE = "no_image", "the scan has no image that the measure is made of"
     INCOMPLETE = "incomplete", "another part of the measured structure was not found"
     OUT_OF_ORDER = "out_of_order", "the vertebrae that delimit the measure are not in anatomical order"
 
@@ -55,7 +56,7 @@ class MeasureDefinition:
     name
         As in the column `measure`.
     unit
-        `mL`, `mm`, `HU`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+        `mL`, `mm`, `HU`, `1/s`, `1` for fractions, or empty for signal in the images' own arbitrary units.
     definition
         How the value comes about, for a reader of the tables.
     source
@@ -64,8 +65,8 @@ class MeasureDefinition:
         Goes up when the definition changes.
     of_vertebrae
         Whether it is made of single vertebrae only, and other structures have no row of it.
-    modality
-        Kind of scan that it is made of; None for both.
+    sequences
+        Scans that it is made of; none for all.
     """
 
     name: str
@@ -74,7 +75,7 @@ class MeasureDefinition:
     source: str = "DixonFlow"
     version: int = 1
     of_vertebrae: bool = False
-    modality: Modality | None = None
+    sequences: tuple[ScanSequence, ...] = ()
 
     @property
     def key(self) -> str:
@@ -124,6 +125,14 @@ _END = (
     "voxels do not count"
 )
 
+_DIXON = (ScanSequence.DIXON,)
+_PLAIN = {
+    Contrast.T2: (ScanSequence.HASTE, ScanSequence.T2_TSE),
+    Contrast.PD: (ScanSequence.PD,),
+    Contrast.MR: (ScanSequence.OTHER,),
+}
+"""Sequences of images of arbitrary units that are no Dixon images."""
+
 _MEASURES = (
     MeasureDefinition(
         "volume",
@@ -143,22 +152,27 @@ _MEASURES = (
         "1",
         "Signal fat fraction, main estimator: sum of F over sum of F + W, over all voxels of the structure. Not a "
         "proton density fat fraction: no correction for T1, T2* or the fat spectrum.",
-        modality="mr",
+        sequences=_DIXON,
     ),
-    MeasureDefinition("fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}.", modality="mr"),
-    MeasureDefinition("fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}.", modality="mr"),
+    MeasureDefinition("fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}.", sequences=_DIXON),
     MeasureDefinition(
-        "fat_fraction_eroded_mean", "1", f"As fat_fraction_mean, in the eroded structure: {_ERODED}.", modality="mr"
+        "fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}.", sequences=_DIXON
     ),
     MeasureDefinition(
-        "fat_fraction_eroded_median", "1", f"As fat_fraction_median, in the eroded structure: {_ERODED}.", modality="mr"
+        "fat_fraction_eroded_mean", "1", f"As fat_fraction_mean, in the eroded structure: {_ERODED}.", sequences=_DIXON
+    ),
+    MeasureDefinition(
+        "fat_fraction_eroded_median",
+        "1",
+        f"As fat_fraction_median, in the eroded structure: {_ERODED}.",
+        sequences=_DIXON,
     ),
     MeasureDefinition(
         "signal_voxel_fraction",
         "1",
         f"Share of the structure's voxels with signal: F + W at least {NOISE_FLOOR_SIGMAS:g} times the noise level "
         "of the scan.",
-        modality="mr",
+        sequences=_DIXON,
     ),
     MeasureDefinition(
         "lean_volume",
@@ -166,7 +180,7 @@ _MEASURES = (
         f"Volume of the voxels with signal whose fat fraction F / (F + W) is below {INTRAMUSCULAR_FAT_THRESHOLD:g}, "
         f"{_MUSCLE}.",
         _AMRA,
-        modality="mr",
+        sequences=_DIXON,
     ),
     MeasureDefinition(
         "intramuscular_fat_volume",
@@ -174,7 +188,7 @@ _MEASURES = (
         "Volume of the voxels with signal whose fat fraction F / (F + W) is at least "
         f"{INTRAMUSCULAR_FAT_THRESHOLD:g}, {_MUSCLE}.",
         _AMRA,
-        modality="mr",
+        sequences=_DIXON,
     ),
     *(
         MeasureDefinition(
@@ -182,7 +196,7 @@ _MEASURES = (
             "",
             f"{statistic.words} of the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. "
             "Arbitrary units: comparable inside a scan, not between scanners.",
-            modality="mr",
+            sequences=_DIXON,
         )
         for contrast in DIXON
         for statistic in SIGNAL_STATISTICS
@@ -192,7 +206,37 @@ _MEASURES = (
             f"hounsfield_{statistic.name}",
             "HU",
             f"{statistic.words} of the CT number over all voxels of the structure {_FIELD}.",
-            modality="ct",
+            sequences=(ScanSequence.CT,),
+        )
+        for statistic in SIGNAL_STATISTICS
+    ),
+    *(
+        MeasureDefinition(
+            f"{contrast.value}_{statistic.name}",
+            "",
+            f"{statistic.words} of the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. "
+            "Arbitrary units: comparable inside a scan, not between scanners.",
+            sequences=sequences,
+        )
+        for contrast, sequences in _PLAIN.items()
+        for statistic in SIGNAL_STATISTICS
+    ),
+    *(
+        MeasureDefinition(
+            f"pdff_{statistic.name}",
+            "1",
+            f"{statistic.words} of the proton density fat fraction that the scanner computes from its echoes, over all "
+            f"voxels of the structure {_FIELD}; values are limited to 0..1.",
+            sequences=(ScanSequence.ME_VIBE,),
+        )
+        for statistic in SIGNAL_STATISTICS
+    ),
+    *(
+        MeasureDefinition(
+            f"r2star_{statistic.name}",
+            "1/s",
+            f"{statistic.words} of R2* as the scanner computes it, over all voxels of the structure {_FIELD}.",
+            sequences=(ScanSequence.ME_VIBE,),
         )
         for statistic in SIGNAL_STATISTICS
     ),

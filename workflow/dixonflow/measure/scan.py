@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from dixonflow.imaging.station import MAP_SCALE
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.measure.definitions import (
     INTRAMUSCULAR_FAT_THRESHOLD,
@@ -27,6 +28,12 @@ from dixonflow.vocabulary import Contrast, Grade
 
 MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "grade", "missing_reason", "model")
 QUALITY_COLUMNS = ("check", "structure", "model", "value", "threshold", "grade")
+
+_KINDS = {Contrast.CT: "hounsfield", Contrast.FAT_FRACTION: "pdff"}
+"""What the signal of an image is called in measures, where not after the image."""
+
+_DIVISORS = {Contrast.FAT_FRACTION: 100 * MAP_SCALE, Contrast.R2STAR: MAP_SCALE}
+"""From stored values to the unit of the measure, for images that are physical quantities."""
 
 _VOLUMES = ("volume", "lean_volume", "intramuscular_fat_volume")
 
@@ -103,7 +110,7 @@ def measure(
     agreement = contrast_agreement or {}
     if foreign := sorted(set(agreement) - set(model.structures)):
         raise ValueError(f"contrasts were compared for structures that the model does not have: {foreign[:5]}")
-    if (model.modality == "ct") != (Contrast.CT in images):
+    if set(model.sequence.contrasts) - set(images) or set(images) - set(model.sequence.images):
         raise ValueError(f"model {model.name} does not take the images {', '.join(images)}")
     counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
     levels = find_levels(labels, affine, station_boxes, model)
@@ -113,7 +120,7 @@ def measure(
         values = dict(_values(structure, counts, intensity_scale)) | dict(_level_values(structure, levels))
         grades = _grades(structure, counts)
         for definition in structure.measures:
-            value = values[definition.name]
+            value = values.get(definition.name, MissingReason.NO_IMAGE)
             head = (structure.name, definition.name)
             if isinstance(value, MissingReason):
                 rows.append((*head, None, definition.unit, definition.key, None, value.value, model.name))
@@ -183,13 +190,15 @@ def _present_values(
     yield "coverage_fraction", counts.surface.uncut_share(regions)
     signal = {contrast: histogram.of(regions) for contrast, histogram in counts.signal.items()}
     for contrast, distribution in signal.items():
-        kind = "hounsfield" if contrast is Contrast.CT else contrast.value
+        kind = _KINDS.get(contrast, contrast.value)
+        divisor = _DIVISORS.get(contrast, scale)
         for statistic in SIGNAL_STATISTICS:
             if statistic.quantile is not None:
                 value = distribution.quantile(statistic.quantile)
             else:
                 value = distribution.mean if statistic.name == "mean" else distribution.sd
-            yield f"{kind}_{statistic.name}", value / scale
+            value /= divisor
+            yield f"{kind}_{statistic.name}", min(max(value, 0.0), 1.0) if kind == "pdff" else value
     if counts.dixon is not None:
         yield from _fat_values(regions, voxels, signal, counts.dixon.fat, ml)
 

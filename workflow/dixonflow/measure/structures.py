@@ -8,7 +8,7 @@ from dixonflow.models.anatomy import is_muscle
 from dixonflow.models.comparison import vertebrae_of
 from dixonflow.models.model import Model
 from dixonflow.system.package_table import package_table
-from dixonflow.vocabulary import Modality
+from dixonflow.vocabulary import ScanSequence
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Structure:
         Volume under which its segmentation counts as failed, where one is published.
     vertebra
         Id of the vertebra whose level it has; none where it is no single vertebra, or the model labels none.
-    modality
-        Kind of scan that the model takes.
+    sequence
+        Of the scans that the model is used on.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Structure:
     cut_by_design: bool
     lower_cutoff_ml: float | None
     vertebra: int | None
-    modality: Modality
+    sequence: ScanSequence
 
     @property
     def measures(self) -> tuple[MeasureDefinition, ...]:
@@ -47,7 +47,8 @@ class Structure:
         return tuple(
             each
             for each in MEASURES.values()
-            if each.modality in (None, self.modality) and (not each.of_vertebrae or self.vertebra is not None)
+            if (not each.sequences or self.sequence in each.sequences)
+            and (not each.of_vertebrae or self.vertebra is not None)
         )
 
 
@@ -65,7 +66,7 @@ def structures_of(model: Model) -> list[Structure]:
             name in cut_by_design(),
             cutoffs.get(name),
             vertebrae.get(model.structures.get(name, 0)),
-            model.modality,
+            model.sequence,
         )
         for name, members in parts.items()
     ]

@@ -15,7 +15,7 @@ from dixonflow.measure.field_of_view import StationBox, field_of_view
 from dixonflow.measure.histogram import JointHistogram, joint_histogram
 from dixonflow.measure.noise import noise_level
 from dixonflow.measure.surface import Surface, surface
-from dixonflow.vocabulary import Contrast, contrasts_of
+from dixonflow.vocabulary import DIXON, Contrast
 
 Images = Mapping[Contrast, NDArray[np.integer | np.floating]]
 
@@ -40,7 +40,7 @@ class Tally:
     surface
         Where regions meet.
     dixon
-        What is counted in water and fat; None for a CT.
+        What is counted in water and fat; None for a scan that is not Dixon.
     """
 
     box: Box
@@ -80,7 +80,7 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     labels
         Label map (x, y, z).
     images
-        The four contrasts on the same grid, or the one image of a CT.
+        All images of the scan on the same grid.
     affine
         4x4, voxel index to RAS mm, diagonal and positive.
     boxes
@@ -116,7 +116,7 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     signal = {contrast: joint_histogram(inner, each, count) for contrast, each in values.items()}
     voxels = next(iter(signal.values())).voxels
     dixon = None
-    if Contrast.CT not in images:
+    if set(DIXON) <= set(images):
         noise = noise_level(images[Contrast.IN_PHASE], labels == 0, inside)
         floor = NOISE_FLOOR_SIGMAS * (noise or 0.0)
         water, fat = images[Contrast.WATER], images[Contrast.FAT]
@@ -139,12 +139,9 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
 def _check(labels: Labels, images: Images, affine: Affine) -> tuple[float, float, float]:
     if labels.ndim != 3 or labels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a label map is a 3D array of uint8 or uint16, not {labels.ndim}D {labels.dtype}")
-    wanted = contrasts_of("ct" if Contrast.CT in images else "mr")
-    if foreign := [contrast for contrast in images if contrast not in wanted]:
-        raise ValueError(f"a CT has no {', '.join(foreign)} image")
-    for contrast in wanted:
-        if contrast not in images:
-            raise ValueError(f"there is no {contrast} image")
+    if not images:
+        raise ValueError("there is no image")
+    for contrast in images:
         if images[contrast].shape != labels.shape:
             raise ValueError(f"the {contrast} image is {images[contrast].shape}, the label map {labels.shape}")
     x, y, z = np.diag(affine)[:3].tolist()

@@ -1,5 +1,6 @@
 """Model files read and checked, and the models that a configuration names."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from dixonflow.errors import ModelError
 from dixonflow.models.anatomy import known_structures
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
-from dixonflow.models.runnable import check_modality, check_runnable
+from dixonflow.models.runnable import check_runnable, check_sequences
 from dixonflow.models.weights_source import Crop
 from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
 
@@ -40,6 +41,10 @@ def load_model(path: Path, weights: Path | None = None) -> Model:
     model = _read_model(path, weights)
     if model.crop is not None:
         model._rough = _rough_model(path, weights, model, model.crop)
+    try:
+        model.check_accepted()
+    except ValueError as error:
+        raise ModelError(f"model file {path}: {one_line(error)}") from error
     return _with_trained_geometry(model)
 
 
@@ -57,7 +62,8 @@ def _read_model(path: Path, weights: Path | None) -> Model:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         raise ModelError(f"model file {path}: {one_line(where)}: {one_line(first['msg'])}") from error
-    unknown = sorted({*model.structures, *model.composites} - known_structures())
+    further = {rule.name for accepted in model.accepts.values() for rule in accepted.labels.values()}
+    unknown = sorted({*model.structures, *model.composites, *further} - known_structures())
     if unknown:
         raise ModelError(
             f"model file {path}: not in the vocabulary models/structures.csv: {one_line(', '.join(unknown))}"
@@ -104,8 +110,9 @@ def load_models(config: Config) -> tuple[Model, ...]:
     ConfigError, ModelError
         If a model file is wrong, or the model cannot be run.
     """
-    models = tuple(load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in config.segment.models)
+    names = dict.fromkeys([*config.segment.models, *chain.from_iterable(config.segment.models_of.values())])
+    models = tuple(load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in names)
     for model in models:
         check_runnable(model, config)
-    check_modality(models, config)
+    check_sequences(models, config)
     return models

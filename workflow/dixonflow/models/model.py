@@ -14,63 +14,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from dixonflow.errors import ModelError
+from dixonflow.models.label_rule import AcceptedSequence, LabelRule
+from dixonflow.models.model_checks import check_contrasts, check_labels, check_parts
 from dixonflow.models.nnunet_files import is_imported, read_json
 from dixonflow.models.weights_source import Crop, Part, PositiveId, Record, WeightsSource
 from dixonflow.system.documents import MAX_JSON_BYTES
 from dixonflow.system.regular_file import read_regular
-from dixonflow.vocabulary import Contrast, Interpolate, Modality, contrasts_of
-
-NO_LIMIT = 1_000_000
-"""Number of components that stands for any number."""
-
-
-class LabelRule(Record):
-    """One structure of the model and the rules of its group.
-
-    Attributes
-    ----------
-    name
-        The structure, in the vocabulary of DixonFlow.
-    published
-        The authors' name of it, as their network's dataset.json has it; the same where none is given.
-    also_published
-        Other names that the authors use for it.
-    part
-        The part that predicts it; none in a model with one network.
-    network_class
-        Its number in that network; its label id where none is given.
-    group
-        Merge group; groups are filled in `Model.group_order`.
-    min_components, max_components
-        Allowed number of connected components after the merge.
-    single_piece
-        The largest component is kept in each contrast before the merge.
-    drop_mm3_per_contrast, drop_mm3
-        Surplus components of at most this volume are dropped, before and after the merge (mm3).
-    lower_cutoff_ml
-        Volume under which its segmentation counts as failed; none where nobody has published one.
-    published_dice
-        Published mean Dice on held-out scans; none where there is none. Which scans: in `Model.sources`.
-    """
-
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
-    published: str | None = Field(default=None, min_length=1)
-    also_published: tuple[str, ...] = ()
-    part: str | None = None
-    network_class: PositiveId | None = None
-    group: str
-    min_components: int = Field(default=1, ge=0)
-    max_components: int = Field(default=NO_LIMIT, ge=1)
-    single_piece: bool = False
-    drop_mm3_per_contrast: float = Field(default=0.0, ge=0)
-    drop_mm3: float = Field(default=0.0, ge=0)
-    lower_cutoff_ml: float | None = Field(default=None, gt=0)
-    published_dice: float | None = Field(default=None, ge=0, le=1)
-
-    @property
-    def published_name(self) -> str:
-        """The authors' name of the structure."""
-        return self.published or self.name
+from dixonflow.vocabulary import Contrast, Interpolate, Modality, ScanSequence
 
 
 class Model(Record):
@@ -114,6 +64,8 @@ class Model(Record):
         `probabilities`, or `nearest` for labels.
     crop
         Structures that are found first, and the box around them.
+    accepts
+        What it takes of scans of other sequences than its own, which is Dixon, or CT for that modality.
     """
 
     name: str = Field(pattern=r"^[a-z0-9]+$")
@@ -137,6 +89,7 @@ class Model(Record):
     mirroring: bool = False
     interpolate: Interpolate = "scores"
     crop: Crop | None = None
+    accepts: dict[ScanSequence, AcceptedSequence] = Field(default_factory=dict)
     keep_largest: bool = True
     group_order: tuple[str, ...]
     group_contrasts: dict[str, tuple[Contrast, ...]]
@@ -144,78 +97,89 @@ class Model(Record):
     composites: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     sources: dict[str, str]
     _rough: "Model | None" = PrivateAttr(default=None)
+    _sequence: ScanSequence | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [rule.name for rule in self.labels.values()]
-        if len(set(names)) != len(names):
-            raise ValueError("two labels have the same structure name")
-        groups = {rule.group for rule in self.labels.values()}
-        if groups - set(self.group_order) or len(set(self.group_order)) != len(self.group_order):
-            raise ValueError("group_order must name every group of the labels once")
-        if set(self.group_contrasts) != set(self.group_order):
-            raise ValueError("group_contrasts must have an entry for every group in group_order")
-        for group, contrasts in self.group_contrasts.items():
-            if set(contrasts) - set(self.input_contrasts) or len(set(contrasts)) != len(contrasts):
-                raise ValueError(f"group_contrasts of {group!r} must be a choice from input_contrasts, each once")
-            if not contrasts:
-                raise ValueError(f"group_contrasts of {group!r} names no contrast")
-        for composite, parts in self.composites.items():
-            if composite in names or set(parts) - set(names) or not parts:
-                raise ValueError(f"composite {composite!r} must combine structures of the model under a new name")
-        if (self.resampling == "nnunet") != (self.spacing_mm is None):
-            raise ValueError("spacing_mm goes with resampling first or first_zoom, and only with them")
-        if not self.input_contrasts or set(self.contrasts_read) - set(contrasts_of(self.modality)):
-            raise ValueError(f"input_contrasts must name images of modality {self.modality!r}")
-        if (self.source is None) != (not self.parts):
-            raise ValueError("source and parts go together")
+        check_labels(self)
+        check_contrasts(self)
+        check_parts(self)
         return self
 
-    @model_validator(mode="after")
-    def _contrasts_consistent(self) -> Self:
-        if self.channels and (
-            len(set(self.channels)) != len(self.channels) or self.input_contrasts != self.channels[:1]
-        ):
-            raise ValueError("channels must be different contrasts, and input_contrasts only the first of them")
-        if set(self.contrast_weights) - set(self.input_contrasts):
-            raise ValueError("contrast_weights names a contrast that is not in input_contrasts")
-        return self
-
-    @model_validator(mode="after")
-    def _parts_consistent(self) -> Self:
-        names = [part.name for part in self.parts]
-        if len(set(names)) != len(names):
-            raise ValueError("two parts have the same name")
-        for label, rule in self.labels.items():
-            if (rule.part is None) != (len(names) < 2) or (rule.part is not None and rule.part not in names):
-                raise ValueError(f"label {label}: part must be one of {names} in a model of several parts, else absent")
-        for part in self.parts:
-            classes = [
-                *(rule.network_class or label for label, rule in self._labels_of(part)),
-                *part.unused_classes,
-            ]
-            if sorted(classes) != list(range(1, len(classes) + 1)):
-                raise ValueError(f"part {part.name}: its classes must be 1, 2, ... {len(classes)}, each once")
-            published = [rule.published_name for _, rule in self._labels_of(part)]
-            if len(set(published)) != len(published):
-                raise ValueError(f"part {part.name}: two of its labels have the same published name")
-        return self
-
-    def _labels_of(self, part: Part) -> list[tuple[int, LabelRule]]:
+    def labels_of(self, part: Part) -> list[tuple[int, LabelRule]]:
+        """Labels that a part predicts, with their ids."""
         return [(label, rule) for label, rule in self.labels.items() if rule.part in (None, part.name)]
 
     def classes_of(self, part: Part) -> dict[int, int]:
         """Label id of each class of a part's network, in ascending order; 0 for unused classes and background."""
-        classes = {rule.network_class or label: label for label, rule in self._labels_of(part)}
+        classes = {rule.network_class or label: label for label, rule in self.labels_of(part)}
         return dict(sorted({**dict.fromkeys((0, *part.unused_classes), 0), **classes}.items()))
 
     def published_names_of(self, part: Part) -> dict[int, tuple[str, ...]]:
         """Names that each class of a part's network may have in its dataset.json, background left out."""
         names = {
             rule.network_class or label: (rule.published_name, *rule.also_published)
-            for label, rule in self._labels_of(part)
+            for label, rule in self.labels_of(part)
         }
         return dict(sorted({**names, **part.unused_classes}.items()))
+
+    @property
+    def own_sequence(self) -> ScanSequence:
+        """Sequence of the scans that its file describes."""
+        return ScanSequence.CT if self.modality == "ct" else ScanSequence.DIXON
+
+    @property
+    def sequence(self) -> ScanSequence:
+        """Sequence of the scans that it is used on."""
+        return self._sequence or self.own_sequence
+
+    def check_accepted(self) -> None:
+        """Check the model as it is used on scans of each sequence. Raises ValueError."""
+        for sequence in self.accepts:
+            if self._rough is not None and not self._rough.takes(sequence):
+                raise ValueError(f"accepts: {sequence} is not taken by the rough model {self._rough.name}")
+            used = self.for_sequence(sequence)
+            check_labels(used)
+            check_contrasts(used)
+            check_parts(used)
+
+    def takes(self, sequence: ScanSequence) -> bool:
+        """Whether it can be used on scans of a sequence."""
+        return sequence is self.own_sequence or sequence in self.accepts
+
+    def for_sequence(self, sequence: ScanSequence) -> "Model":
+        """Give the model as it is used on scans of a sequence: itself on those of its own.
+
+        Raises
+        ------
+        KeyError
+            If it does not take them.
+        """
+        if sequence is self.own_sequence:
+            return self
+        accepted = self.accepts[sequence]
+        # the Dice that its authors published is that of its own sequence
+        labels = {number: rule.model_copy(update={"published_dice": None}) for number, rule in self.labels.items()}
+        parts = tuple(
+            part.model_copy(
+                update={
+                    "unused_classes": {
+                        number: names for number, names in part.unused_classes.items() if number not in accepted.labels
+                    }
+                }
+            )
+            for part in self.parts
+        )
+        used = self.model_copy(
+            update={
+                **{"modality": sequence.modality, "input_contrasts": accepted.contrasts, "contrast_weights": {}},
+                **{"channels": (), "accepts": {}, "parts": parts, "labels": {**labels, **accepted.labels}},
+                "group_contrasts": dict.fromkeys(self.group_order, accepted.contrasts),
+            }
+        )
+        used._sequence = sequence
+        used._rough = self._rough.for_sequence(sequence) if self._rough is not None else None
+        return used
 
     @property
     def folders(self) -> dict[str, Path]:

@@ -1,10 +1,13 @@
-"""Whether a model can be run: its terms are agreed to, its weights are here, and the scans are of its kind."""
+"""Whether a model can be run: its terms are agreed to, its weights are here, and there are scans that it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dixonflow.config import Config
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.models.model import Model
+from dixonflow.vocabulary import ScanSequence
+
+_KINDS = {ScanSequence.DIXON: "Dixon scans", ScanSequence.CT: "CT"}
 
 
 def check_runnable(model: Model, config: Config) -> None:
@@ -26,19 +29,50 @@ def check_runnable(model: Model, config: Config) -> None:
         check_runnable(model.rough, config)
 
 
-def check_modality(models: Sequence[Model], config: Config) -> None:
-    """Refuse models and sources that are not all of Dixon scans, or all of CT.
+def models_for(sequence: ScanSequence, models: Sequence[Model], config: Config) -> tuple[Model, ...]:
+    """Models that segment scans of a sequence, as they are used on them.
+
+    Parameters
+    ----------
+    models
+        All models of the run, as `load_models` gives them.
+    """
+    named = config.segment.models_of.get(sequence)
+    by_name = {model.name: model for model in models}
+    chosen = [by_name[name] for name in named or config.segment.models]
+    return tuple(model.for_sequence(sequence) for model in chosen if named or model.takes(sequence))
+
+
+def sequences_of(config: Config) -> tuple[ScanSequence, ...]:
+    """Sequences that are looked for in the sources of a run."""
+    wanted = {sequence for source in config.cohort.sources for sequence in source.looked_for}
+    return tuple(sequence for sequence in ScanSequence if sequence in wanted)
+
+
+def _named(sequences: Iterable[ScanSequence]) -> str:
+    return ", ".join(_KINDS.get(sequence, sequence.value) for sequence in sequences)
+
+
+def check_sequences(models: Sequence[Model], config: Config) -> None:
+    """Refuse models and sources that do not go together.
 
     Raises
     ------
     ConfigError
-        Naming a model and a source that do not go together.
+        If a sequence has no model, a model does not take the sequence that it is named for, or no sequence at all.
     """
-    kinds = {"mr": "Dixon scans", "ct": "CT"}
+    used = set()
+    for sequence in sequences_of(config):
+        for name in config.segment.models_of.get(sequence, ()):
+            if not next(model for model in models if model.name == name).takes(sequence):
+                raise ConfigError(f"config: segment.models_of.{sequence}: {name} does not take scans of this sequence")
+        chosen = models_for(sequence, models, config)
+        used |= {model.name for model in chosen}
+        if not chosen:
+            takers = "name one in segment.models_of; docs/models.md says which sequences a model takes"
+            raise ConfigError(f"config: segment.models: no model takes {_KINDS.get(sequence, sequence)}: {takers}")
     for model in models:
-        for number, source in enumerate(config.cohort.sources):
-            if source.layout.modality != model.modality:
-                raise ConfigError(
-                    f"config: segment.models: {model.name} takes {kinds[model.modality]}, and cohort.sources.{number} "
-                    f"has {kinds[source.layout.modality]} (layout {source.layout}): process them in separate runs"
-                )
+        if model.name not in used:
+            taken = _named(each for each in ScanSequence if model.takes(each))
+            there = _named(sequences_of(config))
+            raise ConfigError(f"config: segment.models: {model.name} takes {taken}, and cohort.sources have {there}")

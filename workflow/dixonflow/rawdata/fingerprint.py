@@ -14,10 +14,10 @@ from dixonflow.rawdata.nifti.bids import session_fingerprint, session_fingerprin
 from dixonflow.rawdata.raw_files import loose_paths
 from dixonflow.rawdata.zip_archive import file_fingerprint, unreadable, zip_fingerprint
 from dixonflow.system.regular_file import open_regular
-from dixonflow.vocabulary import Layout
+from dixonflow.vocabulary import Layout, ScanSequence
 
 
-def raw_fingerprint(layout: Layout, paths: Sequence[Path]) -> str:
+def raw_fingerprint(layout: Layout, paths: Sequence[Path], sequence: ScanSequence = ScanSequence.DIXON) -> str:
     """SHA-256 of the raw data of a scan, 64 hexadecimal digits.
 
     Raises
@@ -28,7 +28,7 @@ def raw_fingerprint(layout: Layout, paths: Sequence[Path]) -> str:
         If the disk, not the data, is at fault.
     """
     if layout.has_session_folders:
-        return session_fingerprint(paths[0], layout)
+        return session_fingerprint(paths[0], sequence)
     each = []
     for number, path in enumerate(paths, 1):
         try:
@@ -40,9 +40,9 @@ def raw_fingerprint(layout: Layout, paths: Sequence[Path]) -> str:
     return each[0] if len(each) == 1 else hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()
 
 
-def fingerprint_0_1(layout: Layout, session: Path) -> str:
+def fingerprint_0_1(session: Path, sequence: ScanSequence) -> str:
     """Fingerprint of a session folder as version 0.1 took it."""
-    return session_fingerprint_0_1(session, layout)
+    return session_fingerprint_0_1(session, sequence)
 
 
 def damaged_fingerprint(paths: Sequence[Path]) -> str:

@@ -1,5 +1,6 @@
 """Grids of volumes in patient space: turned to RAS+, checked for what a body scan can have."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,6 +145,51 @@ def upright_grid(
         flips.append(flip)
     x, y, z = axes
     return Grid((shape[x], shape[y], shape[z]), ras, (x, y, z), (flips[0], flips[1], flips[2]))
+
+
+def is_oblique(directions: NDArray[np.float64]) -> bool:
+    """Whether axes at right angles are tilted by more than an upright scan's may be."""
+    if not np.all(np.isfinite(directions)) or np.abs(directions.T @ directions - np.eye(3)).max() > DIRECTION_TOLERANCE:
+        return False
+    nearest = np.abs(directions).max(axis=0)
+    return bool(np.degrees(np.arccos(np.clip(nearest, -1, 1))).max() > MAX_TILT_DEG)
+
+
+def upright_box(shape: tuple[int, int, int], affine: Affine, name: str) -> Grid:
+    """Grid along the patient's axes that holds an oblique volume whole.
+
+    Its spacing along each axis is that of the volume's axis that runs most along it.
+
+    Parameters
+    ----------
+    shape, affine
+        Of the array as stored; index to RAS mm.
+    name
+        How messages call the volume.
+
+    Raises
+    ------
+    ScanExcluded
+        `unexpected_geometry` where matrix or spacing cannot be meant.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    _check_plausible(shape, spacing, name)
+    x, y, z = _nearest_axes(affine[:3, :3] / spacing)
+    own = spacing[[x, y, z]]
+    ends = np.array(list(itertools.product(*((-0.5, size - 0.5) for size in shape)))) @ affine[:3, :3].T + affine[:3, 3]
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    count = np.ceil((high - low) / own - 1e-6).astype(int)
+    ras = np.diag([*own, 1.0])
+    ras[:3, 3] = (low + high) / 2 - own * (count - 1) / 2
+    box = (int(count[0]), int(count[1]), int(count[2]))
+    _check_plausible(box, own, name)
+    return Grid(box, ras, (x, y, z), (False, False, False))
+
+
+def _nearest_axes(directions: NDArray[np.float64]) -> tuple[int, int, int]:
+    """For each of x, y, z the stored axis that runs most along it, each used once."""
+    best = max(itertools.permutations(range(3)), key=lambda axes: sum(abs(directions[i, axes[i]]) for i in range(3)))
+    return best[0], best[1], best[2]
 
 
 def _check_plausible(shape: tuple[int, int, int], spacing: NDArray[np.float64], name: str) -> None:

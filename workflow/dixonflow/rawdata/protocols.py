@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dixonflow.vocabulary import DIXON, Contrast, Layout, ScanId
+from dixonflow.vocabulary import DIXON, Contrast, Layout, ScanId, ScanSequence
 
 NO_SESSION = "1"
 """Session of a participant whose raw data does not name one."""
@@ -32,9 +32,11 @@ def composed_word() -> str:
     return word
 
 
-def expected_stations(layout: Layout) -> int | None:
+def expected_stations(layout: Layout, sequence: ScanSequence = ScanSequence.DIXON) -> int | None:
     """Number of stations of a complete scan; None where it is not known beforehand."""
-    count: int | None = _facts()["n_stations"][layout.value]
+    if sequence is not ScanSequence.DIXON:
+        return 1 if sequence in (ScanSequence.ME_VIBE, ScanSequence.CT) else None
+    count: int | None = _facts()["n_stations"].get(layout.value)
     return count
 
 
@@ -57,14 +59,18 @@ class UnknownSequenceError(ValueError):
 
 
 @cache
-def _sequences() -> dict[str, str]:
+def _sequences() -> dict[str, tuple[ScanSequence, str]]:
     return {
-        name.casefold(): part for part, names in _facts()["sequences"].items() if part != "source" for name in names
+        name.casefold(): (ScanSequence(sequence), part)
+        for sequence, parts in _facts()["sequences"].items()
+        if sequence != "source"
+        for part, names in parts.items()
+        for name in names
     }
 
 
-def sequence_part(name: str) -> str | None:
-    """Part of a Dixon scan that a sequence of NAKO holds: a contrast, or `composed`; None for other names."""
+def sequence_part(name: str) -> tuple[ScanSequence, str] | None:
+    """ScanSequence of NAKO and which part of its scan a name says: a contrast, a station, or `composed`; else None."""
     return _sequences().get(name.casefold())
 
 
@@ -73,9 +79,9 @@ def contrast_of_part(path: Path) -> Contrast | None:
     match = re.fullmatch(_facts()["zip_names"]["nako"], path.name if path.suffix == ".zip" else f"{path.name}.zip")
     names = [match["sequence"] or "" if match else "", *(folder.name for folder in path.parents)]
     for name in names:
-        part = sequence_part(name)
-        if part is not None:
-            return Contrast(part) if part in set(Contrast) else None
+        found = sequence_part(name)
+        if found is not None:
+            return Contrast(found[1]) if found[1] in set(Contrast) else None
     return None
 
 
@@ -107,16 +113,17 @@ def scan_of_zip(path: PurePosixPath, layout: Layout, pattern: str | None = None)
         return None
     groups = match.groupdict()
     participant, session, part = match["participant"], match["session"], groups.get("part") or ""
-    sequence = groups.get("sequence")
-    if sequence is not None:
-        found = sequence_part(sequence)
+    sequence, said = ScanSequence.DIXON, groups.get("sequence")
+    if said is not None:
+        found = sequence_part(said)
         if found is None:
             raise UnknownSequenceError
-        part = found
+        sequence, part = found
     elif layout is Layout.NAKO:
-        part = next((found for folder in path.parents if (found := sequence_part(folder.name)) is not None), part)
+        above = (sequence_part(folder.name) for folder in path.parents)
+        sequence, part = next((found for found in above if found is not None), (sequence, part))
     try:
-        return NamedPart(ScanId(participant, session), part)
+        return NamedPart(ScanId(participant, session, sequence), part)
     except ValueError:
         return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dixonflow.rawdata.protocols import expected_stations
-from dixonflow.vocabulary import Duplicates, Layout, ScanId
+from dixonflow.vocabulary import Duplicates, Layout, ScanId, ScanSequence
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class ReadOptions:
     time_point: int = 1
     personal: tuple[str, ...] = ()
 
-    def expected_stations(self, layout: Layout) -> int | None:
+    def expected_stations(self, layout: Layout, sequence: ScanSequence = ScanSequence.DIXON) -> int | None:
         """Number of stations of a complete scan; None for any."""
-        if self.stations is None:
-            return expected_stations(layout)
+        if self.stations is None or sequence is ScanSequence.CT:  # which is one image, whatever a source says
+            return expected_stations(layout, sequence)
         return None if self.stations == "any" else self.stations
 
 
@@ -79,6 +79,8 @@ class Source:
         layout where it is None.
     options
         How its scans are read.
+    sequences
+        What is looked for in it; empty for what is usual for the layout.
     supersedes
         Folder of the source whose files it replaces where both hold the same part of a scan; None for none.
     """
@@ -89,6 +91,12 @@ class Source:
     match_patient_id: bool | None = None
     options: ReadOptions = DEFAULT_OPTIONS
     supersedes: Path | None = None
+    sequences: tuple[ScanSequence, ...] = ()
+
+    @property
+    def looked_for(self) -> tuple[ScanSequence, ...]:
+        """Sequences that are looked for."""
+        return self.sequences or (self.layout.usual_sequence,)
 
     @property
     def matches_patient_id(self) -> bool:
@@ -126,6 +134,11 @@ class RawScan:
     state: str = ""
     more_paths: tuple[Path, ...] = ()
     options: ReadOptions = DEFAULT_OPTIONS
+
+    @property
+    def sequence(self) -> ScanSequence:
+        """How it was acquired."""
+        return self.scan.sequence
 
     @property
     def paths(self) -> tuple[Path, ...]:

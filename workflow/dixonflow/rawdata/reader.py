@@ -17,8 +17,8 @@ from dixonflow.rawdata.fingerprint import fingerprint_0_1, raw_fingerprint
 from dixonflow.rawdata.nifti.bids import (
     COMPOSED_MM,
     check_chunks,
-    ct_file,
     files_of_four,
+    single_files,
     station_files,
     volumes_of_files,
 )
@@ -28,8 +28,8 @@ from dixonflow.rawdata.raw_files import OpenScan, open_raw_files
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.repeated_stations import Acquisition
 from dixonflow.rawdata.stations import ArrangedStations, Protocol, arrange
-from dixonflow.rawdata.volumes import Volume, read_volume
-from dixonflow.vocabulary import Contrast, Layout, Reason
+from dixonflow.rawdata.volumes import Volume, reached, read_volume, single_volumes, volumes_of
+from dixonflow.vocabulary import Contrast, Layout, Reason, ScanSequence
 
 
 class RawDataChangedError(DixonflowError):
@@ -131,9 +131,9 @@ def read_stations(raw: RawScan) -> list[Station]:
     OSError
         If the disk, not the data, is at fault.
     """
-    fingerprints = [raw_fingerprint(raw.layout, raw.paths)]
+    fingerprints = [raw_fingerprint(raw.layout, raw.paths, raw.sequence)]
     if raw.layout.has_session_folders:
-        fingerprints.append(fingerprint_0_1(raw.layout, raw.path))
+        fingerprints.append(fingerprint_0_1(raw.path, raw.sequence))
     keys = {key_of_reading(found, reading) for found in fingerprints for reading in ("", PADDING, OUTLIERS)}
     try:
         with _arranged(raw) as found:
@@ -161,7 +161,8 @@ def _station(index: int, volumes: Mapping[Contrast, Volume]) -> Station:
         if low == high or not (np.isfinite(low) and np.isfinite(high)):
             what = "is constant" if low == high else "holds values that are not finite"
             raise ScanExcluded(Reason.EMPTY_IMAGE, f"station {index + 1}: the {contrast} image {what}")
-    return Station(index, images, next(iter(volumes.values())).grid.affine)
+    first = next(iter(volumes.values()))
+    return Station(index, images, first.grid.affine, reached(first))
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _arranged(raw: RawScan) -> Iterator[_ArrangedScan]:
     named = {}
     if raw.layout is Layout.NAKO:
         by_name = {number: contrast_of_part(path) for number, path in enumerate(raw.paths)}
-        named = {number: contrast for number, contrast in by_name.items() if contrast is not None}
+        named = {number: contrast for number, contrast in by_name.items() if contrast in raw.sequence.images}
     with open_raw_files(raw.paths, recursive=raw.layout is not Layout.DICOM) as opened:
         found = dicom_scan(opened.files, raw.options, named)
         arranged = _arrange_dicom(found, raw)
@@ -210,28 +211,41 @@ def _check_manifests(opened: OpenScan, stations: Sequence[Mapping[Contrast, Volu
 
 
 def _arrange_files(raw: RawScan) -> _ArrangedScan:
-    if raw.layout is Layout.CT:
-        volumes, notes = volumes_of_files([ct_file(raw.path, raw.scan)])
-        return _ArrangedScan([{Contrast.CT: volumes[0]}], notes)
-    files = station_files(raw.path, raw.scan) if raw.layout is Layout.BIDS else files_of_four(raw.paths)
+    if not raw.layout.has_session_folders:
+        files = files_of_four(raw.paths)
+    elif raw.sequence is ScanSequence.DIXON:
+        files = station_files(raw.path, raw.scan)
+    else:
+        files = single_files(raw.path, raw.scan)
     volumes, notes = volumes_of_files(files)
     tall = volumes[0].high_mm - volumes[0].low_mm > COMPOSED_MM
     whole = len({file.chunk for file in files}) == 1 and (tall or all(file.whole for file in files))
-    expected = None if whole else raw.options.expected_stations(raw.layout)
-    arranged = arrange(volumes, Protocol(n_stations=expected, duplicates=raw.options.duplicates), notes, _agrees)
+    arranged = arrange(volumes, _protocol(raw, volumes, whole=whole), notes, _agrees)
     if not arranged.repeated:
         check_chunks(files, arranged.stations)
     return _ArrangedScan(arranged.stations, arranged.notes, reading=_reading(raw, arranged))
 
 
 def _arrange_dicom(found: DicomScan, raw: RawScan) -> _ArrangedScan:
-    protocol = Protocol(n_stations=raw.options.expected_stations(raw.layout), duplicates=raw.options.duplicates)
-    arranged = arrange(found.volumes, protocol, found.notes, _agrees)
+    if len(raw.sequence.images) == 1:
+        volumes, notes = single_volumes(found.stacks, raw.sequence.contrasts[0])
+    else:
+        wanted = [stack for stack in found.stacks if stack.contrast is None or stack.contrast in raw.sequence.images]
+        volumes, notes = volumes_of(wanted)
+    arranged = arrange(volumes, _protocol(raw, volumes), [*found.notes, *notes], _agrees)
     slices = [header for station in arranged.stations for volume in station.values() for header in volume.files]  # type: ignore[union-attr]
     padding = PADDING if any(header.padding for header in slices) else ""
     philips = PHILIPS if any(header.display_slope is not None for header in slices) else ""
     reading = "; ".join(filter(None, (padding, philips, _reading(raw, arranged))))
     return _ArrangedScan(arranged.stations, arranged.notes, found.patient_id_matches(raw.scan.participant), reading)
+
+
+def _protocol(raw: RawScan, volumes: Sequence[Volume], *, whole: bool = False) -> Protocol:
+    """What the scan has to consist of; a single volume that is whole already may be any scan."""
+    there = {volume.contrast for volume in volumes}
+    contrasts = (*raw.sequence.contrasts, *(contrast for contrast in raw.sequence.further if contrast in there))
+    expected = None if whole else raw.options.expected_stations(raw.layout, raw.sequence)
+    return Protocol(contrasts, expected, raw.options.duplicates)
 
 
 def _agrees(acquisition: Acquisition) -> bool:

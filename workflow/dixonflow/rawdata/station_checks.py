@@ -53,7 +53,7 @@ def _check_scaling(whole: Sequence[Mapping[Contrast, Volume]], contrasts: Sequen
     """
     says: dict[tuple[str, str], dict[bool, str]] = {}
     for number, station in enumerate(whole, 1):
-        for contrast in contrasts:
+        for contrast in (contrast for contrast in contrasts if not contrast.is_map):
             files = station[contrast].files
             if isinstance(files, NiftiVolume):
                 continue

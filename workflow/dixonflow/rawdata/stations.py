@@ -89,9 +89,11 @@ def arrange(
     expected = 1 if any(volume.composed for volume in volumes) else protocol.n_stations
     notes = [*notes, *said]
     known = sorted((volume for volume in volumes if volume.contrast), key=_place)
+    nameless = [volume for volume in volumes if not volume.contrast]
     stations = _same_place(known)
     if set(protocol.contrasts) == set(DIXON):
-        _name_by_echo_time(stations, [volume for volume in volumes if not volume.contrast])
+        nameless = _name_by_echo_time(stations, nameless)
+    notes += [f"{each.name}: its tags name no contrast, {each.grid.shape[2]} slices" for each in nameless]
     choices = _choices(stations, protocol, agrees)
     whole = [choice.volumes for choice in choices]
     left_out = f" (left out: {'; '.join(notes)})" if notes else ""
@@ -193,8 +195,14 @@ def _same_place(volumes: Sequence[Volume]) -> list[list[Volume]]:
     return stations
 
 
-def _name_by_echo_time(stations: list[list[Volume]], nameless: Sequence[Volume]) -> None:
-    """Add the two echoes to stations where no tag names them and nothing but the echo time can."""
+def _name_by_echo_time(stations: list[list[Volume]], nameless: Sequence[Volume]) -> list[Volume]:
+    """Add the two echoes to stations where no tag names them and nothing but the echo time can.
+
+    Returns
+    -------
+    The others.
+    """
+    named_ones = []
     for station in stations:
         if {volume.contrast for volume in station} & {Contrast.IN_PHASE, Contrast.OPPOSED_PHASE}:
             continue
@@ -207,6 +215,8 @@ def _name_by_echo_time(stations: list[list[Volume]], nameless: Sequence[Volume])
         for volume in fitting if contrasts else ():
             named = dict(zip(times, contrasts or (), strict=True))
             station.append(replace(volume, contrast=named[volume.echo_time_ms]))
+            named_ones.append(volume)
+    return [volume for volume in nameless if not any(volume is one for one in named_ones)]
 
 
 def _touching(stations: Sequence[Mapping[Contrast, Volume]]) -> list[int]:

@@ -6,14 +6,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.nifti import read_nifti
+from dixonflow.imaging.nifti import read_header, read_nifti
+from dixonflow.imaging.types import Affine
 from dixonflow.rawdata.acquisition import NO_SCANNER, Scanner
 from dixonflow.rawdata.dicom.pixels import AIR_HU, check_length, read_slices
 from dixonflow.rawdata.dicom.series import Stack
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
-from dixonflow.rawdata.geometry import Grid, unexpected, upright_grid, upright_rotation
+from dixonflow.rawdata.geometry import (
+    Grid,
+    is_oblique,
+    unexpected,
+    upright_box,
+    upright_grid,
+    upright_rotation,
+)
 from dixonflow.rawdata.zip_archive import unreadable
 from dixonflow.vocabulary import Contrast
 
@@ -62,6 +71,9 @@ class Volume:
         What tells volumes apart that were acquired one after the other; None where unknown.
     composed
         Whether the scanner put it together from stations.
+    oblique
+        4x4, index as stored to RAS mm, where the volume is oblique and is resampled to `grid` when it is read; else
+        None.
     """
 
     contrast: Contrast | None
@@ -74,6 +86,7 @@ class Volume:
     series_number: int | None = None
     acquired_s: float | None = None
     composed: bool = False
+    oblique: Affine | None = None
 
     @property
     def scanner(self) -> Scanner:
@@ -123,17 +136,114 @@ def volumes_of(stacks: Sequence[Stack]) -> tuple[list[Volume], list[str]]:
             # a localizer or another series that is no part of the scan
             notes.append(problem.message)
             continue
-        first = stack.slices[0]
-        volumes.append(
-            Volume(
-                *(stack.contrast, grid, stack.name, stack.slices, first.echo_time_ms, stack.flaw),
-                truncated=_truncated(stack.slices),
-                series_number=stack.series_number,
-                acquired_s=first.acquired_s,
-                composed=stack.composed,
-            )
-        )
+        volumes.append(_volume(stack, grid, stack.contrast))
     return volumes, notes
+
+
+def single_volumes(stacks: Sequence[Stack], contrast: Contrast) -> tuple[list[Volume], list[str]]:
+    """Volumes of a sequence that has one image per station, in any plane.
+
+    Of several planes the one with most slices is taken, of several echoes the first. An oblique stack is resampled when
+    it is read.
+
+    Returns
+    -------
+    volumes
+        All of the contrast.
+    notes
+        What was left out.
+
+    Raises
+    ------
+    ScanExcluded
+        `unexpected_geometry` where the geometry cannot be meant.
+    """
+    notes = [f"{stack.name}: a single slice" for stack in stacks if len(stack.slices) < 2]
+    by_axis: dict[int, list[Stack]] = {}
+    for stack in (stack for stack in stacks if len(stack.slices) > 1):
+        # by the axis of the patient that the slices are stacked along: stations may be tilted against each other
+        by_axis.setdefault(int(np.abs(stack.directions[:, 2]).argmax()), []).append(stack)
+    planes = sorted(by_axis.values(), key=lambda plane: -sum(len(stack.slices) for stack in plane))
+    notes += [f"{stack.name}: in another plane" for plane in planes[1:] for stack in plane]
+    kept, said = _first_echo(planes[0] if planes else [])
+    volumes = []
+    for stack in kept:
+        oblique = is_oblique(stack.directions)
+        if oblique:
+            grid = upright_box(stack.shape, stack.affine, stack.name)
+            notes.append(f"{stack.name}: oblique, resampled upright; its coverage is that of the box around it")
+        else:
+            grid = upright_grid(stack.shape, stack.affine, upright_rotation(stack.directions, stack.name), stack.name)
+        volumes.append(_volume(stack, grid, contrast, stack.affine if oblique else None))
+    return volumes, notes + said
+
+
+def _first_echo(stacks: Sequence[Stack]) -> tuple[Sequence[Stack], list[str]]:
+    """Stacks of the first echo, where a series has several."""
+    by_series: dict[str, set[float | None]] = {}
+    for stack in stacks:
+        by_series.setdefault(stack.slices[0].series_uid, set()).add(stack.echo_time_ms)
+    if all(len(times) == 1 for times in by_series.values()):
+        return stacks, []
+    echoes = sorted({stack.echo_time_ms for stack in stacks if stack.echo_time_ms is not None})
+    note = f"{len(echoes)} echoes: the first, at {echoes[0]:g} ms, is used"
+    return [stack for stack in stacks if stack.echo_time_ms == echoes[0]], [note]
+
+
+def _volume(stack: Stack, grid: Grid, contrast: Contrast | None, oblique: Affine | None = None) -> Volume:
+    first = stack.slices[0]
+    return Volume(
+        *(contrast, grid, stack.name, stack.slices, first.echo_time_ms, stack.flaw),
+        truncated=_truncated(stack.slices),
+        series_number=stack.series_number,
+        acquired_s=first.acquired_s,
+        composed=stack.composed,
+        oblique=oblique,
+    )
+
+
+def _no_data(volume: Volume) -> int:
+    return AIR_HU if volume.contrast is Contrast.CT else 0
+
+
+def _resampled(image: NDArray[np.generic], affine: Affine, volume: Volume) -> NDArray[np.float32]:
+    """Resample an oblique volume to its upright grid, by linear interpolation.
+
+    Where it does not reach a CT is air; other images have the nearest value, which `reached` tells apart.
+
+    Parameters
+    ----------
+    image, affine
+        As stored, and index to RAS mm.
+    """
+    ct = volume.contrast is Contrast.CT
+    turned: NDArray[np.float32] = affine_transform(
+        np.asarray(image, np.float32),
+        np.linalg.inv(affine) @ volume.grid.affine,
+        output_shape=volume.grid.shape,
+        order=1,
+        mode="constant" if ct else "nearest",
+        cval=_no_data(volume),
+    )
+    return turned
+
+
+def reached(volume: Volume) -> NDArray[np.uint8] | None:
+    """Voxels of an oblique volume's upright grid that it reaches; None for others, which reach all."""
+    if volume.oblique is None or volume.contrast is Contrast.CT:
+        return None
+    if isinstance(volume.files, NiftiVolume):
+        shape, _ = read_header(volume.files.path, volume.files.count)
+    else:
+        header = volume.files[0]
+        shape = (header.columns, header.rows, len(volume.files))
+    inside: NDArray[np.uint8] = affine_transform(
+        np.ones(shape, np.uint8),
+        np.linalg.inv(volume.oblique) @ volume.grid.affine,
+        output_shape=volume.grid.shape,
+        order=0,
+    )
+    return inside
 
 
 def _truncated(slices: Sequence[SliceHeader]) -> str:
@@ -162,13 +272,17 @@ def read_volume(volume: Volume) -> NDArray[np.generic]:
     """
     if isinstance(volume.files, NiftiVolume):
         image = read_nifti(volume.files.path, volume.files.index, volume.files.count)
+        if volume.oblique is not None:  # the image is turned to the nearest RAS+ already
+            return _resampled(image.data, image.affine, volume)
         if image.data.shape != volume.grid.shape:
             raise unreadable(f"{volume.name}: its matrix is not the one of its header")
         return image.data
     grid = volume.grid
     flip = {axis: -1 if flipped else 1 for axis, flipped in zip(grid.axes, grid.flips, strict=True)}
     # stored axes are columns, rows, slices: the stack holds them in reverse, so that x runs fastest in memory
-    no_data = AIR_HU if volume.contrast is Contrast.CT else 0
+    no_data = _no_data(volume)
+    if volume.oblique is not None:
+        return _resampled(read_slices(volume.files, no_data).transpose(2, 1, 0), volume.oblique, volume)
     stack = read_slices(volume.files[:: flip[2]], no_data)[:, :: flip[1], :: flip[0]]
     x, y, z = grid.axes
     turned = stack.transpose(2 - x, 2 - y, 2 - z)

@@ -1,6 +1,6 @@
 """The quality checks as the report shows them: verdicts of each check, and the scans to look at with the reasons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.report.figures import number
-from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Grade, ScanId, Status
+from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS
+from dixonflow.vocabulary import Grade, ScanId, ScanSequence, Status
 
 MOST_NAMED = 10
 """Structures that are named of one check of a scan; the table has them all."""
@@ -52,6 +52,10 @@ def name_models(quality: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     return quality.assign(check=pd.Categorical(keys.map(names)))
 
 
+def _scan(row: Mapping[Hashable, Any]) -> ScanId:
+    return ScanId(row["participant_id"], row["session_id"], ScanSequence(row["sequence"]))
+
+
 def add_pictures(scans: pd.DataFrame, pictures: Iterable[str], quality: pd.DataFrame) -> pd.DataFrame:
     """Add to the scans: `scan` (text), `sheet` (file name of the picture or empty), `grade`, `checks`, `objections`.
 
@@ -69,12 +73,13 @@ def add_pictures(scans: pd.DataFrame, pictures: Iterable[str], quality: pd.DataF
     """
     there = set(pictures)
     shown = scans.copy()
-    participant, session = (shown[key].fillna("unknown").astype(str) for key in SCAN_KEYS)
-    shown["scan"] = participant + ", session " + session
+    participant, session = (shown[key].fillna("unknown").astype(str) for key in SHARD_KEYS)
+    other = shown["sequence"].where(~shown["sequence"].isin(["", ScanSequence.DIXON.value]), "")
+    shown["scan"] = participant + ", session " + session + other.where(other.eq(""), ", " + other)
     sheets = []
     for row in shown[[*SCAN_KEYS, "raw_key", "status"]].to_dict("records"):
         named = row["status"] == Status.OK.value and not pd.isna(row["raw_key"])
-        name = sheet_name(ScanId(row["participant_id"], row["session_id"]), row["raw_key"]) if named else ""
+        name = sheet_name(_scan(row), row["raw_key"]) if named else ""
         sheets.append(name if name in there else "")
     shown["sheet"] = sheets
     worst = quality[quality["grade"] != Grade.PASS.value].copy()

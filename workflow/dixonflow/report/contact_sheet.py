@@ -67,7 +67,8 @@ def contact_sheet(images: Mapping[Contrast, NDArray[np.generic]], labels: NDArra
     ----------
     images
         Stitched images of shape (x, y, z) in RAS+ orientation. Water is drawn plain, in-phase under the labels; where
-        one of the two is missing the other stands in. A CT is drawn in the window of soft tissue.
+        one of the two is missing the other stands in, and the first image where both are. A CT is drawn in the window
+        of soft tissue.
     labels
         Label map on the same grid; 0 is background.
     affine
@@ -81,14 +82,14 @@ def contact_sheet(images: Mapping[Contrast, NDArray[np.generic]], labels: NDArra
     Raises
     ------
     ValueError
-        If there is neither water nor in-phase nor CT, if shapes differ, or if the affine is not that of a RAS+ grid.
+        If there is no image, if shapes differ, or if the affine is not that of a RAS+ grid.
     """
     if Contrast.CT in images:
         images = {Contrast.IN_PHASE: _soft_tissue(images[Contrast.CT])}
-    plain = images.get(Contrast.WATER, images.get(Contrast.IN_PHASE))
+    if not images:
+        raise ValueError("a contact sheet needs an image")
+    plain = images.get(Contrast.WATER, images.get(Contrast.IN_PHASE, next(iter(images.values()))))
     under = images.get(Contrast.IN_PHASE, plain)
-    if plain is None or under is None:
-        raise ValueError("a contact sheet needs the water or the in-phase image, or a CT")
     if labels.ndim != 3 or 0 in labels.shape or labels.shape != plain.shape or labels.shape != under.shape:
         raise ValueError(f"images {plain.shape}, {under.shape} and labels {labels.shape} are not on one grid")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import DixonflowError
 from dixonflow.report.figures import STRIP_MOST, Mark, distribution, far_out, nice_range, number
-from dixonflow.tables.shards import SCAN_KEYS
+from dixonflow.tables.shards import SHARD_KEYS
+from dixonflow.tables.wide import sequence_of_table
 from dixonflow.vocabulary import Grade, Reason, Stage, Status
 
 COVERAGE = "coverage_fraction"
@@ -188,8 +189,9 @@ def panels(path: Path, scans: pd.DataFrame, links: Mapping[str, str]) -> list[Pa
         for field in pq.read_schema(path)
         if str(field.type) == "double" and not field.name.endswith(COVERAGE)
     ]
-    ok = scans.loc[scans["status"] == Status.OK.value, [*SCAN_KEYS, "scan", "sheet"]]
-    wide = read_wide(path).merge(ok, on=SCAN_KEYS, how="inner", validate="one_to_one")
+    of_sequence = scans["sequence"].eq(sequence_of_table(path.stem).value)
+    ok = scans.loc[(scans["status"] == Status.OK.value) & of_sequence, [*SHARD_KEYS, "scan", "sheet"]]
+    wide = read_wide(path).merge(ok, on=SHARD_KEYS, how="inner", validate="one_to_one")
     names, sheets = (wide[key].to_numpy(dtype=object) for key in ("scan", "sheet"))
     columns = {name: wide[name].to_numpy(dtype=float, na_value=np.nan) for name, _ in fields}
     axes = _shared_axes(columns)

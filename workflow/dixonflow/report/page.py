@@ -19,7 +19,8 @@ from dixonflow.report.palette import colour
 from dixonflow.system import versions as provenance
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Grade, Layout, Status
+from dixonflow.tables.wide import sequence_of_table
+from dixonflow.vocabulary import Grade, Layout, ScanSequence, Status
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -109,7 +110,7 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
     ok = scans[scans["status"] == Status.OK.value]
     not_ok = scans[scans["status"] != Status.OK.value].sort_values(["status", "reason", *SCAN_KEYS])
     to_review = ok[ok["grade"] != Grade.PASS.value].sort_values(  # fail before review
-        ["grade", "objections", *SCAN_KEYS], ascending=[True, False, True, True]
+        ["grade", "objections", *SCAN_KEYS], ascending=[True, False, *(True for _ in SCAN_KEYS)]
     )
     noted = scans[scans["note"].fillna("") != ""].sort_values(SCAN_KEYS)
     shown = _chosen_pictures(ok, pictures, options.largest_pictures)
@@ -164,14 +165,22 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
 def _panels(
     kind: str, tables: Path, wide: Sequence[str], scans: pd.DataFrame, links: Mapping[str, str]
 ) -> list[tuple[str, list[contents.Panel]]]:
-    """Distributions of the wide tables of a kind, those of further models with a heading; empty ones are left out."""
+    """Distributions of the wide tables of a kind, with headings but for the plain one; empty ones are left out."""
     found = []
     for name in wide:
         if name == kind or name.startswith(f"{kind}_"):
-            model = name[len(kind) + 1 :]
-            panels = contents.panels(tables / f"{name}.parquet", scans, links)
-            found.append((f"Model {model}" if model else "", panels))
+            found.append((_heading(name, kind), contents.panels(tables / f"{name}.parquet", scans, links)))
     return [(heading, panels) for heading, panels in found if panels]
+
+
+def _heading(name: str, kind: str) -> str:
+    """Sequence and further model of a wide table, by its name; empty for the first model and Dixon."""
+    sequence = sequence_of_table(name)
+    other = sequence is not ScanSequence.DIXON
+    model = name.removeprefix(kind).removeprefix(f"_{sequence}" if other else "").removeprefix("_")
+    if other:
+        return f"Sequence {sequence}, model {model}" if model else f"Sequence {sequence}"
+    return f"Model {model}" if model else ""
 
 
 def _chosen_pictures(ok: pd.DataFrame, folder: Path, most: int) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from dixonflow.errors import ConfigError
 from dixonflow.execution.content_keys import stage_key
 from dixonflow.models.load import MODELS, load_models
 from dixonflow.models.model import Model
+from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
 from dixonflow.run.resources import RULES, shard_mem_mb, shard_minutes
 from dixonflow.run.retry import read_retry
@@ -79,7 +80,12 @@ class Plan:
         chosen = Stage(stage)
         if not chosen.is_per_model:
             return stage_key(chosen, "", self.config, self.models[0], self.models)[:16]
-        keys = [f"{model.name} {stage_key(chosen, '', self.config, model, self.models)}" for model in self.models]
+        keys = []
+        for sequence in sequences_of(self.config):
+            models = models_for(sequence, self.models, self.config)
+            own = sequence is models[0].own_sequence
+            words = "" if own else f"{sequence} "
+            keys += [f"{words}{model.name} {stage_key(chosen, '', self.config, model, models)}" for model in models]
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
     def retry(self, name: str) -> int:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from dixonflow.cohort.shards import read_shard
+from dixonflow.cohort.shards import read_shard, read_shard_names
 from dixonflow.errors import DixonflowError
 from dixonflow.execution.shard_files import begun_shards, outcome_dates
 from dixonflow.paths import Results
@@ -74,7 +74,7 @@ def stages_at_work(results: Results, models: Sequence[str], since: float) -> lis
     inspected = _inspected(results, since)
     if inspected is not None:
         found.append(inspected)
-    shards = {name: _size(results.shard(name)) for name in _shard_names(results)}
+    shards = {name: _size(results.shard(name)) for name in read_shard_names(results.shards)}
     for stage in SHARD_STAGES:
         each_model = models if stage.is_per_model else models[:1]
         begun = begun_shards(results, stage, each_model) & shards.keys()
@@ -105,7 +105,7 @@ def note_inspected(path: Path) -> Callable[[int, int], None]:
 def finished_shards(results: Results, since: float) -> list[str]:
     """Shards whose last stage has ended since a time (s since 1970)."""
     dates = outcome_dates(results, Stage.MEASURE)
-    return [shard for shard in _shard_names(results) if dates.get(shard, 0.0) >= since]
+    return [shard for shard in read_shard_names(results.shards) if dates.get(shard, 0.0) >= since]
 
 
 class ProgressReport(threading.Thread):
@@ -170,7 +170,7 @@ class ProgressReport(threading.Thread):
     def _lines_for_logs(self) -> list[str]:
         ended = [shard for shard in finished_shards(self._results, self._since) if shard not in self._told]
         self._told.update(ended)
-        shards = len(_shard_names(self._results))
+        shards = len(read_shard_names(self._results.shards))
         already = len(self._told) - len(ended)
         return [
             f"shard {shard} has ended ({already + number} of {shards} in this run)"
@@ -188,13 +188,6 @@ def _inspected(results: Results, since: float) -> StageProgress | None:
         return None
     done, scans = results.inspected.read_text(encoding="utf-8").split()
     return StageProgress(Stage.COHORT, int(done), int(scans))
-
-
-def _shard_names(results: Results) -> list[str]:
-    try:
-        return results.shard_names.read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        return []
 
 
 @cache

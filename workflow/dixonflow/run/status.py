@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -17,17 +18,17 @@ import pandas as pd
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.execution.outcome import outcome_of_models
-from dixonflow.execution.outcome_files import StageFiles, read_rows
+from dixonflow.execution.outcome_files import StageFiles, read_rows, read_rows_of_shards
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard_files import begun_shards
 from dixonflow.paths import Results
 from dixonflow.run.lock import Run, is_running, read_run
 from dixonflow.run.slurm import SlurmError, jobs
-from dixonflow.tables.shards import SCAN_KEYS
+from dixonflow.tables.shards import SHARD_KEYS
 from dixonflow.vocabulary import SHARD_STAGES, Stage, Status
 
-_COHORT = [*SCAN_KEYS, "status", "reason", "shard"]
-_ROWS = [*SCAN_KEYS, "stage", "status", "reason"]
+_COHORT = [*SHARD_KEYS, "status", "reason", "shard"]
+_ROWS = [*SHARD_KEYS, "stage", "status", "reason"]
 _MINUTES = 60.0
 """Pace is taken over the last hour of a run: shards come in bursts."""
 _SAMPLE = 64
@@ -189,10 +190,12 @@ def _latest(results: Results, members: pd.DataFrame, files: StageFiles) -> pd.Da
     parts = []
     for number, stage in enumerate(SHARD_STAGES, 1):
         here = [shard for shard, last in files.last.items() if last is stage]
-        parts.append(read_rows(files.paths(stage, here), _ROWS).assign(through=number))
-    running = pd.DataFrame(_finished_in_running_jobs(results, files), columns=[*_ROWS, "through"])
-    rows = pd.concat([running, *parts], ignore_index=True).drop_duplicates(SCAN_KEYS)
-    scans = members[SCAN_KEYS].merge(rows, how="left", on=SCAN_KEYS)
+        found = read_rows_of_shards(files.paths(stage, here), _ROWS).rename(columns={"file": "shard"})
+        parts.append(found.assign(through=number))
+    running = pd.DataFrame(_finished_in_running_jobs(results, files), columns=[*_ROWS, "through", "shard"])
+    keys = [*SHARD_KEYS, "shard"]
+    rows = pd.concat([running, *parts], ignore_index=True).drop_duplicates(keys)
+    scans = members[keys].merge(rows, how="left", on=keys)
     scans["through"] = scans["through"].fillna(0).astype(int)
     return scans.fillna({"stage": Stage.COHORT.value, "status": Status.OK.value, "reason": "none"})
 
@@ -210,16 +213,20 @@ def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple
                 records = {model: Records(results.records(stage, shard, model)).load() for model in models}
             except OSError:
                 continue  # packed this moment
+            # a shard of another sequence goes through other models
+            records = {model: found for model, found in records.items() if found} or {"": {}}
             for scan in set.intersection(*(set(found) for found in records.values())):
                 outcome = outcome_of_models({model: found[scan].outcome for model, found in records.items()})
-                rows.append((scan.participant, scan.session, stage.value, outcome.status, outcome.reason, number))
+                key = (scan.participant, scan.session, stage.value)
+                rows.append((*key, outcome.status, outcome.reason, number, shard))
     return rows
 
 
 def _models(results: Results) -> list[str]:
     """Names of the models of the run."""
     try:
-        return list(read_config(results.config).segment.models)
+        segment = read_config(results.config).segment
+        return list(dict.fromkeys([*segment.models, *chain.from_iterable(segment.models_of.values())]))
     except ConfigError:
         return []  # the run has not begun, or is an older one
 

@@ -8,20 +8,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dixonflow.cohort.shards import read_shard
+from dixonflow.cohort.shards import read_shard, read_shard_names
 from dixonflow.config import KeepConfig
 from dixonflow.execution.outcome import OUTCOMES, read_outcomes
 from dixonflow.models.model import Model
+from dixonflow.models.runnable import models_for
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.run.plan import Plan
 from dixonflow.run.retry import TABLES, request_retry
-from dixonflow.tables.definitions import QUALITY
-from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.definitions import SHARD_QUALITY
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS
 from dixonflow.tables.parquet import check_file
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import SHARD_STAGES, ScanId, Stage, Status, contrasts_of
+from dixonflow.vocabulary import SHARD_STAGES, ScanId, Stage, Status
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,8 @@ log = logging.getLogger(__name__)
 def files_of(results: Results, entry: RawScan, models: Iterable[Model], keep: KeepConfig) -> list[Path]:
     """Every file that a scan with status ok has once its run has ended."""
     scan = entry.scan
-    modality = entry.layout.modality
-    files = [results.stitched(scan, contrast) for contrast in contrasts_of(modality)] if keep.stitched else []
-    files.append(results.stitched_sidecar(scan, modality))
+    files = [results.stitched(scan, contrast) for contrast in scan.sequence.contrasts] if keep.stitched else []
+    files.append(results.stitched_sidecar(scan))
     for model in models:
         files += [results.labels(scan, model.name), results.labels_sidecar(scan, model.name)]
     if keep.contact_sheets:
@@ -45,22 +45,24 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
     Costs one look per file; of rows the end of the file is read, and those of the last stage whole.
     """
     lost: dict[str, list[Path]] = {}
-    for path in sorted(plan.results.shards.glob("*.json")):
-        shard = path.stem
+    for shard in read_shard_names(plan.results.shards):
         outcomes = plan.results.outcomes(Stage.MEASURE, shard)
         if not outcomes.exists():
             continue  # this shard has not ended yet: the run itself makes what is missing
         missing = _lost_rows(plan.results, shard)
+        members = read_shard(plan.results.shard(shard))
+        models = models_for(members.sequence, plan.models, plan.config)
         done: set[ScanId] = set()
         try:
-            done = {outcome.scan for outcome in read_outcomes(outcomes) if outcome.status is Status.OK}
+            rows = read_outcomes(outcomes, members.sequence)
+            done = {outcome.scan for outcome in rows if outcome.status is Status.OK}
         except TableError:
             missing.append(outcomes)
         missing += [
             file
-            for entry in read_shard(path).scans
+            for entry in members.scans
             if entry.scan in done
-            for file in files_of(plan.results, entry, plan.models, plan.config.keep)
+            for file in files_of(plan.results, entry, models, plan.config.keep)
             if not file.exists()
         ]
         if missing:
@@ -71,7 +73,7 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
 def _lost_rows(results: Results, shard: str) -> list[Path]:
     """Rows of a shard in addition to the outcomes of its last stage."""
     tables = [(results.outcomes(stage, shard), OUTCOMES) for stage in SHARD_STAGES if stage is not Stage.MEASURE]
-    tables += [(results.measurements(shard), MEASUREMENTS), (results.quality(shard), QUALITY)]
+    tables += [(results.measurements(shard), SHARD_MEASUREMENTS), (results.quality(shard), SHARD_QUALITY)]
     lost = []
     for path, table in tables:
         try:

@@ -13,6 +13,7 @@ from dixonflow.execution.shard import run_shard
 from dixonflow.execution.supervisor import Limits, StartDiedError
 from dixonflow.models.load import load_models
 from dixonflow.models.model import Model
+from dixonflow.models.runnable import models_for
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import scan_mb, scan_seconds
@@ -50,8 +51,17 @@ def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, m
     if scan is not None:
         _run_scan(stage, scan, settings, models)
     elif shard is not None:
-        each_model = contexts(stage, settings, models, results, shard)
-        _run_shard(stage, each_model, read_shard(results.shard(shard)), memory_mb)
+        members = read_shard(results.shard(shard))
+        _run_shard(stage, _contexts(stage, settings, models, members), members, memory_mb)
+
+
+def _contexts(stage: Stage, settings: Config, models: Sequence[Model], shard: Shard) -> Sequence[StageContext]:
+    chosen = models_for(shard.sequence, models, settings)
+    if not chosen or shard.current_sequence is None:
+        raise ConfigError(
+            f"shard {shard.name} holds scans of another sequence than the run: run the cohort stage again"
+        )
+    return contexts(stage, settings, chosen, Results(settings.results), shard.name)
 
 
 def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
@@ -100,7 +110,7 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
     if before is None or before is Stage.COHORT:
         upstream = {entry.scan: Outcome.because(Reason.NONE, entry.scan, Stage.COHORT) for entry in shard.scans}
     else:
-        upstream = {row.scan: row for row in _rows(context.results.outcomes(before, context.shard), before)}
+        upstream = {row.scan: row for row in _rows(context.results.outcomes(before, context.shard), before, shard)}
     path = context.config.cohort.withdrawn
     withdrawn = read_withdrawn(path) if path else frozenset()
     for entry in shard.scans:
@@ -110,9 +120,9 @@ def _upstream(stage: Stage, context: StageContext, shard: Shard) -> dict[ScanId,
     return upstream
 
 
-def _rows(path: Path, stage: Stage) -> list[Outcome]:
+def _rows(path: Path, stage: Stage, shard: Shard) -> list[Outcome]:
     try:
-        return read_outcomes(path)
+        return read_outcomes(path, shard.sequence)
     except TableError as error:
         # Snakemake takes any file for a good one. It runs the stage before again where the file is not there; that
         # writes the same rows, from its records.
@@ -130,7 +140,7 @@ def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]
     entry = next(entry for entry in shard.scans if entry.scan == scan)
     if not entry.raw_key:
         raise ConfigError("the participant has withdrawn, or had withdrawn and the raw data is missing")
-    for context in contexts(stage, config, models, results, shard.name):
+    for context in _contexts(stage, config, models, shard):
         _run_by_hand(stage, entry, context)
 
 

@@ -25,11 +25,11 @@ from dixonflow.stages.context import ContextWork
 from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
 from dixonflow.system.atomic import write_bytes
-from dixonflow.tables.definitions import QUALITY
-from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.definitions import SHARD_QUALITY
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
-from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, contrasts_of
+from dixonflow.vocabulary import Contrast, Reason, ScanId, ScanSequence, Stage
 
 
 class MeasureWork(ContextWork):
@@ -46,13 +46,13 @@ class MeasureWork(ContextWork):
         """Measure one scan and draw its picture."""
         results, model = self.context.results, self.context.model
         labels, _ = read_labels(results.labels(scan.scan, model.name))
-        images, affine = read_stitched(
-            {contrast: results.stitched(scan.scan, contrast) for contrast in contrasts_of(model.modality)}
-        )
+        paths = {contrast: results.stitched(scan.scan, contrast) for contrast in scan.sequence.images}
+        wanted = scan.sequence.contrasts
+        images, affine = read_stitched({each: path for each, path in paths.items() if each in wanted or path.exists()})
         if next(iter(images.values())).shape != labels.shape:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
-        sidecar = _content(results.stitched_sidecar(scan.scan, model.modality))
-        if model.modality == "mr":
+        sidecar = _content(results.stitched_sidecar(scan.scan))
+        if scan.sequence is ScanSequence.DIXON:
             _check_stitched(images, affine, sidecar, contrasts=self.context.config.stitch.check_contrasts)
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
         residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
@@ -71,7 +71,7 @@ class MeasureWork(ContextWork):
             intensity_scale=sidecar["intensity_scale"],
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
-        for rows, table in ((measured.measurements, MEASUREMENTS), (measured.quality, QUALITY)):
+        for rows, table in ((measured.measurements, SHARD_MEASUREMENTS), (measured.quality, SHARD_QUALITY)):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
         for picture in self.outputs(scan):
             write_bytes(picture, contact_sheet(images, labels, affine))
@@ -80,11 +80,13 @@ class MeasureWork(ContextWork):
     def write_rows(self, records: Sequence[Record]) -> None:
         """Write the rows of the shard; then the stitched images may go, where they are not kept."""
         results, shard = self.context.results, self.context.shard
-        write_table(results.measurements(shard), MEASUREMENTS, _table(records, "measurements", MEASUREMENTS.names))
-        write_table(results.quality(shard), QUALITY, _table(records, "quality", QUALITY.names))
+        write_table(
+            results.measurements(shard), SHARD_MEASUREMENTS, _table(records, "measurements", SHARD_MEASUREMENTS.names)
+        )
+        write_table(results.quality(shard), SHARD_QUALITY, _table(records, "quality", SHARD_QUALITY.names))
         if not self.context.config.keep.stitched:  # only now: the records that say so are on disk
             for scan in {record.outcome.scan for record in records}:
-                for contrast in contrasts_of(self.context.model.modality):
+                for contrast in scan.sequence.images:
                     results.stitched(scan, contrast).unlink(missing_ok=True)
 
     def _others(self, scan: ScanId) -> list[tuple[Model, Labels]]:

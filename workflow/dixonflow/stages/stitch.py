@@ -1,4 +1,4 @@
-"""Stitch stage: raw stations in, four stitched contrasts and their sidecar out. A CT is one image, turned upright."""
+"""Stitch stage: raw stations in, stitched images and their sidecar out. A CT is one image, turned upright."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,7 +14,7 @@ from dixonflow.stitch.report import StitchOptions
 from dixonflow.stitch.scan import stitch, upright_ct
 from dixonflow.system.atomic import write_json
 from dixonflow.system.versions import versions
-from dixonflow.vocabulary import Contrast, Layout, Stage, Status, contrasts_of
+from dixonflow.vocabulary import Contrast, ScanSequence, Stage, Status
 
 
 class StitchWork(ContextWork):
@@ -34,10 +34,16 @@ class StitchWork(ContextWork):
     def process(self, scan: RawScan) -> StageResult:
         """Read the stations, stitch them and write."""
         stations = read_stations(scan)
-        stitched = upright_ct(stations[0]) if scan.layout is Layout.CT else stitch(stations, self._options)
+        if scan.sequence is ScanSequence.CT:
+            (image,) = stations
+            stitched = upright_ct(image)
+        else:
+            stitched = stitch(stations, self._options, scan.sequence)
         # written last: while it is there, it describes the images that lie with it
         self._sidecar(scan).unlink(missing_ok=True)
-        write_stitched(stitched, self._paths(scan))
+        write_stitched(
+            stitched, {contrast: self.context.results.stitched(scan.scan, contrast) for contrast in stitched.images}
+        )
         content = {
             **stitched.report.as_dict(),
             "content_key": self.key(scan),
@@ -74,8 +80,10 @@ class StitchWork(ContextWork):
         return [stage_work(stage, each) for each in each_model for stage in (Stage.POSTPROCESS, Stage.MEASURE)]
 
     def _paths(self, scan: RawScan) -> dict[Contrast, Path]:
-        contrasts = contrasts_of(scan.layout.modality)
-        return {contrast: self.context.results.stitched(scan.scan, contrast) for contrast in contrasts}
+        """The images that every scan of its sequence has, and further ones that are there."""
+        paths = {contrast: self.context.results.stitched(scan.scan, contrast) for contrast in scan.sequence.images}
+        wanted = scan.sequence.contrasts
+        return {contrast: path for contrast, path in paths.items() if contrast in wanted or path.exists()}
 
     def _sidecar(self, scan: RawScan) -> Path:
-        return self.context.results.stitched_sidecar(scan.scan, scan.layout.modality)
+        return self.context.results.stitched_sidecar(scan.scan)

@@ -4,7 +4,7 @@ All of it is computed once per pair of overlapping stations on the target grid, 
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Floats32
-from dixonflow.stitch.weights import Placement
+from dixonflow.stitch.weights import Placement, reached_planes
 from dixonflow.vocabulary import Contrast
 
 SIGNAL_FRACTION = 0.15
@@ -78,6 +78,11 @@ def _cosine(first: Floats32, second: Floats32) -> float | None:
     return float(np.clip(a @ b / norm, -1, 1)) if norm > 0 else None
 
 
+def reference_of(images: Collection[Contrast]) -> Contrast:
+    """Contrast by which stations are compared: in phase, or the first image of a scan without it."""
+    return Contrast.IN_PHASE if Contrast.IN_PHASE in images else next(iter(images))
+
+
 def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
     """Compare two stations where they overlap.
 
@@ -97,17 +102,18 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
         return None
     (x0, x1), (y0, y1), (z0, z1) = common
 
-    def both(contrast: Contrast) -> list[Floats32]:
-        return [
-            read(placement, contrast, z0, z1)[
-                :,
-                y0 - placement.samplings[1].start : y1 - placement.samplings[1].start,
-                x0 - placement.samplings[0].start : x1 - placement.samplings[0].start,
-            ]
-            for placement in (first, second)
-        ]
+    def window(placement: Placement) -> tuple[slice, slice, slice]:
+        across, along, _ = placement.samplings
+        return np.s_[:, y0 - along.start : y1 - along.start, x0 - across.start : x1 - across.start]
 
-    upper, lower = both(Contrast.IN_PHASE)
+    def both(contrast: Contrast) -> list[Floats32]:
+        return [read(placement, contrast, z0, z1)[window(placement)] for placement in (first, second)]
+
+    upper, lower = both(reference_of(first.station.images))
+    for placement in (first, second):
+        inside = reached_planes(placement, z0, z1)
+        if inside is not None:
+            upper, lower = upper * inside[window(placement)], lower * inside[window(placement)]
     # the geometric mean treats both alike, so that choosing voxels by it does not bias their ratio
     joint = np.sqrt(np.maximum(upper, 0) * np.maximum(lower, 0))
     chosen = joint > SIGNAL_FRACTION * np.percentile(joint, 99)
@@ -121,7 +127,10 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
     signal = mean > SIGNAL_FRACTION * np.percentile(mean, 99)
     a, b = upper[signal], lower[signal]
     difference = float(np.abs(a - b).sum(dtype=np.float64) / mean[signal].sum(dtype=np.float64))
-    (water_a, water_b), (fat_a, fat_b) = both(Contrast.WATER), both(Contrast.FAT)
+    agreement = None
+    if {Contrast.WATER, Contrast.FAT} <= set(first.station.images):
+        (water_a, water_b), (fat_a, fat_b) = both(Contrast.WATER), both(Contrast.FAT)
+        agreement = _cosine(water_a[signal] - fat_a[signal], water_b[signal] - fat_b[signal])
     return Pair(
         *names,
         planes=z1 - z0,
@@ -129,7 +138,7 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
         intensity_ratio=ratio,
         relative_difference=difference,
         correlation=_cosine(a - a.mean(), b - b.mean()),
-        water_fat_agreement=_cosine(water_a[signal] - fat_a[signal], water_b[signal] - fat_b[signal]),
+        water_fat_agreement=agreement,
     )
 
 

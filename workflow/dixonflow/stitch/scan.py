@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.contrast_sums import check_contrasts, check_different
-from dixonflow.imaging.station import Station
+from dixonflow.imaging.station import MAP_SCALE, Station
 from dixonflow.imaging.types import Floats32
 from dixonflow.stitch.grid import Grid, resample, station_axes, target_grid
-from dixonflow.stitch.matching import compare_all, intensity_factors, swapped_stations
+from dixonflow.stitch.matching import compare_all, intensity_factors, reference_of, swapped_stations
 from dixonflow.stitch.report import StationReport, StitchedImages, StitchOptions, StitchReport, report_of
 from dixonflow.stitch.validation import Limits, head_to_feet, value_limits
 from dixonflow.stitch.values import without_outliers
-from dixonflow.stitch.weights import Placement, place, runs
-from dixonflow.vocabulary import DIXON, Contrast, Reason
+from dixonflow.stitch.weights import Placement, place, reached_planes, runs
+from dixonflow.vocabulary import DIXON, Contrast, Reason, ScanSequence
 
 INT16_MAX = 32767
 
@@ -58,7 +58,7 @@ def _check_grey_levels(stations: Sequence[Station], factors: Mapping[int, float]
     """Check that the scale that the brightest voxels ask for leaves the others enough grey levels."""
     signal = max(
         factors[station.index]
-        * float(np.percentile(station.images[Contrast.IN_PHASE][::2, ::2, ::2].astype(np.float64), 99))
+        * float(np.percentile(station.images[reference_of(station.images)][::2, ::2, ::2].astype(np.float64), 99))
         for station in stations
     )
     if signal * scale < MIN_GREY_LEVELS:
@@ -88,8 +88,9 @@ def _blend(
         if len(members) == 1:
             placement = placements[members[0]]
             across, along, _ = placement.samplings
-            stitched[start:stop, along.start : along.stop, across.start : across.stop] = np.rint(
-                signal(placement, start, stop)
+            values, inside = np.rint(signal(placement, start, stop)), reached_planes(placement, start, stop)
+            stitched[start:stop, along.start : along.stop, across.start : across.stop] = (
+                values if inside is None else values * inside
             )
             continue
         total = np.zeros((stop - start, y, x), np.float32)
@@ -99,6 +100,9 @@ def _blend(
             window = np.s_[:, along.start : along.stop, across.start : across.stop]
             z_weights = placement.z_weights[start - through.start : stop - through.start]
             weights = z_weights[:, None, None] * placement.xy_weights
+            inside = reached_planes(placement, start, stop)
+            if inside is not None:
+                weights *= inside
             total[window] += weights * signal(placement, start, stop)
             weight[window] += weights
         np.divide(total, weight, out=total, where=weight > 0)
@@ -106,7 +110,9 @@ def _blend(
     return stitched.transpose(2, 1, 0)
 
 
-def stitch(stations: Sequence[Station], options: StitchOptions | None = None) -> StitchedImages:
+def stitch(
+    stations: Sequence[Station], options: StitchOptions | None = None, sequence: ScanSequence = ScanSequence.DIXON
+) -> StitchedImages:
     """Stitch the stations of one scan.
 
     The target grid spans the union of the stations' boxes at their finest spacing, axis by axis, in the phase of the
@@ -118,6 +124,8 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
         In any order; their order is taken from their positions.
     options
         Defaults where None.
+    sequence
+        Dixon scans have four contrasts, whose sums and swaps are checked; others have those of their stations.
 
     Returns
     -------
@@ -135,12 +143,14 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
         If the stations' indices contradict their positions.
     """
     options = options or StitchOptions()
+    contrasts = DIXON if sequence is ScanSequence.DIXON or not stations else tuple(stations[0].images)
     for station in stations:
-        value_limits(station)
+        value_limits(station, contrasts)
     checked = [without_outliers(station) for station in stations]
-    limits = {station.index: value_limits(station) for station, _ in checked}
+    limits = {station.index: value_limits(station, contrasts) for station, _ in checked}
     ordered = head_to_feet([station for station, _ in checked])
-    ratios = tuple(_in_phase_ratio(station) if options.check_contrasts else None for station in ordered)
+    sums = options.check_contrasts and sequence is ScanSequence.DIXON
+    ratios = tuple(_in_phase_ratio(station) if sums else None for station in ordered)
     indices = [station.index for station in ordered]
     grid = target_grid(ordered, options.max_voxels)
     placements = place(ordered, grid, options.drop_end_slices)
@@ -162,15 +172,23 @@ def stitch(stations: Sequence[Station], options: StitchOptions | None = None) ->
             f"water and fat of station {' or '.join(str(index + 1) for index in swapped)} contradict the overlaps "
             f"({agreements})",
         )
-    factors = intensity_factors(indices, pairs) if options.match_intensities else dict.fromkeys(indices, 1.0)
+    matched = options.match_intensities and not any(contrast.is_map for contrast in contrasts)
+    factors = intensity_factors(indices, pairs) if matched else dict.fromkeys(indices, 1.0)
     brightest = max(
-        factors[index] * max(abs(low), abs(high)) for index in indices for low, high in limits[index].values()
+        factors[index] * max(map(abs, limits[index][contrast]))
+        for index in indices
+        for contrast in contrasts
+        if not contrast.is_map
     )
     scale = _intensity_scale(ordered, brightest)
     if scale < 1:
         _check_grey_levels(ordered, factors, scale)
     gains = {index: factors[index] * scale for index in indices}
-    images = {contrast: _blend(placements, contrast, grid, gains, limits) for contrast in DIXON}
+    maps = dict.fromkeys(indices, MAP_SCALE)
+    images = {
+        contrast: _blend(placements, contrast, grid, maps if contrast.is_map else gains, limits)
+        for contrast in contrasts
+    }
     report = report_of(placements, pairs, factors, scale, swapped)
     outliers = sum(changed for _, changed in checked)
     return StitchedImages(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))

@@ -7,11 +7,14 @@ import numpy as np
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
-from dixonflow.stitch.grid import EDGE_VOXELS, station_axes
+from dixonflow.stitch.grid import station_axes
 from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 MIN_IN_PLANE_OVERLAP = 0.5
 """Neighbouring stations share at least this part of the smaller one's in-plane box, or a position is wrong."""
+
+TOUCHING_VOXELS = 0.02
+"""Stations that are no farther apart than this part of the finest slice touch: rounding, and no gap."""
 
 PLAUSIBLE_SPACING_MM = (0.1, 30.0)
 """Voxel sizes outside this are errors of a header (body Dixon images have 1 to 6 mm)."""
@@ -19,8 +22,13 @@ PLAUSIBLE_SPACING_MM = (0.1, 30.0)
 Limits = dict[Contrast, tuple[float, float]]
 
 
-def value_limits(station: Station) -> Limits:
+def value_limits(station: Station, contrasts: Sequence[Contrast] = DIXON) -> Limits:
     """Check one station and give the smallest and largest value of each contrast.
+
+    Parameters
+    ----------
+    contrasts
+        Those that it must have.
 
     Raises
     ------
@@ -28,10 +36,10 @@ def value_limits(station: Station) -> Limits:
         `missing_contrast`, `missing_slice`, `spacing_mismatch`, `unexpected_geometry` or `empty_image`.
     """
     where = f"station {station.index + 1}"
-    missing = [contrast.value for contrast in DIXON if contrast not in station.images]
+    missing = [contrast.value for contrast in contrasts if contrast not in station.images]
     if missing:
         raise ScanExcluded(Reason.MISSING_CONTRAST, f"{where} has no {', '.join(missing)}")
-    shapes = {station.images[contrast].shape for contrast in DIXON}
+    shapes = {station.images[contrast].shape for contrast in contrasts}
     if len(shapes) > 1 or {len(shape) for shape in shapes} != {3}:
         raise ScanExcluded(Reason.SPACING_MISMATCH, f"the contrasts of {where} have matrices {sorted(shapes)}")
     if not all(station.shape):
@@ -45,7 +53,7 @@ def value_limits(station: Station) -> Limits:
     if np.any(skew > 0.1 * spacing):
         raise ScanExcluded(Reason.SPACING_MISMATCH, f"{where} is not aligned with the axes of the scanner")
     limits: Limits = {}
-    for contrast in DIXON:
+    for contrast in contrasts:
         low, high = float(station.images[contrast].min()), float(station.images[contrast].max())
         if not np.isfinite(low) or not np.isfinite(high) or low == high:
             raise ScanExcluded(
@@ -56,12 +64,12 @@ def value_limits(station: Station) -> Limits:
 
 
 def head_to_feet(stations: Sequence[Station]) -> list[Station]:
-    """Sort the stations from head to feet by position and check that neighbours overlap.
+    """Sort the stations from head to feet by position and check that neighbours overlap or touch.
 
     Raises
     ------
     ScanExcluded
-        `missing_station` for none, `station_gap` where neighbours do not overlap by a slice of the finest station,
+        `missing_station` for none, `station_gap` where neighbours do not touch,
         `unexpected_geometry` where two stations are at one position or hardly overlap in plane.
     ValueError
         If the stations' indices contradict their positions.
@@ -79,9 +87,8 @@ def head_to_feet(stations: Sequence[Station]) -> list[Station]:
         if np.allclose(_z_box(upper), _z_box(lower), atol=finest / 2):
             raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{pair} are at the same table position")
         overlap = _z_box(lower)[1] - reach
-        if overlap < finest * (1 - EDGE_VOXELS):
-            what = f"are {-overlap:.1f} mm apart" if overlap < 0 else f"overlap by only {overlap:.1f} mm"
-            raise ScanExcluded(Reason.STATION_GAP, f"{pair} {what}")
+        if overlap < -TOUCHING_VOXELS * finest:
+            raise ScanExcluded(Reason.STATION_GAP, f"{pair} are {-overlap:.1f} mm apart")
         for own, other in zip(station_axes(upper)[:2], station_axes(lower)[:2], strict=True):
             shared = min(own.high_mm, other.high_mm) - max(own.low_mm, other.low_mm)
             if shared < MIN_IN_PLANE_OVERLAP * min(own.high_mm - own.low_mm, other.high_mm - other.low_mm):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.station import Station
-from dixonflow.vocabulary import DIXON, Reason
+from dixonflow.vocabulary import Contrast, Reason
 
 CLEARLY_NEGATIVE = -0.5
 SLIGHTLY_NEGATIVE = -0.1
@@ -16,6 +16,10 @@ SLIGHTLY_NEGATIVE_SHARE = 0.02
 """Magnitude images that were interpolated ring below zero at sharp edges. Phantoms moved by half a voxel with cubic
 splines reach a fifth of the signal (the 99th percentile of what is above zero), and a hundredth of their voxels lies
 below a twentieth. No voxel may be as low as the first of these bounds, and a fiftieth at most lower than the second."""
+
+PERCENT = (2.0, 200.0)
+"""The 99th percentile of a map of fat fractions in percent lies here: skin and marrow reach about 95, noise somewhat
+more than 100. Fractions from 0 to 1 lie below, tenths of a percent above."""
 
 OUTLIER_FACTOR = 8
 MAX_OUTLIERS = 10
@@ -36,12 +40,15 @@ def without_outliers(station: Station) -> tuple[Station, int]:
     Raises
     ------
     ScanExcluded
-        `implausible_values` where an image is clearly negative.
+        `implausible_values` where an image is clearly negative, or a map of fat fractions is not in percent.
     """
     images = dict(station.images)
     changed = 0
-    for contrast in DIXON:
-        image = images[contrast]
+    for contrast, image in station.images.items():
+        if contrast.is_map:
+            if contrast is Contrast.FAT_FRACTION:
+                check_percent(image, f"station {station.index + 1}: the {contrast} image")
+            continue
         check_negative(image, f"station {station.index + 1}: the {contrast} image")
         outliers = _outliers(image)
         if outliers is not None:
@@ -49,6 +56,27 @@ def without_outliers(station: Station) -> tuple[Station, int]:
             images[contrast] = np.where(bright, image.dtype.type(highest), image)
             changed += int(np.count_nonzero(bright))
     return replace(station, images=images) if changed else station, changed
+
+
+def check_percent(image: NDArray[Any], name: str) -> None:
+    """Check that a map of fat fractions is in percent.
+
+    Parameters
+    ----------
+    name
+        How the message calls it.
+
+    Raises
+    ------
+    ScanExcluded
+        `implausible_values`.
+    """
+    low, high = np.percentile(image.astype(np.float64), (1, 99)).tolist()
+    if low < -PERCENT[1] or not PERCENT[0] <= high <= PERCENT[1]:
+        raise ScanExcluded(
+            Reason.IMPLAUSIBLE_VALUES,
+            f"{name} holds values from {low:g} to {high:g}, which are no fat fractions in percent",
+        )
 
 
 def check_negative(image: NDArray[Any], name: str) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.station import Station
 from dixonflow.imaging.types import Floats32
-from dixonflow.stitch.grid import EDGE_VOXELS, Axis, Grid, Sampling, sampling, station_axes
+from dixonflow.stitch.grid import EDGE_VOXELS, Axis, Grid, Sampling, resample, sampling, station_axes
 
 MAX_DROPPED_OF_OVERLAP = 0.25
 """Largest part of an overlap that dropped slices of one station may take, so that at least half of it remains to
@@ -165,6 +165,15 @@ def place(stations: Sequence[Station], grid: Grid, drop_end_slices: int) -> list
             )
         )
     return placements
+
+
+def reached_planes(placement: Placement, start: int, stop: int) -> NDArray[np.bool_] | None:
+    """Where a station holds data on target planes `start` to `stop`, shape (planes, y, x); None for everywhere."""
+    reached = placement.station.reached
+    if reached is None:
+        return None
+    inside: NDArray[np.bool_] = resample(reached, placement.samplings, start, stop, (0.0, 1.0)) > 0.5
+    return inside
 
 
 def runs(placements: Sequence[Placement]) -> list[tuple[int, int, tuple[int, ...]]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from dixonflow.tables.columns import Column, ColumnType, Table, text_column
-from dixonflow.tables.definitions import PARTICIPANT, SESSION
+from dixonflow.tables.definitions import PARTICIPANT, SEQUENCE, SESSION
 from dixonflow.vocabulary import DIXON
 
 _AXES = ("x", "y", "z")
@@ -21,10 +21,11 @@ _NUMBERS = (
 ACQUISITIONS = Table(
     "acquisitions",
     "One row per scan and station: what the headers of the raw data say.",
-    ("participant_id", "session_id", "station"),
+    ("participant_id", "session_id", "sequence", "station"),
     (
         PARTICIPANT,
         SESSION,
+        SEQUENCE,
         Column("station", ColumnType.INT64, "Station, counted from the head, from 1", minimum=1),
         text_column("manufacturer", "Manufacturer of the scanner; empty if unknown"),
         text_column("scanner_model", "Model of the scanner; empty if unknown"),
@@ -83,6 +84,7 @@ def _of_scan(scan: tuple[object, ...]) -> Iterator[dict[str, object]]:
         yield {
             "participant_id": scan.participant_id,  # type: ignore[attr-defined]
             "session_id": scan.session_id,  # type: ignore[attr-defined]
+            "sequence": scan.sequence,  # type: ignore[attr-defined]
             "station": each["station"],
             "manufacturer": each["manufacturer"],
             "scanner_model": each["model"],

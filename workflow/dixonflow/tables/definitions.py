@@ -1,11 +1,13 @@
 """The tables scans, timings, quality and dictionary."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from dixonflow.measure.checks import CHECKS
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
-from dixonflow.vocabulary import Grade, Layout, Reason, Stage, Status
+from dixonflow.vocabulary import Grade, Layout, Reason, ScanSequence, Stage, Status
 
 STATUS_DEFINITION = (
     "ok: has values; excluded: the data cannot be processed, and a retry is pointless until the input changes; "
@@ -25,6 +27,23 @@ PARTICIPANT = text_column(
     "participant_id", "Participant id as written by the cohort: a string, including leading zeros"
 )
 SESSION = text_column("session_id", "Session of the participant: UK Biobank instance, NAKO wave or BIDS session")
+
+SEQUENCE = text_column(
+    "sequence",
+    "How the scan was acquired",
+    "dixon: two-point Dixon; haste: T2 HASTE; me_vibe: multi-echo VIBE; t2_tse: T2 TSE; pd: proton density; ct: CT; "
+    "other: any other image",
+    allowed=ScanSequence,
+)
+
+
+def with_sequence(table: Table) -> Table:
+    """Table of all scans from that of a shard, whose scans are of one sequence: with a column that says which."""
+    columns = [column for column in table.columns if column not in (PARTICIPANT, SESSION)]
+    keys = list(table.keys)
+    keys.insert(keys.index(SESSION.name) + 1, SEQUENCE.name)
+    return replace(table, keys=tuple(keys), columns=(PARTICIPANT, SESSION, SEQUENCE, *columns))
+
 
 _STAGE_COLUMNS = tuple(
     column
@@ -52,7 +71,8 @@ def _ids_known(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _one_row_each(rows: pd.DataFrame) -> "pd.Series[bool]":
-    return (~rows.duplicated(["participant_id", "session_id"], keep=False) | rows["participant_id"].isna()).astype(bool)
+    keys = ["participant_id", "session_id", "sequence"]
+    return (~rows.duplicated(keys, keep=False) | rows["participant_id"].isna()).astype(bool)
 
 
 def _last_stage_decides(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -72,12 +92,18 @@ def _stage_rule(stage: Stage) -> Rule:
 SCANS = Table(
     "scans",
     "One row per scan in the raw folders, whatever its outcome.",
-    ("participant_id", "session_id", "source"),
+    ("participant_id", "session_id", "sequence", "source"),
     (
         text_column(
             PARTICIPANT.name, PARTICIPANT.description, "null only where reason is unparsable_name", nullable=True
         ),
         text_column(SESSION.name, SESSION.description, "null only where reason is unparsable_name", nullable=True),
+        text_column(
+            SEQUENCE.name,
+            SEQUENCE.description,
+            f"{SEQUENCE.definition}; empty only where reason is unparsable_name",
+            allowed=("", *ScanSequence),
+        ),
         text_column("layout", "Layout of the raw data", allowed=Layout),
         text_column(
             "source",
@@ -120,10 +146,11 @@ SCANS = Table(
 TIMINGS = Table(
     "timings",
     "One row per scan and stage that worked on it. The only table with values that differ between identical runs.",
-    ("participant_id", "session_id", "stage"),
+    ("participant_id", "session_id", "sequence", "stage"),
     (
         PARTICIPANT,
         SESSION,
+        SEQUENCE,
         text_column("stage", "Stage of the workflow", allowed=Stage),
         Column("seconds", ColumnType.DOUBLE, "Wall time spent on the scan", "s", minimum=0),
         Column(
@@ -140,7 +167,7 @@ def _structure_fits_check(rows: pd.DataFrame) -> "pd.Series[bool]":
     return of_structures.eq(rows["structure"].ne("")).astype(bool)
 
 
-QUALITY = Table(
+SHARD_QUALITY = Table(
     "quality",
     "One row per scan, model and check; for checks by structure, one row per structure.",
     ("participant_id", "session_id", "check", "structure", "model"),
@@ -172,6 +199,9 @@ QUALITY = Table(
     ),
     (Rule("a structure is named exactly for checks by structure", _structure_fits_check),),
 )
+"""Rows of one shard; `QUALITY` has those of all."""
+
+QUALITY = with_sequence(SHARD_QUALITY)
 
 DICTIONARY = Table(
     "dictionary",

@@ -6,7 +6,7 @@ from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.model import Model
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
-from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
+from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION, with_sequence
 from dixonflow.vocabulary import Grade
 
 MISSING_REASON_DEFINITION = "; ".join(f"{reason.value}: {reason.description}" for reason in MissingReason)
@@ -31,7 +31,7 @@ def _in_bounds(rows: pd.DataFrame) -> "pd.Series[bool]":
     return (~(fraction | volume)).astype(bool)
 
 
-MEASUREMENTS = Table(
+SHARD_MEASUREMENTS = Table(
     "measurements",
     "One row per scan with status ok, structure and measure: the value, or the reason why there is none. Levels are "
     "measured of single vertebrae only.",
@@ -72,6 +72,9 @@ MEASUREMENTS = Table(
         Rule("fractions lie in 0 to 1, volumes are not negative", _in_bounds),
     ),
 )
+"""Rows of one shard; `MEASUREMENTS` has those of all."""
+
+MEASUREMENTS = with_sequence(SHARD_MEASUREMENTS)
 
 
 def expected_rows(model: Model) -> frozenset[tuple[str, str, str]]:

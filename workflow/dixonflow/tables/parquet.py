@@ -103,7 +103,7 @@ def check_file(path: Path, table: Table, added: Sequence[str] = ()) -> None:
     Parameters
     ----------
     added
-        Columns at its end that files of earlier versions lack.
+        Columns that files of earlier versions lack.
 
     Raises
     ------
@@ -119,8 +119,7 @@ def check_file(path: Path, table: Table, added: Sequence[str] = ()) -> None:
     if metadata.get("table") != table.name or version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
         raise TableError(f"table {table.name}: {path.name} is {metadata.get('table')!r}, schema version {version!r}")
     wanted = arrow_schema(table)
-    if added and set(found.names).isdisjoint(added):
-        wanted = pa.schema([field for field in wanted if field.name not in added])
+    wanted = pa.schema([field for field in wanted if field.name in found.names or field.name not in added])
     if not found.equals(wanted):
         raise TableError(f"table {table.name}: {path.name} does not match the table's definition")
 
@@ -131,7 +130,7 @@ def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:
     Parameters
     ----------
     added
-        Columns of text at its end that files of earlier versions lack: they are read as empty.
+        Columns of text that files of earlier versions lack: they are read as empty.
 
     Raises
     ------
@@ -146,6 +145,8 @@ def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:
     for name in added:
         if name not in rows.column_names:
             rows = rows.append_column(name, pa.array([""] * rows.num_rows, pa.string()))
+    if added and set(rows.column_names) == set(table.names):
+        rows = rows.select(table.names)
     rows = check_types(rows, table)
     check_order(rows, table)
     return rows

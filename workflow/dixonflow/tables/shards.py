@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 
 from dixonflow.tables.columns import Table
 from dixonflow.tables.parquet import read_table
-from dixonflow.tables.schema import TableError
+from dixonflow.tables.schema import TableError, arrow_schema
 
 log = logging.getLogger(__name__)
 
-SCAN_KEYS = ["participant_id", "session_id"]
+SHARD_KEYS = ["participant_id", "session_id"]
+"""What a scan is known by in the rows of its shard, whose scans are of one sequence."""
+
+SCAN_KEYS = [*SHARD_KEYS, "sequence"]
 _SEPARATOR = "\t"  # in no id and no name
 
 SCANS_AT_ONCE = 512
@@ -34,7 +37,7 @@ def in_scan_order(files: Mapping[str, Path], scans: pd.DataFrame, table: Table) 
     files
         Parquet file of each shard.
     scans
-        participant_id, session_id and shard of the scans that are wanted; rows of others are left out.
+        participant_id, session_id, sequence and shard of the scans that are wanted; rows of others are left out.
     """
     scans = scans.sort_values(SCAN_KEYS)
     for start in range(0, len(scans), SCANS_AT_ONCE):
@@ -43,7 +46,7 @@ def in_scan_order(files: Mapping[str, Path], scans: pd.DataFrame, table: Table) 
         for shard, members in wanted.groupby("shard", sort=True):
             participants = members["participant_id"].unique().tolist()
             rows = pq.read_table(files[str(shard)], filters=pc.field("participant_id").isin(participants))
-            parts.append(_of_scans(rows, members))
+            parts.append(_with_sequence(_of_scans(rows, members), str(members["sequence"].iloc[0]), table))
         log.info("%s: %d of %d scans", table.name, start + len(wanted), len(scans))
         yield pa.concat_tables(parts).sort_by([(key, "ascending") for key in table.keys])
 
@@ -63,7 +66,7 @@ def shard_by_shard(
         Which rows.
     """
     for shard, members in scans.groupby("shard", sort=True):
-        rows = pq.read_table(files[str(shard)], columns=[*SCAN_KEYS, *columns], filters=wanted)
+        rows = pq.read_table(files[str(shard)], columns=[*SHARD_KEYS, *columns], filters=wanted)
         yield _of_scans(rows, members).select(list(columns))
 
 
@@ -90,16 +93,16 @@ def scan_problems(
     except TableError as error:
         return dict.fromkeys(scans.index, str(error))
     known = pc.is_in(
-        joined(rows, [key for key in table.keys if key not in SCAN_KEYS]),
+        joined(rows, [key for key in table.keys if key not in SHARD_KEYS]),
         value_set=pa.array(map(_SEPARATOR.join, wanted), pa.string()),
     )
-    keyed = rows.select(SCAN_KEYS).append_column("known", pc.cast(known, pa.int64()))
-    counts = keyed.group_by(SCAN_KEYS).aggregate([("known", "sum"), ("known", "count")])
+    keyed = rows.select(SHARD_KEYS).append_column("known", pc.cast(known, pa.int64()))
+    counts = keyed.group_by(SHARD_KEYS).aggregate([("known", "sum"), ("known", "count")])
     found = {
         (row["participant_id"], row["session_id"]): (row["known_sum"], row["known_count"]) for row in counts.to_pylist()
     }
     problems: dict[Hashable, str] = {}
-    for index, *scan in scans[SCAN_KEYS].itertuples(name=None):
+    for index, *scan in scans[SHARD_KEYS].itertuples(name=None):
         good, size = found.get(tuple(scan), (0, 0))
         if (good, size) != (len(wanted), len(wanted)):
             rows_found = f"{good} of {len(wanted)} rows of the scan exist, and {size - good} are unknown"
@@ -109,7 +112,12 @@ def scan_problems(
 
 def _of_scans(rows: pa.Table, scans: pd.DataFrame) -> pa.Table:
     names = (scans["participant_id"] + _SEPARATOR + scans["session_id"]).tolist()
-    return rows.filter(pc.is_in(joined(rows, SCAN_KEYS), value_set=pa.array(names, pa.string())))
+    return rows.filter(pc.is_in(joined(rows, SHARD_KEYS), value_set=pa.array(names, pa.string())))
+
+
+def _with_sequence(rows: pa.Table, sequence: str, table: Table) -> pa.Table:
+    field = arrow_schema(table).field("sequence")
+    return rows.add_column(len(SHARD_KEYS), field, pa.repeat(sequence, rows.num_rows))
 
 
 def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:

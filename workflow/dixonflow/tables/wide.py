@@ -19,8 +19,8 @@ from dixonflow.models.model import Model
 from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
 from dixonflow.tables.measurements import MISSING_REASON_DEFINITION
-from dixonflow.tables.shards import SCAN_KEYS, joined
-from dixonflow.vocabulary import Grade
+from dixonflow.tables.shards import SHARD_KEYS, joined
+from dixonflow.vocabulary import Grade, ScanSequence
 
 COVERAGE = "coverage_fraction"
 
@@ -74,16 +74,29 @@ class WideTable:
 
 
 def wide_tables(models: Sequence[Model]) -> list[WideTable]:
-    """All wide tables of a run. Those of the first model have the plain names, so that a further one renames nothing;
-    those of others bear the model's name, `volumes_<model>` and `fat_compartments_<model>`. CT has no fat compartments.
+    """All wide tables of the scans of a sequence.
+
+    Those of the first model have the plain names, so that a further one renames nothing; those of others bear the
+    model's name, `volumes_<model>` and `fat_compartments_<model>`. Other sequences than Dixon have theirs in front,
+    `volumes_haste` and `volumes_haste_<model>`, and no fat compartments.
     """
     tables = []
     for place, model in enumerate(models):
-        ending = f"_{model.name}" if place else ""
+        own = "" if model.sequence is ScanSequence.DIXON else f"_{model.sequence}"
+        ending = f"{own}_{model.name}" if place else own
         tables.append(volumes_table(model, ending))
-        if model.modality == "mr":
+        if model.sequence is ScanSequence.DIXON:
             tables.append(fat_compartments_table(model, ending))
     return tables
+
+
+def sequence_of_table(name: str) -> ScanSequence:
+    """Sequence of the scans in a wide table, by its name."""
+    rest = name.removeprefix("volumes_")
+    found = [
+        each for each in ScanSequence if each is not ScanSequence.DIXON and f"{rest}_".startswith(f"{each.value}_")
+    ]
+    return found[0] if found else ScanSequence.DIXON
 
 
 def volumes_table(model: Model, ending: str = "") -> WideTable:
@@ -112,18 +125,18 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
     Parameters
     ----------
     rows
-        All rows of each of their scans, in any order.
+        All rows of each of their scans, in any order; all of one sequence.
 
     Returns
     -------
     One row per scan, in order. A value whose row is not there has neither value nor reason, which the table's rules
     refuse.
     """
-    scans = rows.group_by(SCAN_KEYS).aggregate([]).sort_by([(key, "ascending") for key in SCAN_KEYS])
+    scans = rows.group_by(SHARD_KEYS).aggregate([]).sort_by([(key, "ascending") for key in SHARD_KEYS])
     wanted = pa.array(["\t".join((wide.model, *pair)) for pair in wide.values.values()], pa.string())
     place = pc.index_in(joined(rows, ["model", "structure", "measure"]), value_set=wanted)
     rows, place = rows.filter(pc.is_valid(place)), pc.drop_null(place)
-    number = pc.index_in(joined(rows, SCAN_KEYS), value_set=joined(scans, SCAN_KEYS).combine_chunks())
+    number = pc.index_in(joined(rows, SHARD_KEYS), value_set=joined(scans, SHARD_KEYS).combine_chunks())
     at = number.to_numpy(), place.to_numpy()
     shape = (scans.num_rows, len(wide.values))
     values = np.full(shape, np.nan)
@@ -132,7 +145,7 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
     reasons[at] = rows["missing_reason"].to_numpy()
     grades[at] = rows["grade"].to_numpy()
 
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {name: scans[name] for name in SCAN_KEYS}
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {name: scans[name] for name in SHARD_KEYS}
     columns["model"] = pa.array([wide.model] * shape[0], pa.string())
     for index, name in enumerate(wide.values):
         columns[name] = pa.array(values[:, index], pa.float64(), from_pandas=True)

@@ -79,8 +79,8 @@ def write_ct(folder: Path, scan: ScanId, image: NDArray[np.int16], affine: Affin
     """
     _describe(folder)
     session = folder / f"sub-{scan.participant}" / f"ses-{scan.session}"
-    write_nifti(session / "ct" / f"{scan.name}_ct.nii.gz", image, affine)
-    write_json(session / "ct" / f"{scan.name}_ct.json", {"Modality": "CT"})
+    write_nifti(session / "ct" / f"{scan.session_name}_ct.nii.gz", image, affine)
+    write_json(session / "ct" / f"{scan.session_name}_ct.json", {"Modality": "CT"})
     return session
 
 

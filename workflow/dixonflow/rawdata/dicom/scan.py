@@ -1,4 +1,4 @@
-"""All DICOM files of a scan: headers to volumes, and what is left out."""
+"""All DICOM files of a scan: headers to stacks of slices, and what is left out."""
 
 import re
 from collections import Counter
@@ -9,11 +9,10 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.dicom.header import read_headers
 from dixonflow.rawdata.dicom.left_out import LeftOut
 from dixonflow.rawdata.dicom.parsed import HeaderBudget
-from dixonflow.rawdata.dicom.series import stacks_of
+from dixonflow.rawdata.dicom.series import Stack, stacks_of
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.raw_files import RawFile
 from dixonflow.rawdata.raw_scan import DEFAULT_OPTIONS, ReadOptions
-from dixonflow.rawdata.volumes import Volume, volumes_of
 from dixonflow.rawdata.zip_archive import unreadable
 from dixonflow.vocabulary import Contrast, Reason
 
@@ -29,8 +28,8 @@ class DicomScan:
 
     Attributes
     ----------
-    volumes
-        Volumes, those with a contrast first.
+    stacks
+        Stacks of slices, those with a contrast first.
     notes
         What was left out.
     patient_id
@@ -39,7 +38,7 @@ class DicomScan:
         Of all slices.
     """
 
-    volumes: list[Volume]
+    stacks: list[Stack]
     notes: list[str]
     patient_id: str = ""
     series_uids: frozenset[str] = frozenset()
@@ -78,8 +77,7 @@ def dicom_scan(
         raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
     uids = frozenset(header.series_uid for header in headers)
     stacks, more_notes = stacks_of(headers, options.time_point, named)
-    volumes, still_more = volumes_of(stacks)
-    return DicomScan(volumes, [*notes, *more_notes, *still_more], patient_ids.pop() if patient_ids else "", uids)
+    return DicomScan(stacks, [*notes, *more_notes], patient_ids.pop() if patient_ids else "", uids)
 
 
 def read_all_headers(files: Sequence[RawFile], personal: Collection[str] = ()) -> tuple[list[SliceHeader], list[str]]:

@@ -12,7 +12,7 @@ from dixonflow.rawdata.dicom.contrast import contrast_of, is_composed
 from dixonflow.rawdata.dicom.repeats import without_repeats
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.geometry import LPS_TO_RAS, unexpected
-from dixonflow.vocabulary import Contrast, Reason
+from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 DOUBLE_SLICE_MM = 0.01
 EVEN_SPACING_SHARE = 0.01
@@ -148,6 +148,8 @@ def stacks_of(
 
 
 def _contrast(header: SliceHeader, name: str, named: Contrast | None) -> Contrast | None:
+    if named is not None and named not in DIXON:  # tags know no word for it
+        return named
     said = contrast_of(header, name)
     if said is not None and named is not None and said is not named:
         message = f"{name}: the name of its zip or folder says {named}, its tags say {said}"

@@ -15,12 +15,12 @@ import numpy as np
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import count_volumes, read_header
-from dixonflow.rawdata.geometry import upright_grid, upright_rotation
+from dixonflow.rawdata.geometry import is_oblique, upright_box, upright_grid, upright_rotation
 from dixonflow.rawdata.nifti.sidecar import Sidecar, read_sidecar, sidecar_path
 from dixonflow.rawdata.protocols import NO_SESSION
 from dixonflow.rawdata.volumes import NiftiVolume, Volume
 from dixonflow.system.regular_file import open_regular
-from dixonflow.vocabulary import DIXON, Contrast, Layout, Reason, ScanId
+from dixonflow.vocabulary import DIXON, Contrast, Reason, ScanId, ScanSequence
 
 MAX_FILE_BYTES = 2 << 30
 """Of one image: a whole body in voxels of 1 mm, single precision, has 2 GB."""
@@ -30,9 +30,19 @@ _NAME = re.compile(
     r"sub-(?P<participant>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?_acq-(?P<acq>[a-z]+)"
     r"(?:_chunk-(?P<chunk>[0-9]+))?_VIBE\.nii(?:\.gz)?"
 )
-_CT_NAME = re.compile(
-    r"sub-(?P<participant>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?(?:_[^.]+)?_ct\.nii(?:\.gz)?"
+_SINGLE_NAME = re.compile(
+    r"sub-(?P<participant>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?(?:_[^.]*?)??(?:_chunk-(?P<chunk>[0-9]+))?"
+    r"_[A-Za-z0-9]+\.nii(?:\.gz)?"
 )
+_PATTERNS = {
+    ScanSequence.DIXON: ("anat", r".*_VIBE"),
+    ScanSequence.HASTE: ("anat", r".*_acq-haste[a-z0-9]*(_[^.]*)?_T2w"),
+    ScanSequence.T2_TSE: ("anat", r"(?!.*_acq-haste).*_T2w"),
+    ScanSequence.PD: ("anat", r".*_PDw"),
+    ScanSequence.CT: ("ct", r".*_ct"),
+    ScanSequence.OTHER: ("anat", r"(?!.*_(VIBE|T2w|PDw|dseg|mask)\.).*_[A-Za-z0-9]+"),
+}
+"""Folder of a session, and the names of the images in it, by sequence; multi-echo VIBE comes as DICOM."""
 
 FOURTH_AXIS = (Contrast.OPPOSED_PHASE, Contrast.IN_PHASE, Contrast.FAT, Contrast.WATER)
 """Order of the contrasts in NAKO's NIfTI files of four volumes, as public converters know it (facts of deliveries)."""
@@ -68,12 +78,16 @@ class StationFile:
         return f"acq-{self.contrast.acq}_chunk-{self.chunk}"
 
 
-def image_paths(session: Path, layout: Layout) -> list[Path]:
-    """All images of a session folder, sorted by name: `anat/*_VIBE.nii.gz`, or `ct/*_ct.nii.gz` of a CT."""
-    folder, suffix = ("ct", "ct") if layout is Layout.CT else ("anat", "VIBE")
-    names = (f"*_{suffix}.nii", f"*_{suffix}.nii.gz")
+def image_paths(session: Path, sequence: ScanSequence) -> list[Path]:
+    """All images of a sequence in a session folder, sorted by name: `anat/*_VIBE.nii.gz` of Dixon, `ct/*_ct.nii.gz`."""
+    if sequence not in _PATTERNS:
+        return []
+    folder, pattern = _PATTERNS[sequence]
+    found = (path for ending in ("*.nii", "*.nii.gz") for path in (session / folder).glob(ending))
     return sorted(
-        path for pattern in names for path in (session / folder).glob(pattern) if not path.name.startswith(".")
+        path
+        for path in found
+        if not path.name.startswith(".") and re.fullmatch(rf"{pattern}\.nii(\.gz)?", path.name) is not None
     )
 
 
@@ -82,31 +96,38 @@ def with_sidecars(images: Sequence[Path]) -> list[Path]:
     return [*images, *(path for path in map(sidecar_path, images) if path.is_file())]
 
 
-def no_image(layout: Layout) -> str:
+def no_image(sequence: ScanSequence) -> str:
     """What is wrong with a session folder without images."""
-    return f"the session folder holds no image {'ct/*_ct' if layout is Layout.CT else '*_VIBE'}.nii.gz"
+    names = {ScanSequence.DIXON: "*_VIBE", ScanSequence.CT: "ct/*_ct", ScanSequence.HASTE: "*_acq-haste_T2w"}
+    names |= {ScanSequence.T2_TSE: "*_T2w", ScanSequence.PD: "*_PDw"}
+    return f"the session folder holds no image {names.get(sequence, '*')}.nii.gz"
 
 
-def ct_file(session: Path, scan: ScanId) -> StationFile:
-    """File of a CT scan.
+def single_files(session: Path, scan: ScanId) -> list[StationFile]:
+    """Files of a scan of one image per station, with what their names say.
 
     Raises
     ------
     ScanExcluded
         `missing_contrast`, `unparsable_name`, `identity_mismatch` as `station_files`, `duplicate_scan` where there are
-        several: which one is meant nobody can tell.
+        several of one station: which one is meant nobody can tell.
     """
-    paths = image_paths(session, Layout.CT)
+    paths = image_paths(session, scan.sequence)
     if not paths:
-        raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(Layout.CT))
+        raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(scan.sequence))
+    (contrast,) = scan.sequence.contrasts
+    files = []
     for path in paths:
-        match = _CT_NAME.fullmatch(path.name)
+        match = _SINGLE_NAME.fullmatch(path.name)
         if match is None:
-            raise ScanExcluded(Reason.UNPARSABLE_NAME, "the name of an image is not sub-*_ses-*_ct.nii.gz")
+            message = f"the name of an image is not sub-*_ses-*[_chunk-*]_{scan.sequence.suffix}.nii.gz"
+            raise ScanExcluded(Reason.UNPARSABLE_NAME, message)
         _check_identity(match, scan)
-    if len(paths) > 1:
-        raise ScanExcluded(Reason.DUPLICATE_SCAN, f"{len(paths)} images *_ct.nii.gz in one session: keep one")
-    return StationFile(paths[0], Contrast.CT, 1)
+        files.append(StationFile(path, contrast, int(match["chunk"] or 1), whole=not match["chunk"]))
+    if len({file.chunk for file in files}) < len(files):
+        suffix = scan.sequence.suffix
+        raise ScanExcluded(Reason.DUPLICATE_SCAN, f"{len(paths)} images *_{suffix}.nii.gz in one session: keep one")
+    return files
 
 
 def _check_identity(match: re.Match[str], scan: ScanId) -> None:
@@ -125,7 +146,7 @@ def station_files(session: Path, scan: ScanId) -> list[StationFile]:
         `identity_mismatch` where a name is that of another scan.
     """
     files = []
-    for path in image_paths(session, Layout.BIDS):
+    for path in image_paths(session, ScanSequence.DIXON):
         match = _NAME.fullmatch(path.name)
         if match is None or match["acq"] not in _CONTRASTS:
             acq = "|".join(_CONTRASTS)
@@ -134,11 +155,11 @@ def station_files(session: Path, scan: ScanId) -> list[StationFile]:
         _check_identity(match, scan)
         files.append(StationFile(path, _CONTRASTS[match["acq"]], int(match["chunk"] or 1), whole=not match["chunk"]))
     if not files:
-        raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(Layout.BIDS))
+        raise ScanExcluded(Reason.MISSING_CONTRAST, no_image(ScanSequence.DIXON))
     return files
 
 
-def session_fingerprint(session: Path, layout: Layout) -> str:
+def session_fingerprint(session: Path, sequence: ScanSequence) -> str:
     """SHA-256 over names and contents of the images.
 
     Participant and session are left out of the names, so that equal images under two names have equal fingerprints.
@@ -149,7 +170,7 @@ def session_fingerprint(session: Path, layout: Layout) -> str:
         `unreadable_file` where an image is absurdly large.
     """
     digest = hashlib.sha256()
-    for path in image_paths(session, layout):
+    for path in image_paths(session, sequence):
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise ScanExcluded(Reason.UNREADABLE_FILE, f"an image of {size} bytes is too large for a body scan")
         digest.update(_name_in_fingerprint(path) + b"\0")
@@ -158,13 +179,13 @@ def session_fingerprint(session: Path, layout: Layout) -> str:
     return digest.hexdigest()
 
 
-def session_fingerprint_0_1(session: Path, layout: Layout) -> str:
+def session_fingerprint_0_1(session: Path, sequence: ScanSequence) -> str:
     """The fingerprint that version 0.1 took: of compressed files their size and their last 8 bytes only.
 
     What was processed under it stands while its files do not change.
     """
     digest = hashlib.sha256()
-    for path in image_paths(session, layout):
+    for path in image_paths(session, sequence):
         digest.update(_name_in_fingerprint(path) + f"\0{path.stat().st_size}\0".encode())
         with open_regular(path) as file:
             if path.suffix == ".gz":
@@ -215,18 +236,25 @@ def volumes_of_files(files: Sequence[StationFile]) -> tuple[list[Volume], list[s
     for file in files:
         shape, affine = read_header(file.path, file.count)
         directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-        if rotation is None:
+        oblique = file.contrast not in DIXON and is_oblique(directions)
+        if rotation is None and not oblique:
             rotation = upright_rotation(directions, file.name)
+        if oblique:
+            notes.append(f"{file.name}: oblique, resampled upright; its coverage is that of the box around it")
+            grid = upright_box(shape, affine, file.name)
+        else:
+            grid = upright_grid(shape, affine, np.eye(3) if rotation is None else rotation, file.name)
         sidecar = Sidecar() if file.count > 1 else read_sidecar(file.path, file.contrast, file.name)
         notes += [sidecar.note] if sidecar.note else []
         volumes.append(
             Volume(
                 file.contrast,
-                upright_grid(shape, affine, rotation, file.name),
+                grid,
                 file.name,
                 NiftiVolume(file.path, file.index, file.count, sidecar.scanner),
                 sidecar.echo_time_ms,
                 acquired_s=float(file.chunk) if file.count > 1 else None,
+                oblique=affine if oblique else None,
             )
         )
     return volumes, notes

@@ -1,0 +1,26 @@
+"""The closed sets of DixonFlow: contrasts, sequences, stages, statuses, reasons and grades.
+
+Every other module takes its words from here. Values are what appears in tables and file names.
+"""
+
+from dixonflow.vocabulary.images import DIXON, Contrast, Modality, ScanSequence
+from dixonflow.vocabulary.methods import Interpolate, MergeStrategy
+from dixonflow.vocabulary.outcomes import SHARD_STAGES, Grade, Reason, Stage, Status
+from dixonflow.vocabulary.scans import Duplicates, Layout, ScanId
+
+__all__ = [
+    "DIXON",
+    "SHARD_STAGES",
+    "Contrast",
+    "Duplicates",
+    "Grade",
+    "Interpolate",
+    "Layout",
+    "MergeStrategy",
+    "Modality",
+    "Reason",
+    "ScanId",
+    "ScanSequence",
+    "Stage",
+    "Status",
+]
