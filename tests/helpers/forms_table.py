@@ -1,6 +1,10 @@
-"""What each form of delivery gives on the phantom, from raw files to values, and the table of it in the docs."""
+"""What each form of delivery gives on the phantom, from raw files to values, and the table of it in the docs.
+
+Run as a program it writes that table.
+"""
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,3 +126,8 @@ def write_table_in_docs(table: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     pattern = f"({re.escape(MARKS[0])}).*({re.escape(MARKS[1])})"
     PAGE.write_text(re.sub(pattern, lambda found: found[1] + table + found[2], text, flags=re.DOTALL), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as work:
+        write_table_in_docs(as_table({form: result_of(form, Path(work)) for form in FORMS}))

@@ -1,16 +1,20 @@
 import csv
 import os
+from pathlib import Path
 
 import pandas as pd
 
 from dixonflow.aggregate.departures import COLUMNS, departures, write_departures
-from dixonflow.cli.aggregate import _earlier
+from dixonflow.cli.aggregate import _earlier, is_chosen
+from dixonflow.cohort.included import Included
+from dixonflow.config import demo_config
 from dixonflow.paths import Results
+from dixonflow.vocabulary import Layout
 
 
 def scans(*rows, sequence="dixon"):
     frame = pd.DataFrame(rows, columns=["participant_id", "session_id", "status"]).astype("string")
-    return frame.assign(sequence=sequence)
+    return frame.assign(sequence=sequence, source="raw/ukb/" + frame["participant_id"])
 
 
 def write(results, before, now, date):
@@ -18,6 +22,31 @@ def write(results, before, now, date):
     results.scans_before.touch()
     os.utime(results.scans_before, (date, date))
     write_departures(results, departures(before, now))
+
+
+def test_what_the_configuration_does_not_ask_for_any_more_did_not_vanish():
+    before = scans(("001", "2", "ok"), ("002", "2", "ok"), ("003", "2", "ok"))
+    haste = scans(("001", "2", "ok"), sequence="haste")
+    elsewhere = scans(("004", "2", "ok")).assign(source="raw/nako/004")
+    config = demo_config()
+    sources = tuple(source for source in config.cohort.sources if source.layout is Layout.UKB)
+    config = config.model_copy(
+        update={
+            "cohort": config.cohort.model_copy(
+                update={"sources": tuple(each.model_copy(update={"folder": Path("raw/ukb")}) for each in sources)}
+            )
+        }
+    )
+    included = Included(participants=frozenset({"001", "002", "004"}))
+    left = departures(
+        pd.concat([before, haste, elsewhere]), scans(("001", "2", "ok")), lambda row: is_chosen(row, config, included)
+    )
+    assert list(left[["participant_id", "sequence", "why"]].itertuples(index=False, name=None)) == [
+        ("002", "dixon", "raw_data_vanished"),
+        ("003", "dixon", "left_out_by_configuration"),
+        ("001", "haste", "left_out_by_configuration"),
+        ("004", "dixon", "left_out_by_configuration"),
+    ]
 
 
 def test_scans_that_vanished_or_withdrew_are_named_once(tmp_path):

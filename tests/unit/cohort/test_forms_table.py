@@ -29,4 +29,4 @@ def test_labels_are_equal_voxel_for_voxel_and_values_within_1e_5(results: Mappin
 
 
 def test_the_docs_have_the_table_of_this_test(results: Mapping[str, FormResult]) -> None:
-    assert table_in_docs() == as_table(results), "run scripts/make_forms_table.py"
+    assert table_in_docs() == as_table(results), "run python tests/helpers/forms_table.py"

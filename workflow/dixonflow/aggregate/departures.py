@@ -4,7 +4,9 @@ silence.
 
 import csv
 import io
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 
@@ -15,24 +17,38 @@ from dixonflow.vocabulary import Reason, ScanSequence, Status
 
 COLUMNS = ("left", "participant_id", "session_id", "status_before", "why", "sequence")
 VANISHED = "raw_data_vanished"
+LEFT_OUT = "left_out_by_configuration"
+
+Row = Mapping[Hashable, Any]
 
 
-def departures(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+def departures(
+    before: pd.DataFrame, now: pd.DataFrame, is_chosen: Callable[[Row], bool] = lambda row: True
+) -> pd.DataFrame:
     """Compare two states of the table `scans`.
+
+    Parameters
+    ----------
+    is_chosen
+        Whether the configuration still asks for a scan of `before`.
 
     Returns
     -------
     DataFrame
         `participant_id`, `session_id`, `sequence`, `status_before` and `why` of each scan that was in the tables and is
-        not any more: `raw_data_vanished` without a row in `now`, `consent_withdrawn` with one that says so.
+        not any more: without a row in `now` `raw_data_vanished`, or `left_out_by_configuration` where it is not asked
+        for any more; `consent_withdrawn` with a row that says so.
     """
     was_in = before[before["status"].ne(Status.WITHDRAWN.value) & before["participant_id"].notna()]
-    both = was_in[[*SCAN_KEYS, "status"]].merge(
+    both = was_in[[*SCAN_KEYS, "source", "status"]].merge(
         now[[*SCAN_KEYS, "status"]], how="left", on=list(SCAN_KEYS), suffixes=("_before", "_now")
     )
     withdrawn = both["status_now"].eq(Status.WITHDRAWN.value).fillna(False).astype(bool)
     gone = both[both["status_now"].isna() | withdrawn]
-    why = withdrawn[gone.index].map({True: Reason.CONSENT_WITHDRAWN.value, False: VANISHED})
+    why = [
+        Reason.CONSENT_WITHDRAWN.value if withdrawn[index] else VANISHED if is_chosen(row) else LEFT_OUT
+        for index, row in zip(gone.index, gone.to_dict("records"), strict=True)
+    ]
     return gone[[*SCAN_KEYS, "status_before"]].assign(why=why).reset_index(drop=True)
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 # Arrow's allocator reads it on import: memory that the rows of one structure took is kept for those of the next. Else
 # the kernel clears it again each time, which takes longer a row where there are more of them.
@@ -11,22 +12,23 @@ os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
 import pandas as pd
 
 from dixonflow.aggregate.build import aggregate, read_scans
-from dixonflow.aggregate.departures import departures, write_departures
+from dixonflow.aggregate.departures import Row, departures, write_departures
 from dixonflow.aggregate.pictures import remove_orphaned_pictures
 from dixonflow.aggregate.summary import format_summary
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.cohort.conservation import check_conservation
-from dixonflow.cohort.included import read_included
+from dixonflow.cohort.included import Included, read_included
 from dixonflow.cohort.sources import sources_of
 from dixonflow.cohort.table import read_files
 from dixonflow.cohort.withdrawn import read_withdrawn
-from dixonflow.config import read_config
+from dixonflow.config import Config, read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.models.load import load_models
 from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.schema import TableError
+from dixonflow.vocabulary import ScanId, ScanSequence
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +51,20 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         check_conservation(sources_of(cohort), scans, withdrawn, included=included, files=files)
         remove_orphaned_pictures(results)
         if before is not None:
-            write_departures(results, departures(before, scans))
+            write_departures(results, departures(before, scans, lambda row: is_chosen(row, settings, included)))
         results.scans_before.unlink(missing_ok=True)
     except DixonflowError as error:
         sys.exit(f"aggregate: {error}")
     write_bytes(results.summary, (format_summary(summary) + "\n").encode())
+
+
+def is_chosen(row: Row, config: Config, included: Included | None) -> bool:
+    """Whether a configuration asks for a scan of the table `scans`."""
+    scan = ScanId(row["participant_id"], row["session_id"], ScanSequence(row["sequence"]))
+    return (included is None or scan in included) and any(
+        scan.sequence in source.looked_for and Path(row["source"]).is_relative_to(source.folder)
+        for source in config.cohort.sources
+    )
 
 
 def _earlier(results: Results) -> pd.DataFrame | None:
