@@ -100,7 +100,8 @@ def test_measurements_are_those_of_the_shards_in_order(finished: tuple[Run, Summ
             mine = frame[scan.participant].sort_index().to_numpy()
             np.testing.assert_array_equal(mine, wanted.sort_index().to_numpy())
     quality = read_table(run.results.tables / "quality.parquet", QUALITY)
-    assert quality.num_rows == sum(len(run.truth[ScanId(*each)].quality) for each in ids)
+    of_raw_data = len(ids)
+    assert quality.num_rows == sum(len(run.truth[ScanId(*each)].quality) for each in ids) + of_raw_data
 
 
 def test_wide_tables_repeat_the_long_one(finished: tuple[Run, Summary]) -> None:

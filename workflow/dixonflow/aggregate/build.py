@@ -23,6 +23,7 @@ from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALI
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, table_writer, write_table
+from dixonflow.tables.raw_checks import repeated_stations, with_raw_checks
 from dixonflow.tables.row_reordering import row_reordering
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, in_scan_order, scan_problems
@@ -109,13 +110,16 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
         sequence: cohort_thresholds(quality_files, ok[ok["sequence"].eq(sequence.value)], _checks(each))
         for sequence, each in models.items()
     }
+    repeated = repeated_stations(cohort)
+    names = {sequence.value: [model.name for model in each] for sequence, each in models.items()}
     with table_writer(tables / "quality.parquet", QUALITY) as quality:
         for rows in in_scan_order(quality_files, ok, QUALITY):
             parts = [
                 with_verdicts(rows.filter(pc.equal(rows["sequence"], sequence.value)), of_sequence)
                 for sequence, of_sequence in thresholds.items()
             ]
-            quality.write(pa.concat_tables(parts).sort_by([(key, "ascending") for key in QUALITY.keys]))
+            whole = with_raw_checks(pa.concat_tables(parts), repeated, names)
+            quality.write(whole.sort_by([(key, "ascending") for key in QUALITY.keys]))
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, scans)
     read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]

@@ -20,6 +20,7 @@ COMMANDS = {
     "cohort": "Find every scan in the raw folders and assign the complete ones to shards.",
     "aggregate": "Collect the rows of all shards in the tables; check that no scan was lost.",
     "report": "Write the report, one HTML page.",
+    "rerun": "Have the next run process named scans again.",
     "status": "Show the progress of a run, or propose resources for the next one.",
     "import-model": "Import the published weights of a segmentation model.",
     "verify-models": "Import published models, compare them with the model files, run one scan with each.",

@@ -43,7 +43,9 @@ class CheckDefinition:
     of_vertebrae
         Whether it is made for models with single vertebrae only, and others have no row of it.
     of_dixon
-        Whether it is made for Dixon scans only, and those of CT have no row of it.
+        Whether it is made for Dixon scans only, and others have no row of it.
+    of_raw_data
+        Whether it says what was found when the raw data was read: aggregation makes its rows, from the list of scans.
     """
 
     name: str
@@ -59,6 +61,7 @@ class CheckDefinition:
     of_cohort: bool = False
     of_vertebrae: bool = False
     of_dixon: bool = False
+    of_raw_data: bool = False
 
     def grade(self, value: float) -> Grade:
         """Verdict on a value."""
@@ -224,16 +227,26 @@ _CHECKS = (
     ),
 )
 
-CHECKS: dict[str, CheckDefinition] = {check.name: check for check in _CHECKS}
+_OF_RAW_DATA = (
+    CheckDefinition(
+        "repeated_stations",
+        "",
+        "Number of stations that were acquired more than once; the note of the scan in the table scans says which "
+        "acquisition is used, and why.",
+        "at_most",
+        0.0,
+        of_raw_data=True,
+    ),
+)
+
+CHECKS: dict[str, CheckDefinition] = {check.name: check for check in (*_CHECKS, *_OF_RAW_DATA)}
 """All checks by name."""
 
 
 def checks_of(model: Model) -> list[CheckDefinition]:
-    """Checks of a model, in the order of the tables."""
+    """Checks that measure makes for a model, in the order of the tables."""
     vertebrae, dixon = have_single_vertebrae(model.structures), model.sequence is ScanSequence.DIXON
-    return [
-        check for check in CHECKS.values() if (vertebrae or not check.of_vertebrae) and (dixon or not check.of_dixon)
-    ]
+    return [check for check in _CHECKS if (vertebrae or not check.of_vertebrae) and (dixon or not check.of_dixon)]
 
 
 def expected_checks(model: Model, models: Iterable[Model]) -> frozenset[tuple[str, str, str]]:
