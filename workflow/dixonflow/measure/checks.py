@@ -75,6 +75,18 @@ class CheckDefinition:
         return Grade.PASS if passed else self.otherwise
 
 
+_OF_RAW_DATA = (
+    CheckDefinition(
+        "repeated_stations",
+        "",
+        "Number of stations that were acquired more than once; the note of the scan in the table scans says which "
+        "acquisition is used, and why.",
+        "at_most",
+        0.0,
+        of_raw_data=True,
+    ),
+)
+
 _CHECKS = (
     CheckDefinition(
         "liver_right_of_spleen",
@@ -224,18 +236,6 @@ _CHECKS = (
         1.5,
         source="DixonFlow: midway between 1 and 2; from C3 to L5 neighbouring bodies differ by much less",
         of_vertebrae=True,
-    ),
-)
-
-_OF_RAW_DATA = (
-    CheckDefinition(
-        "repeated_stations",
-        "",
-        "Number of stations that were acquired more than once; the note of the scan in the table scans says which "
-        "acquisition is used, and why.",
-        "at_most",
-        0.0,
-        of_raw_data=True,
     ),
 )
 
