@@ -95,13 +95,14 @@ def test_no_participant_id_in_logs_or_report_file_names(demo_run, expected):
 
 
 def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_there(demo_run):
-    """But for those that only some runs have: further models, CT, jobs at work, what failed."""
+    """But for those that only some runs have: further models and sequences, jobs at work, what failed."""
     page = (ROOT / "docs/outputs.md").read_text(encoding="utf-8")
     images = re.search(r"In `(derivatives/.*?)`:", page)[1]
     named = []
     for section in page.split("\n## ")[1:]:
         folder = images if section.startswith("Images") else ""
-        cells = [row.split("|")[1] for row in re.findall(r"^\| `.*", section, re.M)]
+        tables = "".join(re.findall(r"^\| file \|.*\n(?:\|.*\n)*", section, re.M))
+        cells = [row.split("|")[1] for row in re.findall(r"^\| `.*", tables, re.M)]
         named += [folder + name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
     patterns = {name: re.compile(re.sub(r"<[^>]+>", "[^/]+", re.escape(name).replace(r"\ ", " "))) for name in named}
     files = [str(path.relative_to(demo_run.results)) for path in demo_run.results.rglob("*") if path.is_file()]
@@ -110,8 +111,11 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
     only_some = (
         "inspected",
         "_<model>.parquet",
-        "_ct.json",
-        "_ct.nii.gz",
+        "_<sequence>",
+        "<suffix>",
+        "<image>",
+        "fat_fraction_comparison",
+        "calibration",
         "...",
         "<scan>.begun",
         "retry/",

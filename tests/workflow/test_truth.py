@@ -50,7 +50,7 @@ def test_true_labels_on_the_stitched_images_measure_the_truth(layout, results, m
     images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in DIXON})
     anatomy = render_anatomy(participant_in_session(item.seed, item.session_number), DemoOptions.fine_spacing_mm)
     labels = truth_on_grid(anatomy, images[Contrast.WATER].shape, affine)
-    sidecar = json.loads(results.stitched_sidecar(item.scan, "mr").read_text())
+    sidecar = json.loads(results.stitched_sidecar(item.scan).read_text())
     boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
     rows = measure(labels, images, affine, boxes, model).measurements
     values = rows.pivot(index="structure", columns="measure", values="value").astype(float)

@@ -21,11 +21,12 @@ from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
 from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALITY, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
+from dixonflow.tables.fat_comparison import COMPARED, FAT_FRACTION_COMPARISON, comparison_rows
 from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, table_writer, write_table
 from dixonflow.tables.raw_checks import repeated_stations, with_raw_checks
 from dixonflow.tables.row_reordering import row_reordering
-from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
+from dixonflow.tables.schema import TableError, arrow_schema, to_arrow, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, in_scan_order, scan_problems
 from dixonflow.tables.wide import wide_tables, widen
 from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, ScanSequence, Stage, Status
@@ -105,6 +106,12 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
         long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
         for rows in turned.turned():
             long.write(rows)
+    both = {sequence: models[sequence][0].name for sequence in COMPARED if models.get(sequence)}
+    further = [FAT_FRACTION_COMPARISON] if len(both) == len(COMPARED) else []
+    if further:
+        with table_writer(tables / f"{FAT_FRACTION_COMPARISON.name}.parquet", FAT_FRACTION_COMPARISON) as writer:
+            for compared in comparison_rows(tables / "measurements.parquet", both):
+                writer.write(to_arrow(compared, FAT_FRACTION_COMPARISON))
     quality_files = {shard: results.quality(shard) for shard in shards}
     thresholds = {
         sequence: cohort_thresholds(quality_files, ok[ok["sequence"].eq(sequence.value)], _checks(each))
@@ -124,10 +131,11 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
     write_table(results.scan_table, SCANS, scans)
     read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
-    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *(each.table for each in all_wide), QUALITY, DICTIONARY)
+    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *(each.table for each in all_wide), *further)
+    all_tables = (*all_tables, QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
-    _remove_other_wide_tables(tables, {each.table.name for each in all_wide})
+    _remove_other_tables(tables, {each.name for each in all_tables})
     write_json(results.datapackage, datapackage(all_tables))
     return summarise(scans)
 
@@ -233,12 +241,12 @@ def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence) ->
     return scans
 
 
-def _remove_other_wide_tables(tables: Path, names: Collection[str]) -> None:
-    """Take away the wide tables of models that are not in the run any more: nobody must take them for current.
+def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
+    """Take away tables of models and sequences that are not in the run any more: nobody must take them for current.
 
     Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
-    for name in ("volumes", "fat_compartments"):
+    for name in ("volumes", "fat_compartments", FAT_FRACTION_COMPARISON.name):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)

@@ -7,15 +7,16 @@ import pandas as pd
 
 from dixonflow.tables.columns import Column, ColumnType, Table, text_column
 from dixonflow.tables.definitions import PARTICIPANT, SEQUENCE, SESSION
-from dixonflow.vocabulary import DIXON
+from dixonflow.vocabulary import Contrast
 
 _AXES = ("x", "y", "z")
+_WITH_ECHO = tuple(contrast for contrast in Contrast if not contrast.is_map)
 _PERSONAL = "null if unknown, or if cohort.personal does not name it"
 _NUMBERS = (
     ("field_strength_t", "T", "Field strength of the scanner"),
     ("repetition_time_ms", "ms", "Repetition time"),
     ("flip_angle_deg", "deg", "Flip angle"),
-    *((f"echo_time_{contrast.value}_ms", "ms", f"Echo time of the {contrast.value} image") for contrast in DIXON),
+    *((f"echo_time_{contrast.value}_ms", "ms", f"Echo time of the {contrast.value} image") for contrast in _WITH_ECHO),
 )
 
 ACQUISITIONS = Table(
@@ -90,7 +91,7 @@ def _of_scan(scan: tuple[object, ...]) -> Iterator[dict[str, object]]:
             "scanner_model": each["model"],
             "software_version": each["software"],
             **{name: each[name] for name, _, _ in _NUMBERS[:3]},
-            **{f"echo_time_{contrast.value}_ms": each["echo_times_ms"].get(contrast.value) for contrast in DIXON},
+            **{f"echo_time_{contrast.value}_ms": each["echo_times_ms"].get(contrast.value) for contrast in _WITH_ECHO},
             **{f"matrix_{axis}": each["matrix"][place] for place, axis in enumerate(_AXES)},
             **{f"spacing_{axis}_mm": each["spacing_mm"][place] for place, axis in enumerate(_AXES)},
             **{
