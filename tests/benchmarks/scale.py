@@ -32,8 +32,8 @@ from dixonflow.models.load import load_model
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.tables.definitions import QUALITY
-from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.definitions import SHARD_QUALITY
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS
 from dixonflow.tables.schema import arrow_schema
 from dixonflow.vocabulary import SHARD_STAGES, Grade, Layout, Reason, ScanId, Status
 
@@ -181,8 +181,8 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
         "grade": np.full(n_values, Grade.PASS.value),
     }
     for path, table, columns in (
-        (results.measurements(shard.name), MEASUREMENTS, measurements),
-        (results.quality(shard.name), QUALITY, quality),
+        (results.measurements(shard.name), SHARD_MEASUREMENTS, measurements),
+        (results.quality(shard.name), SHARD_QUALITY, quality),
     ):
         # not by write_table, whose checks would take longer than all that is timed; aggregate makes them
         pq.write_table(pa.table(columns, arrow_schema(table)), path, compression="zstd")
