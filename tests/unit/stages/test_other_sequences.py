@@ -1,5 +1,6 @@
 """Scans of other sequences than Dixon: raw files in, stitched images out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from sequence_scans import (
 from dixonflow.imaging.nifti import write_nifti
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.rawdata.reader import read_stations
-from dixonflow.vocabulary import Contrast, Layout, ScanId, ScanSequence, Status
+from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId, ScanSequence, Status
 
 
 class TestHaste:
@@ -46,6 +47,18 @@ class TestHaste:
         entry = scan_of([Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.HASTE,))], tmp_path)
         assert entry.scan == ScanId(PARTICIPANT, SESSION, ScanSequence.HASTE)
         self.assert_stitched(entry, tmp_path)
+
+    def test_a_station_that_is_missing_is_missed_and_a_composed_zip_has_one(self, tmp_path):
+        _, image, affine = next(iter(self.stations()))
+        entries = series(image, affine, description="T2_HASTE_TRA", PatientID=PARTICIPANT)
+        source = Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.HASTE,))
+        path = tmp_path / "raw" / f"{PARTICIPANT}_{SESSION}_T2_HASTE_TRA.zip"
+        write_series_zip(path, entries)
+        (row,) = rows_of([source], tmp_path)
+        assert (row.reason, row.message) == (Reason.MISSING_STATION, "1 of 2 stations")
+        path.rename(path.with_name(f"{PARTICIPANT}_{SESSION}_T2_HASTE_TRA_COMPOSED.zip"))
+        (row,) = rows_of([source], tmp_path)
+        assert (row.status, row.n_stations) == (Status.OK, 1)
 
     def test_two_stations_in_bids(self, tmp_path):
         anat = tmp_path / "raw" / "sub-07" / "ses-1" / "anat"
@@ -89,8 +102,12 @@ class TestTse:
             image = np.rint(sampled(body, affine, self.SHAPE)).astype(np.uint16)
             entries = series(image, affine, number=number, description=name, PatientID=PARTICIPANT)
             write_series_zip(tmp_path / "raw" / f"{PARTICIPANT}_{SESSION}_{name}.zip", entries)
-        (row,) = rows_of([Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.T2_TSE,))], tmp_path)
-        assert "oblique, resampled upright" in row.note
+        source = Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.T2_TSE,))
+        (row,) = rows_of([source], tmp_path)
+        assert (row.reason, row.message) == (Reason.MISSING_STATION, "2 of 3 stations")
+        source = replace(source, stations={ScanSequence.T2_TSE: "any"})
+        (row,) = rows_of([source], tmp_path)
+        assert "is oblique: resampled upright" in row.note
         (image,) = stitched(row.entry, tmp_path).values()
         assert_shows_body(image, 12, (0, 0, -70), (70, 80, 78))
         assert image.data[:, :6, -6:].max() == image.data[:, -6:, -6:].max() == 0

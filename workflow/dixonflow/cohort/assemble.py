@@ -79,6 +79,7 @@ def _entries(scan: ScanId, layout: Layout, group: _Group, sources: Sequence[Sour
         chosen = [each[min(place, len(each) - 1)] for _, each in sorted(by_name.items())]
         first = min(chosen, key=lambda held: held.source)
         paths = sorted(held.part.path for held in chosen)
-        raw = RawScan(scan, layout, paths[0], more_paths=tuple(paths[1:]), options=sources[first.source].options)
+        options = sources[first.source].options_for(scan.sequence)
+        raw = RawScan(scan, layout, paths[0], more_paths=tuple(paths[1:]), options=options)
         entries.append(FoundScan(raw, first.source, note=note, superseded=tuple(sorted(group.superseded))))
     return [replace(entry, others=tuple(sorted(set(group.held) - set(entry.raw.paths)))) for entry in entries]

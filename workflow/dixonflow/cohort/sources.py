@@ -12,9 +12,10 @@ def sources_of(config: CohortConfig) -> list[Source]:
             source.folder,
             name_pattern=source.name_pattern,
             match_patient_id=source.match_patient_id,
-            options=ReadOptions(source.stations, source.duplicates, source.time_point, config.personal),
+            options=ReadOptions(source.stations_of_all, source.duplicates, source.time_point, config.personal),
             supersedes=source.supersedes,
             sequences=source.sequences,
+            stations=source.stations if isinstance(source.stations, dict) else {},
         )
         for source in config.sources
     ]

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from dixonflow.config.fields import NamedPath, Section
 from dixonflow.vocabulary import Duplicates, Layout, ScanSequence
 
+Stations = Annotated[int, Field(ge=1, le=50)] | Literal["any"]
+
 
 class SourceConfig(Section):
     """A folder of raw data."""
@@ -23,10 +25,11 @@ class SourceConfig(Section):
         "nako: matches the whole name of a zip. dicom (required): matches the beginning of a file's path below the "
         "folder; all files with equal groups are one scan.",
     )
-    stations: Annotated[int, Field(ge=1, le=50)] | Literal["any"] | None = Field(
+    stations: Stations | dict[ScanSequence, Stations] | None = Field(
         default=None,
-        description="Stations of a complete scan; any: as many as there are; null: for Dixon 6 in ukb, 4 in "
-        "nako, else any; for CT and me_vibe 1.",
+        description="Stations of a complete scan; any: as many as there are. Of several sequences each has its own, as "
+        "in {dixon: 4, haste: any}. null: for Dixon 6 in ukb, 4 in nako; in nako for haste 2, t2_tse 3, pd 1; for ct "
+        "and me_vibe 1; else any.",
     )
     duplicates: Duplicates = Field(
         default=Duplicates.BEST,
@@ -64,6 +67,10 @@ class SourceConfig(Section):
             raise ValueError("a source of layout dicom has one of sequences: name the folder again for another")
         if self.layout is not Layout.NAKO and ScanSequence.ME_VIBE in self.sequences:
             raise ValueError("me_vibe is read in layout nako only, where the names of zips say which image is which")
+        if isinstance(self.stations, dict) and (unknown := set(self.stations) - set(self.looked_for)):
+            raise ValueError(f"stations names {', '.join(sorted(unknown))}, which is not looked for")
+        if isinstance(self.stations, int) and len(self.looked_for) > 1:
+            raise ValueError("stations must say the number of each sequence, as in {dixon: 4, haste: 2}")
         if self.name_pattern is None:
             if self.layout is Layout.DICOM:
                 raise ValueError("layout dicom needs a name_pattern with the group participant")
@@ -78,6 +85,11 @@ class SourceConfig(Section):
         if needed - set(groups):
             raise ValueError(f"name_pattern lacks the group {' and '.join(sorted(needed - set(groups)))}")
         return self
+
+    @property
+    def stations_of_all(self) -> int | Literal["any"] | None:
+        """Number of stations that holds for all sequences."""
+        return None if isinstance(self.stations, dict) else self.stations
 
     @property
     def looked_for(self) -> tuple[ScanSequence, ...]:

@@ -34,8 +34,11 @@ def composed_word() -> str:
 
 def expected_stations(layout: Layout, sequence: ScanSequence = ScanSequence.DIXON) -> int | None:
     """Number of stations of a complete scan; None where it is not known beforehand."""
+    if sequence in (ScanSequence.ME_VIBE, ScanSequence.CT):
+        return 1
     if sequence is not ScanSequence.DIXON:
-        return 1 if sequence in (ScanSequence.ME_VIBE, ScanSequence.CT) else None
+        of_layout: dict[str, int] = _facts()["n_stations_of_sequences"].get(layout.value, {})
+        return of_layout.get(sequence.value)
     count: int | None = _facts()["n_stations"].get(layout.value)
     return count
 
@@ -74,15 +77,21 @@ def sequence_part(name: str) -> tuple[ScanSequence, str] | None:
     return _sequences().get(name.casefold())
 
 
-def contrast_of_part(path: Path) -> Contrast | None:
-    """Contrast that the name of a zip or folder of NAKO, or of a folder above it, says; None where none says one."""
+def part_of_path(path: Path) -> str:
+    """Part of a scan that the name of a zip or folder of NAKO, or of a folder above it, says; empty for none."""
     match = re.fullmatch(_facts()["zip_names"]["nako"], path.name if path.suffix == ".zip" else f"{path.name}.zip")
     names = [match["sequence"] or "" if match else "", *(folder.name for folder in path.parents)]
     for name in names:
         found = sequence_part(name)
         if found is not None:
-            return Contrast(found[1]) if found[1] in set(Contrast) else None
-    return None
+            return found[1]
+    return ""
+
+
+def contrast_of_part(path: Path) -> Contrast | None:
+    """Contrast that `part_of_path` names; None where it names none."""
+    part = part_of_path(path)
+    return Contrast(part) if part in set(Contrast) else None
 
 
 def scan_of_zip(path: PurePosixPath, layout: Layout, pattern: str | None = None) -> NamedPart | None:

@@ -1,7 +1,8 @@
 """A raw scan, and the folders that raw scans lie in."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +82,8 @@ class Source:
         How its scans are read.
     sequences
         What is looked for in it; empty for what is usual for the layout.
+    stations
+        Number of stations of a complete scan by sequence, in place of the one of `options`.
     supersedes
         Folder of the source whose files it replaces where both hold the same part of a scan; None for none.
     """
@@ -92,6 +95,12 @@ class Source:
     options: ReadOptions = DEFAULT_OPTIONS
     supersedes: Path | None = None
     sequences: tuple[ScanSequence, ...] = ()
+    stations: Mapping[ScanSequence, int | Literal["any"]] = field(default_factory=dict, hash=False)
+
+    def options_for(self, sequence: ScanSequence) -> ReadOptions:
+        """How its scans of a sequence are read."""
+        stations = self.stations.get(sequence, self.options.stations)
+        return self.options if stations == self.options.stations else replace(self.options, stations=stations)
 
     @property
     def looked_for(self) -> tuple[ScanSequence, ...]:

@@ -23,7 +23,7 @@ from dixonflow.rawdata.nifti.bids import (
     volumes_of_files,
 )
 from dixonflow.rawdata.no_data import without_missing
-from dixonflow.rawdata.protocols import contrast_of_part
+from dixonflow.rawdata.protocols import contrast_of_part, part_of_path
 from dixonflow.rawdata.raw_files import OpenScan, open_raw_files
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.repeated_stations import Acquisition
@@ -232,7 +232,10 @@ def _arrange_dicom(found: DicomScan, raw: RawScan) -> _ArrangedScan:
     else:
         wanted = [stack for stack in found.stacks if stack.contrast is None or stack.contrast in raw.sequence.images]
         volumes, notes = volumes_of(wanted)
-    arranged = arrange(volumes, _protocol(raw, volumes), [*found.notes, *notes], _agrees)
+    # the tags of composed Dixon images say so, those of other sequences may not
+    composed = raw.sequence is not ScanSequence.DIXON and any(part_of_path(path) == "composed" for path in raw.paths)
+    whole = raw.layout is Layout.NAKO and composed
+    arranged = arrange(volumes, _protocol(raw, volumes, whole=whole), [*found.notes, *notes], _agrees)
     slices = [header for station in arranged.stations for volume in station.values() for header in volume.files]  # type: ignore[union-attr]
     padding = PADDING if any(header.padding for header in slices) else ""
     philips = PHILIPS if any(header.display_slope is not None for header in slices) else ""

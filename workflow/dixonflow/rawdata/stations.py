@@ -105,6 +105,12 @@ def arrange(
             notes.append(
                 f"station {number} was acquired {choice.count} times: acquisition {choice.number} is used, {choice.why}"
             )
+    oblique = [
+        number for number, station in enumerate(whole, 1) for volume in station.values() if volume.oblique is not None
+    ]
+    notes += [
+        f"station {number} is oblique: resampled upright, with the coverage of the box around it" for number in oblique
+    ]
     notes += [f"stations {number} and {number + 1} touch without overlap" for number in _touching(whole)]
     return ArrangedStations(whole, tuple(notes), repeated)
 

@@ -171,7 +171,6 @@ def single_volumes(stacks: Sequence[Stack], contrast: Contrast) -> tuple[list[Vo
         oblique = is_oblique(stack.directions)
         if oblique:
             grid = upright_box(stack.shape, stack.affine, stack.name)
-            notes.append(f"{stack.name}: oblique, resampled upright; its coverage is that of the box around it")
         else:
             grid = upright_grid(stack.shape, stack.affine, upright_rotation(stack.directions, stack.name), stack.name)
         volumes.append(_volume(stack, grid, contrast, stack.affine if oblique else None))

@@ -240,7 +240,6 @@ def volumes_of_files(files: Sequence[StationFile]) -> tuple[list[Volume], list[s
         if rotation is None and not oblique:
             rotation = upright_rotation(directions, file.name)
         if oblique:
-            notes.append(f"{file.name}: oblique, resampled upright; its coverage is that of the box around it")
             grid = upright_box(shape, affine, file.name)
         else:
             grid = upright_grid(shape, affine, np.eye(3) if rotation is None else rotation, file.name)
