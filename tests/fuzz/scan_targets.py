@@ -3,12 +3,15 @@
 import gzip
 import io
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from bids_session import write_session
 from dicom_encodings import SYNTAXES, enhanced, saved
+from dicom_series import affine_of, series, turned, write_series_zip
 from mutators import mutate_gzip, mutate_json, mutate_plainly, mutate_zip
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from raw_scan_files import encode, make_stations, scan_slices, write_scan_zip
@@ -19,6 +22,7 @@ from dixonflow.imaging.nifti import count_volumes, read_header, read_nifti, writ
 from dixonflow.rawdata.dicom.header import read_headers
 from dixonflow.rawdata.dicom.pixels import read_slices
 from dixonflow.rawdata.dicom.series import stacks_of
+from dixonflow.rawdata.fingerprint import raw_fingerprint
 from dixonflow.rawdata.manifest import read_manifest
 from dixonflow.rawdata.nifti.bids import session_fingerprint
 from dixonflow.rawdata.nifti.sidecar import read_sidecar
@@ -54,6 +58,46 @@ def _scan_zips(folder: Path) -> list[bytes]:
         write_scan_zip(folder / "explicit.zip", slices).read_bytes(),
         write_scan_zip(folder / "implicit.zip", slices, lambda ds: encode(ds, implicit=True)).read_bytes(),
     ]
+
+
+def _read_other_zip(data: bytes, folder: Path) -> None:
+    path = _made(folder) / "series.zip"
+    path.write_bytes(data)
+    scan = ScanId(_SCAN.participant, _SCAN.session, ScanSequence.OTHER)
+    raw = RawScan(scan, Layout.DICOM, path, raw_fingerprint(Layout.DICOM, [path], scan.sequence))
+    with suppress(ScanExcluded):
+        read_stations(replace(raw, scan=replace(scan, sequence=ScanSequence.CT)))
+    inspect(raw)
+    read_stations(raw)
+
+
+def _other_zips(folder: Path) -> list[bytes]:
+    zips = []
+    for name, directions, more in (("axial", np.eye(3), {}), ("oblique", turned(20.0, 0), {}), ("ct", np.eye(3), _CT)):
+        image = np.arange(np.prod(_SHAPE), dtype=np.int16).reshape(_SHAPE)
+        entries = series(image, affine_of(directions, (2.0, 2.0, 3.0), image.shape, (0.0, 0.0, 0.0)), **more)
+        zips.append(write_series_zip(folder / f"{name}.zip", entries).read_bytes())
+    return zips
+
+
+def _read_single_image(data: bytes, folder: Path) -> None:
+    scan = ScanId(_SCAN.participant, _SCAN.session, ScanSequence.T2_TSE)
+    session = folder / f"sub-{scan.participant}" / f"ses-{scan.session}"
+    (session / "anat").mkdir(parents=True, exist_ok=True)
+    (session / "anat" / f"{scan.session_name}_T2w.nii.gz").write_bytes(data)
+    raw = RawScan(scan, Layout.BIDS, session, session_fingerprint(session, scan.sequence))
+    inspect(raw)
+    read_stations(raw)
+
+
+def _single_images(folder: Path) -> list[bytes]:
+    files = []
+    for degrees in (0.0, 20.0):
+        image = np.arange(np.prod(_SHAPE), dtype=np.int16).reshape(_SHAPE)
+        affine = affine_of(turned(degrees, 0), (2.0, 2.0, 3.0), image.shape, (0.0, 0.0, 0.0))
+        write_nifti(folder / "image.nii.gz", image, affine)
+        files.append((folder / "image.nii.gz").read_bytes())
+    return files
 
 
 def _read_slice(data: bytes, folder: Path) -> None:
@@ -154,6 +198,8 @@ def _session_files(folder: Path) -> list[bytes]:
     return [(session / "anat" / f"{_SCAN.name}{_SUFFIX}").read_bytes()]
 
 
+_CT = {"Modality": "CT", "RescaleSlope": 1.0, "RescaleIntercept": -1024.0}
+
 SCAN_ZIP = Target(_read_scan_zip, (ScanExcluded,), _scan_zips, mutate_zip)
 DICOM_HEADER = Target(_read_slice, (ScanExcluded,), _headers, mutate_plainly, 1 << 13)
 DICOM_FORMS = Target(_read_slice, (ScanExcluded,), _odd_headers, mutate_plainly, 1 << 14)
@@ -162,4 +208,6 @@ MANIFEST = Target(_read_manifest, (), _manifests, longest=1 << 12)
 SIDECAR = Target(_read_sidecar, (ScanExcluded,), _sidecars, mutate_json, 1 << 12)
 NIFTI_FOUR = Target(_read_four, (ScanExcluded,), _fours, mutate_plainly, 1 << 13)
 NIFTI = Target(_read_nifti, (ScanExcluded,), _niftis, mutate_gzip(mutate_plainly), 1 << 13)
+OTHER_ZIP = Target(_read_other_zip, (ScanExcluded,), _other_zips, mutate_zip)
+SINGLE_IMAGE = Target(_read_single_image, (ScanExcluded,), _single_images, mutate_gzip(mutate_plainly), 1 << 13)
 BIDS_SESSION = Target(_read_session, (ScanExcluded,), _session_files, mutate_gzip(mutate_plainly), 1 << 13)

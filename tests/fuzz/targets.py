@@ -44,6 +44,8 @@ class Target:
 
 MODULES = {
     "scan_zip": "scan_targets",
+    "other_zip": "scan_targets",
+    "single_image": "scan_targets",
     "dicom_header": "scan_targets",
     "dicom_forms": "scan_targets",
     "dicom_pixels": "scan_targets",
