@@ -1,5 +1,5 @@
 # The commands of this project. Each runs the setup first.
-.PHONY: install demo run status test edits fuzz slurm-test slurm-test-ci verify-models check docs bench test-versions lock clean
+.PHONY: install demo run status test edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -37,6 +37,10 @@ slurm-test-ci: install ## the same with one test of each fault
 # One model: make verify-models VERIFY=mrsegmentator; with conditions of use: make verify-models VERIFY=--consent
 verify-models: install ## import the published models and run one scan with each (needs internet access)
 	@python -m dixonflow verify-models $(VERIFY)
+
+# Another model: make verify-real VERIFY='--model mrsegmentator'
+verify-real: install ## fetch public real scans, run an imported model on them, print what differs (needs internet access)
+	@python scripts/verify_real.py $(VERIFY)
 
 # About 40 minutes; make test runs one sequence of five.
 edits: install ## compare random edits of a finished cohort (ten sequences of ten) with runs from scratch
