@@ -1,4 +1,4 @@
-"""The scanner's fat fraction beside the signal fat fraction: a table, and a line that is fitted on request."""
+"""The scanner's fat fraction next to the signal fat fraction: a table, and a line that is fitted on request."""
 
 import json
 from pathlib import Path

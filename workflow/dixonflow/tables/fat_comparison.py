@@ -1,4 +1,4 @@
-"""The table fat_fraction_comparison: the scanner's proton density fat fraction beside the signal fat fraction."""
+"""The table fat_fraction_comparison: the scanner's proton density fat fraction next to the signal fat fraction."""
 
 from collections.abc import Iterator
 from pathlib import Path
