@@ -75,9 +75,10 @@ def stitched(entry: RawScan, folder: Path) -> Mapping[Contrast, NiftiImage]:
     there = {contrast: results.stitched(entry.scan, contrast) for contrast in entry.sequence.images}
     images = {contrast: read_nifti(path) for contrast, path in there.items() if path.exists()}
     scale = sidecar["intensity_scale"]
-    if scale == 1:
-        return images
-    return {contrast: replace(image, data=image.data / scale) for contrast, image in images.items()}
+    return {
+        contrast: image if scale == 1 or contrast.is_map else replace(image, data=image.data / scale)
+        for contrast, image in images.items()
+    }
 
 
 def assert_shows_body(image: NiftiImage, tolerance: float, centre: Sequence[float], half_mm: Sequence[float]) -> None:

@@ -7,12 +7,13 @@ from synthetic_run import MODEL, write_run
 
 from dixonflow.aggregate.build import aggregate
 from dixonflow.cohort.table import read_scans, write_scans
+from dixonflow.rawdata.repeated_stations import chosen_in_words
 from dixonflow.vocabulary import ScanSequence
 
 
 def test_stations_acquired_again_are_counted_and_ask_for_a_review(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    readings = {"0001": "padding; station 2: 1 of 2; station 6: 3 of 3", "0003": "padding"}
+    readings = {"0001": "; ".join(["padding", *chosen_in_words({2: (1, 2), 6: (3, 3)})]), "0003": "padding"}
     cohort = [
         replace(row, reading=readings.get(row.scan.participant, "")) if row.scan else row
         for row in read_scans(run.results.scans)

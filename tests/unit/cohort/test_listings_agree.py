@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from known_stations import summed_stations
 
 from dixonflow.cohort.build import build_cohort, write_cohort
@@ -41,6 +42,23 @@ def test_a_pattern_may_name_the_sequence(tmp_path: Path) -> None:
         (ScanId("100012", "30", ScanSequence.HASTE), Reason.UNREADABLE_FILE),
         (None, Reason.UNPARSABLE_NAME),
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("image.nii.gz", "sub-07_ses-1_acq-haste-2_T2w.nii", "sub-07_ses-1_acq-hasteFOO_T2w.nii.gz", "x_T2w.nii.gz"),
+        *("x_acq-haste_T2w.nii.gz.part", "x_T2w.nii.json", ".x_T2w.nii.gz", "x_mask.nii.gz", "x_PDw.NII.GZ"),
+    ],
+)
+def test_both_see_the_same_sequences_in_a_session(tmp_path: Path, name: str) -> None:
+    place = tmp_path / "raw" / "sub-07" / "ses-1" / "anat"
+    place.mkdir(parents=True)
+    (place / name).write_bytes(b"no image")
+    sequences = (ScanSequence.DIXON, ScanSequence.HASTE, ScanSequence.T2_TSE, ScanSequence.PD, ScanSequence.OTHER)
+    rows = rows_of(Source(Layout.BIDS, tmp_path / "raw", sequences=sequences), tmp_path)
+    assert len(rows) == 1
+    assert rows[0].reason is not Reason.NONE
 
 
 def test_loose_dicom_needs_no_number_of_stations(tmp_path: Path) -> None:

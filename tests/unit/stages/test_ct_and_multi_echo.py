@@ -10,6 +10,7 @@ from measured_body import whole
 from sequence_scans import AXIAL, PARTICIPANT, SESSION, body, model_for, rows_of, scan_of, stitched
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.imaging.station import MAP_SCALE
 from dixonflow.measure.scan import measure
 from dixonflow.rawdata.raw_scan import ReadOptions, Source
 from dixonflow.vocabulary import Contrast, Layout, Reason, ScanSequence
@@ -49,7 +50,7 @@ class TestMultiEcho:
     SHAPE, SPACING = (60, 50, 24), (3.0, 3.0, 6.0)
     NAMES = ("Output_W", "Output_F", "Output_FP", "Output_R2s_Eff", "Eco0_OPP1", "Output_WP")
 
-    def write(self, folder: Path, percent: float = 1.0) -> dict[str, np.ndarray]:
+    def write(self, folder: Path, percent: float = 1.0, noise: float = 0.0) -> dict[str, np.ndarray]:
         affine = affine_of(AXIAL, self.SPACING, self.SHAPE, (0.0, 0.0, 0.0))
         signal = sampled(body, affine, self.SHAPE)
         fraction = np.clip(20 + 60 * (np.arange(60)[:, None, None] / 60), 0, 100) * np.ones(self.SHAPE)
@@ -61,6 +62,8 @@ class TestMultiEcho:
             "Eco0_OPP1": signal,
             "Output_WP": 100 - fraction,
         }
+        if noise:
+            images["Output_R2s_Eff"][:2, :2] = noise
         for number, name in enumerate(self.NAMES):
             sequence = f"ME_vibe_fatquant_pre_{name}"
             stored = np.rint(images[name]).astype(np.uint16)
@@ -102,6 +105,13 @@ class TestMultiEcho:
         row = rows.set_index("measure").loc["r2star_mean"]
         assert pd.isna(row["value"])
         assert row["missing_reason"] == "no_image"
+
+    def test_noise_beyond_what_the_image_can_hold_is_limited_and_does_not_wrap(self, tmp_path):
+        self.write(tmp_path / "raw", noise=60_000)
+        entry = scan_of([Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.ME_VIBE,))], tmp_path)
+        relaxation = stitched(entry, tmp_path)[Contrast.R2STAR].data / MAP_SCALE
+        assert relaxation[0, 0, 0] == 3276
+        assert relaxation.min() > 0
 
     @pytest.mark.parametrize("percent", [0.01, 10.0])
     def test_a_map_that_is_not_in_percent_excludes_the_scan(self, tmp_path, percent):

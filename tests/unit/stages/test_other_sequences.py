@@ -96,7 +96,7 @@ class TestTse:
         assert_shows_body(image, 12 if degrees else 8, (0, 0, 0), (70, 50, 150))
 
     def test_corners_that_an_oblique_station_does_not_reach_are_empty_and_spoil_no_other_station(self, tmp_path):
-        """A tilted station beside an upright one: their overlap is that of the upright one where the other ends."""
+        """Where a tilted station ends, only the upright station counts in their overlap."""
         for number, (name, z, degrees) in enumerate(zip(self.ZIPS[:2], (-70.0, 70.0), (0.0, 25.0), strict=True)):
             affine = affine_of(turned(degrees, 0) @ SAGITTAL, self.SPACING, self.SHAPE, (0.0, 0.0, z))
             image = np.rint(sampled(body, affine, self.SHAPE)).astype(np.uint16)
@@ -150,6 +150,18 @@ class TestOther:
         assert image.data.shape == (96, 80, 39)
         assert_shows_body(image, 6, (0, 0, 0), (90, 70, 110))
 
+    def test_echo_times_that_differ_in_the_last_digit_cost_no_station(self, tmp_path):
+        shape, spacing = (96, 80, 20), (2.0, 2.0, 6.0)
+        for number, (z, time) in enumerate(((57.0, 7.0), (-57.0, 7.001))):
+            affine = affine_of(AXIAL, spacing, shape, (0.0, 0.0, z))
+            image = np.rint(sampled(body, affine, shape)).astype(np.int16)
+            uid = f"1.2.{number}"
+            first = series(image, affine, number=number * 2, EchoTime=time, SeriesInstanceUID=uid)
+            second = series(image // 2, affine, number=number * 2 + 1, EchoTime=2 * time, SeriesInstanceUID=uid)
+            write_folder(tmp_path / "raw" / f"p1_pos{number}", [*first, *second])
+        entry = scan_of([self.source(tmp_path / "raw")], tmp_path)
+        assert len(read_stations(entry)) == 2
+
     def test_of_several_echoes_the_first_is_used_and_another_plane_is_left_out_with_a_note(self, tmp_path):
         shape, spacing = (96, 80, 20), (2.0, 2.0, 6.0)
         affine = affine_of(AXIAL, spacing, shape, (0.0, 0.0, 0.0))
@@ -162,7 +174,7 @@ class TestOther:
         write_folder(folder, [*first, *second, *series(plane, sagittal, number=3, description="loc")])
         (row,) = rows_of([self.source(tmp_path / "raw")], tmp_path)
         assert row.status is Status.OK, row.message
-        assert "2 echoes: the first, at 4.6 ms, is used" in row.note
+        assert "2 echoes, the first, at 4.6 ms, is used" in row.note
         assert "in another plane" in row.note
         (station,) = read_stations(row.entry)
         np.testing.assert_array_equal(station.images[Contrast.MR], image)

@@ -106,7 +106,7 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
         long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
         for rows in turned.turned():
             long.write(rows)
-    both = {sequence: models[sequence][0].name for sequence in COMPARED if models.get(sequence)}
+    both = {sequence: models[sequence][0] for sequence in COMPARED if models.get(sequence)}
     further = [FAT_FRACTION_COMPARISON] if len(both) == len(COMPARED) else []
     if further:
         with table_writer(tables / f"{FAT_FRACTION_COMPARISON.name}.parquet", FAT_FRACTION_COMPARISON) as writer:

@@ -221,6 +221,6 @@ def _held(source: Source, session: Path) -> list[str]:
             names = {name for name in names if "_acq-haste" not in name}
         if sequence.value == "other":
             names = {name for name in names if not re.search(r"_(VIBE|T2w|PDw|dseg|mask)\.", name)}
-        if any(not name.startswith(".") for name in names):
+        if any(name.endswith((".nii", ".nii.gz")) and not name.startswith(".") for name in names):
             found.append(sequence.value)
     return found or [source.looked_for[0].value]

@@ -26,7 +26,7 @@ from dixonflow.rawdata.no_data import without_missing
 from dixonflow.rawdata.protocols import contrast_of_part, part_of_path
 from dixonflow.rawdata.raw_files import OpenScan, open_raw_files
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.rawdata.repeated_stations import Acquisition
+from dixonflow.rawdata.repeated_stations import Acquisition, chosen_in_words
 from dixonflow.rawdata.stations import ArrangedStations, Protocol, arrange
 from dixonflow.rawdata.volumes import Volume, reached, read_volume, single_volumes, volumes_of
 from dixonflow.vocabulary import Contrast, Layout, Reason, ScanSequence
@@ -266,6 +266,6 @@ def _agrees(acquisition: Acquisition) -> bool:
 
 def _reading(raw: RawScan, arranged: ArrangedStations) -> str:
     """What was chosen, where options or pixels decided: another choice is another content."""
-    chosen = [f"station {number}: {place} of {count}" for number, (place, count) in (arranged.repeated or {}).items()]
+    chosen = chosen_in_words(arranged.repeated or {})
     time = [f"time point {raw.options.time_point}"] if raw.options.time_point != 1 else []
     return "; ".join(chosen + time)

@@ -1,5 +1,6 @@
 """Stations that were acquired more than once: distinguish the acquisitions, and choose one by a stated rule."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -13,6 +14,9 @@ Acquisition = Mapping[Contrast, Volume]
 
 Agrees = Callable[[Acquisition], bool]
 """Whether in phase is water + fat in a complete acquisition, which takes reading it."""
+
+
+_CHOSEN = re.compile(r"station [0-9]+: [0-9]+ of [0-9]+")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,16 @@ class Choice:
     number: int = 1
     count: int = 1
     why: str = ""
+
+
+def chosen_in_words(repeated: Mapping[int, tuple[int, int]]) -> list[str]:
+    """Which acquisition of how many is used of each station that was acquired again, as `reading` records it."""
+    return [f"station {number}: {place} of {count}" for number, (place, count) in repeated.items()]
+
+
+def count_repeated(reading: str) -> int:
+    """Number of stations that `chosen_in_words` named in a text."""
+    return len(_CHOSEN.findall(reading))
 
 
 def acquisitions_of(station: Sequence[Volume], number: int) -> list[Acquisition]:

@@ -152,10 +152,10 @@ def _choices(stations: Sequence[Sequence[Volume]], protocol: Protocol, agrees: A
     each = [acquisitions_of(station, number) for number, station in enumerate(stations, 1)]
     choices = []
     for place, acquisitions in enumerate(each):
-        beside = [stations[other] for other in (place - 1, place + 1) if 0 <= other < len(stations)]
+        adjacent = [stations[other] for other in (place - 1, place + 1) if 0 <= other < len(stations)]
 
-        def neighbours(acquisition: Acquisition, beside: Sequence[Sequence[Volume]] = beside) -> int:
-            return sum(any(_reach(own, other) for own in acquisition.values() for other in side) for side in beside)
+        def neighbours(acquisition: Acquisition, adjacent: Sequence[Sequence[Volume]] = adjacent) -> int:
+            return sum(any(_reach(own, other) for own in acquisition.values() for other in side) for side in adjacent)
 
         choices.append(
             choose(

@@ -178,15 +178,19 @@ def single_volumes(stacks: Sequence[Stack], contrast: Contrast) -> tuple[list[Vo
 
 
 def _first_echo(stacks: Sequence[Stack]) -> tuple[Sequence[Stack], list[str]]:
-    """Stacks of the first echo, where a series has several."""
-    by_series: dict[str, set[float | None]] = {}
+    """Stacks of the first echo of each series: those of two stations need not be equal to the last digit."""
+    by_series: dict[str, list[Stack]] = {}
     for stack in stacks:
-        by_series.setdefault(stack.slices[0].series_uid, set()).add(stack.echo_time_ms)
-    if all(len(times) == 1 for times in by_series.values()):
-        return stacks, []
-    echoes = sorted({stack.echo_time_ms for stack in stacks if stack.echo_time_ms is not None})
-    note = f"{len(echoes)} echoes: the first, at {echoes[0]:g} ms, is used"
-    return [stack for stack in stacks if stack.echo_time_ms == echoes[0]], [note]
+        by_series.setdefault(stack.slices[0].series_uid, []).append(stack)
+    kept, notes = [], []
+    for series in by_series.values():
+        echoes = sorted({stack.echo_time_ms for stack in series if stack.echo_time_ms is not None})
+        if len(echoes) < 2:
+            kept += series
+            continue
+        kept += [stack for stack in series if stack.echo_time_ms == echoes[0]]
+        notes.append(f"{series[0].name}: {len(echoes)} echoes, the first, at {echoes[0]:g} ms, is used")
+    return kept, notes
 
 
 def _volume(stack: Stack, grid: Grid, contrast: Contrast | None, oblique: Affine | None = None) -> Volume:

@@ -36,6 +36,9 @@ def request_rerun(scans: Collection[ScanId], config: Config, models: Sequence[Mo
     inspected = {row.scan for row in rows if row.scan in waiting} - members.keys()
     if unknown := waiting - members.keys() - inspected:
         raise ConfigError(f"{len(unknown)} of {len(waiting)} scans are not in the run: names are those of table scans")
+    # asked for before anything is taken away: a call that is cut off leaves no scan that no run looks at
+    for name in sorted({shard.name for shard in members.values()}):
+        request_retry(results, name)
     for scan, shard in members.items():
         for stage in SHARD_STAGES:
             for context in contexts(stage, config, models_for(scan.sequence, models, config), results, shard.name):
@@ -43,8 +46,6 @@ def request_rerun(scans: Collection[ScanId], config: Config, models: Sequence[Mo
                 context.records(stage).begin(scan, "rerun", 0)
                 # without it nothing of the scan counts as measured, and images that are not kept are made again
                 results.labels_sidecar(scan, context.model.name).unlink(missing_ok=True)
-    for name in sorted({shard.name for shard in members.values()}):
-        request_retry(results, name)
     if inspected:
         write_scans(
             results.scans,

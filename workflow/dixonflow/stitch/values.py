@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.station import Station
+from dixonflow.imaging.station import MAP_SCALE, Station
 from dixonflow.vocabulary import Contrast, Reason
 
 CLEARLY_NEGATIVE = -0.5
@@ -21,6 +21,9 @@ PERCENT = (2.0, 200.0)
 """The 99th percentile of a map of fat fractions in percent lies here: skin and marrow reach about 95, noise somewhat
 more than 100. Fractions from 0 to 1 lie below, tenths of a percent above."""
 
+MAP_LIMIT = float(np.iinfo(np.int16).max // MAP_SCALE)
+"""Largest value of a map that its stitched image can hold: noise in air may exceed it, no tissue does."""
+
 OUTLIER_FACTOR = 8
 MAX_OUTLIERS = 10
 OUTLIER_SHARE = 1e-5
@@ -30,7 +33,8 @@ OUTLIER_SHARE = 1e-5
 def without_outliers(station: Station) -> tuple[Station, int]:
     """Check the values of a station, and bring single voxels of any brightness down to the brightest of the others.
 
-    One voxel would set the scale of all images, and leave no grey levels to the rest. An image without outliers is
+    One voxel would set the scale of all images, and leave no grey levels to the rest. Values of maps are limited to
+    what their images can hold. An image without outliers is
     given as it is.
 
     Returns
@@ -48,6 +52,11 @@ def without_outliers(station: Station) -> tuple[Station, int]:
         if contrast.is_map:
             if contrast is Contrast.FAT_FRACTION:
                 check_percent(image, f"station {station.index + 1}: the {contrast} image")
+            values = image.astype(np.float64)
+            beyond = int(np.count_nonzero(np.abs(values) > MAP_LIMIT))
+            if beyond:
+                images[contrast] = np.clip(values, -MAP_LIMIT, MAP_LIMIT).astype(image.dtype)
+                changed += beyond
             continue
         check_negative(image, f"station {station.index + 1}: the {contrast} image")
         outliers = _outliers(image)
@@ -59,18 +68,7 @@ def without_outliers(station: Station) -> tuple[Station, int]:
 
 
 def check_percent(image: NDArray[Any], name: str) -> None:
-    """Check that a map of fat fractions is in percent.
-
-    Parameters
-    ----------
-    name
-        How the message calls it.
-
-    Raises
-    ------
-    ScanExcluded
-        `implausible_values`.
-    """
+    """Check that a map of fat fractions is in percent; parameters and errors as of `check_negative`."""
     low, high = np.percentile(image.astype(np.float64), (1, 99)).tolist()
     if low < -PERCENT[1] or not PERCENT[0] <= high <= PERCENT[1]:
         raise ScanExcluded(

@@ -1,12 +1,14 @@
 """The table fat_fraction_comparison: the scanner's proton density fat fraction next to the signal fat fraction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dixonflow.measure.structures import structures_of
+from dixonflow.models.model import Model
 from dixonflow.tables.columns import Column, ColumnType, Table, text_column
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
 from dixonflow.vocabulary import Grade, ScanSequence
@@ -65,7 +67,7 @@ FAT_FRACTION_COMPARISON = Table(
 )
 
 
-def comparison_rows(measurements: Path, models: dict[ScanSequence, str]) -> Iterator[pd.DataFrame]:
+def comparison_rows(measurements: Path, models: Mapping[ScanSequence, Model]) -> Iterator[pd.DataFrame]:
     """Rows of the table, a structure at a time, in its order.
 
     Parameters
@@ -73,13 +75,13 @@ def comparison_rows(measurements: Path, models: dict[ScanSequence, str]) -> Iter
     measurements
         The table of all scans.
     models
-        Name of the model of each of the two sequences whose values are taken.
+        The model of each of the two sequences whose values are taken, as it is used on its scans.
     """
     columns = ["participant_id", "session_id", "sequence", "structure", "measure", "model", "value", "grade"]
-    names = pq.read_table(measurements, columns=["structure"])["structure"].unique().sort().to_pylist()
-    for structure in names:
+    each = [{structure.name for structure in structures_of(models[sequence])} for sequence in _SIDES]
+    for structure in sorted(set.intersection(*each)):
         rows = pq.read_table(measurements, columns=columns, filters=pc.field("structure") == structure).to_pandas()
-        sides = [_side(rows, sequence, models[sequence]) for sequence in _SIDES]
+        sides = [_side(rows, sequence, models[sequence].name) for sequence in _SIDES]
         both = sides[0].merge(sides[1], how="inner", on=_KEYS, validate="one_to_one").sort_values(_KEYS)
         if not both.empty:
             yield both.assign(structure=structure)[list(FAT_FRACTION_COMPARISON.names)]

@@ -1,24 +1,21 @@
 """Rows of `quality` about the raw data of scans, made from the list of scans: nothing is measured again for them."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
 
 from dixonflow.measure.checks import CHECKS
+from dixonflow.rawdata.repeated_stations import count_repeated
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.schema import to_arrow
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade
 
-_REPEATED = re.compile(r"station [0-9]+: [0-9]+ of [0-9]+")
-"""One station of those that `reading` names as acquired more than once."""
-
 
 def repeated_stations(cohort: pd.DataFrame) -> "pd.Series[int]":
     """Number of stations acquired more than once, by participant, session and sequence of the list of scans."""
-    counts = cohort["reading"].fillna("").map(lambda reading: len(_REPEATED.findall(reading)))
+    counts = cohort["reading"].fillna("").map(count_repeated)
     named = cohort["participant_id"].notna()
     return counts[named].set_axis(pd.MultiIndex.from_frame(cohort.loc[named, SCAN_KEYS]))
 

@@ -36,11 +36,11 @@ _SINGLE_NAME = re.compile(
 )
 _PATTERNS = {
     ScanSequence.DIXON: ("anat", r".*_VIBE"),
-    ScanSequence.HASTE: ("anat", r".*_acq-haste[a-z0-9]*(_[^.]*)?_T2w"),
+    ScanSequence.HASTE: ("anat", r".*_acq-haste[^.]*_T2w"),
     ScanSequence.T2_TSE: ("anat", r"(?!.*_acq-haste).*_T2w"),
     ScanSequence.PD: ("anat", r".*_PDw"),
     ScanSequence.CT: ("ct", r".*_ct"),
-    ScanSequence.OTHER: ("anat", r"(?!.*_(VIBE|T2w|PDw|dseg|mask)\.).*_[A-Za-z0-9]+"),
+    ScanSequence.OTHER: ("anat", r"(?!.*_(VIBE|T2w|PDw|dseg|mask)\.).*"),
 }
 """Folder of a session, and the names of the images in it, by sequence; multi-echo VIBE comes as DICOM."""
 
