@@ -102,6 +102,12 @@ def _with_trained_geometry(model: Model) -> Model:
     return model.model_copy(update=update) if update else model
 
 
+def named_models(config: Config) -> tuple[Model, ...]:
+    """Read the files of the models that a configuration names, whether or not they can be run. Raises ModelError."""
+    names = dict.fromkeys([*config.segment.models, *chain.from_iterable(config.segment.models_of.values())])
+    return tuple(load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in names)
+
+
 def load_models(config: Config) -> tuple[Model, ...]:
     """Load the models that a configuration names.
 
@@ -110,8 +116,7 @@ def load_models(config: Config) -> tuple[Model, ...]:
     ConfigError, ModelError
         If a model file is wrong, or the model cannot be run.
     """
-    names = dict.fromkeys([*config.segment.models, *chain.from_iterable(config.segment.models_of.values())])
-    models = tuple(load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in names)
+    models = named_models(config)
     for model in models:
         check_runnable(model, config)
     check_sequences(models, config)

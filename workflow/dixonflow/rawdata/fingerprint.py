@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.rawdata.nifti.bids import session_fingerprint, session_fingerprint_0_1
+from dixonflow.rawdata.nifti.bids import session_fingerprint
 from dixonflow.rawdata.raw_files import loose_paths
 from dixonflow.rawdata.zip_archive import file_fingerprint, unreadable, zip_fingerprint
 from dixonflow.system.regular_file import open_regular
@@ -38,11 +38,6 @@ def raw_fingerprint(layout: Layout, paths: Sequence[Path], sequence: ScanSequenc
                 raise
             raise ScanExcluded(problem.reason, f"part {number} of {len(paths)}: {problem.message}") from problem
     return each[0] if len(each) == 1 else hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()
-
-
-def fingerprint_0_1(session: Path, sequence: ScanSequence) -> str:
-    """Fingerprint of a session folder as version 0.1 took it."""
-    return session_fingerprint_0_1(session, sequence)
 
 
 def damaged_fingerprint(paths: Sequence[Path]) -> str:

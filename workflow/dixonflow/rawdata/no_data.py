@@ -17,7 +17,8 @@ MAX_SHARE_IN_BODY = 0.001
 """Part of the voxels with signal that may lack data in another contrast: rounding at the edge of a mask, no more."""
 
 
-def _no_data(contrast: Contrast) -> int:
+def no_data_value(contrast: Contrast | None) -> int:
+    """Value that stands for no data: air in a CT, else 0."""
     return AIR_HU if contrast is Contrast.CT else 0
 
 
@@ -45,7 +46,7 @@ def without_missing(images: Mapping[Contrast, NDArray[Any]], name: str) -> dict[
     if not missing:
         return dict(images)
     filled = {
-        contrast: np.where(missing[contrast], image.dtype.type(_no_data(contrast)), image)
+        contrast: np.where(missing[contrast], image.dtype.type(no_data_value(contrast)), image)
         if contrast in missing
         else image
         for contrast, image in images.items()

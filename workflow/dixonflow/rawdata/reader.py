@@ -13,11 +13,12 @@ from dixonflow.imaging.contrast_sums import check_contrasts
 from dixonflow.imaging.station import Station
 from dixonflow.rawdata.acquisition import StationAcquisition, acquisition_of
 from dixonflow.rawdata.dicom.scan import DicomScan, dicom_scan
-from dixonflow.rawdata.fingerprint import fingerprint_0_1, raw_fingerprint
+from dixonflow.rawdata.fingerprint import raw_fingerprint
 from dixonflow.rawdata.nifti.bids import (
     COMPOSED_MM,
     check_chunks,
     files_of_four,
+    session_fingerprint_0_1,
     single_files,
     station_files,
     volumes_of_files,
@@ -133,7 +134,7 @@ def read_stations(raw: RawScan) -> list[Station]:
     """
     fingerprints = [raw_fingerprint(raw.layout, raw.paths, raw.sequence)]
     if raw.layout.has_session_folders:
-        fingerprints.append(fingerprint_0_1(raw.path, raw.sequence))
+        fingerprints.append(session_fingerprint_0_1(raw.path, raw.sequence))
     keys = {key_of_reading(found, reading) for found in fingerprints for reading in ("", PADDING, OUTLIERS)}
     try:
         with _arranged(raw) as found:

@@ -12,7 +12,7 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_header, read_nifti
 from dixonflow.imaging.types import Affine
 from dixonflow.rawdata.acquisition import NO_SCANNER, Scanner
-from dixonflow.rawdata.dicom.pixels import AIR_HU, check_length, read_slices
+from dixonflow.rawdata.dicom.pixels import check_length, read_slices
 from dixonflow.rawdata.dicom.series import Stack
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.geometry import (
@@ -23,6 +23,7 @@ from dixonflow.rawdata.geometry import (
     upright_grid,
     upright_rotation,
 )
+from dixonflow.rawdata.no_data import no_data_value
 from dixonflow.rawdata.zip_archive import unreadable
 from dixonflow.vocabulary import Contrast
 
@@ -205,10 +206,6 @@ def _volume(stack: Stack, grid: Grid, contrast: Contrast | None, oblique: Affine
     )
 
 
-def _no_data(volume: Volume) -> int:
-    return AIR_HU if volume.contrast is Contrast.CT else 0
-
-
 def _resampled(image: NDArray[np.generic], affine: Affine, volume: Volume) -> NDArray[np.float32]:
     """Resample an oblique volume to its upright grid, by linear interpolation.
 
@@ -226,7 +223,7 @@ def _resampled(image: NDArray[np.generic], affine: Affine, volume: Volume) -> ND
         output_shape=volume.grid.shape,
         order=1,
         mode="constant" if ct else "nearest",
-        cval=_no_data(volume),
+        cval=no_data_value(volume.contrast),
     )
     return turned
 
@@ -283,7 +280,7 @@ def read_volume(volume: Volume) -> NDArray[np.generic]:
     grid = volume.grid
     flip = {axis: -1 if flipped else 1 for axis, flipped in zip(grid.axes, grid.flips, strict=True)}
     # stored axes are columns, rows, slices: the stack holds them in reverse, so that x runs fastest in memory
-    no_data = _no_data(volume)
+    no_data = no_data_value(volume.contrast)
     if volume.oblique is not None:
         return _resampled(read_slices(volume.files, no_data).transpose(2, 1, 0), volume.oblique, volume)
     stack = read_slices(volume.files[:: flip[2]], no_data)[:, :: flip[1], :: flip[0]]

@@ -20,7 +20,7 @@ from dixonflow.system import versions as provenance
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.tables.wide import sequence_of_table
-from dixonflow.vocabulary import Grade, Layout, ScanSequence, Status
+from dixonflow.vocabulary import Grade, ScanSequence, Status
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -123,7 +123,7 @@ def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOpti
     return {
         "options": options,
         "css": _resource("page.css"),
-        "of_ct": set(scans["layout"]) == {Layout.CT.value},
+        "of_ct": set(scans["sequence"]) - {""} == {ScanSequence.CT.value},
         "n_in": len(scans),
         "n_ok": len(ok),
         "n_failed": int(counts.get(Status.FAILED, 0)),

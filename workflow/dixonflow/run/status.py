@@ -7,25 +7,27 @@ that is half written, damaged or gone counts as not there yet.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import pandas as pd
 
+from dixonflow.cohort.shards import ShardError, read_shard
 from dixonflow.config import read_config
-from dixonflow.errors import ConfigError, DixonflowError
+from dixonflow.errors import ConfigError, DixonflowError, ModelError
 from dixonflow.execution.outcome import outcome_of_models
 from dixonflow.execution.outcome_files import StageFiles, read_rows, read_rows_of_shards
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard_files import begun_shards
+from dixonflow.models.load import named_models
+from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
 from dixonflow.run.lock import Run, is_running, read_run
 from dixonflow.run.slurm import SlurmError, jobs
 from dixonflow.tables.shards import SHARD_KEYS
-from dixonflow.vocabulary import SHARD_STAGES, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, ScanSequence, Stage, Status
 
 _COHORT = [*SHARD_KEYS, "status", "reason", "shard"]
 _ROWS = [*SHARD_KEYS, "stage", "status", "reason"]
@@ -204,31 +206,42 @@ def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple
     """Rows of scans that are finished in shards that are not: their records are loose files until the job ends."""
     rows: list[tuple[Any, ...]] = []
     for number, stage in enumerate(SHARD_STAGES, 1):
-        models = _models(results) if stage.is_per_model else [""]
-        for shard in begun_shards(results, stage, models):
+        of_sequence = _models(results)
+        named = {name for names in of_sequence.values() for name in names} if stage.is_per_model else {""}
+        for shard in begun_shards(results, stage, named):
             done = SHARD_STAGES.index(files.last[shard]) + 1 if shard in files.last else 0
             if done != number - 1:
                 continue  # left behind by an earlier run
             try:
+                models = _models_of(shard, results, of_sequence) if stage.is_per_model else ("",)
                 records = {model: Records(results.records(stage, shard, model)).load() for model in models}
-            except OSError:
-                continue  # packed this moment
-            # a shard of another sequence goes through other models
-            records = {model: found for model, found in records.items() if found} or {"": {}}
-            for scan in set.intersection(*(set(found) for found in records.values())):
+            except (OSError, ShardError):
+                continue  # packed this moment, or its list is gone
+            for scan in set.intersection(*(set(found) for found in records.values())) if records else ():
                 outcome = outcome_of_models({model: found[scan].outcome for model, found in records.items()})
                 key = (scan.participant, scan.session, stage.value)
                 rows.append((*key, outcome.status, outcome.reason, number, shard))
     return rows
 
 
-def _models(results: Results) -> list[str]:
-    """Names of the models of the run."""
+def _models(results: Results) -> Mapping[ScanSequence, Sequence[str]]:
+    """Names of the models of the run, by the sequence whose scans they segment."""
     try:
-        segment = read_config(results.config).segment
-        return list(dict.fromkeys([*segment.models, *chain.from_iterable(segment.models_of.values())]))
-    except ConfigError:
-        return []  # the run has not begun, or is an older one
+        config = read_config(results.config)
+        sequences = sequences_of(config)
+        if len(sequences) == 1:  # no model file has to be read
+            return {each: config.segment.models_of.get(each) or config.segment.models for each in sequences}
+        models = named_models(config)
+        return {each: [model.name for model in models_for(each, models, config)] for each in sequences}
+    except (ConfigError, ModelError):
+        return {}  # the run has not begun, or is an older one
+
+
+def _models_of(shard: str, results: Results, of_sequence: Mapping[ScanSequence, Sequence[str]]) -> Sequence[str]:
+    """Models that the scans of a shard go through. Raises ShardError."""
+    if len(of_sequence) == 1:  # its list need not be read
+        return next(iter(of_sequence.values()))
+    return of_sequence.get(read_shard(results.shard(shard)).sequence, ())
 
 
 def _counts(scans: pd.DataFrame, stage: Stage) -> StageCounts:

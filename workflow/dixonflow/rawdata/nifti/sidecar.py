@@ -10,7 +10,7 @@ from dixonflow.rawdata.acquisition import NO_SCANNER, Scanner
 from dixonflow.rawdata.dicom.contrast import contrast_said
 from dixonflow.system.documents import MAX_JSON_BYTES
 from dixonflow.system.regular_file import read_regular
-from dixonflow.vocabulary import Contrast, Reason
+from dixonflow.vocabulary import DIXON, Contrast, Reason
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_sidecar(image: Path, contrast: Contrast, name: str) -> Sidecar:
     said = contrast_said(
         _words(content, "ImageType"), _words(content, "ScanOptions"), _words(content, "SeriesDescription")
     )
-    if said - {contrast}:
+    if contrast in DIXON and said - {contrast}:  # any other image may be of a Dixon scan
         others = " and ".join(sorted(said - {contrast}))
         raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"{name}: the name says {contrast}, its sidecar says {others}")
     scanner = Scanner(
