@@ -133,6 +133,15 @@ def test_coronal_slices_in_two_forms_are_one_image(tmp_path):
     assert_shows_body(found[0], 1, (0, 0, 0), (100, 50, 100))
 
 
+def test_a_sidecar_that_names_a_dixon_contrast_excludes_no_other_image(tmp_path):
+    shape, affine = (40, 36, 12), affine_of(AXIAL, (4.0, 4.0, 6.0), (40, 36, 12), (0.0, 0.0, 0.0))
+    anat = tmp_path / "raw" / "sub-07" / "ses-1" / "anat"
+    write_nifti(anat / "sub-07_ses-1_T1w.nii.gz", np.rint(sampled(body, affine, shape)).astype(np.int16), affine)
+    (anat / "sub-07_ses-1_T1w.json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "DIXON", "WATER"]}')
+    entry = scan_of([Source(Layout.BIDS, tmp_path / "raw", sequences=(ScanSequence.OTHER,))], tmp_path)
+    assert entry.scan.sequence is ScanSequence.OTHER
+
+
 class TestOther:
     """Loose DICOM: one scan per match of a pattern, which may span folders."""
 
