@@ -18,7 +18,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckValue:
     """What is wrong with how an input was read.
 
     Attributes
@@ -33,7 +33,7 @@ class Finding:
     detail: str
 
 
-def examine(target: Target, data: bytes, folder: Path) -> Finding | None:
+def examine(target: Target, data: bytes, folder: Path) -> CheckValue | None:
     """Read an input; None where all is well.
 
     Memory is measured on Linux only.
@@ -44,21 +44,21 @@ def examine(target: Target, data: bytes, folder: Path) -> Finding | None:
     seconds = time.process_time() - started
     taken = _peak() - before
     if found is None and seconds > MAX_SECONDS:
-        found = Finding("time", f"{seconds:.1f} s of processor time")
+        found = CheckValue("time", f"{seconds:.1f} s of processor time")
     if found is None and taken > MAX_BYTES:
-        found = Finding("memory", f"{taken >> 20} MB")
+        found = CheckValue("memory", f"{taken >> 20} MB")
     return found
 
 
-def _read(target: Target, data: bytes, folder: Path) -> Finding | None:
+def _read(target: Target, data: bytes, folder: Path) -> CheckValue | None:
     try:
         target.read(data, folder)
     except target.allowed as error:
         message = str(error)
         if not message or len(message) > MAX_MESSAGE or (len(message.splitlines()) > 1 and not target.lines):
-            return Finding(f"message {type(error).__name__} {_place(error)}", message[:MAX_MESSAGE])
+            return CheckValue(f"message {type(error).__name__} {_place(error)}", message[:MAX_MESSAGE])
     except Exception as error:  # just what is looked for
-        return Finding(f"{type(error).__name__} {_place(error)}", "".join(traceback.format_exception(error)))
+        return CheckValue(f"{type(error).__name__} {_place(error)}", "".join(traceback.format_exception(error)))
     return None
 
 

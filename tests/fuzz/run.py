@@ -11,7 +11,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,6 @@ sys.path.insert(0, str(HERE))
 
 from targets import MODULES  # noqa: E402
 
-_GRACE_S = 180
-"""For imports, seeds, and an input that takes for ever."""
 _CONFIRM_S = 120
 
 
@@ -44,15 +41,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="for all targets together, on one core")
     parser.add_argument("--target", choices=sorted(MODULES), action="append", help="default: all")
-    parser.add_argument("--jobs", type=int, default=1, help="targets at a time; each then has more time")
+    parser.add_argument("--jobs", type=int, default=1, help="processes; each target then has more time")
     parser.add_argument("--output", type=Path, default=Path(".fuzz"), help="corpora and findings; kept between calls")
     options = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
         sys.exit("fuzzing needs atheris, which is published for Linux on x86_64 and aarch64 only; it is not installed")
     names = options.target or list(MODULES)
     each = max(1, options.seconds * options.jobs // len(names))
+    output = options.output.resolve()
     with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(lambda name: _fuzz(name, each, options.output.resolve() / name), names))
+        list(pool.map(lambda group: _fuzz(group, each, output), _groups(names, options.jobs)))
+        results = list(pool.map(lambda name: _result(name, output / name), names))
     print(f"{'target':16}{'executions':>12}{'coverage':>10}{'features':>10}{'corpus':>8}  findings")
     for result in results:
         numbers = f"{result.executions:12,}{result.coverage:10,}{result.features:10,}{result.corpus:8,}"
@@ -64,39 +63,50 @@ def main() -> None:
         sys.exit(1)
 
 
-def _fuzz(name: str, seconds: int, output: Path) -> Result:
-    """Fuzz one target, again where an input ends the process, until the time is up."""
-    output.mkdir(parents=True, exist_ok=True)
-    result, end = Result(name), time.monotonic() + seconds
-    while (left := int(end - time.monotonic())) > 0 or not result.executions:
-        command = [sys.executable, str(HERE / "one_target.py"), name]
-        command += ["--seconds", str(max(left, 1)), "--output", str(output)]
-        with (output / "log.txt").open("w", encoding="utf-8") as log:
-            try:
-                code = subprocess.run(
-                    command, stdout=log, stderr=subprocess.STDOUT, check=False, timeout=left + _GRACE_S
-                ).returncode
-            except subprocess.TimeoutExpired:
-                code = -1
-        done = _count(result, (output / "log.txt").read_text(encoding="utf-8", errors="replace"))
-        if code == 0:
-            break
-        if not done:
-            result.problem = f"did not start: see {output / 'log.txt'}"
-            break
+def _groups(names: list[str], jobs: int) -> list[list[str]]:
+    """Targets that a process fuzzes one after another: all of one module, what they need is imported once."""
+    of_module: dict[str, list[str]] = {}
+    for name in names:
+        of_module.setdefault(MODULES[name], []).append(name)
+    return [part for own in of_module.values() for job in range(jobs) if (part := own[job::jobs])]
+
+
+def _fuzz(names: list[str], seconds: int, output: Path) -> None:
+    """Fuzz targets of one module, so many seconds each."""
+    for name in names:
+        (output / name).mkdir(parents=True, exist_ok=True)
+        for log in (output / name).glob("log*.txt"):
+            log.unlink()
+    command = [
+        sys.executable,
+        str(HERE / "fuzz_targets.py"),
+        *names,
+        "--seconds",
+        str(seconds),
+        "--output",
+        str(output),
+    ]
+    with (output / f"{names[0]}.txt").open("w", encoding="utf-8") as log:
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+
+
+def _result(name: str, output: Path) -> Result:
+    """What the logs of a target say, and its findings, read again."""
+    result = Result(name)
+    for log in sorted(output.glob("log*.txt")):
+        _count(result, log.read_text(encoding="utf-8", errors="replace"))
+    if not result.executions:
+        result.problem = f"did not start: see {output} and the text files next to it"
     result.findings = _findings(name, output / "findings")
     return result
 
 
-def _count(result: Result, log: str) -> int:
+def _count(result: Result, log: str) -> None:
     """Take the numbers from libFuzzer's lines."""
     progress = re.findall(r"^#(\d+)\s.* cov: (\d+) ft: (\d+) corp: (\d+)", log, re.MULTILINE)
-    if not progress:
-        return 0
-    done = max(int(line[0]) for line in progress)
-    result.executions += done
-    result.coverage, result.features, result.corpus = (int(number) for number in progress[-1][1:])
-    return done
+    if progress:
+        result.executions += max(int(line[0]) for line in progress)
+        result.coverage, result.features, result.corpus = (int(number) for number in progress[-1][1:])
 
 
 def _findings(name: str, folder: Path) -> tuple[tuple[Path, str], ...]:
