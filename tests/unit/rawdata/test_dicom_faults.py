@@ -1,5 +1,6 @@
 """What is wrong with the images of a scan is told: every fault has its reason."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,7 +142,7 @@ BROKEN: dict[str, tuple[Callable[[list[Slice]], list[Slice]], Reason, str]] = {
         Reason.UNEXPECTED_GEOMETRY,
         "right angles",
     ),
-    "nothing": (lambda slices: [], Reason.UNREADABLE_FILE, "no DICOM image"),
+    "nothing": (lambda slices: [], Reason.UNREADABLE_FILE, "the zip is empty"),
 }
 
 
@@ -152,6 +153,14 @@ def test_what_is_wrong_with_a_scan_is_told(tmp_path: Path, case: str) -> None:
     assert reason is wanted, message
     assert words in message
     assert SCAN.participant not in message
+
+
+def test_a_zip_without_an_image_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("manifest.cvs", "filename,patientid\n")
+    reason, message = reason_of(tmp_path / "a.zip")
+    assert reason is Reason.UNREADABLE_FILE
+    assert "no DICOM image" in message
 
 
 def test_the_most_fundamental_of_several_faults_is_reported_whatever_the_order(tmp_path: Path) -> None:

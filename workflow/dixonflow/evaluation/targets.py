@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dixonflow.evaluation.accuracy import Summary
 
@@ -28,7 +29,9 @@ class Targets:
     compartments, compartment_percent
         Tighter bound for the compartments that tables exist for.
     fat_fraction_points
-        Largest median absolute error of the eroded fat fraction of `fat_fraction_regions`, in percentage points.
+        Largest median absolute error of the fat fraction of `fat_fraction_regions`, in percentage points.
+    worst_fat_fraction_points
+        Largest absolute error of it in any scan.
     """
 
     mean_dice: float = 0.85
@@ -41,8 +44,11 @@ class Targets:
     coarse_volume_percent: float = 10
     compartments: tuple[str, ...] = ("subcutaneous_fat", "inner_fat", "total_muscle")
     compartment_percent: float = 3
-    fat_fraction_regions: tuple[str, ...] = ("liver", "total_muscle", "subcutaneous_fat", "inner_fat")
-    fat_fraction_points: float = 2
+    fat_fraction_regions: tuple[str, ...] = (
+        *("liver", "pancreas", "spleen", "kidneys", "total_muscle", "subcutaneous_fat", "inner_fat"),
+    )
+    fat_fraction_points: float = 0.5
+    worst_fat_fraction_points: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class _MissedTargets:
 
 
 def violations(
-    summary: Summary, fat_errors: Mapping[str, float] | None = None, targets: Targets | None = None
+    summary: Summary, fat_errors: pd.DataFrame | None = None, targets: Targets | None = None
 ) -> list[Violation]:
     """List every target that is missed, unknown values included.
 
@@ -77,7 +83,7 @@ def violations(
     summary
         Of the cohort.
     fat_errors
-        Median absolute error of the fat fraction by region, in percentage points; None where it was not evaluated.
+        From `fat_fraction_errors`; None where it was not evaluated.
     targets
         Default: `Targets()`.
     """
@@ -104,14 +110,14 @@ def violations(
         missed.check(name, "volume error %", np.nan, most=targets.compartment_percent)
     if fat_errors is not None:
         for name in targets.fat_fraction_regions:
-            points = float(fat_errors.get(name, np.nan))
-            missed.check(name, "fat fraction error, points", points, most=targets.fat_fraction_points)
+            known = fat_errors.reindex([name]).iloc[0]
+            missed.check(name, "fat fraction error, points", known["median"], most=targets.fat_fraction_points)
+            worst = targets.worst_fat_fraction_points
+            missed.check(name, "worst fat fraction error, points", known["worst"], most=worst)
     return missed.found
 
 
-def evaluation_record(
-    summary: Summary, fat_errors: Mapping[str, float], missed: Sequence[Violation]
-) -> dict[str, object]:
+def evaluation_record(summary: Summary, fat_errors: pd.DataFrame, missed: Sequence[Violation]) -> dict[str, object]:
     """Return an evaluation as JSON-compatible values; unknown values are null."""
 
     def record(values: Mapping[Any, object]) -> dict[str, object]:
@@ -124,6 +130,6 @@ def evaluation_record(
         "scans": summary.scans,
         "mean_dice": record(asdict(summary.mean_dice)),
         "structures": [record(row) for row in summary.structures.astype(object).to_dict("records")],
-        "fat_fraction_error_points": record(fat_errors),
+        "fat_fraction_error_points": {name: record(row) for name, row in fat_errors.to_dict("index").items()},
         "violations": [record(asdict(violation)) for violation in missed],
     }

@@ -21,6 +21,9 @@ MAX_DEVIATION = 0.15
 MIN_DEVIATING_SHARE = 0.15
 """A station is refused where the ratios of this share of its slices deviate from 1 by more than that."""
 
+NOTEWORTHY_DEVIATION = 0.075
+"""A smaller deviation of a slice is not named: noise and rounding."""
+
 MAX_DEVIATION_OF_ONE = 0.25
 FULL_SLICE_SHARE = 0.5
 """Or where one slice alone, of at least this share of the usual number of voxels with signal, deviates by more
@@ -37,11 +40,30 @@ class SliceSum:
         Sums over its voxels with signal.
     voxels
         Number of these.
+    place
+        Which slice, from 0.
     """
 
     in_phase: float
     water_and_fat: float
     voxels: int
+    place: int
+
+
+@dataclass(frozen=True)
+class ContrastSum:
+    """What in phase is of water + fat in a station that passed.
+
+    Attributes
+    ----------
+    ratio
+        Median over its slices.
+    deviating
+        First and last slice, from 0, whose ratio deviates from 1 by more than `NOTEWORTHY_DEVIATION`; None for none.
+    """
+
+    ratio: float
+    deviating: tuple[int, int] | None
 
 
 def slice_sums(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[Any]) -> list[SliceSum]:
@@ -67,7 +89,7 @@ def slice_sums(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[Any]) -
             continue
         total = float(brightness[:, :, place][signal].sum(dtype=np.float64))
         whole = float(in_phase[:, :, place][signal].sum(dtype=np.float64))
-        sums.append(SliceSum(whole, total, voxels))
+        sums.append(SliceSum(whole, total, voxels, place))
     return sums
 
 
@@ -82,7 +104,7 @@ def _own_deviation(sums: Sequence[SliceSum], place: int) -> float:
     return min(max(_deviation(sums[place + move], own), _deviation(own, sums[place - move])) for move in (-1, 0, 1))
 
 
-def check_contrasts(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[Any], name: str) -> float | None:
+def check_contrasts(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[Any], name: str) -> ContrastSum | None:
     """Check that in phase is water + fat.
 
     Parameters
@@ -94,7 +116,7 @@ def check_contrasts(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[An
 
     Returns
     -------
-    Median of the slices' ratios; None where no slice has enough signal.
+    None where no slice has enough signal.
 
     Raises
     ------
@@ -117,7 +139,8 @@ def check_contrasts(in_phase: NDArray[Any], water: NDArray[Any], fat: NDArray[An
             f"{name}: in phase is not water + fat in {deviating} of {len(sums)} slices (ratio {min(ratios):.2f} to "
             f"{max(ratios):.2f}): contrasts are mixed up or scaled differently",
         )
-    return float(np.median(ratios))
+    named = [each.place for each in sums if not _deviation(each, each) <= NOTEWORTHY_DEVIATION]
+    return ContrastSum(float(np.median(ratios)), (named[0], named[-1]) if named else None)
 
 
 def check_different(images: Mapping[Contrast, NDArray[Any]], name: str) -> None:

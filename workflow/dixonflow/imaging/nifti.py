@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import nibabel as nib
 import numpy as np
@@ -236,7 +236,14 @@ def read_labels(path: Path) -> tuple[NDArray[np.unsignedinteger], Affine]:
     return image.data, image.affine
 
 
-def write_nifti(path: Path, data: NDArray[np.generic], affine: ArrayLike) -> None:
+def write_labels(path: Path, labels: NDArray[np.unsignedinteger], affine: ArrayLike) -> None:
+    """Write a label map as `write_nifti` does, with NIfTI's intent code for labels (1002)."""
+    write_nifti(path, labels, affine, intent="label")
+
+
+def write_nifti(
+    path: Path, data: NDArray[np.generic], affine: ArrayLike, *, intent: Literal["none", "label"] = "none"
+) -> None:
     """Write a compressed NIfTI-1 file, whole or not at all. Equal input gives equal bytes.
 
     Parameters
@@ -247,6 +254,8 @@ def write_nifti(path: Path, data: NDArray[np.generic], affine: ArrayLike) -> Non
         Shape (x, y, z), dtype uint8, uint16, int16 or float32, which is kept.
     affine
         4x4, voxel index (centre) to RAS mm, without shear; written as qform and as sform, both with code 1 (scanner).
+    intent
+        What the values are.
 
     Raises
     ------
@@ -261,6 +270,7 @@ def write_nifti(path: Path, data: NDArray[np.generic], affine: ArrayLike) -> Non
     header.set_data_dtype(data.dtype)
     header.set_data_shape(data.shape)
     header.set_xyzt_units("mm")
+    header.set_intent(intent)
     try:
         header.set_qform(affine, code="scanner", strip_shears=False)
     except HeaderDataError as error:

@@ -16,6 +16,7 @@ MIN_PIXELS, MAX_PIXELS = 16, 1024
 MIN_SLICES, MAX_SLICES = 2, 2000
 MIN_SPACING_MM, MAX_SPACING_MM = 0.2, 20.0
 MAX_EXTENT_MM = 2500.0
+MAX_POSITION_MM = 20_000.0
 MAX_TILT_DEG = 1.0
 DIRECTION_TOLERANCE = 1e-3
 
@@ -41,12 +42,15 @@ class Grid:
         For each of x, y, z the axis of the array as stored.
     flips
         For each of x, y, z whether the stored axis runs the other way.
+    rotation
+        3x3, by which the patient's space was turned to make the axes exact; None for not at all.
     """
 
     shape: tuple[int, int, int]
     affine: Affine
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
+    rotation: NDArray[np.float64] | None = None
 
     @property
     def spacing_mm(self) -> NDArray[np.float64]:
@@ -134,6 +138,7 @@ def upright_grid(
     upright = np.round(matrix / spacing)
     if np.abs(matrix / spacing - upright).max() > DIRECTION_TOLERANCE or np.abs(upright).sum() != 3:
         raise ScanExcluded(Reason.SPACING_MISMATCH, f"{name}: its orientation differs from the first volume's")
+    _check_position(affine, name)
     first = rotation @ affine[:3, 3]
     axes = tuple(int(axis) for axis in np.abs(upright).argmax(axis=1))
     ras = np.eye(4)
@@ -144,7 +149,8 @@ def upright_grid(
         ras[world, 3] = first[world] - (shape[axis] - 1) * spacing[axis] if flip else first[world]
         flips.append(flip)
     x, y, z = axes
-    return Grid((shape[x], shape[y], shape[z]), ras, (x, y, z), (flips[0], flips[1], flips[2]))
+    turned = None if np.array_equal(rotation, np.eye(3)) else rotation
+    return Grid((shape[x], shape[y], shape[z]), ras, (x, y, z), (flips[0], flips[1], flips[2]), turned)
 
 
 def is_oblique(directions: NDArray[np.float64]) -> bool:
@@ -174,6 +180,7 @@ def upright_box(shape: tuple[int, int, int], affine: Affine, name: str) -> Grid:
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     _check_plausible(shape, spacing, name)
+    _check_position(affine, name)
     x, y, z = _nearest_axes(affine[:3, :3] / spacing)
     own = spacing[[x, y, z]]
     ends = np.array(list(itertools.product(*((-0.5, size - 0.5) for size in shape)))) @ affine[:3, :3].T + affine[:3, 3]
@@ -190,6 +197,12 @@ def _nearest_axes(directions: NDArray[np.float64]) -> tuple[int, int, int]:
     """For each of x, y, z the stored axis that runs most along it, each used once."""
     best = max(itertools.permutations(range(3)), key=lambda axes: sum(abs(directions[i, axes[i]]) for i in range(3)))
     return best[0], best[1], best[2]
+
+
+def _check_position(affine: Affine, name: str) -> None:
+    furthest = float(np.abs(affine[:3, 3]).max())
+    if not furthest <= MAX_POSITION_MM:  # nor where it is no number
+        raise unexpected(f"{name}: a position {furthest / 1000:.3g} m from the scanner's centre is implausible")
 
 
 def _check_plausible(shape: tuple[int, int, int], spacing: NDArray[np.float64], name: str) -> None:

@@ -127,7 +127,7 @@ class OpenScan:
     files
         By their names; those that are known to be no images are left out.
     manifests
-        Manifests by the number of the zip or folder that holds them.
+        Manifests by the number of the zip or folder that holds them; without rows where they cannot be read.
     """
 
     files: list[RawFile] = field(default_factory=list)
@@ -160,12 +160,15 @@ def open_raw_files(paths: Sequence[Path], recursive: bool = True) -> Iterator[Op
                 where = "the zip" if len(paths) == 1 else f"zip {number} of {len(paths)}"
                 scan.files.extend(archive.members(where, number - 1))
                 for info in archive.sidecars:
-                    if is_manifest(info.filename) and info.file_size <= MAX_MANIFEST_BYTES:
-                        scan.manifests[number - 1] = read_manifest(archive.read(info, "the manifest"))
+                    if is_manifest(info.filename):
+                        readable = info.file_size <= MAX_MANIFEST_BYTES
+                        content = archive.read(info, "the manifest") if readable else b""
+                        scan.manifests[number - 1] = read_manifest(content)
             else:
                 where = "the folder" if len(paths) == 1 else f"folder {number} of {len(paths)}"
                 scan.files.extend(_loose_files(loose_paths(path, recursive), where, number - 1))
                 for manifest in filter(lambda each: is_manifest(each.name), path.iterdir() if path.is_dir() else ()):
+                    scan.manifests[number - 1] = Manifest(())
                     with suppress(OSError):  # of a file that is too large too
                         scan.manifests[number - 1] = read_manifest(read_regular(manifest, MAX_MANIFEST_BYTES))
         size = sum(file.size for file in scan.files)

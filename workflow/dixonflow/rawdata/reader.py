@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from dixonflow.imaging.station import Station
 from dixonflow.rawdata.acquisition import StationAcquisition, acquisition_of
 from dixonflow.rawdata.dicom.scan import DicomScan, dicom_scan
 from dixonflow.rawdata.fingerprint import raw_fingerprint
+from dixonflow.rawdata.geometry import unexpected
 from dixonflow.rawdata.nifti.bids import (
     COMPOSED_MM,
     check_chunks,
@@ -147,6 +148,26 @@ def read_stations(raw: RawScan) -> list[Station]:
         raise RawDataChangedError("the raw data changed after the cohort stage: run the workflow again") from problem
 
 
+def scan_rotation(raw: RawScan) -> NDArray[np.float64]:
+    """Rotation (3x3) from the patient's space of the headers to that of the stitched images.
+
+    It is the identity but for scans that are tilted by up to 1 degree.
+
+    Raises
+    ------
+    ScanExcluded
+        As `inspect`; also `unexpected_geometry` where stations were turned by different rotations.
+    OSError
+        If the disk, not the data, is at fault.
+    """
+    with _arranged(raw) as found:
+        turns = [volume.grid.rotation for station in found.stations for volume in station.values()]
+    first, *others = (np.eye(3) if turn is None else turn for turn in turns)
+    if not all(np.allclose(first, other, atol=1e-6) for other in others):
+        raise unexpected("stations are tilted against each other: there is no one place for its voxels")
+    return first
+
+
 def key_of_reading(raw_key: str, reading: str) -> str:
     """Fingerprint of a scan for its content keys: another one where earlier versions read the same content wrongly."""
     return hashlib.sha256(f"{raw_key} {reading}".encode()).hexdigest() if reading else raw_key
@@ -189,12 +210,14 @@ def _arranged(raw: RawScan) -> Iterator[_ArrangedScan]:
     with open_raw_files(raw.paths, recursive=raw.layout is not Layout.DICOM) as opened:
         found = dicom_scan(opened.files, raw.options, named)
         arranged = _arrange_dicom(found, raw)
-        _check_manifests(opened, arranged.stations, found)
-        yield arranged
+        notes = _check_manifests(opened, arranged.stations, found)
+        yield replace(arranged, notes=[*arranged.notes, *notes])
 
 
-def _check_manifests(opened: OpenScan, stations: Sequence[Mapping[Contrast, Volume]], found: DicomScan) -> None:
+def _check_manifests(opened: OpenScan, stations: Sequence[Mapping[Contrast, Volume]], found: DicomScan) -> list[str]:
     """Check that no slice is missing that a manifest lists: one that is lost in all contrasts leaves no other trace.
+
+    Gives notes of manifests that list nothing.
 
     Raises
     ------
@@ -209,6 +232,7 @@ def _check_manifests(opened: OpenScan, stations: Sequence[Mapping[Contrast, Volu
         if lost:
             message = f"{lost} of the files that its manifest lists are missing"
             raise ScanExcluded(Reason.MISSING_SLICE, message)
+    return ["a manifest cannot be read and was not compared" for each in opened.manifests.values() if not each.rows]
 
 
 def _arrange_files(raw: RawScan) -> _ArrangedScan:

@@ -1,10 +1,10 @@
-"""What overlapping stations say about each other: intensity ratio, agreement, and swapped water and fat.
+"""What overlapping stations say about each other: intensity ratio, and agreement of signal, water and fat.
 
 All of it is computed once per pair of overlapping stations on the target grid, where their kept slices meet.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +20,15 @@ SIGNAL_FRACTION = 0.15
 
 MIN_SIGNAL_VOXELS = 200
 """Fewer signal voxels than this give no ratio and no agreement."""
+
+MIN_SIGNAL_VOXELS_OF_HALF = 50
+"""Fewer in one half give no agreement of that half."""
+
+LARGEST_SHIFT_VOXELS = 4
+"""Displacements between stations are looked for up to this many voxels."""
+
+SPLIT_MARGIN_VOXELS = 2
+"""Voxels this close to the plane between the halves of either station belong to none."""
 
 WEAK_TIE = 1e-6
 """Weight of the rule that neighbours have equal factors, which decides only where no overlap has signal."""
@@ -48,6 +57,13 @@ class Pair:
         Pearson's, in-phase, over the signal voxels.
     water_fat_agreement
         Cosine similarity of water minus fat: near 1 where both say the same, near -1 where one has the two swapped.
+    half_agreements
+        The same in the left and in the right half of the body; None where there is too little signal.
+    shift_mm
+        Displacement (x, y, z) of what the lower station shows against the upper one, in-phase: the person moved between
+        the two. None along an axis on which they share too little.
+    sharpness_ratio
+        Mean size of the in-phase gradient across the body, upper over lower; None where it cannot be told.
     """
 
     upper: int
@@ -58,10 +74,30 @@ class Pair:
     relative_difference: float | None
     correlation: float | None
     water_fat_agreement: float | None
+    half_agreements: tuple[float | None, float | None] = (None, None)
+    shift_mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    sharpness_ratio: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is known of the target grid where stations are compared.
+
+    Attributes
+    ----------
+    spacing_mm
+        Its voxel size (x, y, z).
+    splits
+        Plane between left and right half by station index, in target voxels along x; none for images without water and
+        fat.
+    """
+
+    spacing_mm: tuple[float, float, float]
+    splits: Mapping[int, float]
 
 
 def _common(first: Placement, second: Placement) -> tuple[tuple[int, int], ...] | None:
@@ -83,7 +119,7 @@ def reference_of(images: Collection[Contrast]) -> Contrast:
     return Contrast.IN_PHASE if Contrast.IN_PHASE in images else next(iter(images))
 
 
-def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
+def compare(first: Placement, second: Placement, read: Read, frame: Frame) -> Pair | None:
     """Compare two stations where they overlap.
 
     Parameters
@@ -92,6 +128,8 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
         The station nearer to the head, and the other one.
     read
         Access to their images on the target grid.
+    frame
+        The target grid.
 
     Returns
     -------
@@ -127,10 +165,13 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
     signal = mean > SIGNAL_FRACTION * np.percentile(mean, 99)
     a, b = upper[signal], lower[signal]
     difference = float(np.abs(a - b).sum(dtype=np.float64) / mean[signal].sum(dtype=np.float64))
-    agreement = None
-    if {Contrast.WATER, Contrast.FAT} <= set(first.station.images):
+    agreement: float | None = None
+    halves: tuple[float | None, float | None] = (None, None)
+    if frame.splits:
         (water_a, water_b), (fat_a, fat_b) = both(Contrast.WATER), both(Contrast.FAT)
-        agreement = _cosine(water_a[signal] - fat_a[signal], water_b[signal] - fat_b[signal])
+        differences = water_a - fat_a, water_b - fat_b
+        agreement = _cosine(*(each[signal] for each in differences))
+        halves = _half_agreements(differences, signal, [frame.splits[name] - x0 for name in names])
     return Pair(
         *names,
         planes=z1 - z0,
@@ -139,12 +180,77 @@ def compare(first: Placement, second: Placement, read: Read) -> Pair | None:
         relative_difference=difference,
         correlation=_cosine(a - a.mean(), b - b.mean()),
         water_fat_agreement=agreement,
+        half_agreements=halves,
+        shift_mm=_shift_mm(upper, lower, frame.spacing_mm),
+        sharpness_ratio=_sharpness_ratio(upper, lower, signal),
     )
 
 
-def compare_all(placements: Sequence[Placement], read: Read) -> list[Pair]:
-    """Compare every two stations that overlap, from head to feet."""
-    pairs = (compare(first, second, read) for first, second in itertools.combinations(placements, 2))
+def _sharpness_ratio(upper: Floats32, lower: Floats32, signal: NDArray[np.bool_]) -> float | None:
+    """Mean size of the steps between neighbouring voxels with signal along x and along y, upper over lower.
+
+    None where too few have such a neighbour, or the lower station is the same everywhere.
+    """
+    means = []
+    for image in (upper, lower):
+        steps = []
+        for axis in (1, 2):
+            both = np.logical_and(*(np.take(signal, places, axis) for places in _neighbours(image.shape[axis])))
+            steps.append(np.abs(np.diff(image, axis=axis))[both])
+        sizes = np.concatenate(steps)
+        means.append(float(sizes.mean()) if sizes.size >= MIN_SIGNAL_VOXELS else 0.0)
+    return means[0] / means[1] if min(means) > 0 else None
+
+
+def _neighbours(size: int) -> tuple[range, range]:
+    return range(1, size), range(size - 1)
+
+
+def _shift_mm(
+    upper: Floats32, lower: Floats32, spacing_mm: tuple[float, float, float]
+) -> tuple[float | None, float | None, float | None]:
+    """Displacement (x, y, z) that makes the squares of the differences smallest, axis by axis; arrays are z, y, x.
+
+    The minimum is that of the parabola through the three best shifts by whole voxels. None for an axis that is too
+    short.
+    """
+    found: list[float | None] = []
+    for axis in range(3):
+        first, second = np.moveaxis(upper, axis, 0), np.moveaxis(lower, axis, 0)
+        largest = min(LARGEST_SHIFT_VOXELS, (len(first) - 2) // 3)
+        if largest < 1:
+            found.append(None)
+            continue
+        still = first[largest:-largest]
+        shifts = range(2 * largest + 1)
+        costs = [float(np.square(still - second[place : place + len(still)]).mean()) for place in shifts]
+        best = int(np.argmin(costs))
+        offset = 0.0
+        if 0 < best < len(costs) - 1:
+            before, here, after = costs[best - 1 : best + 2]
+            bend = before - 2 * here + after
+            offset = (before - after) / (2 * bend) if bend > 0 else 0.0
+        found.append((best - largest + offset) * spacing_mm[2 - axis])
+    return found[2], found[1], found[0]
+
+
+def _half_agreements(
+    differences: tuple[Floats32, Floats32], signal: NDArray[np.bool_], splits: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """Agreement left and right of both stations' planes, which are given in voxels of the window."""
+    left_end = max(round(min(splits)) - SPLIT_MARGIN_VOXELS, 0)
+    right_start = max(round(max(splits)) + SPLIT_MARGIN_VOXELS, 0)
+    found: list[float | None] = []
+    for half in (np.s_[:, :, :left_end], np.s_[:, :, right_start:]):
+        inside = signal[half]
+        enough = np.count_nonzero(inside) >= MIN_SIGNAL_VOXELS_OF_HALF
+        found.append(_cosine(*(each[half][inside] for each in differences)) if enough else None)
+    return found[0], found[1]
+
+
+def compare_all(placements: Sequence[Placement], read: Read, frame: Frame) -> list[Pair]:
+    """Compare every two stations that overlap, from head to feet; parameters as of `compare`."""
+    pairs = (compare(first, second, read, frame) for first, second in itertools.combinations(placements, 2))
     return [pair for pair in pairs if pair is not None]
 
 
@@ -176,34 +282,3 @@ def intensity_factors(indices: Sequence[int], pairs: Sequence[Pair]) -> dict[int
     logs = np.linalg.lstsq(rows, right)[0]
     logs -= np.sort(logs)[(len(logs) - 1) // 2]
     return {index: float(np.exp(log)) for index, log in zip(indices, logs, strict=True)}
-
-
-def swapped_stations(indices: Sequence[int], pairs: Sequence[Pair], limit: float) -> tuple[int, ...]:
-    """Name the stations whose water and fat are swapped with respect to most of the others.
-
-    From head to feet a station takes the side of the neighbour that it agrees with, or the opposite one where their
-    agreement is below `-limit`; the smaller side is named, both where they are equally large. A scan with all stations
-    swapped cannot be seen here.
-
-    Parameters
-    ----------
-    indices
-        Station indices from head to feet.
-    pairs
-        Their comparisons.
-    limit
-        Agreement, 0 to 1, from which on a pair counts as unambiguous.
-    """
-    side = {indices[0]: 1}
-    for index in indices[1:]:
-        votes = [
-            (pair.water_fat_agreement or 0.0, side[pair.upper])
-            for pair in pairs
-            if pair.lower == index and pair.upper in side
-        ]
-        agreement, neighbour = max(votes, key=lambda vote: abs(vote[0]), default=(0.0, side[indices[0]]))
-        side[index] = -neighbour if agreement < -limit else neighbour
-    sides = [tuple(index for index in indices if side[index] == value) for value in (1, -1)]
-    if not sides[1]:
-        return ()
-    return tuple(indices) if len(sides[0]) == len(sides[1]) else min(sides, key=len)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from dixonflow.imaging.types import Affine
 from dixonflow.stitch.grid import station_axes
 from dixonflow.stitch.matching import Pair
+from dixonflow.stitch.station_checks import StationStatistics
+from dixonflow.stitch.swaps import Swap
 from dixonflow.stitch.weights import Placement
 from dixonflow.vocabulary import Contrast
 
@@ -24,10 +26,11 @@ class StitchOptions:
         Folded slices dropped at each station end that lies inside another station (at most a quarter of the overlap).
     match_intensities
         Whether stations are made equally bright by one factor each.
-    exclude_swaps
-        Whether a scan is excluded when the overlaps show that a station has water and fat swapped.
+    repair_swaps
+        Whether stations, or halves of them, that clearly have water and fat swapped are swapped back; else their scan
+        is excluded.
     swap_limit
-        How clearly: the pair's `water_fat_agreement` must be below minus this, 0 to 1.
+        A scan is excluded where, as stitched, water and fat of a half in an overlap agree less than minus this, 0 to 1.
     check_contrasts
         Whether a scan is excluded in which in phase is not water + fat.
     max_voxels
@@ -36,7 +39,7 @@ class StitchOptions:
 
     drop_end_slices: int = 2
     match_intensities: bool = True
-    exclude_swaps: bool = True
+    repair_swaps: bool = True
     swap_limit: float = 0.3
     check_contrasts: bool = True
     max_voxels: int = 2**27
@@ -78,11 +81,17 @@ class StitchReport:
         Every two stations that overlap.
     intensity_scale
         Power of two that all images were multiplied by to fit int16; 1 in nearly all scans.
-    swapped_stations
-        Indices of stations that seem to have water and fat swapped.
+    swaps
+        What was swapped back.
+    swap_margin
+        How clear it is that what is swapped now is right (`SwapFinding.margin`); None where nothing was to be seen.
     in_phase_ratios
         Median ratio of in phase to water + fat of each station, from head to feet; None where there is too little
         signal, or where that is not checked.
+    deviating_slices
+        First and last slice of each station, from 0, in which in phase deviates from water + fat; None for none.
+    statistics
+        Grey levels and slices of each station, from head to feet; None where it has no signal.
     outlier_voxels
         Voxels, in all images, that were brought down to the brightest of the others.
     """
@@ -90,8 +99,11 @@ class StitchReport:
     stations: tuple[StationReport, ...]
     pairs: tuple[Pair, ...]
     intensity_scale: float
-    swapped_stations: tuple[int, ...]
+    swaps: tuple[Swap, ...] = ()
+    swap_margin: float | None = None
     in_phase_ratios: tuple[float | None, ...] = ()
+    deviating_slices: tuple[tuple[int, int] | None, ...] = ()
+    statistics: tuple[StationStatistics | None, ...] = ()
     outlier_voxels: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -124,7 +136,6 @@ def report_of(
     pairs: Sequence[Pair],
     factors: Mapping[int, float],
     scale: float,
-    swapped: tuple[int, ...],
 ) -> StitchReport:
     """Put together what was done with each station."""
     reports = []
@@ -140,4 +151,4 @@ def report_of(
                 dropped_head_end=placement.dropped[1],
             )
         )
-    return StitchReport(tuple(reports), tuple(pairs), scale, swapped)
+    return StitchReport(tuple(reports), tuple(pairs), scale)

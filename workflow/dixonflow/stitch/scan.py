@@ -2,7 +2,8 @@
 
 Each voxel is interpolated once, straight to the target grid; overlaps are blended with smooth weights that sum to 1;
 one intensity factor per station is shared by all four contrasts, so that the fat fraction F / (F + W) of a station does
-not change. There is no bias field correction.
+not change. There is no bias field correction. Water and fat of a station, or of one half of it, that are named for each
+other are swapped back first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.imaging.contrast_sums import check_contrasts, check_different
+from dixonflow.imaging.contrast_sums import ContrastSum, check_contrasts, check_different
 from dixonflow.imaging.station import MAP_SCALE, Station
 from dixonflow.imaging.types import Floats32
 from dixonflow.stitch.grid import Grid, resample, station_axes, target_grid
-from dixonflow.stitch.matching import compare_all, intensity_factors, reference_of, swapped_stations
+from dixonflow.stitch.matching import Frame, Pair, compare_all, intensity_factors, reference_of
 from dixonflow.stitch.report import StationReport, StitchedImages, StitchOptions, StitchReport, report_of
+from dixonflow.stitch.station_checks import check_slices, station_statistics
+from dixonflow.stitch.swap_evidence import SwapEvidence, swap_evidence
+from dixonflow.stitch.swaps import Swap, find_swaps, half_sign, swapped_back, swaps_in_words
 from dixonflow.stitch.validation import Limits, head_to_feet, value_limits
 from dixonflow.stitch.values import without_outliers
 from dixonflow.stitch.weights import Placement, place, reached_planes, runs
@@ -47,7 +51,7 @@ def _intensity_scale(stations: Sequence[Station], maximum: float) -> float:
     return scale
 
 
-def _in_phase_ratio(station: Station) -> float | None:
+def _contrast_sum(station: Station) -> ContrastSum | None:
     name = f"station {station.index + 1}"
     check_different(station.images, name)
     in_phase, water, fat = (station.images[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
@@ -136,9 +140,9 @@ def stitch(
     ------
     ScanExcluded
         `missing_contrast`, `missing_slice`, `spacing_mismatch`, `unexpected_geometry`, `empty_image` for a station that
-        cannot be used, `station_gap` where neighbours do not overlap by a slice, `fat_water_swap` where a station has
-        water and fat swapped, `contrast_mismatch` where in phase is not water + fat, `implausible_values` where an
-        image is negative or a few voxels outshine all others.
+        cannot be used, `station_gap` where neighbours do not overlap by a slice, `fat_water_swap` where water and fat
+        are swapped and that is not to be repaired, or cannot, `contrast_mismatch` where in phase is not water + fat,
+        `implausible_values` where an image is negative or a few voxels outshine all others.
     ValueError
         If the stations' indices contradict their positions.
     """
@@ -146,11 +150,13 @@ def stitch(
     contrasts = DIXON if sequence is ScanSequence.DIXON or not stations else tuple(stations[0].images)
     for station in stations:
         value_limits(station, contrasts)
+    for station in stations:
+        check_slices(station)
     checked = [without_outliers(station) for station in stations]
     limits = {station.index: value_limits(station, contrasts) for station, _ in checked}
     ordered = head_to_feet([station for station, _ in checked])
     sums = options.check_contrasts and sequence is ScanSequence.DIXON
-    ratios = tuple(_in_phase_ratio(station) if sums else None for station in ordered)
+    ratios = [_contrast_sum(station) if sums else None for station in ordered]
     indices = [station.index for station in ordered]
     grid = target_grid(ordered, options.max_voxels)
     placements = place(ordered, grid, options.drop_end_slices)
@@ -159,19 +165,14 @@ def stitch(
         range_ = limits[placement.station.index][contrast]
         return resample(placement.station.images[contrast], placement.samplings, start, stop, range_)
 
-    pairs = compare_all(placements, read)
-    swapped = swapped_stations(indices, pairs, options.swap_limit)
-    if swapped and options.exclude_swaps:
-        agreements = ", ".join(
-            f"{pair.upper + 1}-{pair.lower + 1}: {pair.water_fat_agreement:.2f}"
-            for pair in pairs
-            if pair.water_fat_agreement is not None
-        )
-        raise ScanExcluded(
-            Reason.FAT_WATER_SWAP,
-            f"water and fat of station {' or '.join(str(index + 1) for index in swapped)} contradict the overlaps "
-            f"({agreements})",
-        )
+    evidence = {station.index: swap_evidence(station.images, station) for station in ordered if contrasts == DIXON}
+    x, y, z = (axis.spacing_mm for axis in grid.axes)
+    splits = {index: (each.split_mm - grid.axes[0].low_mm) / x for index, each in evidence.items()}
+    pairs = compare_all(placements, read, Frame((x, y, z), splits))
+    swaps, margin = _settled_swaps(indices, evidence, pairs, options) if evidence else ((), None)
+    for swap in swaps:
+        limits[swap.station] = _limits_after(limits[swap.station], swap)
+    placements = [replace(each, station=swapped_back(each.station, swaps)) for each in placements]
     matched = options.match_intensities and not any(contrast.is_map for contrast in contrasts)
     factors = intensity_factors(indices, pairs) if matched else dict.fromkeys(indices, 1.0)
     brightest = max(
@@ -189,9 +190,47 @@ def stitch(
         contrast: _blend(placements, contrast, grid, maps if contrast.is_map else gains, limits)
         for contrast in contrasts
     }
-    report = report_of(placements, pairs, factors, scale, swapped)
-    outliers = sum(changed for _, changed in checked)
-    return StitchedImages(images, grid.affine, replace(report, in_phase_ratios=ratios, outlier_voxels=outliers))
+    report = replace(
+        report_of(placements, pairs, factors, scale),
+        swaps=swaps,
+        swap_margin=margin,
+        in_phase_ratios=tuple(None if each is None else each.ratio for each in ratios),
+        deviating_slices=tuple(None if each is None else each.deviating for each in ratios),
+        statistics=tuple(station_statistics(station) for station in ordered),
+        outlier_voxels=sum(changed for _, changed in checked),
+    )
+    return StitchedImages(images, grid.affine, report)
+
+
+def _limits_after(limits: Limits, swap: Swap) -> Limits:
+    """Value limits of a station whose water and fat are swapped back: those of both where a half is."""
+    water, fat = limits[Contrast.WATER], limits[Contrast.FAT]
+    if swap.part == "whole":
+        return limits | {Contrast.WATER: fat, Contrast.FAT: water}
+    both = min(water[0], fat[0]), max(water[1], fat[1])
+    return limits | {Contrast.WATER: both, Contrast.FAT: both}
+
+
+def _settled_swaps(
+    indices: Sequence[int], evidence: Mapping[int, SwapEvidence], pairs: Sequence[Pair], options: StitchOptions
+) -> tuple[tuple[Swap, ...], float | None]:
+    """Swaps to undo, and how clear it is that all is right then; below zero where unclear ones are left."""
+    finding = find_swaps(indices, evidence, pairs)
+    if finding.swaps and finding.is_clear and not options.repair_swaps:
+        words = swaps_in_words(finding.swaps)
+        raise ScanExcluded(Reason.FAT_WATER_SWAP, f"water and fat of {words} are swapped (margin {finding.margin:.1f})")
+    swaps = finding.swaps if finding.is_clear else ()
+    for pair in pairs:
+        for side, agreement in enumerate(pair.half_agreements):
+            signs = half_sign(swaps, pair.upper, side) * half_sign(swaps, pair.lower, side)
+            if agreement is not None and agreement * signs < -options.swap_limit:
+                raise ScanExcluded(
+                    Reason.FAT_WATER_SWAP,
+                    f"water and fat of stations {pair.upper + 1} and {pair.lower + 1} contradict each other where "
+                    f"they overlap (agreement {agreement * signs:.2f}), and which is right is unclear",
+                )
+    unclear = finding.swaps and not finding.is_clear
+    return swaps, -finding.margin if unclear and finding.margin is not None else finding.margin
 
 
 def upright_ct(station: Station) -> StitchedImages:
@@ -215,5 +254,5 @@ def upright_ct(station: Station) -> StitchedImages:
         raise ScanExcluded(Reason.CONTRAST_MISMATCH, f"values from {low:g} to {high:g} are not Hounsfield units")
     x, y, z = station_axes(station)
     box = StationReport(station.index, (x.low_mm, y.low_mm, z.low_mm), (x.high_mm, y.high_mm, z.high_mm), 1.0, 0, 0)
-    report = StitchReport((box,), (), 1.0, ())
+    report = StitchReport((box,), (), 1.0)
     return StitchedImages({Contrast.CT: np.rint(image).astype(np.int16)}, station.affine, report)
