@@ -15,7 +15,6 @@ from dixonflow.phantom import demo_cohort
 from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.demo_cohort import (
-    DEMO_SCANS,
     EXPECTED_NAME,
     STAMP_NAME,
     TRUTH_COLUMNS,
@@ -25,8 +24,8 @@ from dixonflow.phantom.demo_cohort import (
     is_current,
     make_demo_cohort,
     make_scan,
-    participant_in_session,
 )
+from dixonflow.phantom.demo_scans import DEMO_SCANS, participant_in_session
 from dixonflow.vocabulary import Layout, Reason, Status
 
 COARSE = DemoOptions(ukb_scale=0.05, nako_scale=0.05, fine_spacing_mm=6)

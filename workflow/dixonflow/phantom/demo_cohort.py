@@ -1,7 +1,6 @@
 """The demo cohort: 16 phantom scans in the shapes of UK Biobank and NAKO, four of them broken, with their truth."""
 
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import os
@@ -11,80 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dixonflow.errors import DixonflowError
-from dixonflow.phantom.anatomy.participant import Participant, draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
-from dixonflow.phantom.breakages import Breakage
+from dixonflow.phantom.demo_scans import DEMO_SCANS, DemoScan
 from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.scanner.protocol import Protocol, nako_protocol, ukb_protocol
-from dixonflow.phantom.truth import truth_table
-from dixonflow.phantom.writers.dicom import nako_zip_name, ukb_zip_name, write_nako, write_ukb
+from dixonflow.phantom.truth import true_fat_fractions, truth_on_grid, truth_table
+from dixonflow.phantom.writers.dicom import write_nako, write_ukb
+from dixonflow.stitch.grid import target_grid
+from dixonflow.stitch.report import StitchOptions
 from dixonflow.system.atomic import atomic_path, write_bytes, write_json
-from dixonflow.vocabulary import Layout, Reason, ScanId, Status
+from dixonflow.system.tree_digest import tree_digest
+from dixonflow.vocabulary import Layout
 
 PACKAGE = Path(__file__).parent
 EXPECTED_NAME, TRUTH_NAME, WITHDRAWN_NAME, STAMP_NAME = "expected.json", "truth.parquet", "withdrawn.txt", "stamp.json"
 """Next to the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp."""
 
-TRUTH_COLUMNS = ["participant_id", "session_id", "structure", "label", "volume_in_fov_ml", "fat_fraction"]
-
-_REPOSITIONING_SD_MM = (4.0, 3.0, 8.0)
-
-
-@dataclass(frozen=True)
-class DemoScan:
-    """One scan of the demo.
-
-    Attributes
-    ----------
-    seed
-        Participant of the phantom; 0 to 9999, which training never draws from.
-    session_number
-        0 for a participant's first scan. Another number gives the same body another place on the table and other noise.
-    breakage
-        What is done to the zip after it was written.
-    """
-
-    scan: ScanId
-    layout: Layout
-    seed: int
-    session_number: int = 0
-    breakage: Breakage | None = None
-
-    @property
-    def path(self) -> str:
-        """Where the zip lies below the raw folder."""
-        name = ukb_zip_name(self.scan) if self.layout is Layout.UKB else nako_zip_name(self.scan)
-        return f"{self.layout}/{name}"
-
-    @property
-    def expected(self) -> tuple[Status, Reason]:
-        """What the workflow has to make of it."""
-        return (Status.EXCLUDED, self.breakage.reason) if self.breakage else (Status.OK, Reason.NONE)
-
-
-DEMO_SCANS = (
-    DemoScan(ScanId("1000017", "2"), Layout.UKB, seed=11),
-    DemoScan(ScanId("1000017", "3"), Layout.UKB, seed=11, session_number=1),
-    DemoScan(ScanId("1240365", "2"), Layout.UKB, seed=12),
-    DemoScan(ScanId("2310482", "2"), Layout.UKB, seed=13),
-    DemoScan(ScanId("3450591", "2"), Layout.UKB, seed=14),
-    DemoScan(ScanId("4561608", "2"), Layout.UKB, seed=15),
-    DemoScan(ScanId("5672719", "2"), Layout.UKB, seed=16, breakage=Breakage.CUT_OFF),
-    DemoScan(ScanId("5783820", "2"), Layout.UKB, seed=17, breakage=Breakage.STATION),
-    DemoScan(ScanId("000123", "30"), Layout.NAKO, seed=21),
-    DemoScan(ScanId("000123", "60"), Layout.NAKO, seed=21, session_number=1),
-    DemoScan(ScanId("010452", "30"), Layout.NAKO, seed=22),
-    DemoScan(ScanId("100617", "30"), Layout.NAKO, seed=23),
-    DemoScan(ScanId("101884", "30"), Layout.NAKO, seed=24),
-    DemoScan(ScanId("102735", "30"), Layout.NAKO, seed=25),
-    DemoScan(ScanId("103996", "30"), Layout.NAKO, seed=26, breakage=Breakage.PIXELS),
-    DemoScan(ScanId("104128", "60"), Layout.NAKO, seed=27, breakage=Breakage.CONTRAST),
-)
-"""The fixed list. Two participants have two sessions; two scans of each cohort are broken, each in its own way."""
+TRUTH_COLUMNS = [
+    *("participant_id", "session_id", "structure", "label", "volume_in_fov_ml", "fat_fraction", "fat_fraction_median"),
+    *("whole_mean", "whole_median", "eroded_mean", "eroded_median"),
+]
+"""Of `truth_table` and `true_fat_fractions`."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +62,6 @@ class DemoOptions:
         return nako_protocol(self.nako_scale, self.slice_scale)
 
 
-def participant_in_session(seed: int, session_number: int) -> Participant:
-    """Draw a participant; in later sessions it is the same person, repositioned on the table."""
-    participant = draw_participant(seed)
-    if session_number == 0:
-        return participant
-    moved = np.random.default_rng([seed, session_number, 3]).normal(participant.table_offset_mm, _REPOSITIONING_SD_MM)
-    return dataclasses.replace(participant, table_offset_mm=tuple(moved.tolist()))
-
-
 def make_scan(item: DemoScan, folder: Path, options: DemoOptions) -> pd.DataFrame:
     """Scan one phantom participant, write the zip below `folder`, break it if it is one to be broken.
 
@@ -130,7 +70,7 @@ def make_scan(item: DemoScan, folder: Path, options: DemoOptions) -> pd.DataFram
     pandas.DataFrame
         The truth of the scan before it was broken, `TRUTH_COLUMNS`, one row per structure.
     """
-    participant = participant_in_session(item.seed, item.session_number)
+    participant = item.participant
     anatomy = render_anatomy(participant, options.fine_spacing_mm)
     protocol = options.protocol(item.layout)
     stations = acquire(participant, anatomy, protocol, session=item.session_number)
@@ -139,6 +79,10 @@ def make_scan(item: DemoScan, folder: Path, options: DemoOptions) -> pd.DataFram
     if item.breakage:
         item.breakage.apply(path)
     truth = truth_table(participant, anatomy, protocol).rename(columns={"id": "label", "name": "structure"})
+    grid = target_grid(stations, StitchOptions().max_voxels)
+    on_grid = truth_on_grid(anatomy, grid.shape, grid.affine)
+    regions = {str(name): [int(label)] for name, label in zip(truth["structure"], truth["label"], strict=True)}
+    truth = truth.join(true_fat_fractions(participant, anatomy, on_grid, grid.affine, regions), on="structure")
     truth["participant_id"], truth["session_id"] = item.scan.participant, item.scan.session
     return truth[TRUTH_COLUMNS]
 
@@ -230,13 +174,9 @@ def _expectation(item: DemoScan) -> dict[str, Any]:
 
 def _stamp(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...]) -> dict[str, Any]:
     """What the cohort depends on (list, options, the phantom's own code and data) as a hash; files and their bytes."""
-    digest = hashlib.sha256(repr((dataclasses.asdict(options), scans)).encode())
-    for file in sorted(PACKAGE.rglob("*")):
-        if file.is_file() and file.suffix != ".pyc":
-            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     others = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
     return {
-        "key": digest.hexdigest(),
+        "key": tree_digest(PACKAGE, repr((dataclasses.asdict(options), scans)).encode()),
         "files": {name: path.stat().st_size for name, path in _files(folder).items()},
         "others": {path.name: path.stat().st_size for path in others},
     }

@@ -1,19 +1,19 @@
 """What a perfect measurement of a phantom scan would give."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
+from scipy.ndimage import binary_erosion, find_objects
 
 from dixonflow.imaging.types import Floats32
 from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.render import Anatomy
 from dixonflow.phantom.anatomy.structures import Structure
-from dixonflow.phantom.anatomy.tissue import tissue_table
-from dixonflow.phantom.scanner.acquisition import axis_weights, station_affine
+from dixonflow.phantom.anatomy.tissue import tissue_table, water_and_fat
+from dixonflow.phantom.scanner.acquisition import axis_weights, box_average, station_affine
 from dixonflow.phantom.scanner.protocol import Protocol
 
 
@@ -31,7 +31,8 @@ def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) 
     -------
     pandas.DataFrame
         One row per structure: id, name, volume_in_fov_ml (fine-grid voxels whose centre lies in a station's box),
-        fat_fraction (sum of fat over sum of fat and water on the fine grid, 0 to 1; the texture scales both alike).
+        fat_fraction (sum of fat over sum of fat and water on the fine grid, 0 to 1; the texture scales both alike) and
+        fat_fraction_median (of its fine-grid voxels).
     """
     centres = [anatomy.affine[a, 3] + anatomy.spacing_mm * np.arange(n) for a, n in enumerate(anatomy.labels.shape)]
     boxes = []
@@ -47,11 +48,72 @@ def truth_table(participant: Participant, anatomy: Anatomy, protocol: Protocol) 
         if covering:
             mask = np.any([b[0][:, None] & b[1][None, :] for b in covering], axis=0)
             counts += np.bincount(anatomy.labels[:, :, k][mask], minlength=256)
-    fractions = tissue_table(participant).fat_fraction
+    means, medians = _fine_fractions(participant, anatomy)
     rows = [
-        (int(s), s.published_name, counts[s] * anatomy.spacing_mm**3 / 1000, float(fractions[s])) for s in Structure
+        (int(s), s.published_name, counts[s] * anatomy.spacing_mm**3 / 1000, float(means[s]), float(medians[s]))
+        for s in Structure
     ]
-    return pd.DataFrame(rows, columns=["id", "name", "volume_in_fov_ml", "fat_fraction"])
+    return pd.DataFrame(rows, columns=["id", "name", "volume_in_fov_ml", "fat_fraction", "fat_fraction_median"])
+
+
+def _fine_fractions(participant: Participant, anatomy: Anatomy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and median of the fat fraction over the fine-grid voxels of each label; its signal is the same in all."""
+    even = tissue_table(participant).fat_fraction
+    if not participant.uneven:
+        return even, even
+    water, fat = water_and_fat(anatomy, participant, with_texture=False)
+    means, medians = even.copy(), even.copy()
+    for label, window in enumerate(find_objects(anatomy.labels), start=1):
+        if window is not None:
+            inside = anatomy.labels[window] == label
+            w, f = (image[window][inside].astype(np.float64) for image in (water, fat))
+            means[label], medians[label] = f.sum() / (w + f).sum(), np.median(f / (w + f))
+    return means, medians
+
+
+def true_fat_fractions(
+    participant: Participant,
+    anatomy: Anatomy,
+    labels: NDArray[np.integer],
+    affine: NDArray[np.float64],
+    regions: Mapping[str, Sequence[int]],
+) -> pd.DataFrame:
+    """Fat fractions that a scanner without noise would show in the voxels of the true label map.
+
+    Parameters
+    ----------
+    labels, affine
+        From `truth_on_grid`; the grid of the image.
+    regions
+        Labels of each structure; those of a union are eroded separately, as in the measures.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by structure: mean and median of the voxel ratios F / (F + W), `whole_mean`, `whole_median`, and without
+        the voxels that have a face towards anything else, `eroded_mean`, `eroded_median`; NaN where there is no voxel.
+    """
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    matrices = axis_weights(anatomy.labels.shape, anatomy.affine, shape, affine)
+    images = water_and_fat(anatomy, participant, with_texture=False)
+    water, fat = (box_average(image, matrices).astype(np.float64) for image in images)
+    with np.errstate(invalid="ignore"):
+        fraction = fat / (water + fat)
+    values: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    for label, window in enumerate(find_objects(labels.astype(np.int32)), start=1):
+        if window is not None:
+            inside = labels[window] == label
+            inner = binary_erosion(inside, border_value=0)
+            values[label] = fraction[window][inside], fraction[window][inner]
+    nothing = np.empty(0), np.empty(0)
+    rows = {}
+    for name, members in regions.items():
+        whole, eroded = (np.concatenate([values.get(each, nothing)[place] for each in members]) for place in (0, 1))
+        rows[name] = [
+            statistic(part) if part.size else np.nan for part in (whole, eroded) for statistic in (np.mean, np.median)
+        ]
+    columns = ["whole_mean", "whole_median", "eroded_mean", "eroded_median"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 @dataclass(frozen=True)

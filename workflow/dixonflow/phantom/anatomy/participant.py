@@ -56,6 +56,8 @@ class Participant:
         Relative signal of every label id, index 0 to 72.
     table_offset_mm
         Displacement of the body from the scanner's centre line along x, y, z.
+    uneven
+        Whether fat is unevenly spread inside liver, pancreas and muscles, as `dixonflow.phantom.anatomy.uneven` says.
     """
 
     seed: int
@@ -72,6 +74,7 @@ class Participant:
     fat_fraction: dict[str, float]
     signal: tuple[float, ...]
     table_offset_mm: tuple[float, float, float]
+    uneven: bool = False
 
     @property
     def scale(self) -> float:

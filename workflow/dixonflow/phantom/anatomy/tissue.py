@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dixonflow.imaging.types import Floats32
 from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.render import Anatomy
+from dixonflow.phantom.anatomy.uneven import uneven_fat_fraction
 from dixonflow.system.package_table import package_table
 
 TEXTURE_AMPLITUDE = 0.03
@@ -81,6 +82,10 @@ def water_and_fat(
     """Water and fat signal on the fine grid, float32 (x, y, z)."""
     table = tissue_table(participant)
     water, fat = table.water[anatomy.labels], table.fat[anatomy.labels]
+    if participant.uneven:
+        muscles = [label for label, tissue in tissue_names().items() if tissue == "muscle"]
+        signal, fraction = water + fat, uneven_fat_fraction(anatomy, participant, table.fat_fraction, muscles)
+        water, fat = signal * (1 - fraction), signal * fraction
     if with_texture:
         field = texture(anatomy, participant.seed)
         water *= field

@@ -1,0 +1,1 @@
+"""Trials of the whole workflow on scans with planted defects."""
