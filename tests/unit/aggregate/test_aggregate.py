@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from synthetic_run import MODEL, SHARDS, STAGES, TABLES, WITHDRAWN, Run, outcome, write_measured, write_run
 
 from dixonflow.aggregate.build import StageRows, aggregate, read_scans, scan_rows
+from dixonflow.aggregate.graded_tables import Checked, value_counts, with_grades
 from dixonflow.aggregate.summary import Summary, format_summary, summarise
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.cohort.table import read_scans as read_cohort
@@ -22,9 +23,11 @@ from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
 from dixonflow.tables.definitions import QUALITY, SCANS
+from dixonflow.tables.grading import objections_of
 from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.tables.schema import TableError, check_rows, to_arrow
+from dixonflow.tables.schema import TableError, arrow_schema, check_rows, to_arrow
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Stage, Status
 
 
@@ -93,14 +96,15 @@ def test_measurements_are_those_of_the_shards_in_order(finished: tuple[Run, Summ
         dict(zip(MEASUREMENTS.keys, (*kind, *scan, "dixon"), strict=True)) for kind in kinds for scan in ids
     ]
     assert found.num_rows == 5 * len(expected_rows(MODEL))
-    frame = found.to_pandas().set_index(["participant_id", "structure", "measure"])["value"]
-    for scan, rows in run.truth.items():
+    rows = found.to_pandas().set_index(["participant_id", "structure", "measure"])
+    frame = rows["value"].fillna(rows["value_before_grade"])
+    for scan, measured_ in run.truth.items():
         if (scan.participant, scan.session) in ids:
-            wanted = rows.measurements.set_index(["structure", "measure"])["value"].astype(float)
+            wanted = measured_.measurements.set_index(["structure", "measure"])["value"].astype(float)
             mine = frame[scan.participant].sort_index().to_numpy()
             np.testing.assert_array_equal(mine, wanted.sort_index().to_numpy())
     quality = read_table(run.results.tables / "quality.parquet", QUALITY)
-    of_raw_data = len(ids)
+    of_raw_data = 2 * len(ids)
     assert quality.num_rows == sum(len(run.truth[ScanId(*each)].quality) for each in ids) + of_raw_data
 
 
@@ -111,13 +115,14 @@ def test_wide_tables_repeat_the_long_one(finished: tuple[Run, Summary]) -> None:
     assert list(volumes.index) == list(fat.index) == ["0000", "0001", "0002", "0003", "0007"]
     for scan in (ScanId("0001", "2"), ScanId("0002", "2")):
         rows = run.truth[scan].measurements.set_index(["structure", "measure"])["value"]
-        assert volumes.loc[scan.participant, "liver_volume_ml"] == rows["liver", "volume"]
-        assert fat.loc[scan.participant, "total_muscle_lean_volume_ml"] == rows["total_muscle", "lean_volume"]
-        assert fat.loc[scan.participant, "liver_fat_fraction"] == rows["liver", "fat_fraction"]
+        assert volumes.loc[scan.participant, "muscle_volume_ml"] == rows["muscle", "volume"]
+        assert pd.isna(volumes.loc[scan.participant, "liver_volume_ml"]), "a liver of 1 mL has failed"
+        assert volumes.loc[scan.participant, "liver_volume_missing_reason"] == "failed_check"
+        assert volumes.loc[scan.participant, "liver_volume_grade"] == "fail"
+        assert fat.loc[scan.participant, "total_muscle_volume_ml"] == rows["total_muscle", "volume"]
     assert pd.isna(volumes.loc["0001", "spleen_volume_ml"])
     assert volumes.loc["0001", "spleen_volume_missing_reason"] == "not_found"
-    assert volumes.loc["0002", "spleen_volume_ml"] > 0
-    assert pd.isna(volumes.loc["0002", "spleen_volume_missing_reason"])
+    assert volumes.loc["0002", "spleen_volume_missing_reason"] == "failed_check"
 
 
 def test_a_withdrawn_participant_is_in_no_table_but_scans(finished: tuple[Run, Summary]) -> None:
@@ -282,7 +287,8 @@ def test_whatever_the_stages_say_nobody_is_lost(ways: list[tuple[Reason, list[Re
             if (cell := cells[place]) is not None
         ]  # fmt: skip
         stages[stage] = StageRows(pd.DataFrame(rows, columns=[*OUTCOMES.names, "shard"]).astype({"shard": object}), {})
-    scans = scan_rows(cohort, stages)
+    nothing = Checked(objections_of(arrow_schema(QUALITY).empty_table()), pd.DataFrame(columns=[*SCAN_KEYS, "repair"]))
+    scans = with_grades(scan_rows(cohort, stages), nothing, value_counts(arrow_schema(MEASUREMENTS).empty_table()))
     check_rows(to_arrow(scans, SCANS), SCANS)
     assert summarise(scans).scans_in == len(ways)
     for number, (reason, cells) in enumerate(ways):

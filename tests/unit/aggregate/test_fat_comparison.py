@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from graded_rows import graded
 from synthetic_run import MODEL, STAGES, Run, measured, outcome, write_measured
 from typer.testing import CliRunner
 
@@ -14,9 +15,9 @@ from dixonflow.aggregate.build import aggregate
 from dixonflow.cli.calibrate import calibrate_command
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
+from dixonflow.evaluation.calibration import calibration
 from dixonflow.execution.outcome import write_outcomes
 from dixonflow.imaging.station import MAP_SCALE
-from dixonflow.measure.calibration import calibration
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.models.label_rule import AcceptedSequence
@@ -77,16 +78,17 @@ def test_sessions_with_both_scans_have_both_values(run: Run) -> None:
     for row in rows.itertuples():
         sides = {}
         for sequence in (DIXON, ME_VIBE):
-            of_scan = run.truth[ScanId(row.participant_id, "2", sequence)].measurements
-            sides[sequence] = (
-                of_scan[of_scan["structure"].eq(row.structure)].set_index("measure")["value"].astype(float)
-            )
+            of_scan = graded(run.truth[ScanId(row.participant_id, "2", sequence)], *MODELS[sequence])
+            own = of_scan[of_scan["structure"].eq(row.structure)].set_index("measure")["value"]
+            sides[sequence] = own.astype(object).where(own.notna(), np.nan)
         np.testing.assert_equal(row.fat_fraction, sides[DIXON]["fat_fraction"])
+        np.testing.assert_equal(row.pdff, sides[ME_VIBE]["pdff"])
         np.testing.assert_equal(row.pdff_mean, sides[ME_VIBE]["pdff_mean"])
         np.testing.assert_equal(row.me_vibe_coverage_fraction, sides[ME_VIBE]["coverage_fraction"])
-    label = MODEL.structures["liver"]
-    liver = rows[rows["structure"].eq("liver")].set_index("participant_id")["pdff_mean"]
-    assert liver.to_dict() == pytest.approx({"0001": (label + 1) / 100, "0004": (label + 4) / 100})
+    assert rows.loc[rows["structure"].eq("liver"), "pdff_grade"].isna().all(), "one voxel thin"
+    label = MODEL.structures["muscle"]
+    muscle = rows[rows["structure"].eq("muscle")].set_index("participant_id")["pdff_mean"]
+    assert muscle.to_dict() == pytest.approx({"0001": (label + 1) / 100, "0004": (label + 4) / 100})
     resources = json.loads(run.results.datapackage.read_text())["resources"]
     assert "fat_fraction_comparison.parquet" in {each["path"] for each in resources}
 
@@ -104,8 +106,8 @@ def sessions(number: int, slope: float = 0.9, intercept: float = 0.02) -> pd.Dat
     return pd.DataFrame(
         {
             **{"structure": "liver", "participant_id": [str(each) for each in range(number)], "session_id": "2"},
-            **{"fat_fraction": signal, "fat_fraction_eroded_median": signal - 0.01, "fat_fraction_grade": "pass"},
-            **{"pdff_mean": intercept + slope * signal, "pdff_grade": "pass"},
+            **{"fat_fraction": signal, "fat_fraction_of_sums": signal - 0.01, "fat_fraction_grade": "pass"},
+            **{"pdff": intercept + slope * signal, "pdff_grade": "pass"},
             **{"dixon_coverage_fraction": 1.0, "me_vibe_coverage_fraction": 1.0},
         }
     )
@@ -118,15 +120,15 @@ class TestCalibration:
         assert (fit["slope"], fit["intercept"]) == pytest.approx((0.9, 0.02))
         assert fit["residual_sd"] == pytest.approx(0, abs=1e-9)
         assert fit["bias"] == pytest.approx((0.02 - 0.1 * sessions(20)["fat_fraction"]).mean())
-        (other,) = calibration(sessions(20), "fat_fraction_eroded_median").to_dict("records")
+        (other,) = calibration(sessions(20), "fat_fraction_of_sums").to_dict("records")
         assert other["intercept"] == pytest.approx(0.029)
 
     def test_what_is_not_good_is_left_out(self) -> None:
         rows = sessions(20)
-        rows.loc[0, ["pdff_mean", "pdff_grade"]] = [0.9, "review"]
+        rows.loc[0, ["pdff", "pdff_grade"]] = [0.9, "review"]
         rows.loc[1, ["fat_fraction", "fat_fraction_grade"]] = [0.9, "fail"]
-        rows.loc[2, ["pdff_mean", "me_vibe_coverage_fraction"]] = [0.9, 0.5]
-        rows.loc[3, ["pdff_mean", "pdff_grade"]] = [np.nan, None]
+        rows.loc[2, ["pdff", "me_vibe_coverage_fraction"]] = [0.9, 0.5]
+        rows.loc[3, ["pdff", "pdff_grade"]] = [np.nan, None]
         (fit,) = calibration(rows).to_dict("records")
         assert (fit["sessions"], fit["left_out"]) == (16, 4)
         assert (fit["slope"], fit["intercept"]) == pytest.approx((0.9, 0.02))

@@ -1,14 +1,17 @@
 """Levels as rows of the tables, graded, and of models with single vertebrae only."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from graded_rows import graded
 from small_models import rule, small_model
 from spine import LABEL, MODEL, Spine, phantom_spine
 
 from dixonflow.config import demo_config
 from dixonflow.execution.content_keys import settings
-from dixonflow.measure.checks import CHECKS, expected_checks
+from dixonflow.measure.checks.of_model import CHECKS, expected_checks
 from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import Position
@@ -34,13 +37,18 @@ def measured(labels: np.ndarray, spine: Spine, boxes: list[StationBox] | None = 
     return measure(labels, dict.fromkeys(DIXON, image), spine.affine, boxes or spine.box(), MODEL)
 
 
+def graded_by_levels(found: ScanMeasurements) -> pd.DataFrame:
+    """Graded rows, by the checks of vertebrae alone: one grey value has no noise, and no fat."""
+    return graded(replace(found, quality=found.quality[found.quality["check"].isin(OF_ORDER)]), MODEL)
+
+
 def levels(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["measure"].isin(OF_LEVELS)].set_index(["structure", "measure"])
 
 
 def test_every_vertebra_has_its_level_and_nothing_else_has_one(spine: Spine) -> None:
     found = measured(spine.labels, spine)
-    rows = levels(found.measurements)
+    rows = levels(graded_by_levels(found))
     assert set(rows.index) == {(name, each) for name in MODEL.structures for each in OF_LEVELS}
     keys = ["structure", "measure", "model"]
     assert set(found.measurements[keys].itertuples(index=False, name=None)) == expected_rows(MODEL)
@@ -78,8 +86,9 @@ def test_cut_and_unseen_vertebrae_say_so_and_keep_their_other_measures(spine: Sp
 
 def test_levels_of_a_scan_out_of_order_are_for_review_and_no_other_measure_is(spine: Spine) -> None:
     good, bad = measured(spine.labels, spine), measured(spine.renamed({L2: L3, L3: L2}), spine)
-    rows = levels(bad.measurements)
+    rows = levels(graded_by_levels(bad))
     assert set(rows["grade"].dropna()) == {Grade.REVIEW}
+    assert set(rows["decided_by"].dropna()) == {"vertebra_order"}
     there, before = rows["value"], levels(good.measurements)["value"]
     others = ~rows.index.isin(["vertebrae_L2", "vertebrae_L3"], level=0)
     assert there[others].equals(before[others])
@@ -88,10 +97,10 @@ def test_levels_of_a_scan_out_of_order_are_for_review_and_no_other_measure_is(sp
     assert (order["value"], order["threshold"], order["grade"]) == (1, 0, Grade.REVIEW)
     assert pd.isna(bad.quality.set_index("check").at["vertebra_distance_ratio", "value"])
     assert set(good.quality.loc[good.quality["check"].isin(OF_ORDER), "grade"]) == {Grade.PASS}
-    grades = [
-        found.measurements.loc[~found.measurements["measure"].isin(OF_LEVELS), "grade"].reset_index(drop=True)
-        for found in (good, bad)
-    ]
+    grades = []
+    for found in (good, bad):
+        every = graded_by_levels(found)
+        grades.append(every.loc[~every["measure"].isin(OF_LEVELS), "grade"].reset_index(drop=True))
     assert grades[0].equals(grades[1])
 
 
@@ -101,7 +110,7 @@ def test_a_vertebra_under_its_cutoff_fails_with_its_level() -> None:
     labels[3:9, 3:9, 5:12], labels[3:9, 3:9, 16:23] = 2, 1
     image = dict.fromkeys(DIXON, np.full(labels.shape, 100, np.int16))
     box = StationBox(0, (-1.0, -1.0, -1.0), (40.0, 40.0, 90.0))
-    rows = levels(measure(labels, image, np.diag([2.0, 2.0, 3.0, 1.0]), [box], model).measurements)
+    rows = levels(graded(measure(labels, image, np.diag([2.0, 2.0, 3.0, 1.0]), [box], model), model))
     assert set(rows.loc["vertebrae_L4", "grade"]) == {Grade.FAIL}
     assert set(rows.loc["vertebrae_L5", "grade"]) == {Grade.REVIEW}, "two vertebrae tell too little"
 

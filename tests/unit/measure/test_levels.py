@@ -6,10 +6,10 @@ import pytest
 from small_models import rule, small_model
 from spine import LABEL, MODEL, Spine, phantom_spine
 
-from dixonflow.measure.checks import CHECKS
+from dixonflow.measure.checks.level_checks import LEVEL_CHECKS, level_grade
+from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import StationBox
-from dixonflow.measure.level_checks import LEVEL_CHECKS, level_grade
 from dixonflow.measure.levels import Level, Levels, find_levels
 from dixonflow.models.anatomy import SACRUM, structures
 from dixonflow.models.comparison import vertebrae_of

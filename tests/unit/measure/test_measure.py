@@ -4,10 +4,11 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from graded_rows import graded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from measured_body import AFFINE, MODEL, SHAPE, VOXEL_ML, body, images, row, values, whole
+from measured_body import AFFINE, MODEL, SHAPE, VOXEL_ML, body, good_scan, images, row, values, whole
 from small_models import rule, small_model
 
 from dixonflow.measure.definitions import MEASURES, MissingReason
@@ -19,8 +20,7 @@ from dixonflow.vocabulary import DIXON, Contrast, Grade, ScanSequence
 
 @pytest.fixture(scope="module")
 def measured():
-    labels, contrasts = body()
-    return measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, overlap_residual=0.1, wrong_side_ml=0.5)
+    return good_scan()
 
 
 def test_every_structure_has_every_measure_once(measured):
@@ -37,7 +37,7 @@ def test_every_structure_has_every_measure_once(measured):
     assert (rows["model"] == "small").all()
     for _, entry in rows.drop_duplicates("measure").iterrows():
         assert entry["unit"] == MEASURES[entry["measure"]].unit
-        assert entry["definition"] == f"{entry['measure']}.v1"
+        assert entry["definition"] == f"{entry['measure']}.v{2 if entry['measure'] == 'fat_fraction' else 1}"
 
 
 def test_known_volumes_and_fat_fractions(measured):
@@ -45,10 +45,11 @@ def test_known_volumes_and_fat_fractions(measured):
     liver = 10 * 14 * 8
     assert value["liver", "volume"] == pytest.approx(liver * VOXEL_ML)
     assert value["liver", "fat_fraction"] == pytest.approx(0.1)
-    assert value["liver", "fat_fraction_mean"] == value["liver", "fat_fraction_eroded_median"] == pytest.approx(0.1)
+    assert value["liver", "fat_fraction_mean"] == value["liver", "fat_fraction_eroded_mean"] == pytest.approx(0.1)
     assert value["liver", "coverage_fraction"] == 1
     assert value["liver", "signal_voxel_fraction"] == 1
-    assert value["subcutaneous_fat", "fat_fraction"] == pytest.approx(0.9)
+    assert value["liver", "fat_volume"] == pytest.approx(0.1 * liver * VOXEL_ML)
+    assert value["subcutaneous_fat", "fat_fraction_of_sums"] == pytest.approx(0.9)
     assert value["kidneys", "volume"] == pytest.approx(2 * 5 * 6 * 4 * VOXEL_ML)
     assert value["liver", "in_phase_p95"] == 1000
     assert value["liver", "opposed_phase_sd"] == 0
@@ -57,13 +58,15 @@ def test_known_volumes_and_fat_fractions(measured):
     assert value["muscle", "intramuscular_fat_volume"] == pytest.approx(fat_part * VOXEL_ML)
     assert value["muscle", "lean_volume"] == pytest.approx(lean_part * VOXEL_ML)
     assert value["total_muscle", "lean_volume"] == pytest.approx((lean_part + 4 * 6 * 4) * VOXEL_ML)
-    assert value["muscle", "fat_fraction"] == pytest.approx((0.25 * lean_part + fat_part) / (lean_part + fat_part))
+    assert value["muscle", "fat_fraction_of_sums"] == pytest.approx(
+        (0.25 * lean_part + fat_part) / (lean_part + fat_part)
+    )
 
 
 def test_values_are_null_exactly_where_there_is_a_reason_and_never_nan(measured):
     rows = measured.measurements
     assert rows["value"].isna().equals(rows["missing_reason"].notna())
-    assert rows["value"].isna().equals(rows["grade"].isna())
+    assert graded(measured, MODEL)["grade"].isna().sum() == rows["value"].isna().sum()
     assert np.isfinite(rows["value"].dropna().to_numpy(float)).all()
     thin = rows[rows["missing_reason"] == "too_thin"]
     assert set(thin["structure"]) == {"subcutaneous_fat"}, "its layer is one voxel"
@@ -73,16 +76,26 @@ def test_values_are_null_exactly_where_there_is_a_reason_and_never_nan(measured)
     assert not set(lacking["structure"]) & {"muscle", "iliopsoas_left", "total_muscle"}
 
 
-def test_a_structure_that_is_not_there_has_no_value_and_its_composite_is_for_review():
+def test_a_structure_that_is_not_there_has_no_value_and_its_composite_is_incomplete():
     labels, contrasts = body()
     labels[labels == 3] = 66
-    rows = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL).measurements
+    found = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL)
+    rows = found.measurements
     gone = rows[rows["structure"] == "kidney_left"]
     assert gone["value"].isna().all()
     applicable = ~gone["measure"].isin(["lean_volume", "intramuscular_fat_volume"])
     assert set(gone.loc[applicable, "missing_reason"]) == {MissingReason.NOT_FOUND.value}
-    assert row(rows, "kidneys", "volume")["grade"] == Grade.REVIEW
-    assert row(rows, "kidney_right", "volume")["grade"] == Grade.FAIL, "24 mL are under the cut-off of 50"
+    assert row(rows, "kidneys", "volume")["missing_reason"] == MissingReason.INCOMPLETE
+    right = row(graded(found, MODEL), "kidney_right", "volume")
+    assert (right["grade"], right["decided_by"]) == (Grade.FAIL, "lower_cutoff"), "24 mL are under the cut-off of 50"
+    assert pd.isna(right["value"])
+    assert right["value_before_grade"] == pytest.approx(24)
+    chosen = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, graded_if_incomplete=True)
+    assert row(chosen.measurements, "kidneys", "volume")["value"] == pytest.approx(24)
+    both = row(graded(chosen, MODEL), "kidneys", "volume")
+    assert (both["grade"], both["decided_by"]) == (Grade.FAIL, "lower_cutoff"), "the worst of its parts"
+    parts = chosen.quality[chosen.quality["check"].eq("parts_found")].set_index("structure")
+    assert (parts.at["kidneys", "value"], parts.at["kidneys", "grade"]) == (0.5, Grade.REVIEW)
 
 
 def test_labels_outside_all_stations_are_not_measured():
@@ -105,15 +118,26 @@ def test_cut_structures_say_so():
     labels, contrasts = body()
     low, high = whole(SHAPE)[0].low_mm, whole(SHAPE)[0].high_mm
     cut = StationBox(0, low, (high[0], high[1], 7 - 5 + 14 * 10.0))  # ends inside the liver and the muscle
-    rows = measure(labels, contrasts, AFFINE, [cut], MODEL).measurements
+    found = measure(labels, contrasts, AFFINE, [cut], MODEL)
+    rows = graded(found, MODEL)
     liver = row(rows, "liver", "coverage_fraction")["value"]
     # 10 x 14 x 4 voxels of 5 x 4 x 10 mm are left; one face of 10 x 14 is cut
     end, side, front = 10 * 14 * 20, 14 * 4 * 40, 10 * 4 * 50
     assert liver == pytest.approx(1 - end / (2 * end + 2 * side + 2 * front))
-    assert row(rows, "liver", "volume")["grade"] == Grade.REVIEW
-    assert row(rows, "liver", "fat_fraction")["grade"] == Grade.PASS
+    for measure_ in ("volume", "fat_fraction"):
+        assert row(rows, "liver", measure_)["grade"] == Grade.REVIEW
+        assert row(rows, "liver", measure_)["decided_by"] == "cut_by_field_of_view"
+    assert row(rows, "liver", "coverage_fraction")["grade"] == Grade.PASS, "it describes the structure"
     assert row(rows, "muscle", "coverage_fraction")["value"] < 1
-    assert row(rows, "muscle", "volume")["grade"] == Grade.PASS, "leaves every scan by design"
+    checks = found.quality.set_index(["check", "structure"])
+    assert checks.at[("cut_by_field_of_view", "muscle"), "value"] == 0, "its end leaves every scan by design"
+    ball_mm2 = (36 * np.pi) ** (1 / 3) * (10 * 14 * 4 * 5 * 4 * 10) ** (2 / 3)
+    assert checks.at[("cut_by_field_of_view", "liver"), "value"] == pytest.approx(end / ball_mm2)
+    assert checks.at[("scan_ends_early", ""), "value"] == 2, "liver and spleen"
+    assert row(rows, "muscle", "volume")["decided_by"] == "scan_ends_early", "but not through the liver"
+    kidney = row(rows, "kidney_left", "volume")
+    assert kidney["value"] == pytest.approx(24), "it ends below the cut"
+    assert kidney["decided_by"] == "labels_outside_field_of_view", "which no label map of these images has"
 
 
 def test_noise_floor_leaves_out_voxels_without_signal():
@@ -130,14 +154,14 @@ def test_noise_floor_leaves_out_voxels_without_signal():
     value = values(result.measurements)
     assert value["liver", "signal_voxel_fraction"] == pytest.approx(1 - 2 / 8)
     assert value["liver", "fat_fraction_mean"] == pytest.approx(0.1)
-    assert value["liver", "fat_fraction"] > 0.1, "the ratio of sums takes all voxels"
+    assert value["liver", "fat_fraction_of_sums"] > 0.1, "the ratio of sums takes all voxels"
     water[labels == 2], fat[labels == 2] = 20, 20
     rows = measure(labels, images(water, fat), AFFINE, whole(SHAPE), MODEL).measurements
     assert row(rows, "kidney_right", "fat_fraction_mean")["missing_reason"] == MissingReason.BELOW_NOISE_FLOOR
-    assert row(rows, "kidney_right", "fat_fraction")["value"] == pytest.approx(0.5)
+    assert row(rows, "kidney_right", "fat_fraction_of_sums")["value"] == pytest.approx(0.5)
     water[labels == 2], fat[labels == 2] = 0, 0
     rows = measure(labels, images(water, fat), AFFINE, whole(SHAPE), MODEL).measurements
-    assert row(rows, "kidney_right", "fat_fraction")["missing_reason"] == MissingReason.NO_SIGNAL
+    assert row(rows, "kidney_right", "fat_fraction_of_sums")["missing_reason"] == MissingReason.NO_SIGNAL
 
 
 def test_a_structure_one_voxel_thin_has_no_eroded_value():
@@ -145,7 +169,7 @@ def test_a_structure_one_voxel_thin_has_no_eroded_value():
     labels[labels == 3] = 66
     labels[12, 9:15, 4:8] = 3
     rows = measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL).measurements
-    assert row(rows, "kidney_left", "fat_fraction_eroded_median")["missing_reason"] == MissingReason.TOO_THIN
+    assert row(rows, "kidney_left", "fat_fraction")["missing_reason"] == MissingReason.TOO_THIN
     assert row(rows, "kidney_left", "fat_fraction_median")["value"] == 0
 
 
@@ -172,7 +196,7 @@ def test_signal_statistics_are_those_of_numpy(labels, stack):
     rows = measure(labels, contrasts, AFFINE, whole(labels.shape), MODEL).measurements
     assert np.isfinite(rows["value"].dropna().to_numpy(float)).all()
     value = values(rows)
-    for label, name in ((1, "spleen"), (66, "total_muscle")):
+    for label, name in ((1, "spleen"), (66, "muscle")):
         mask = labels == label
         if not mask.any():
             assert value[name].isna().all()
@@ -185,7 +209,7 @@ def test_signal_statistics_are_those_of_numpy(labels, stack):
                 assert value[name, f"{contrast}_{words}"] == pytest.approx(np.quantile(direct, fraction))
         w, f = (contrasts[each][mask].astype(float) for each in (Contrast.WATER, Contrast.FAT))
         if (w + f).sum() > 0:
-            assert value[name, "fat_fraction"] == pytest.approx(f.sum() / (w + f).sum())
+            assert value[name, "fat_fraction_of_sums"] == pytest.approx(f.sum() / (w + f).sum())
 
 
 def test_an_empty_label_map_is_measured_as_nothing():
@@ -221,7 +245,7 @@ def test_wrong_inputs_are_refused():
 
 
 def test_the_data_file_is_read():
-    assert {"subcutaneous_fat", "muscle", "humerus_left"} <= cut_by_design()
+    assert {"subcutaneous_fat", "muscle", "femur_left"} <= cut_by_design()
     assert "liver" not in cut_by_design()
 
 

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.color import deltaE_cie76, rgb2lab
 
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name, shown_slices
 from dixonflow.report.palette import colour, lookup_table
@@ -132,13 +133,14 @@ def test_file_name_hides_the_participant():
         sheet_name(scan, "")
 
 
-def test_palette_tells_neighbours_apart():
-    table = lookup_table(72).astype(int)
+def test_palette_tells_any_two_labels_apart():
+    table = lookup_table(150)
     assert not table[0].any()
-    distinct = {tuple(row) for row in table.tolist()}
-    assert len(distinct) == 73
-    steps = np.abs(np.diff(table[1:], axis=0)).sum(axis=1)
-    assert steps.min() > 120  # left and right of a pair
     assert tuple(table[5]) == colour(5)
+    lab = rgb2lab(table[1:])
+    distance = deltaE_cie76(lab[:, None], lab[None])
+    assert distance[~np.eye(150, dtype=bool)].min() >= 15
+    assert lab[:, 0].min() > 30  # seen on black
+    assert len(lookup_table(1000)) == 1001
     with pytest.raises(ValueError, match="start at 1"):
         colour(0)

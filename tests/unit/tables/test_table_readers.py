@@ -42,6 +42,10 @@ def _scan(participant: str | None, status: str, reason: str) -> dict[str, object
         "note": "",
         "last_stage": "measure" if status == "ok" else "cohort",
         "content_key": None,
+        "scan_grade": "pass" if status == "ok" else None,
+        "scan_grade_decided_by": None,
+        "values_failed": 0 if status == "ok" else None,
+        "values_to_review": 0 if status == "ok" else None,
     }
     for stage in Stage:
         row |= {f"{stage.value}_status": status, f"{stage.value}_reason": reason}
@@ -59,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table(path / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     check, values = QUALITY["check"].allowed[0], [None, 1.0, 2.0]
     quality = [
-        (participant, "2", "dixon", check, "", "demo", value, 0.0, "pass")
+        (participant, "2", "dixon", check, "", "demo", value, 0.0, "pass", "")
         for participant, value in zip(IDS, values, strict=True)
     ]
     write_table(path / "quality.parquet", QUALITY, pd.DataFrame(quality, columns=list(QUALITY.names)))
@@ -70,9 +74,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 missing = participant == "0012" and structure.name == "pancreas"
                 value = None if missing else 0.25 * (number + 1)
                 grade, reason = (None, "not_found") if missing else ("pass", None)
-                cells = (structure.name, measure.name, value, measure.unit, measure.key, grade, reason, "demo")
+                of_grade = (reason, "demo", grade, None, None)
+                cells = (structure.name, measure.name, value, measure.unit, measure.key, *of_grade)
                 rows.append((participant, "2", "dixon", *cells))
-    long = pd.DataFrame(rows, columns=list(MEASUREMENTS.names)).astype({"value": "Float64"})
+    types = {"value": "Float64", "value_before_grade": "Float64"}
+    long = pd.DataFrame(rows, columns=list(MEASUREMENTS.names)).astype(types)
     write_table(path / "measurements.parquet", MEASUREMENTS, long)
     for wide in (VOLUMES, FAT):
         found = widen(read_table(path / "measurements.parquet", MEASUREMENTS), wide)
@@ -145,7 +151,7 @@ def test_units_travel_with_the_file(folder: Path) -> None:
     schema = pq.read_schema(folder / "volumes.parquet")
     assert schema.field("liver_volume_ml").metadata[b"unit"] == b"mL"
     assert schema.field("liver_coverage_fraction").metadata[b"unit"] == b"1"
-    assert schema.metadata[b"schema_version"] == b"1.6"
+    assert schema.metadata[b"schema_version"] == b"2.0"
     assert schema.metadata[b"keys"] == b"participant_id,session_id"
     dictionary = pd.read_parquet(folder / "dictionary.parquet").set_index(["table_name", "name"])
     assert dictionary.loc[("volumes", "liver_volume_ml"), "unit"] == "mL"

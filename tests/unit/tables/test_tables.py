@@ -42,14 +42,14 @@ def test_columns_are_unique_for_readers_that_ignore_case() -> None:
 
 def test_tables_have_the_columns_of_the_design() -> None:
     assert MEASUREMENTS.names == (
-        "participant_id", "session_id", "sequence", "structure", "measure", "value", "unit", "definition", "grade",
-        "missing_reason", "model",
+        "participant_id", "session_id", "sequence", "structure", "measure", "value", "unit", "definition",
+        "missing_reason", "model", "grade", "decided_by", "value_before_grade",
     )  # fmt: skip
     assert set(TIMINGS.names) == {
         "participant_id", "session_id", "sequence", "stage", "seconds", "peak_memory_mb", "gpu_seconds", "attempt",
     }  # fmt: skip
     keys = ("participant_id", "session_id", "sequence", "check", "structure", "model")
-    assert (QUALITY.keys, QUALITY.names) == (keys, (*keys, "value", "threshold", "grade"))
+    assert (QUALITY.keys, QUALITY.names) == (keys, (*keys, "value", "threshold", "grade", "place"))
     for stage in Stage:
         assert {f"{stage.value}_status", f"{stage.value}_reason"} <= set(SCANS.names)
     assert {"status", "reason", "message", "shard", "content_key", "source"} <= set(SCANS.names)
@@ -162,6 +162,7 @@ def test_nan_and_infinity_are_refused_where_null_is_meant() -> None:
         "model": "demo",
         "threshold": None,
         "grade": "pass",
+        "place": "",
     }
     plain = pa.schema(list(arrow_schema(QUALITY)))
     for value in (math.nan, math.inf):
@@ -198,7 +199,12 @@ def test_messages_hold_no_participant_id(tmp_path: Path) -> None:
     [
         ({"value": None}, "either value"),
         ({"missing_reason": "not_found"}, "either value"),
-        ({"grade": None}, "either value"),
+        ({"grade": None}, "a grade with what decided it"),
+        ({"grade": "review"}, "a grade with what decided it"),
+        ({"decided_by": "lower_cutoff"}, "a grade with what decided it"),
+        ({"value_before_grade": 3.0}, "a grade with what decided it"),
+        ({"grade": "fail", "decided_by": "lower_cutoff", "value_before_grade": 3.0}, "a grade with what decided it"),
+        ({"value": None, "missing_reason": "failed_check", "grade": None}, "a grade with what decided it"),
         ({"unit": "1"}, "unit and definition"),
         ({"definition": "volume.v0"}, "definition"),
         ({"definition": "fat_fraction.v1"}, "unit and definition"),
@@ -211,7 +217,7 @@ def test_measurements_that_contradict_themselves_are_refused(change: dict[str, o
     frame = long_rows({("1", "2", "demo"): {("liver", "volume"): 1500.0}})
     check_rows(to_arrow(frame, MEASUREMENTS), MEASUREMENTS)
     for name, value in change.items():
-        frame[name] = pd.Series([value], dtype=frame[name].dtype if name == "value" else object)
+        frame[name] = pd.Series([value], dtype=frame[name].dtype if name.startswith("value") else object)
     with pytest.raises(TableError, match=words):
         check_rows(to_arrow(frame, MEASUREMENTS), MEASUREMENTS)
 
@@ -219,10 +225,10 @@ def test_measurements_that_contradict_themselves_are_refused(change: dict[str, o
 @pytest.mark.parametrize(("check", "structure"), [("contrast_agreement", ""), ("kidney_sides", "liver")])
 def test_a_check_of_structures_names_one_and_no_other_check_does(check: str, structure: str) -> None:
     rows = [
-        {"participant_id": "1", "session_id": "2", "sequence": "dixon", "check": name, "structure": of, "grade": "pass"}
+        {"participant_id": "1", "session_id": "2", "sequence": "dixon", "check": name, "structure": of}
         for name, of in (("contrast_agreement", "liver"), ("contrast_agreement", "spleen"), ("kidney_sides", ""))
     ]
-    frame = pd.DataFrame(rows).assign(model="demo", value=0.5, threshold=None)
+    frame = pd.DataFrame(rows).assign(model="demo", value=0.5, threshold=None, grade="pass", place="")
     check_rows(to_arrow(frame, QUALITY), QUALITY)
     frame.loc[frame["check"].eq(check), "structure"] = structure
     with pytest.raises(TableError, match="structure is named exactly for"):

@@ -1,5 +1,6 @@
 """Parquet files of the tables: order, pieces, versions."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -90,6 +91,11 @@ def test_file_of_another_major_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "timings.parquet"
     write_table(path, TIMINGS, pd.DataFrame([timing()]))
     rows = pq.read_table(path)
-    pq.write_table(rows.replace_schema_metadata(dict(rows.schema.metadata) | {b"schema_version": b"2.0"}), path)
-    with pytest.raises(TableError, match=r"2\.0"):
-        read_table(path, TIMINGS)
+    for version in (b"3.0", b"0.9", b"", b"x"):
+        pq.write_table(rows.replace_schema_metadata(dict(rows.schema.metadata) | {b"schema_version": version}), path)
+        with pytest.raises(TableError, match=f"schema version '{version.decode()}'"):
+            read_table(path, TIMINGS)
+    pq.write_table(rows.replace_schema_metadata(dict(rows.schema.metadata) | {b"schema_version": b"1.4"}), path)
+    assert read_table(path, TIMINGS).equals(rows)
+    with pytest.raises(TableError, match=r"1\.4"):
+        read_table(path, replace(TIMINGS, since=2))

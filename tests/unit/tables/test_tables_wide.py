@@ -53,7 +53,8 @@ def test_wide_is_the_long_table_cell_by_cell(
                 if column in wide.companions:
                     reason, grade = wide.companions[column]
                     assert row[reason] == (values[pair] if missing else None)
-                    assert row[grade] == (None if missing else "pass")
+                    failed = values[pair] is MissingReason.FAILED_CHECK
+                    assert row[grade] == ("fail" if failed else None if missing else "pass")
 
 
 def test_a_value_without_its_long_row_is_refused() -> None:

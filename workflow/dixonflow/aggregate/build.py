@@ -1,38 +1,36 @@
 """Rows of all shards to the tables: no scan that went in is missing from them."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dixonflow.aggregate.graded_tables import (
+    OF_GRADES,
+    ModelsOfSequence,
+    checks_of_models,
+    with_grades,
+    write_measurements,
+    write_quality,
+)
 from dixonflow.aggregate.summary import Summary, summarise
 from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.execution.outcome import OUTCOMES
-from dixonflow.measure.checks import expected_checks
-from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, request_retry
 from dixonflow.system.atomic import remove_leftovers, write_json
 from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
-from dixonflow.tables.cohort_verdicts import cohort_thresholds, with_verdicts
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALITY, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
-from dixonflow.tables.fat_comparison import COMPARED, FAT_FRACTION_COMPARISON, comparison_rows
+from dixonflow.tables.fat_comparison import FAT_FRACTION_COMPARISON
+from dixonflow.tables.grading import Grading
 from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
-from dixonflow.tables.parquet import read_table, table_writer, write_table
-from dixonflow.tables.raw_checks import repeated_stations, with_raw_checks
-from dixonflow.tables.row_reordering import row_reordering
-from dixonflow.tables.schema import TableError, arrow_schema, to_arrow, to_pandas
-from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, in_scan_order, scan_problems
-from dixonflow.tables.wide import wide_tables, widen
-from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, ScanSequence, Stage, Status
-
-ModelsOfSequence = Mapping[ScanSequence, Sequence[Model]]
-"""Models, as they are used on the scans of each sequence of a run."""
+from dixonflow.tables.parquet import read_table, write_table
+from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
+from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, scan_problems
+from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, Stage, Status
 
 _AGGREGATE = "aggregate"
 """Name, in the mark of a shard, of what was found lost here."""
@@ -89,50 +87,14 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
     ok = scans.loc[scans["status"].eq(Status.OK.value), [*SCAN_KEYS, "shard"]]
 
     tables = results.tables
-    wide = {sequence: wide_tables(each) for sequence, each in models.items()}
-    all_wide = [each for tables_of in wide.values() for each in tables_of]
-    with ExitStack() as stack:
-        turned = stack.enter_context(row_reordering(tables / "measurements.parquet", MEASUREMENTS))
-        writers = {
-            each.table.name: stack.enter_context(table_writer(tables / f"{each.table.name}.parquet", each.table))
-            for each in all_wide
-        }
-        for rows in in_scan_order({shard: results.measurements(shard) for shard in shards}, ok, MEASUREMENTS):
-            turned.add(rows)
-            for sequence, tables_of in wide.items():
-                of_sequence = rows.filter(pc.equal(rows["sequence"], sequence.value))
-                for each in tables_of:
-                    writers[each.table.name].write(widen(of_sequence, each))
-        long = stack.enter_context(table_writer(tables / "measurements.parquet", MEASUREMENTS))
-        for rows in turned.turned():
-            long.write(rows)
-    both = {sequence: models[sequence][0] for sequence in COMPARED if models.get(sequence)}
-    further = [FAT_FRACTION_COMPARISON] if len(both) == len(COMPARED) else []
-    if further:
-        with table_writer(tables / f"{FAT_FRACTION_COMPARISON.name}.parquet", FAT_FRACTION_COMPARISON) as writer:
-            for compared in comparison_rows(tables / "measurements.parquet", both):
-                writer.write(to_arrow(compared, FAT_FRACTION_COMPARISON))
-    quality_files = {shard: results.quality(shard) for shard in shards}
-    thresholds = {
-        sequence: cohort_thresholds(quality_files, ok[ok["sequence"].eq(sequence.value)], _checks(each))
-        for sequence, each in models.items()
-    }
-    repeated = repeated_stations(cohort)
-    names = {sequence.value: [model.name for model in each] for sequence, each in models.items()}
-    with table_writer(tables / "quality.parquet", QUALITY) as quality:
-        for rows in in_scan_order(quality_files, ok, QUALITY):
-            parts = [
-                with_verdicts(rows.filter(pc.equal(rows["sequence"], sequence.value)), of_sequence)
-                for sequence, of_sequence in thresholds.items()
-            ]
-            whole = with_raw_checks(pa.concat_tables(parts), repeated, names)
-            quality.write(whole.sort_by([(key, "ascending") for key in QUALITY.keys]))
+    checked = write_quality(results, cohort, ok, models)
+    further, counts = write_measurements(results, ok, models, Grading(checked.objections, models))
+    scans = with_grades(scans, checked, counts)
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, scans)
     read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
-    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *(each.table for each in all_wide), *further)
-    all_tables = (*all_tables, QUALITY, DICTIONARY)
+    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *further, QUALITY, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
     _remove_other_tables(tables, {each.name for each in all_tables})
@@ -142,7 +104,7 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
 
 def read_scans(path: Path) -> pd.DataFrame:
     """Read the table `scans` that `aggregate` wrote, in this version or an earlier one. Raises TableError."""
-    scans = to_pandas(read_table(path, SCANS, added=("sequence",)))
+    scans = to_pandas(read_table(path, SCANS, added=("sequence", *OF_GRADES)))
     unsaid = scans["sequence"].eq("") & scans["participant_id"].notna()  # by versions that had one sequence a layout
     usual = {layout.value: layout.usual_sequence.value for layout in Layout}
     scans.loc[unsaid, "sequence"] = scans.loc[unsaid, "layout"].map(usual)
@@ -180,6 +142,7 @@ def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Dat
         scans[f"{stage.value}_status"] = scans["status"]
         scans[f"{stage.value}_reason"] = scans["reason"]
     scans["content_key"] = scans["content_key"].replace("", pd.NA)
+    scans[list(OF_GRADES)] = None  # known when the checks are
     return scans[list(SCANS.names)]
 
 
@@ -214,11 +177,6 @@ def _note_loss(results: Results, shard: str, max_attempts: int, *, lost: bool) -
     record_failures(results, shard, _AGGREGATE, failures, max_attempts)
 
 
-def _checks(models: Sequence[Model]) -> frozenset[tuple[str, str, str]]:
-    """Check, structure and model of the rows of `quality` that every scan with status ok has."""
-    return frozenset[tuple[str, str, str]]().union(*(expected_checks(model, models) for model in models))
-
-
 def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence) -> pd.DataFrame:
     """Fail the scans that are ok by their outcome and whose rows of measurements or quality are not all there."""
     scans = scans.copy()
@@ -228,7 +186,7 @@ def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence) ->
                 results.measurements,
                 frozenset[tuple[str, str, str]]().union(*map(expected_rows, each)),
             ),
-            SHARD_QUALITY: (results.quality, _checks(each)),
+            SHARD_QUALITY: (results.quality, checks_of_models(each)),
         }
         for sequence, each in models.items()
     }

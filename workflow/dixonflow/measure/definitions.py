@@ -1,5 +1,6 @@
 """The one place that says what a measure is. The dictionary of the tables is generated from it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -43,7 +44,8 @@ class MissingReason(StrEnum):
     TOO_THIN = "too_thin", "no voxel of the structure is left after erosion by one voxel"
     NOT_APPLICABLE = "not_applicable", "the measure is not defined for the structure"
     NO_IMAGE = "no_image", "the scan has no image that the measure is made of"
-    INCOMPLETE = "incomplete", "another part of the measured structure was not found"
+    INCOMPLETE = "incomplete", "a part of the composite was not found"
+    FAILED_CHECK = "failed_check", "a check failed the value, see decided_by and value_before_grade in measurements"
     OUT_OF_ORDER = "out_of_order", "the vertebrae that delimit the measure are not in anatomical order"
 
 
@@ -63,6 +65,10 @@ class MeasureDefinition:
         Paper or project that the definition or its numbers come from, else `DixonFlow`.
     version
         Goes up when the definition changes.
+    of_fat
+        Whether it is made of water and fat, or of the scanner's map of the fat fraction.
+    is_graded
+        Whether it has the grade of its structure; else it describes the structure, and always passes.
     of_vertebrae
         Whether it is made of single vertebrae only, and other structures have no row of it.
     sequences
@@ -74,6 +80,8 @@ class MeasureDefinition:
     definition: str
     source: str = "DixonFlow"
     version: int = 1
+    of_fat: bool = False
+    is_graded: bool = True
     of_vertebrae: bool = False
     sequences: tuple[ScanSequence, ...] = ()
 
@@ -133,6 +141,28 @@ _PLAIN = {
 }
 """Sequences of images of arbitrary units that are no Dixon images."""
 
+_WATER_AND_FAT = (Contrast.WATER, Contrast.FAT)
+
+
+def _statistics(
+    name: str, unit: str, words: str, sequences: tuple[ScanSequence, ...], *, of_fat: bool = False
+) -> Iterator[MeasureDefinition]:
+    for each in SIGNAL_STATISTICS:
+        yield MeasureDefinition(
+            f"{name}_{each.name}", unit, f"{each.words} of {words}", of_fat=of_fat, sequences=sequences
+        )
+
+
+def _signal(
+    contrast: Contrast, sequences: tuple[ScanSequence, ...], *, of_fat: bool = False
+) -> Iterator[MeasureDefinition]:
+    words = (
+        f"the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. Arbitrary units: comparable "
+        "inside a scan, not between scanners."
+    )
+    return _statistics(contrast.value, "", words, sequences, of_fat=of_fat)
+
+
 _MEASURES = (
     MeasureDefinition(
         "volume",
@@ -146,25 +176,38 @@ _MEASURES = (
         "1 minus the share of the structure's surface (voxel faces towards anything else, by area) that lies on the "
         "edge of the field of view. 1: not cut; smaller values: a larger cut surface. It is not the share of the "
         "volume inside the field of view.",
+        is_graded=False,
     ),
     MeasureDefinition(
         "fat_fraction",
         "1",
-        "Signal fat fraction, main estimator: sum of F over sum of F + W, over all voxels of the structure. Not a "
-        "proton density fat fraction: no correction for T1, T2* or the fat spectrum.",
+        "Signal fat fraction, main estimator: median of the voxel ratios F / (F + W) in the eroded structure: "
+        f"{_ERODED}; {_ABOVE}. Not a proton density fat fraction: no correction for T1, T2* or the fat "
+        "spectrum.",
+        version=2,
+        of_fat=True,
         sequences=_DIXON,
     ),
-    MeasureDefinition("fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}.", sequences=_DIXON),
     MeasureDefinition(
-        "fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}.", sequences=_DIXON
-    ),
-    MeasureDefinition(
-        "fat_fraction_eroded_mean", "1", f"As fat_fraction_mean, in the eroded structure: {_ERODED}.", sequences=_DIXON
-    ),
-    MeasureDefinition(
-        "fat_fraction_eroded_median",
+        "fat_fraction_eroded_mean",
         "1",
-        f"As fat_fraction_median, in the eroded structure: {_ERODED}.",
+        "As fat_fraction, but the mean: what is unevenly spread, such as fat between muscle fibres, counts by its "
+        "amount.",
+        of_fat=True,
+        sequences=_DIXON,
+    ),
+    MeasureDefinition(
+        "fat_fraction_mean", "1", f"Mean of the voxel ratios F / (F + W) {_ABOVE}.", of_fat=True, sequences=_DIXON
+    ),
+    MeasureDefinition(
+        "fat_fraction_median", "1", f"Median of the voxel ratios F / (F + W) {_ABOVE}.", of_fat=True, sequences=_DIXON
+    ),
+    MeasureDefinition(
+        "fat_fraction_of_sums",
+        "1",
+        "Sum of F over sum of F + W, over all voxels of the structure. Includes the fat around it that the outermost "
+        "voxels share, and weights voxels by their signal. Until schema 1 this was fat_fraction.",
+        of_fat=True,
         sequences=_DIXON,
     ),
     MeasureDefinition(
@@ -173,6 +216,14 @@ _MEASURES = (
         f"Share of the structure's voxels with signal: F + W at least {NOISE_FLOOR_SIGMAS:g} times the noise level "
         "of the scan.",
         sequences=_DIXON,
+        is_graded=False,
+    ),
+    MeasureDefinition(
+        "fat_volume",
+        "mL",
+        "Amount of fat: sum over the voxels with signal of the fat fraction F / (F + W) times the voxel volume.",
+        of_fat=True,
+        sequences=_DIXON,
     ),
     MeasureDefinition(
         "lean_volume",
@@ -180,6 +231,7 @@ _MEASURES = (
         f"Volume of the voxels with signal whose fat fraction F / (F + W) is below {INTRAMUSCULAR_FAT_THRESHOLD:g}, "
         f"{_MUSCLE}.",
         _AMRA,
+        of_fat=True,
         sequences=_DIXON,
     ),
     MeasureDefinition(
@@ -188,57 +240,36 @@ _MEASURES = (
         "Volume of the voxels with signal whose fat fraction F / (F + W) is at least "
         f"{INTRAMUSCULAR_FAT_THRESHOLD:g}, {_MUSCLE}.",
         _AMRA,
+        of_fat=True,
         sequences=_DIXON,
     ),
-    *(
-        MeasureDefinition(
-            f"{contrast.value}_{statistic.name}",
-            "",
-            f"{statistic.words} of the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. "
-            "Arbitrary units: comparable inside a scan, not between scanners.",
-            sequences=_DIXON,
-        )
-        for contrast in DIXON
-        for statistic in SIGNAL_STATISTICS
+    *(measure for contrast in DIXON for measure in _signal(contrast, _DIXON, of_fat=contrast in _WATER_AND_FAT)),
+    *_statistics("hounsfield", "HU", f"the CT number over all voxels of the structure {_FIELD}.", (ScanSequence.CT,)),
+    *(measure for contrast, sequences in _PLAIN.items() for measure in _signal(contrast, sequences)),
+    MeasureDefinition(
+        "pdff",
+        "1",
+        "Proton density fat fraction, main estimator: median of the values that the scanner computes from its echoes, "
+        f"limited to 0..1, in the eroded structure: {_ERODED}.",
+        of_fat=True,
+        sequences=(ScanSequence.ME_VIBE,),
     ),
-    *(
-        MeasureDefinition(
-            f"hounsfield_{statistic.name}",
-            "HU",
-            f"{statistic.words} of the CT number over all voxels of the structure {_FIELD}.",
-            sequences=(ScanSequence.CT,),
-        )
-        for statistic in SIGNAL_STATISTICS
+    MeasureDefinition(
+        "pdff_eroded_mean", "1", "As pdff, but the mean.", of_fat=True, sequences=(ScanSequence.ME_VIBE,)
     ),
-    *(
-        MeasureDefinition(
-            f"{contrast.value}_{statistic.name}",
-            "",
-            f"{statistic.words} of the stitched {contrast.value} signal over all voxels of the structure {_FIELD}. "
-            "Arbitrary units: comparable inside a scan, not between scanners.",
-            sequences=sequences,
-        )
-        for contrast, sequences in _PLAIN.items()
-        for statistic in SIGNAL_STATISTICS
+    *_statistics(
+        "pdff",
+        "1",
+        "the proton density fat fraction that the scanner computes from its echoes, over all voxels of the structure "
+        f"{_FIELD}; values are limited to 0..1.",
+        (ScanSequence.ME_VIBE,),
+        of_fat=True,
     ),
-    *(
-        MeasureDefinition(
-            f"pdff_{statistic.name}",
-            "1",
-            f"{statistic.words} of the proton density fat fraction that the scanner computes from its echoes, over all "
-            f"voxels of the structure {_FIELD}; values are limited to 0..1.",
-            sequences=(ScanSequence.ME_VIBE,),
-        )
-        for statistic in SIGNAL_STATISTICS
-    ),
-    *(
-        MeasureDefinition(
-            f"r2star_{statistic.name}",
-            "1/s",
-            f"{statistic.words} of R2* as the scanner computes it, over all voxels of the structure {_FIELD}.",
-            sequences=(ScanSequence.ME_VIBE,),
-        )
-        for statistic in SIGNAL_STATISTICS
+    *_statistics(
+        "r2star",
+        "1/s",
+        f"R2* as the scanner computes it, over all voxels of the structure {_FIELD}.",
+        (ScanSequence.ME_VIBE,),
     ),
     MeasureDefinition(
         "level_lower_end",

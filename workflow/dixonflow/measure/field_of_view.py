@@ -36,6 +36,14 @@ class StationBox:
         low, high = ([float(value) for value in record[key]] for key in ("low_mm", "high_mm"))
         return cls(int(record["index"]), (low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
+    def within(self, low_mm: Sequence[float], high_mm: Sequence[float]) -> Self | None:
+        """Give the part of the box that lies in another one; None where there is none."""
+        low = [max(pair) for pair in zip(self.low_mm, low_mm, strict=True)]
+        high = [min(pair) for pair in zip(self.high_mm, high_mm, strict=True)]
+        if any(start >= stop for start, stop in zip(low, high, strict=True)):
+            return None
+        return type(self)(self.index, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
     def slices(self, shape: tuple[int, ...], affine: Affine) -> tuple[slice, slice, slice]:
         """Index ranges (x, y, z) of the voxels of a grid whose centres lie inside."""
         ranges = []

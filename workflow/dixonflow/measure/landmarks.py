@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from dixonflow.imaging.types import Affine
+from dixonflow.measure.checks.level_checks import level_grade
 from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import EDGE_VOXELS
-from dixonflow.measure.level_checks import level_grade
 from dixonflow.measure.levels import Levels, Position
 from dixonflow.models.anatomy import vertebra_of
 from dixonflow.vocabulary import Grade

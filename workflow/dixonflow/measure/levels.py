@@ -147,16 +147,14 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
 
 @dataclass(frozen=True)
 class _Piece:
-    """A component: the first voxel (x, y, z) of the box around it, its voxels there, and how deep in mm each lies."""
+    """A component: number of voxels, the first one (x, y, z) of the box around it, where in the box it is, and how deep
+    in mm each of its voxels lies.
+    """
 
+    size: int
     corner: NDArray[np.intp]
     mask: Mask
     depth_mm: NDArray[np.float64]
-
-    @property
-    def size(self) -> int:
-        """Number of voxels."""
-        return int(self.mask.sum())
 
     @property
     def rank(self) -> tuple[float, int, list[int]]:
@@ -165,14 +163,12 @@ class _Piece:
 
 
 def _piece(components: Components, number: int, spacing: NDArray[np.float64]) -> _Piece:
-    chosen = np.zeros(len(components.label), bool)
-    chosen[number] = True
-    places = np.stack(np.unravel_index(components.positions(chosen), components.shape, order=components.order))
+    places = np.stack(np.unravel_index(components.positions_of(number), components.shape, order=components.order))
     corner: NDArray[np.intp] = places.min(axis=1)
     mask = np.zeros(places.max(axis=1) - corner + 1, bool)
     mask[tuple(places - corner[:, None])] = True
     depth_mm = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    return _Piece(corner, mask, depth_mm)
+    return _Piece(int(components.voxels[number]), corner, mask, depth_mm)
 
 
 def _is_cut(piece: _Piece, inside: Mask | None, shape: tuple[int, ...]) -> bool:

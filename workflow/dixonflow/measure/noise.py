@@ -13,13 +13,13 @@ MIN_AIR_VOXELS = 500
 
 
 def noise_level(
-    in_phase: NDArray[np.generic], unlabelled: NDArray[np.bool_], inside: NDArray[np.bool_] | None
+    in_phase: NDArray[np.integer | np.floating], unlabelled: NDArray[np.bool_], inside: NDArray[np.bool_] | None
 ) -> float | None:
     """Estimate the standard deviation of the noise in each of the two channels of the in-phase image.
 
     In air a magnitude image is Rayleigh distributed (Gudbjartsson and Patz 1995, Magn Reson Med 34:910), with median
-    sigma * sqrt(2 ln 2). The median is taken over unlabelled voxels in the four corners of all axial planes, so that up
-    to half of them may be artefact.
+    sigma * sqrt(2 ln 2). The median, interpolated between whole numbers, is taken over unlabelled voxels in the four
+    corners of all axial planes, so that up to half of them may be artefact.
 
     Parameters
     ----------
@@ -45,4 +45,20 @@ def noise_level(
     values = np.concatenate(samples)
     if len(values) < MIN_AIR_VOXELS:
         return None
-    return float(max(np.median(values), 0) / math.sqrt(2 * math.log(2)))
+    return max(_median(values), 0.0) / math.sqrt(2 * math.log(2))
+
+
+def _median(values: NDArray[np.integer | np.floating]) -> float:
+    """Median of values that were rounded to whole numbers, interpolated inside the number that it falls on.
+
+    The noise of a scan is a few grey levels: their plain median is one of a few whole numbers. Where the middle is 0,
+    the background was set to that.
+    """
+    middle = float(np.median(values))
+    if values.dtype.kind not in "iu" or middle <= 0:
+        return middle
+    level = math.ceil(middle)
+    below, here = int(np.count_nonzero(values < level)), int(np.count_nonzero(values == level))
+    if not here:  # as many values below it as above
+        return middle
+    return level - 0.5 + (len(values) / 2 - below) / here

@@ -1,6 +1,6 @@
 """Volumes, fat and quality of one scan, as rows of the tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,34 +8,32 @@ import pandas as pd
 
 from dixonflow.imaging.station import MAP_SCALE
 from dixonflow.imaging.types import Affine, Labels
+from dixonflow.measure.checks.checked_scan import CheckedScan
+from dixonflow.measure.checks.scan_checks import quality_rows
+from dixonflow.measure.checks.stitch_findings import CheckValue
 from dixonflow.measure.definitions import (
     INTRAMUSCULAR_FAT_THRESHOLD,
     MEASURES,
     SIGNAL_STATISTICS,
-    MeasureDefinition,
     MissingReason,
 )
 from dixonflow.measure.fat import FatFractions
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.histogram import Distribution
-from dixonflow.measure.level_checks import level_grade
 from dixonflow.measure.levels import Levels, Position, find_levels
-from dixonflow.measure.quality import CheckedScan, quality_rows
 from dixonflow.measure.structures import Structure, structures_of
 from dixonflow.measure.tally import Images, Tally, tally
 from dixonflow.models.model import Model
-from dixonflow.vocabulary import Contrast, Grade
+from dixonflow.vocabulary import Contrast
 
-MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "grade", "missing_reason", "model")
-QUALITY_COLUMNS = ("check", "structure", "model", "value", "threshold", "grade")
+MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "missing_reason", "model")
+QUALITY_COLUMNS = ("check", "structure", "model", "value", "threshold", "grade", "place")
 
 _KINDS = {Contrast.CT: "hounsfield", Contrast.FAT_FRACTION: "pdff"}
 """What the signal of an image is called in measures, where not after the image."""
 
 _DIVISORS = {Contrast.FAT_FRACTION: 100 * MAP_SCALE, Contrast.R2STAR: MAP_SCALE}
 """From stored values to the unit of the measure, for images that are physical quantities."""
-
-_VOLUMES = ("volume", "lean_volume", "intramuscular_fat_volume")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class ScanMeasurements:
     ----------
     measurements
         One row per structure and measure that is made of it, columns `MEASUREMENT_COLUMNS`. `value` is null exactly
-        where `missing_reason` is given, and then `grade` is null too.
+        where `missing_reason` is given.
     quality
         One row per check, or per check and structure, columns `QUALITY_COLUMNS`.
     """
@@ -62,18 +60,18 @@ def measure(
     station_boxes: Sequence[StationBox],
     model: Model,
     *,
-    overlap_residual: float | None = None,
+    of_stitching: Mapping[str, CheckValue] | None = None,
     wrong_side_ml: float | None = None,
     contrast_agreement: Mapping[str, float | None] | None = None,
     model_agreement: Mapping[str, float | None] | None = None,
     intensity_scale: float = 1.0,
+    found_elsewhere: Collection[int] = (),
+    graded_if_incomplete: bool = False,
 ) -> ScanMeasurements:
     """Measure every structure of a model in one scan and run the quality checks.
 
-    Grades of measurements: *fail* where the structure is smaller than its published cut-off (all its measures; the
-    values are kept, so that the cut-off can be questioned); *review* for volumes of a structure that the field of view
-    cuts, unless it is one that leaves every scan by design, for volumes of a composite one of whose parts was not
-    found, and for all levels of a scan whose vertebrae do not pass their checks; else *pass*.
+    A composite has values only if all its parts were found. Grades are those of the checks: what they decide on values
+    is said when the tables are made, where the checks of the cohort and of the raw data are known too.
 
     Parameters
     ----------
@@ -87,9 +85,8 @@ def measure(
         Outer box of every station; together they are the field of view. Labels outside are not measured.
     model
         The model behind the label map.
-    overlap_residual
-        Largest relative difference between overlapping stations as the stitch report has it; None where no stations
-        overlap.
+    of_stitching
+        What the stitch stage found out, by check (`stitch_findings`).
     wrong_side_ml
         Volume of the left-right errors, from the label map's sidecar; None where it is not known.
     contrast_agreement
@@ -99,6 +96,10 @@ def measure(
         Mean Dice with other models of each structure or composite that they have too: these are the rows of that check.
     intensity_scale
         What the input's values were multiplied by for storage: values of signal are given in the input's units.
+    graded_if_incomplete
+        Whether a composite has the values of those parts that were found, and the check `parts_found` objects.
+    found_elsewhere
+        Labels that were found where these images do not look, in those that the label map was made of.
 
     Raises
     ------
@@ -114,19 +115,18 @@ def measure(
         raise ValueError(f"model {model.name} does not take the images {', '.join(images)}")
     counts = tally(labels, images, affine, station_boxes, sorted(model.labels))
     levels = find_levels(labels, affine, station_boxes, model)
-    grade_of_levels = level_grade(levels)
+    beyond = {1 + sorted(model.labels).index(label) for label in found_elsewhere}
     rows: list[tuple[Any, ...]] = []
     for structure in structures_of(model):
-        values = dict(_values(structure, counts, intensity_scale)) | dict(_level_values(structure, levels))
-        grades = _grades(structure, counts)
+        elsewhere = not beyond.isdisjoint(structure.regions)
+        values = dict(
+            _values(structure, counts, intensity_scale, elsewhere=elsewhere, graded_if_incomplete=graded_if_incomplete)
+        ) | dict(_level_values(structure, levels))
         for definition in structure.measures:
             value = values.get(definition.name, MissingReason.NO_IMAGE)
-            head = (structure.name, definition.name)
-            if isinstance(value, MissingReason):
-                rows.append((*head, None, definition.unit, definition.key, None, value.value, model.name))
-            else:
-                graded = _grade(definition, *grades, grade_of_levels)
-                rows.append((*head, value, definition.unit, definition.key, graded.value, None, model.name))
+            missing = isinstance(value, MissingReason)
+            number, reason = (None, value) if missing else (value, None)
+            rows.append((structure.name, definition.name, number, definition.unit, definition.key, reason, model.name))
     scan = CheckedScan(
         tally=counts,
         labels=labels,
@@ -134,7 +134,7 @@ def measure(
         affine=affine,
         boxes=station_boxes,
         model=model,
-        overlap_residual=overlap_residual,
+        of_stitching=of_stitching or {},
         wrong_side_ml=wrong_side_ml,
         contrast_agreement=agreement,
         model_agreement=model_agreement or {},
@@ -142,7 +142,8 @@ def measure(
         intensity_scale=intensity_scale,
     )
     quality = [
-        (row.check, row.structure, model.name, row.value, row.threshold, row.grade.value) for row in quality_rows(scan)
+        (row.check, row.structure, model.name, row.value, row.threshold, row.grade.value, row.place)
+        for row in quality_rows(scan)
     ]
     return ScanMeasurements(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
 
@@ -155,15 +156,19 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFr
     return pd.DataFrame({name: pd.Series(entries[name], dtype=types[name]) for name in columns})
 
 
-def _values(structure: Structure, counts: Tally, scale: float) -> Iterator[tuple[str, float | MissingReason]]:
+def _values(
+    structure: Structure, counts: Tally, scale: float, *, elsewhere: bool, graded_if_incomplete: bool
+) -> Iterator[tuple[str, float | MissingReason]]:
     """Give every measure of a structure: a finite number, or why there is none."""
     regions = list(structure.regions)
     voxels = int(counts.voxels[regions].sum())
     absent = None
-    if not counts.labelled[regions].any():
+    if not counts.labelled[regions].any() and not elsewhere:
         absent = MissingReason.NOT_FOUND
     elif not voxels:
         absent = MissingReason.OUTSIDE_FIELD_OF_VIEW
+    elif not graded_if_incomplete and not counts.voxels[regions].all():
+        absent = MissingReason.INCOMPLETE
     values = (
         _present_values(regions, voxels, counts, scale) if absent is None else ((name, absent) for name in MEASURES)
     )
@@ -189,6 +194,8 @@ def _present_values(
     yield "volume", voxels * counts.voxel_mm3 / 1000
     yield "coverage_fraction", counts.surface.uncut_share(regions)
     signal = {contrast: histogram.of(regions) for contrast, histogram in counts.signal.items()}
+    for contrast, eroded in counts.eroded_signal.items():
+        yield from _eroded_map_values(_KINDS[contrast], eroded.of(regions), _DIVISORS[contrast])
     for contrast, distribution in signal.items():
         kind = _KINDS.get(contrast, contrast.value)
         divisor = _DIVISORS.get(contrast, scale)
@@ -206,14 +213,16 @@ def _present_values(
 def _fat_values(
     regions: list[int], voxels: int, signal: Mapping[Contrast, Distribution], fat: FatFractions, ml: float
 ) -> Iterator[tuple[str, float | MissingReason]]:
-    yield "fat_fraction", _ratio_of_sums(signal[Contrast.FAT].total, signal[Contrast.WATER].total)
     whole, eroded = fat.of(regions), fat.eroded_of(regions)
-    yield from _centre("fat_fraction", whole, MissingReason.BELOW_NOISE_FLOOR)
     thin = not fat.eroded_voxels[regions].any()
-    yield from _centre(
-        "fat_fraction_eroded", eroded, MissingReason.TOO_THIN if thin else MissingReason.BELOW_NOISE_FLOOR
-    )
+    reason = MissingReason.TOO_THIN if thin else MissingReason.BELOW_NOISE_FLOOR
+    yield "fat_fraction", eroded.quantile(0.5) if eroded.size else reason
+    yield "fat_fraction_eroded_mean", eroded.mean if eroded.size else reason
+    yield "fat_fraction_mean", whole.mean if whole.size else MissingReason.BELOW_NOISE_FLOOR
+    yield "fat_fraction_median", whole.quantile(0.5) if whole.size else MissingReason.BELOW_NOISE_FLOOR
+    yield "fat_fraction_of_sums", _ratio_of_sums(signal[Contrast.FAT].total, signal[Contrast.WATER].total)
     yield "signal_voxel_fraction", whole.size / voxels
+    yield "fat_volume", whole.total * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
     lean = whole.count_below(INTRAMUSCULAR_FAT_THRESHOLD)
     yield "lean_volume", lean * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
     yield "intramuscular_fat_volume", (whole.size - lean) * ml if whole.size else MissingReason.BELOW_NOISE_FLOOR
@@ -225,22 +234,10 @@ def _ratio_of_sums(fat: float, water: float) -> float | MissingReason:
     return fat / (fat + water)
 
 
-def _centre(name: str, fractions: Distribution, reason: MissingReason) -> Iterator[tuple[str, float | MissingReason]]:
-    yield f"{name}_mean", fractions.mean if fractions.size else reason
-    yield f"{name}_median", fractions.quantile(0.5) if fractions.size else reason
-
-
-def _grade(definition: MeasureDefinition, grade: Grade, grade_of_volumes: Grade, grade_of_levels: Grade) -> Grade:
-    if definition.name in _VOLUMES:
-        return grade_of_volumes
-    return grade_of_levels if definition.of_vertebrae and grade is not Grade.FAIL else grade
-
-
-def _grades(structure: Structure, counts: Tally) -> tuple[Grade, Grade]:
-    """Grade of a structure's measures, and of its volumes."""
-    regions = list(structure.regions)
-    voxels = counts.voxels[regions]
-    if structure.lower_cutoff_ml is not None and voxels.sum() * counts.voxel_mm3 / 1000 < structure.lower_cutoff_ml:
-        return Grade.FAIL, Grade.FAIL
-    cut = counts.surface.cut_mm2(regions) > 0 and not structure.cut_by_design
-    return Grade.PASS, Grade.REVIEW if cut or not voxels.all() else Grade.PASS
+def _eroded_map_values(kind: str, eroded: Distribution, divisor: float) -> Iterator[tuple[str, float | MissingReason]]:
+    if not eroded.size:
+        yield kind, MissingReason.TOO_THIN
+        yield f"{kind}_eroded_mean", MissingReason.TOO_THIN
+        return
+    yield kind, min(max(eroded.quantile(0.5) / divisor, 0.0), 1.0)
+    yield f"{kind}_eroded_mean", min(max(eroded.mean / divisor, 0.0), 1.0)

@@ -18,11 +18,15 @@ class Surface:
     area_mm2
         Area of the faces between two different regions, shape (regions + 1, regions + 1), symmetric. The last row and
         column stand for what lies outside the field of view.
+    edge_mm2
+        Area of the faces between each region and what lies outside the field of view, by the axis across which they
+        lie, shape (3, regions).
     interior
         Voxels all six of whose faces lie inside their own region, shape as the volume.
     """
 
     area_mm2: NDArray[np.float64]
+    edge_mm2: NDArray[np.float64]
     interior: NDArray[np.bool_]
 
     def cut_mm2(self, regions: list[int]) -> float:
@@ -82,8 +86,7 @@ def surface(
             pairs *= side
             pairs += second[places]
             np.add.at(faces[axis], pairs, 1)
-    area = np.zeros((side, side))
-    for face, count in zip(face_mm2, faces.reshape(3, side, side), strict=True):
-        area += face * count
+    areas: NDArray[np.float64] = np.reshape(face_mm2, (3, 1, 1)) * faces.reshape(3, side, side).astype(np.float64)
+    areas = areas + areas.transpose(0, 2, 1)
     interior = np.logical_not(border, out=border).reshape(padded.shape)[(slice(1, -1),) * 3]
-    return Surface(area + area.T, interior)
+    return Surface(areas.sum(axis=0), areas[:, :-1, outside], interior)

@@ -37,8 +37,12 @@ class Tally:
         Those inside the field of view.
     signal
         Distribution of each contrast in each region, inside the field of view.
+    eroded_signal
+        That of fat fraction maps in the eroded regions.
     surface
         Where regions meet.
+    edge_mm2
+        Area of the faces of each region on the edge of the field of view across x, y and z, shape (3, regions).
     dixon
         What is counted in water and fat; None for a scan that is not Dixon.
     """
@@ -48,7 +52,9 @@ class Tally:
     labelled: NDArray[np.intp]
     voxels: NDArray[np.intp]
     signal: Mapping[Contrast, JointHistogram]
+    eroded_signal: Mapping[Contrast, JointHistogram]
     surface: Surface
+    edge_mm2: NDArray[np.float64]
     dixon: "DixonTally | None"
 
 
@@ -114,15 +120,19 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     inner = region[measured]
     values = {contrast: image[ring].transpose(axes)[measured] for contrast, image in images.items()}
     signal = {contrast: joint_histogram(inner, each, count) for contrast, each in values.items()}
+    interior = edges.interior[measured]
+    eroded_signal = {
+        contrast: joint_histogram(inner[interior], values[contrast][interior], count)
+        for contrast in (Contrast.FAT_FRACTION,)
+        if contrast in values
+    }
     voxels = next(iter(signal.values())).voxels
     dixon = None
     if set(DIXON) <= set(images):
         noise = noise_level(images[Contrast.IN_PHASE], labels == 0, inside)
         floor = NOISE_FLOOR_SIGMAS * (noise or 0.0)
         water, fat = images[Contrast.WATER], images[Contrast.FAT]
-        fractions = fat_fractions(
-            inner, edges.interior[measured], values[Contrast.WATER], values[Contrast.FAT], floor, count
-        )
+        fractions = fat_fractions(inner, interior, values[Contrast.WATER], values[Contrast.FAT], floor, count)
         signal_voxels = _signal_voxels(water, fat, floor, inside, axes)
         dixon = DixonTally(fractions, noise, signal_voxels, int(fractions.whole.sum()))
     return Tally(
@@ -131,7 +141,9 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
         labelled=voxels + hidden,
         voxels=voxels,
         signal=signal,
+        eroded_signal=eroded_signal,
         surface=edges,
+        edge_mm2=edges.edge_mm2[np.argsort(axes)],
         dixon=dixon,
     )
 

@@ -14,6 +14,7 @@ import jinja2
 import pandas as pd
 
 from dixonflow.report import checks, contents
+from dixonflow.report.close_ups import CloseUps
 from dixonflow.report.figures import STRIP_MOST, share_bar, stacked_bar
 from dixonflow.report.palette import colour
 from dixonflow.system import versions as provenance
@@ -55,7 +56,11 @@ class ReportOptions:
 
 
 def write_report(
-    tables_folder: Path, contact_sheet_folder: Path, output: Path, options: ReportOptions | None = None
+    tables_folder: Path,
+    contact_sheet_folder: Path,
+    output: Path,
+    options: ReportOptions | None = None,
+    close_ups: CloseUps | None = None,
 ) -> None:
     """Write the report of a run.
 
@@ -69,6 +74,8 @@ def write_report(
         The HTML file. Links to tables and pictures are relative to it, so the results folder can be moved as a whole.
     options
         Default: `ReportOptions()`.
+    close_ups
+        Draws what checks object to; none are drawn where it is not given.
 
     Raises
     ------
@@ -81,7 +88,7 @@ def write_report(
     page = (
         _environment()
         .get_template("page.html.j2")
-        .render(**_page_values(tables_folder, contact_sheet_folder, output, options))
+        .render(**_page_values(tables_folder, contact_sheet_folder, output, options, close_ups))
     )
     write_bytes(output, page.encode())
 
@@ -95,23 +102,31 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _page_values(tables: Path, pictures: Path, output: Path, options: ReportOptions) -> dict[str, Any]:
+def _page_values(
+    tables: Path, pictures: Path, output: Path, options: ReportOptions, close_ups: CloseUps | None
+) -> dict[str, Any]:
     """Everything the template names."""
     files = contents.table_files(tables, contents.table_names(options.wide))
     models = contents.models_of(tables / "measurements.parquet")
-    quality = checks.name_models(checks.read_verdicts(tables / "quality.parquet"), models)
-    objections = checks.name_models(checks.read_objections(tables / "quality.parquet"), models)
+    verdicts = checks.read_verdicts(tables / "quality.parquet")
+    objections = checks.read_objections(tables / "quality.parquet", verdicts)
+    quality = checks.name_models(verdicts, models)
     names = {entry.name for entry in os.scandir(pictures)} if pictures.is_dir() else set()
-    scans = checks.add_pictures(contents.read_wide(tables / "scans.parquet"), names, objections)
+    scans = checks.add_pictures(
+        contents.read_wide(tables / "scans.parquet"), names, checks.name_models(objections, models)
+    )
     counts = scans["status"].map(Status).value_counts()
     links = {name: f"{_link(pictures, output)}/{quote(name)}" for name in scans["sheet"] if name}
     scans["link"] = [links.get(name, "") for name in scans["sheet"]]
     statuses = [(status.value, int(counts.get(status, 0))) for status in Status]
     ok = scans[scans["status"] == Status.OK.value]
     not_ok = scans[scans["status"] != Status.OK.value].sort_values(["status", "reason", *SCAN_KEYS])
-    to_review = ok[ok["grade"] != Grade.PASS.value].sort_values(  # fail before review
-        ["grade", "objections", *SCAN_KEYS], ascending=[True, False, *(True for _ in SCAN_KEYS)]
-    )
+    to_review = checks.worst_first(ok[ok["grade"] != Grade.PASS.value]).assign(close_up="")
+    if close_ups is not None:
+        drawn = close_ups.draw(to_review.head(options.largest_pictures), objections)
+        folder = _link(close_ups.results.close_ups, output)
+        keys = to_review[list(SCAN_KEYS)].itertuples(index=False, name=None)
+        to_review["close_up"] = [f"{folder}/{drawn[key]}" if key in drawn else "" for key in keys]
     noted = scans[scans["note"].fillna("") != ""].sort_values(SCAN_KEYS)
     shown = _chosen_pictures(ok, pictures, options.largest_pictures)
     versions = {
@@ -208,7 +223,7 @@ def _png_size(path: Path) -> tuple[int, int]:
 
 def _records(rows: pd.DataFrame, most: int) -> list[dict[str, Any]]:
     wanted = ["scan", "status", "reason", "message", "note", "last_stage", "source", "grade", "checks", "sheet", "link"]
-    wanted += [name for name in ("no_id",) if name in rows]
+    wanted += [name for name in ("no_id", "close_up", "values_failed", "values_to_review") if name in rows]
     return [{str(k): v for k, v in row.items()} for row in rows[wanted].head(most).to_dict("records")]
 
 

@@ -1,16 +1,18 @@
-"""One fixed colour per label id, the same in every contact sheet, page and run."""
+"""One fixed colour per label id, the same in every contact sheet, page, table of labels and run.
 
-import colorsys
+Any two of the first 150 ids differ by at least 15 in CIELAB (the distance of CIE 1976), so whichever structures touch
+can be distinguished.
+"""
+
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.color import rgb2lab
 
-# Successive multiples of the golden ratio's fractional part never cluster on the circle, so neighbouring ids (left and
-# right of a pair, touching muscles) get distant hues. Three lightness levels in turn keep them apart without hue, too,
-# for people who do not tell red from green.
-_GOLDEN = 0.6180339887498949
-_LIGHTNESS = (0.62, 0.42, 0.78)
-_SATURATION = (0.95, 0.85, 0.75)
+_COLOURS = 255
+_LEVELS = 18  # of red, green and blue among which colours are chosen
+_DARKEST, _LEAST_CHROMA = 30.0, 20.0  # nothing that is taken for the image or what is around it
 
 
 def colour(label: int) -> tuple[int, int, int]:
@@ -23,14 +25,28 @@ def colour(label: int) -> tuple[int, int, int]:
     """
     if label < 1:
         raise ValueError(f"label ids start at 1, got {label}")
-    hue = (label * _GOLDEN) % 1.0
-    red, green, blue = colorsys.hls_to_rgb(hue, _LIGHTNESS[label % 3], _SATURATION[label % 3])
-    return round(red * 255), round(green * 255), round(blue * 255)
+    red, green, blue = _colours()[(label - 1) % _COLOURS].tolist()
+    return red, green, blue
 
 
 def lookup_table(largest: int) -> NDArray[np.uint8]:
     """Colours of the ids 0 to `largest`, shape (largest + 1, 3); row 0 (background) is black."""
     table = np.zeros((largest + 1, 3), np.uint8)
-    for label in range(1, largest + 1):
-        table[label] = colour(label)
+    table[1:] = _colours()[np.arange(largest) % _COLOURS]
     return table
+
+
+@cache
+def _colours() -> NDArray[np.uint8]:
+    """Colours, each the one furthest in CIELAB from those before it."""
+    levels = np.linspace(0, 255, _LEVELS).round().astype(np.uint8)
+    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    lab = rgb2lab(candidates)
+    bright = (lab[:, 0] > _DARKEST) & (np.hypot(lab[:, 1], lab[:, 2]) > _LEAST_CHROMA)
+    candidates, lab = candidates[bright], lab[bright]
+    chosen = [0]
+    nearest = np.linalg.norm(lab - lab[0], axis=1)
+    while len(chosen) < _COLOURS:
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
+    return np.asarray(candidates[chosen], np.uint8)

@@ -51,7 +51,9 @@ class Column:
     minimum, maximum
         Inclusive bounds of the values; none where there is none.
     published_dice
-        Mean Dice that the authors of the model published for the structure behind the column.
+        Mean Dice that was published of the model for the structure behind the column.
+    published_dice_source
+        Who measured it, and on what.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     published_dice: float | None = None
+    published_dice_source: str = ""
 
     def __post_init__(self) -> None:
         if self.unit not in NAME_ENDINGS:
@@ -115,6 +118,8 @@ class Table:
         All columns, in the order of the file.
     rules
         Conditions between columns.
+    since
+        First major version of the schema whose files have these columns with these meanings.
     """
 
     name: str
@@ -122,6 +127,7 @@ class Table:
     keys: tuple[str, ...]
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = field(default=(), compare=False)
+    since: int = 1
 
     def __post_init__(self) -> None:
         names = [column.name.lower() for column in self.columns]  # SQL readers do not tell upper from lower case

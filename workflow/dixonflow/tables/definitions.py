@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from dixonflow.measure.checks import CHECKS
+from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.outcome_rules import reason_fits_status
 from dixonflow.vocabulary import Grade, Layout, Reason, ScanSequence, Stage, Status
@@ -18,7 +18,7 @@ CHECK_DEFINITION = " | ".join(
     f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
     for check in CHECKS.values()
 )
-OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort)
+OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort or check.of_protocol)
 OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_structure)
 GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: do not use"
 
@@ -84,6 +84,13 @@ def _last_stage_decides(rows: pd.DataFrame) -> "pd.Series[bool]":
     return (agrees & measured).astype(bool)
 
 
+def _graded_if_ok(rows: pd.DataFrame) -> "pd.Series[bool]":
+    ok, objected = rows["status"].eq(Status.OK.value), rows["scan_grade"].ne(Grade.PASS.value).fillna(False)
+    counted = rows["values_failed"].notna() & rows["values_to_review"].notna()
+    decided = objected.eq(rows["scan_grade_decided_by"].notna())
+    return (ok.eq(rows["scan_grade"].notna()) & ok.eq(counted) & decided).astype(bool)
+
+
 def _stage_rule(stage: Stage) -> Rule:
     prefix = f"{stage.value}_"
     return Rule(f"{prefix}status and {prefix}reason agree", lambda rows: reason_fits_status(rows, prefix))
@@ -132,10 +139,38 @@ SCANS = Table(
             "equal keys, equal results",
             nullable=True,
         ),
+        text_column(
+            "scan_grade",
+            "Verdict on the scan; null if its status is not ok",
+            f"{GRADE_DEFINITION}. fail: a check of the whole scan failed; review: another check that asks for a look "
+            "did not pass. Values have grades of their own, in measurements",
+            nullable=True,
+            allowed=Grade,
+        ),
+        text_column(
+            "scan_grade_decided_by",
+            "Checks that did not pass and ask for a look, in the order of the table quality; null if there are none",
+            nullable=True,
+        ),
+        *(
+            Column(
+                name,
+                ColumnType.INT64,
+                f"Number of the scan's values {words}; null if its status is not ok",
+                definition="of all models; the values are in measurements",
+                nullable=True,
+                minimum=0,
+            )
+            for name, words in (
+                ("values_failed", "that failed a check and are null"),
+                ("values_to_review", "whose grade is review"),
+            )
+        ),
         *_STAGE_COLUMNS,
     ),
     (
         Rule("status and reason agree", reason_fits_status),
+        Rule("scans that are ok have a grade, what decided it, and counts of values", _graded_if_ok),
         Rule("ids are missing for unparsable names only", _ids_known),
         Rule("a scan has one row", _one_row_each),
         Rule("the last stage has the status of the scan, and is measure where that is ok", _last_stage_decides),
@@ -191,11 +226,16 @@ SHARD_QUALITY = Table(
             "threshold",
             ColumnType.DOUBLE,
             "Limit that the value is compared with; null for a value without a verdict",
-            definition=f"follows from all scans of the run for {OF_COHORT}: it and the verdicts change when "
-            "scans come or go",
+            definition="that of the model for lower_cutoff; follows from all scans of the run for "
+            f"{OF_COHORT}: it and the verdicts change when scans come or go",
             nullable=True,
         ),
         text_column("grade", "Verdict", GRADE_DEFINITION, allowed=Grade),
+        text_column(
+            "place",
+            "Stations, numbered from the head, and slices, numbered from the feet, that the value is about; an empty "
+            "text where it is about all of them",
+        ),
     ),
     (Rule("a structure is named exactly for checks by structure", _structure_fits_check),),
 )
@@ -222,11 +262,12 @@ DICTIONARY = Table(
         Column(
             "published_dice",
             ColumnType.DOUBLE,
-            "Mean Dice of the structure published by the authors of the model; null if there is none",
+            "Mean Dice of the structure that was published of the model; null if there is none",
             "1",
             nullable=True,
             minimum=0,
             maximum=1,
         ),
+        text_column("published_dice_source", "Who measured published_dice, and on what; empty if there is none"),
     ),
 )

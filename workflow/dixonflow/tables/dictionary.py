@@ -14,6 +14,7 @@ FRICTIONLESS_TYPES: dict[ColumnType, str] = {
     ColumnType.INT64: "integer",
     ColumnType.BOOL: "boolean",
 }
+NUMBERS = (ColumnType.DOUBLE, ColumnType.INT64)
 DATA_PACKAGE = "https://datapackage.org/profiles/2.0/datapackage.json"
 
 
@@ -31,6 +32,7 @@ def dictionary_rows(tables: Sequence[Table]) -> pd.DataFrame:
             "source": column.source,
             "nullable": column.nullable,
             "published_dice": column.published_dice,
+            "published_dice_source": column.published_dice_source,
         }
         for table in tables
         for position, column in enumerate(table.columns, start=1)
@@ -50,7 +52,8 @@ def datapackage(tables: Sequence[Table]) -> dict[str, Any]:
 
 
 def _resource(table: Table) -> dict[str, Any]:
-    schema: dict[str, Any] = {"fields": [_field(column) for column in table.columns]}
+    # by default an empty text is a missing value, and here it is none
+    schema: dict[str, Any] = {"fields": [_field(column) for column in table.columns], "missingValues": []}
     if any(table[key].nullable for key in table.keys):
         schema["uniqueKeys"] = [list(table.keys)]
     else:
@@ -82,6 +85,8 @@ def _field(column: Column) -> dict[str, Any]:
         "definition": column.definition,
         "source": column.source,
     }
+    if column.nullable and column.type in NUMBERS:
+        field["missingValues"] = ["nan"]  # what a null is to programs that read Parquet with pandas
     if column.published_dice is not None:
-        field["published_dice"] = column.published_dice
+        field |= {"published_dice": column.published_dice, "published_dice_source": column.published_dice_source}
     return field

@@ -19,12 +19,14 @@ _COVERAGE = "coverage_fraction"
 _SIDES = {
     ScanSequence.DIXON: {
         "fat_fraction": "fat_fraction",
-        "fat_fraction_eroded_median": "fat_fraction_eroded_median",
+        "fat_fraction_eroded_mean": "fat_fraction_eroded_mean",
+        "fat_fraction_of_sums": "fat_fraction_of_sums",
         _COVERAGE: "dixon_coverage_fraction",
     },
     ScanSequence.ME_VIBE: {
+        "pdff": "pdff",
+        "pdff_eroded_mean": "pdff_eroded_mean",
         "pdff_mean": "pdff_mean",
-        "pdff_median": "pdff_median",
         _COVERAGE: "me_vibe_coverage_fraction",
     },
 }
@@ -33,7 +35,7 @@ _SIDES = {
 COMPARED = tuple(_SIDES)
 """Sequences that a run must have both."""
 
-_GRADED = {ScanSequence.DIXON: "fat_fraction", ScanSequence.ME_VIBE: "pdff_mean"}
+_GRADED = {ScanSequence.DIXON: "fat_fraction", ScanSequence.ME_VIBE: "pdff"}
 
 
 def _fraction(name: str, description: str) -> Column:
@@ -54,16 +56,19 @@ FAT_FRACTION_COMPARISON = Table(
         PARTICIPANT,
         SESSION,
         _fraction("fat_fraction", "Signal fat fraction of the Dixon scan, as in measurements"),
-        _fraction("fat_fraction_eroded_median", "Its median in the eroded structure, as in measurements"),
+        _fraction("fat_fraction_eroded_mean", "Mean signal fat fraction of the eroded structure, as in measurements"),
+        _fraction("fat_fraction_of_sums", "Signal fat fraction over all voxels, as in measurements"),
         _grade("fat_fraction_grade", "Verdict on fat_fraction"),
         _fraction("dixon_coverage_fraction", "Coverage of the structure in the Dixon scan"),
         text_column("dixon_model", "Segmentation model of the Dixon scan"),
-        _fraction("pdff_mean", "Mean proton density fat fraction of the multi-echo VIBE scan, as in measurements"),
-        _fraction("pdff_median", "Median proton density fat fraction, as in measurements"),
-        _grade("pdff_grade", "Verdict on pdff_mean"),
+        _fraction("pdff", "Proton density fat fraction of the multi-echo VIBE scan, as in measurements"),
+        _fraction("pdff_eroded_mean", "Mean proton density fat fraction of the eroded structure, as in measurements"),
+        _fraction("pdff_mean", "Mean proton density fat fraction over all voxels, as in measurements"),
+        _grade("pdff_grade", "Verdict on pdff"),
         _fraction("me_vibe_coverage_fraction", "Coverage of the structure in the multi-echo VIBE scan"),
         text_column("me_vibe_model", "Segmentation model of the multi-echo VIBE scan"),
     ),
+    since=2,
 )
 
 

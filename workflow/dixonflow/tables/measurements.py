@@ -1,7 +1,10 @@
 """The long table `measurements`: the truth that the wide tables are generated from."""
 
+from dataclasses import replace
+
 import pandas as pd
 
+from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.model import Model
@@ -16,8 +19,18 @@ _DEFINED = ["\t".join((measure.name, measure.unit, measure.key)) for measure in 
 
 
 def _value_or_reason(rows: pd.DataFrame) -> "pd.Series[bool]":
-    missing = rows["value"].isna()
-    return (missing.eq(rows["missing_reason"].notna()) & missing.eq(rows["grade"].isna())).astype(bool)
+    return rows["value"].isna().eq(rows["missing_reason"].notna()).astype(bool)
+
+
+def _grade_of_values(rows: pd.DataFrame) -> "pd.Series[bool]":
+    failed = rows["grade"].eq(Grade.FAIL.value).fillna(False)
+    objected = rows["grade"].ne(Grade.PASS.value).fillna(False)
+    return (
+        rows["grade"].isna().eq(rows["value"].isna() & ~failed)
+        & failed.eq(rows["missing_reason"].eq(MissingReason.FAILED_CHECK.value).fillna(False))
+        & failed.eq(rows["value_before_grade"].notna())
+        & objected.eq(rows["decided_by"].notna())
+    ).astype(bool)
 
 
 def _as_defined(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -55,9 +68,6 @@ SHARD_MEASUREMENTS = Table(
         ),
         text_column("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS),
         text_column(
-            "grade", "Verdict on the value; null if it is missing", GRADE_DEFINITION, nullable=True, allowed=Grade
-        ),
-        text_column(
             "missing_reason",
             "Reason for a missing value; null if there is a value",
             MISSING_REASON_DEFINITION,
@@ -67,14 +77,45 @@ SHARD_MEASUREMENTS = Table(
         text_column("model", "Segmentation model of the structure"),
     ),
     (
-        Rule("either value and grade, or missing_reason", _value_or_reason),
+        Rule("either value or missing_reason", _value_or_reason),
         Rule("unit and definition are those of the measure", _as_defined),
         Rule("fractions lie in 0 to 1, volumes are not negative", _in_bounds),
     ),
+    since=2,
 )
-"""Rows of one shard; `MEASUREMENTS` has those of all."""
+"""Rows of one shard, not graded yet; `MEASUREMENTS` has those of all."""
 
-MEASUREMENTS = with_sequence(SHARD_MEASUREMENTS)
+GRADED = (
+    text_column(
+        "grade",
+        "Verdict on the value: the worst of the checks of its structure, its scan and its parts; null if nothing was "
+        "measured",
+        GRADE_DEFINITION,
+        nullable=True,
+        allowed=Grade,
+    ),
+    text_column(
+        "decided_by",
+        "Check that gave the grade, the first of the table checks if several did; null for pass and for no grade",
+        "its row in quality has the value and the threshold",
+        nullable=True,
+        allowed=CHECKS,
+    ),
+    Column(
+        "value_before_grade",
+        ColumnType.DOUBLE,
+        "Measured value that a check failed, in the unit of its row: not to be used without looking at the scan",
+        nullable=True,
+    ),
+)
+"""Columns of the verdict on a value."""
+
+_ALL = with_sequence(SHARD_MEASUREMENTS)
+MEASUREMENTS = replace(
+    _ALL,
+    columns=(*_ALL.columns, *GRADED),
+    rules=(*_ALL.rules, Rule("a grade with what decided it, and a failed value set apart", _grade_of_values)),
+)
 
 
 def expected_rows(model: Model) -> frozenset[tuple[str, str, str]]:

@@ -108,7 +108,7 @@ def check_file(path: Path, table: Table, added: Sequence[str] = ()) -> None:
     Raises
     ------
     TableError
-        If the file is missing, unreadable, of another major schema version, or has other columns or types.
+        If the file is missing, unreadable, of a major schema version with other content, or has other columns or types.
     """
     try:
         found: pa.Schema = pq.read_schema(path)
@@ -116,12 +116,18 @@ def check_file(path: Path, table: Table, added: Sequence[str] = ()) -> None:
         raise TableError(f"table {table.name}: {path.name} cannot be read: {type(error).__name__}") from error
     metadata = {key.decode(): value.decode() for key, value in (found.metadata or {}).items() if key != b"ARROW:schema"}
     version = metadata.get("schema_version", "")
-    if metadata.get("table") != table.name or version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+    if metadata.get("table") != table.name or _major(version) not in range(table.since, _major(SCHEMA_VERSION) + 1):
         raise TableError(f"table {table.name}: {path.name} is {metadata.get('table')!r}, schema version {version!r}")
     wanted = arrow_schema(table)
     wanted = pa.schema([field for field in wanted if field.name in found.names or field.name not in added])
     if not found.equals(wanted):
         raise TableError(f"table {table.name}: {path.name} does not match the table's definition")
+
+
+def _major(version: str) -> int:
+    """Major version of the schema; 0 for anything else."""
+    first = version.split(".", maxsplit=1)[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:

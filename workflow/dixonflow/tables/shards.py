@@ -61,13 +61,13 @@ def shard_by_shard(
     files, scans
         As `in_scan_order` takes them.
     columns
-        Names of the columns.
+        Names of the columns in addition to `SHARD_KEYS`.
     wanted
         Which rows.
     """
     for shard, members in scans.groupby("shard", sort=True):
         rows = pq.read_table(files[str(shard)], columns=[*SHARD_KEYS, *columns], filters=wanted)
-        yield _of_scans(rows, members).select(list(columns))
+        yield _of_scans(rows, members)
 
 
 def scan_problems(

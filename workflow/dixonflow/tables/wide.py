@@ -1,8 +1,8 @@
 """The wide tables, one row per scan, generated from the long table: `volumes` and `fat_compartments` of each model.
 
 A value column has two companions: `<...>_missing_reason`, which says why there is no value, and `<...>_grade`, the
-verdict on one that is there. A volume comes with the `coverage_fraction` of its structure, so that one which the field
-of view cuts is never just a smaller number.
+verdict. A value that failed is null, with the reason `failed_check`. A volume comes with the `coverage_fraction` of its
+structure, so that one which the field of view cuts is never just a smaller number.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,26 +25,18 @@ from dixonflow.vocabulary import Grade, ScanSequence
 COVERAGE = "coverage_fraction"
 
 COMPARTMENTS: tuple[tuple[str, str], ...] = (
-    ("subcutaneous_fat", "volume"),
-    ("inner_fat", "volume"),
-    ("total_muscle", "volume"),
+    *((structure, "volume") for structure in ("subcutaneous_fat", "inner_fat", "total_muscle")),
+    *((structure, "fat_volume") for structure in ("subcutaneous_fat", "inner_fat", "total_muscle")),
     ("total_muscle", "lean_volume"),
     ("total_muscle", "intramuscular_fat_volume"),
-    ("total_muscle", "fat_fraction"),
-    ("gluteal_muscles", "fat_fraction"),
-    ("autochthon", "fat_fraction"),
-    ("iliopsoas", "fat_fraction"),
-    ("liver", "fat_fraction"),
-    ("liver", "fat_fraction_eroded_mean"),
-    ("liver", "fat_fraction_eroded_median"),
-    ("pancreas", "fat_fraction"),
-    ("pancreas", "fat_fraction_eroded_mean"),
-    ("pancreas", "fat_fraction_eroded_median"),
-    ("spleen", "fat_fraction"),
-    ("kidneys", "fat_fraction"),
-    ("vertebra_body", "fat_fraction"),
-    ("subcutaneous_fat", "fat_fraction"),
-    ("inner_fat", "fat_fraction"),
+    *(
+        (structure, measure)
+        for structure in (
+            *("total_muscle", "gluteal_muscles", "autochthon", "iliopsoas", "liver", "pancreas", "spleen", "kidneys"),
+            *("vertebra_body", "subcutaneous_fat", "inner_fat"),
+        )
+        for measure in ("fat_fraction", "fat_fraction_eroded_mean")
+    ),
 )
 """Structure and measure of the columns of `fat_compartments`, in order; structures that a model lacks are left out.
 
@@ -168,8 +160,8 @@ def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple
             why, verdict = f"Reason why {column.name} is missing; null if it is not", f"Verdict on {column.name}"
             columns.append(text_column(reason, why, MISSING_REASON_DEFINITION, nullable=True, allowed=MissingReason))
             columns.append(text_column(grade, verdict, GRADE_DEFINITION, nullable=True, allowed=Grade))
-    rule = Rule("either a value with its grade, or a missing_reason", _either(companions))
-    table = Table(name, description, ("participant_id", "session_id"), tuple(columns), (rule,))
+    rule = Rule("either a value or a missing_reason; a grade where there was a value", _either(companions))
+    table = Table(name, description, ("participant_id", "session_id"), tuple(columns), (rule,), since=2)
     return WideTable(table, model.name, values, companions)
 
 
@@ -178,7 +170,9 @@ def _either(companions: dict[str, tuple[str, str]]) -> Callable[[pd.DataFrame], 
         good = pd.Series(True, index=rows.index)
         for value, (reason, grade) in companions.items():
             missing = rows[value].isna()
-            good &= missing.eq(rows[reason].notna()) & missing.eq(rows[grade].isna())
+            failed = rows[reason].eq(MissingReason.FAILED_CHECK.value).fillna(False)
+            good &= missing.eq(rows[reason].notna()) & (missing & ~failed).eq(rows[grade].isna())
+            good &= failed.eq(rows[grade].eq(Grade.FAIL.value).fillna(False))
         return good
 
     return holds
@@ -201,4 +195,5 @@ def _value_column(model: Model, structure: str, measure: str) -> Column:
         minimum=0,
         maximum=1 if definition.unit == "1" else None,
         published_dice=rule.published_dice if rule else None,
+        published_dice_source=model.sources.get("published_dice", "") if rule and rule.published_dice else "",
     )

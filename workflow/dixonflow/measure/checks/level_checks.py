@@ -7,7 +7,7 @@ is what an extra or a missing vertebra (13 thoracic ones, 4 or 6 lumbar ones) lo
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from dixonflow.measure.checks import CHECKS
+from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.levels import Level, Levels
 from dixonflow.models.anatomy import SACRUM
 from dixonflow.vocabulary import Grade
@@ -80,5 +80,5 @@ LEVEL_CHECKS: Mapping[str, Callable[[Levels], float | Grade]] = {
     "vertebra_gaps": _gaps,
     "vertebra_distance_ratio": _distance_ratio,
 }
-"""The checks of vertebrae (`dixonflow.measure.checks`): each takes the levels, and gives a value or, where there is
-none, the verdict on that."""
+"""The checks of vertebrae (`dixonflow.measure.checks.of_model`): each takes the levels, and gives a value or, where
+there is none, the verdict on that."""

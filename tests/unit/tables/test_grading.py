@@ -1,0 +1,137 @@
+"""Verdicts of checks on values: which values a check decides on, and what becomes of those that fail."""
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from small_models import rule, small_model
+from table_rows import long_rows
+
+from dixonflow.measure.checks.of_model import CHECKS
+from dixonflow.tables.definitions import QUALITY
+from dixonflow.tables.grading import Grading, objections_of, scan_grades
+from dixonflow.tables.measurements import GRADED, MEASUREMENTS
+from dixonflow.tables.schema import check_rows, to_arrow
+from dixonflow.vocabulary import ScanSequence
+
+NAMES = ("liver", "spleen", "kidney_left", "kidney_right", "subcutaneous_fat", "muscle")
+ORGANS = small_model(
+    {place: rule(name, "a") for place, name in enumerate(NAMES, 1)},
+    composites={"kidneys": ("kidney_left", "kidney_right")},
+)
+MUSCLES = small_model({1: rule("autochthon_left", "a"), 2: rule("muscle", "a")}).model_copy(update={"name": "muscles"})
+MODELS = {ScanSequence.DIXON: [ORGANS, MUSCLES]}
+PAIRS = [
+    (structure, measure)
+    for structure in (*NAMES, "kidneys")
+    for measure in ("volume", "coverage_fraction", "fat_fraction", "in_phase_mean")
+]
+
+
+def quality(*objections: tuple[str, str, str, str], model: str = ORGANS.name) -> pa.Table:
+    """Rows of objections: participant, check, structure, grade."""
+    rows = [(who, "2", "dixon", check, of, model, 0.0, None, grade, "") for who, check, of, grade in objections]
+    frame = pd.DataFrame(rows, columns=list(QUALITY.names)).astype({"value": float, "threshold": float})
+    return objections_of(to_arrow(frame, QUALITY))
+
+
+def graded(*objections: tuple[str, str, str, str], model: str = ORGANS.name, of: str = ORGANS.name) -> pd.DataFrame:
+    pairs = PAIRS if of == ORGANS.name else [("autochthon_left", "fat_fraction"), ("muscle", "fat_fraction")]
+    long = long_rows({(who, "2", of): dict.fromkeys(pairs, 0.25) for who in ("1", "2")})
+    shard = [name for name in MEASUREMENTS.names if name not in {column.name for column in GRADED}]
+    ungraded = to_arrow(long, MEASUREMENTS).select(shard)
+    rows = Grading(quality(*objections, model=model), MODELS).graded(ungraded)
+    check_rows(rows.select(MEASUREMENTS.names), MEASUREMENTS)
+    return rows.to_pandas().set_index(["participant_id", "structure", "measure"])
+
+
+def objected(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Grades of the first participant that are not pass; the other one has no objection."""
+    assert set(rows.loc["2", "grade"]) == {"pass"}
+    own = rows.loc["1"]
+    return own.loc[own["grade"].ne("pass"), "grade"].to_dict()
+
+
+def every(structures, measures, grade):
+    return {(structure, measure): grade for structure in structures for measure in measures}
+
+
+ALL = ("volume", "fat_fraction", "in_phase_mean")
+
+
+@pytest.mark.parametrize(
+    ("objection", "expected"),
+    [
+        (("lower_cutoff", "kidney_left", "fail"), every(["kidney_left", "kidneys"], ALL, "fail")),
+        (("cut_by_field_of_view", "liver", "review"), every(["liver"], ALL, "review")),
+        (("subcutaneous_fat_fraction", "liver", "fail"), every(["liver"], ["fat_fraction"], "fail")),
+        (("liver_right_of_spleen", "", "fail"), every(["kidney_left", "kidney_right"], ALL, "fail")),
+        (("kidney_volume_ratio", "", "review"), every(["kidney_left", "kidney_right", "kidneys"], ALL, "review")),
+        (("scan_ends_early", "", "review"), every(["subcutaneous_fat", "muscle"], ALL, "review")),
+        (("overlap_residual", "", "review"), every([*NAMES, "kidneys"], ALL, "review")),
+        (("contrast_sum", "", "review"), every([*NAMES, "kidneys"], ["fat_fraction"], "review")),
+        (("structures_found", "", "review"), {}),
+    ],
+)
+def test_a_check_decides_on_the_values_that_it_says(objection, expected):
+    rows = graded(("1", *objection))
+    assert objected(rows) == expected
+    assert set(rows["decided_by"].dropna()) == ({objection[0]} if expected else set())
+
+
+def test_a_value_that_failed_is_set_apart_and_the_worst_verdict_counts():
+    rows = graded(
+        ("1", "overlap_residual", "", "review"),
+        ("1", "lower_cutoff", "liver", "fail"),
+        ("1", "contrast_agreement", "spleen", "review"),
+    ).loc["1"]
+    failed = rows.loc[("liver", "volume")]
+    assert pd.isna(failed["value"])
+    assert failed[["value_before_grade", "missing_reason", "grade", "decided_by"]].tolist() == [
+        *(0.25, "failed_check", "fail", "lower_cutoff"),
+    ]
+    spleen = rows.loc[("spleen", "volume")]
+    assert spleen[["value", "grade"]].tolist() == [0.25, "review"]
+    first = min(("overlap_residual", "contrast_agreement"), key=list(CHECKS).index)
+    assert spleen["decided_by"] == first, "of equal verdicts that of the first check"
+    assert rows.loc[("liver", "coverage_fraction"), "grade"] == "pass", "it describes the structure"
+
+
+def test_what_is_wrong_with_the_scan_is_wrong_for_models_that_cannot_see_it():
+    swapped = [("1", "subcutaneous_fat_fraction", name, "fail") for name in ("liver", "subcutaneous_fat")]
+    rows = graded(*swapped, of=MUSCLES.name)
+    assert objected(rows) == {("autochthon_left", "fat_fraction"): "fail"}, "muscle passed its own check"
+    rows = graded(*swapped, ("1", "subcutaneous_fat_fraction", "muscle", "fail"), of=MUSCLES.name)
+    assert objected(rows) == every(["autochthon_left", "muscle"], ["fat_fraction"], "fail")
+    rows = graded(("1", "liver_right_of_spleen", "", "fail"), of=MUSCLES.name)
+    assert objected(rows) == every(["autochthon_left"], ["fat_fraction"], "fail")
+    rows = graded(("1", "overlap_residual", "", "review"), model=MUSCLES.name)
+    assert objected(rows) == {}, "each model makes this check itself"
+
+
+def test_no_objection_grades_everything_as_passed():
+    assert objected(graded()) == {}
+
+
+def test_a_scan_fails_by_checks_of_the_whole_scan_and_is_listed_by_those_that_ask_for_a_look():
+    found = scan_grades(
+        quality(
+            ("1", "lower_cutoff", "liver", "fail"),
+            ("1", "lower_cutoff", "spleen", "fail"),
+            ("1", "overlap_residual", "", "review"),
+            ("2", "kidney_sides", "", "fail"),
+            ("2", "contrast_agreement", "liver", "review"),
+            ("3", "cut_by_field_of_view", "liver", "review"),
+        )
+    ).set_index("participant_id")
+    assert found.index.tolist() == ["1", "2"]
+    assert found["scan_grade"].tolist() == ["review", "fail"]
+    assert found.at["1", "scan_grade_decided_by"] == "lower_cutoff, overlap_residual"
+    assert found.at["2", "scan_grade_decided_by"] == "kidney_sides, contrast_agreement"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_decides_on_something_or_says_that_it_does_not(name):
+    check = CHECKS[name]
+    rows = graded(("1", name, "liver" if check.each_structure else "", "review"))
+    # these models have no single vertebrae
+    assert bool(objected(rows)) == (check.decides not in ("nothing", "levels"))

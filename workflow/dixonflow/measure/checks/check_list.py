@@ -1,0 +1,33 @@
+"""The list of quality checks, in the order of the tables."""
+
+from dixonflow.measure.checks.agreement_list import OF_AGREEMENT
+from dixonflow.measure.checks.anatomy_list import OF_ANATOMY
+from dixonflow.measure.checks.definition import CheckDefinition
+from dixonflow.measure.checks.image_list import OF_IMAGES
+
+OF_SCAN = (*OF_ANATOMY, *OF_IMAGES, *OF_AGREEMENT)
+"""Checks of what was measured."""
+
+OF_RAW_DATA = (
+    CheckDefinition(
+        "repeated_stations",
+        "",
+        "Number of stations that were acquired more than once; the note of the scan in the table scans says which "
+        "acquisition is used, and why. Reported without a verdict.",
+        of_raw_data=True,
+        decides="nothing",
+        advice="Read the note of the scan.",
+    ),
+    CheckDefinition(
+        "usual_voxel_size",
+        "1",
+        "Share of the other scans of the same layout and sequence whose stations have the same voxel sizes, within "
+        "0.5 %. Null: the headers were not read, or there are fewer than 10 others.",
+        "at_least",
+        0.02,
+        of_raw_data=True,
+        advice="Compare with the other scans in the table acquisitions: a header with wrong sizes makes all volumes "
+        "wrong; another protocol is no error.",
+    ),
+)
+"""Checks of what was found when the raw data was read."""

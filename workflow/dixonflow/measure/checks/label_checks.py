@@ -1,0 +1,84 @@
+"""What the labels alone show: sizes, sides, pieces, and what the edge of the field of view cuts."""
+
+import numpy as np
+
+from dixonflow.labelmap.components import find_components
+from dixonflow.measure.checks.checked_scan import CheckedScan
+from dixonflow.measure.checks.of_model import CHECKS
+from dixonflow.measure.structures import cut_by_design
+
+
+def volumes_ml(scan: CheckedScan) -> dict[str, float]:
+    """Volume of each structure that is there; one that is not has no value to be graded."""
+    found = {structure: scan.voxels(structure) for structure in scan.model.structures}
+    return {name: voxels * scan.tally.voxel_mm3 / 1000 for name, voxels in found.items() if voxels}
+
+
+def logarithms(scan: CheckedScan) -> dict[str, float]:
+    """Decimal logarithm of the volume in mL of each structure that is there."""
+    return {name: float(np.log10(ml)) for name, ml in volumes_ml(scan).items()}
+
+
+def side_ratios(scan: CheckedScan) -> dict[str, float]:
+    """Smaller over larger volume of each pair of sides that is there and whole."""
+    limit = CHECKS["cut_by_field_of_view"].threshold or 0.0
+    cut = cut_shares(scan)
+    volumes = {name: volume for name, volume in volumes_ml(scan).items() if cut[name] <= limit}
+    ratios = {}
+    for name, volume in volumes.items():
+        partner = name.replace("left", "right") if "left" in name else name.replace("right", "left")
+        if partner != name and partner in volumes:
+            ratios[name] = min(volume, volumes[partner]) / max(volume, volumes[partner])
+    return ratios
+
+
+def largest_pieces(scan: CheckedScan) -> dict[str, float]:
+    """Share of each structure that lies in its largest connected piece."""
+    if not scan.tally.labelled.any():
+        return {}
+    found = find_components(scan.labels[scan.tally.box], 26)
+    largest = np.zeros(max(scan.model.labels) + 1, np.intp)
+    np.maximum.at(largest, found.label[1:], found.voxels[1:])
+    all_voxels = np.bincount(found.label[1:], weights=found.voxels[1:], minlength=len(largest))
+    return {
+        name: float(largest[label] / all_voxels[label])
+        for name, label in scan.model.structures.items()
+        if all_voxels[label]
+    }
+
+
+def parts_found(scan: CheckedScan) -> dict[str, float]:
+    """Share of the parts of each composite that are there."""
+    return {
+        name: sum(scan.voxels(part) > 0 for part in parts) / len(parts) for name, parts in scan.model.composites.items()
+    }
+
+
+def cut_shares(scan: CheckedScan) -> dict[str, float]:
+    """How much of each structure the edge of the field of view cuts, as the definition of the check says."""
+    shares = {}
+    for structure in scan.model.structures:
+        if scan.voxels(structure):
+            if structure in cut_by_design():
+                region = scan.region(structure)
+                sides = float(scan.tally.edge_mm2[:2, region].sum())
+                shares[structure] = sides / float(scan.tally.surface.area_mm2[region].sum())
+            else:
+                shares[structure] = sum(_cut(scan, structure))
+    return shares
+
+
+def scan_ends_early(scan: CheckedScan) -> float:
+    """Number of whole structures that the top or the bottom of the scan cuts."""
+    whole = [name for name in scan.model.structures if name not in cut_by_design() and scan.voxels(name)]
+    limit = CHECKS["cut_by_field_of_view"].threshold or 0.0
+    return float(sum(_cut(scan, name)[1] > limit for name in whole))
+
+
+def _cut(scan: CheckedScan, structure: str) -> tuple[float, float]:
+    """Surface of a structure on the edge of the field of view, at its sides and at its two ends, over that of a ball of
+    its volume.
+    """
+    edge = scan.tally.edge_mm2[:, scan.region(structure)]
+    ball_mm2 = (36 * np.pi) ** (1 / 3) * (scan.voxels(structure) * scan.tally.voxel_mm3) ** (2 / 3)
+    return float(edge[:2].sum() / ball_mm2), float(edge[2] / ball_mm2)

@@ -1,0 +1,186 @@
+"""One grade per value: the worst of the checks of its structure, of its scan and of its parts.
+
+The checks are rows of `quality`. What each decides is said in its definition; here that is turned into verdicts on
+values, and a value that failed is set apart.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dixonflow.measure.checks.definition import CheckDefinition
+from dixonflow.measure.checks.of_model import CHECKS
+from dixonflow.measure.definitions import MEASURES, MeasureDefinition, MissingReason
+from dixonflow.measure.structures import cut_by_design
+from dixonflow.models.anatomy import structures as vocabulary
+from dixonflow.models.model import Model
+from dixonflow.tables.measurements import GRADED
+from dixonflow.tables.shards import SCAN_KEYS, joined
+from dixonflow.vocabulary import Grade, ScanSequence
+
+_ORDER = tuple(CHECKS)
+_SEVERITY = {Grade.REVIEW.value: 1, Grade.FAIL.value: 2}
+_GROUPS = ("all", "fat", "levels")
+"""Measures that a check decides on: all of the structure, those made of water and fat, levels of vertebrae."""
+
+
+def objections_of(quality: pa.Table) -> pa.Table:
+    """Rows of `quality` that did not pass, with what is needed to grade by them."""
+    columns = [*SCAN_KEYS, "check", "structure", "model", "grade"]
+    rows = quality.filter(pc.not_equal(quality["grade"], Grade.PASS.value)).select(columns)
+    return rows.cast(pa.schema([(name, pa.string()) for name in columns]))
+
+
+class Grading:
+    """Verdicts on the values of all scans.
+
+    Parameters
+    ----------
+    objections
+        Rows of `objections_of`, of all scans.
+    models
+        The models of each sequence, as they are used on its scans.
+    """
+
+    def __init__(self, objections: pa.Table, models: Mapping[ScanSequence, Sequence[Model]]) -> None:
+        self._objections = objections
+        self._scans = joined(objections, SCAN_KEYS)
+        self._models = models
+
+    def graded(self, rows: pa.Table) -> pa.Table:
+        """Rows of measurements of any scans with the columns `GRADED`; failed values are null and set apart."""
+        scans = joined(rows, SCAN_KEYS)
+        here = self._objections.filter(pc.is_in(self._scans, value_set=scans.unique()))
+        codes = np.zeros(rows.num_rows, np.int32)
+        if here.num_rows:
+            touched = pc.is_in(scans, value_set=joined(here, SCAN_KEYS).unique()).to_numpy()
+            codes[touched] = _worst(rows.filter(pa.array(touched)), self._verdicts(here))
+        there = rows["value"].is_valid().to_numpy()
+        codes[~there] = 0
+        severity, check = codes // len(_ORDER), len(_ORDER) - 1 - codes % len(_ORDER)
+        failed = pa.array(severity == 2)
+        grades = np.array([grade.value for grade in (Grade.PASS, Grade.REVIEW, Grade.FAIL)], object)[severity]
+        grades[~there] = None
+        decided = np.array(_ORDER, object)[check]
+        decided[severity == 0] = None
+        columns: dict[str, pa.Array | pa.ChunkedArray] = {name: rows[name] for name in rows.column_names}
+        nothing = pa.nulls(rows.num_rows, pa.float64())
+        columns["value_before_grade"] = pc.if_else(failed, rows["value"], nothing)
+        columns["value"] = pc.if_else(failed, nothing, rows["value"])
+        columns["missing_reason"] = pc.if_else(failed, MissingReason.FAILED_CHECK.value, rows["missing_reason"])
+        columns["grade"], columns["decided_by"] = pa.array(grades, pa.string()), pa.array(decided, pa.string())
+        return pa.table(columns).select([*rows.column_names, *(column.name for column in GRADED)])
+
+    def _verdicts(self, objections: pa.Table) -> Mapping[str, Mapping[str, int]]:
+        """Worst verdict, as a code, on each scan, model and structure, for each group of measures."""
+        found: dict[str, dict[str, int]] = {group: {} for group in _GROUPS}
+        for *scan, check, structure, name, grade in objections.to_pandas().itertuples(index=False, name=None):
+            code, verdicts = _code(_SEVERITY[grade], _ORDER.index(check)), found[_group(CHECKS[check])]
+            of_scan = self._models[ScanSequence(scan[2])]
+            own = next(model for model in of_scan if model.name == name)
+            for model in of_scan:
+                reached = _reached(check, structure, own) if model is own else _inherited(check, structure, own, model)
+                for each in reached:
+                    key = "\t".join((*scan, model.name, each))
+                    verdicts[key] = max(verdicts.get(key, 0), code)
+        return found
+
+
+def _worst(rows: pa.Table, verdicts: Mapping[str, Mapping[str, int]]) -> NDArray[np.int32]:
+    """Worst verdict on each row, as a code; 0 where there is no objection."""
+    keys = joined(rows, [*SCAN_KEYS, "model", "structure"])
+    names = pc.dictionary_encode(rows["measure"]).combine_chunks()
+    measures = [MEASURES[name] for name in names.dictionary.to_pylist()]
+    index = names.indices.to_numpy()
+    worst = np.zeros(rows.num_rows, np.int32)
+    for group, own in verdicts.items():
+        place = pc.index_in(keys, value_set=pa.array(list(own), pa.string()))
+        codes = np.array([*own.values(), 0], np.int32)[pc.fill_null(place, len(own)).to_numpy()]
+        counts = np.array([_is_of(measure, group) for measure in measures], bool)[index]
+        np.maximum(worst, np.where(counts, codes, 0), out=worst)
+    return worst
+
+
+def _code(severity: int, check: int) -> int:
+    """Worse verdicts are larger, and of equal ones the check that comes first."""
+    return severity * len(_ORDER) + len(_ORDER) - 1 - check
+
+
+def _group(check: CheckDefinition) -> str:
+    return "levels" if check.decides == "levels" else "fat" if check.of_fat else "all"
+
+
+def _is_of(measure: MeasureDefinition, group: str) -> bool:
+    return measure.is_graded and (group == "all" or (measure.of_fat if group == "fat" else measure.of_vertebrae))
+
+
+def _reached(check: str, structure: str, model: Model) -> Iterable[str]:
+    """Structures and composites whose values a check decides on."""
+    definition = CHECKS[check]
+    if definition.decides == "checked":
+        return _with_composites((structure,), model)
+    return _reached_by_scan(definition, model.name, tuple(model.structures), tuple(model.composites.items()))
+
+
+def _inherited(check: str, structure: str, own: Model, other: Model) -> Iterable[str]:
+    """What the objection of a check to one model decides on in another one that cannot make it.
+
+    What is wrong with the scan is wrong for all models, also for those without the structures that show it.
+    """
+    definition = CHECKS[check]
+    if set(definition.needs) <= set(other.structures):
+        return ()
+    if definition.decides == "checked":
+        unknown = [name for name in other.structures if name not in own.structures]
+        return _with_composites([structure] if structure in other.structures else unknown, other)
+    reached = _reached(check, structure, other)
+    return [name for name in reached if name in other.regions]
+
+
+@cache
+def _reached_by_scan(
+    check: CheckDefinition,
+    _model: str,
+    names: tuple[str, ...],
+    composites: tuple[tuple[str, tuple[str, ...]], ...],
+) -> tuple[str, ...]:
+    every = (*names, *(name for name, _ in composites))
+    match check.decides:
+        case "all" | "levels":
+            return every
+        case "sided":
+            return tuple(name for name in every if name in vocabulary() and vocabulary()[name].side != "none")
+        case "cut_by_design":
+            return tuple(name for name in every if name in cut_by_design())
+        case "needs":
+            return (*check.needs, *(name for name, parts in composites if set(parts) & set(check.needs)))
+        case _:
+            return ()
+
+
+def _with_composites(names: Iterable[str], model: Model) -> tuple[str, ...]:
+    chosen = set(names)
+    return (*chosen, *(name for name, parts in model.composites.items() if chosen & set(parts)))
+
+
+def scan_grades(objections: pa.Table) -> pd.DataFrame:
+    """Grade of each scan to which a check objects that asks for a look: columns of `SCAN_KEYS`, `scan_grade`, and
+    `scan_grade_decided_by`, the checks in the order of the table.
+
+    A scan fails if a check of the whole scan fails; what concerns single structures asks for a review.
+    """
+    rows = objections.to_pandas()
+    rows = rows[rows["check"].map({name: check.asks_for_a_look for name, check in CHECKS.items()}).astype(bool)]
+    of_structure = rows["check"].map({name: check.each_structure for name, check in CHECKS.items()}).astype(bool)
+    rows = rows.assign(fails=rows["grade"].eq(Grade.FAIL.value) & ~of_structure, place=rows["check"].map(_ORDER.index))
+    rows = rows.sort_values([*SCAN_KEYS, "fails", "place"], ascending=[True, True, True, False, True])
+    rows = rows.drop_duplicates([*SCAN_KEYS, "check"])
+    found = rows.groupby(SCAN_KEYS, sort=True).agg(fails=("fails", "any"), scan_grade_decided_by=("check", ", ".join))
+    found["scan_grade"] = np.where(found["fails"], Grade.FAIL.value, Grade.REVIEW.value)
+    graded: pd.DataFrame = found.reset_index()[[*SCAN_KEYS, "scan_grade", "scan_grade_decided_by"]]
+    return graded
