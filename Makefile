@@ -1,5 +1,5 @@
 # The commands of this project. Each runs the setup first.
-.PHONY: install demo run status test edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock clean
+.PHONY: install demo run status test defects edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -54,6 +54,11 @@ test: install ## run the tests
 FUZZ_SECONDS ?= 3600
 fuzz: install ## feed damaged files to all readers (one hour; Linux only)
 	@python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ)
+
+# Over an hour; what is finished below the folder is not done again.
+DEFECTS ?= results/defects
+defects: install ## plant every kind of defect in phantom scans and write docs/defects.md
+	@OMP_NUM_THREADS=1 python scripts/run_defects.py --folder $(DEFECTS)
 
 # Lint opens no raw data: any folder and file can replace the demo cohort, which need not exist.
 check: install ## lint, types, formatting

@@ -19,11 +19,14 @@ from dixonflow.config import Config, demo_config, parse_config
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.accuracy import Summary, summarise
 from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors, table_of
+from dixonflow.evaluation.swaps import evaluate_scan as evaluate_swaps
+from dixonflow.evaluation.swaps import swap_rates
 from dixonflow.evaluation.targets import Targets, Violation, evaluation_record, violations
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
-from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, DemoScan, make_scan
+from dixonflow.phantom.demo_cohort import DemoOptions, make_scan
+from dixonflow.phantom.demo_scans import DEMO_SCANS, UNEVEN_SCANS, DemoScan, further_scans
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.system.atomic import write_bytes, write_json
@@ -42,13 +45,20 @@ CheckOption = Annotated[bool, typer.Option("--check", help="Exit with status 1 i
 def finished(
     results: Annotated[Path, typer.Option(help="Results folder of a run of the demo.")] = Path("results"),
     model: ModelOption = "demo",
+    uneven: Annotated[
+        bool, typer.Option("--uneven", help="The second cohort, of make_demo_cohort.py --uneven.")
+    ] = False,
+    further: Annotated[
+        int, typer.Option("--further", min=0, help="The cohort of so many others, of make_demo_cohort.py --further.")
+    ] = 0,
     output: OutputOption = Path("results/evaluation"),
     check: CheckOption = False,
 ) -> None:
-    """Evaluate the finished label maps of the demo cohort (its 12 intact scans)."""
+    """Evaluate the finished label maps of the demo cohort (its 12 intact scans), or of another one."""
     try:
         chosen = load_model(MODELS / f"{model}.yaml", WEIGHTS)
-        items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
+        cohort = further_scans(further) if further else UNEVEN_SCANS if uneven else DEMO_SCANS
+        items = [item for item in cohort if item.expected[0] is Status.OK]
         folder = Results(results)
         parts = (evaluate_demo_scan(item, folder, chosen, table_of(folder, item.scan, chosen)) for item in items)
         report(track(parts, "scans", total=len(items), console=Console(stderr=True)), output, check)
@@ -99,6 +109,28 @@ def held_out(
         compare_strategies(parts)
     except DixonflowError as error:
         sys.exit(f"evaluate: {error}")
+
+
+@app.command()
+def swaps(
+    scans: Annotated[int, typer.Option(min=1, help="Number of phantom scans, of five stations on average.")] = 420,
+    output: Annotated[Path, typer.Option(help="Table of the scans; those that it holds are not done again.")] = Path(
+        "results/evaluation/swaps.csv"
+    ),
+) -> None:
+    """Plant swaps of water and fat in stations, halves and whole scans, and count what is found and repaired."""
+    done = pd.read_csv(output) if output.exists() else pd.DataFrame({"scan": []})
+    open_scans = sorted(set(range(scans)) - set(done["scan"]))
+    for number in track(open_scans, "scans", console=Console(stderr=True)):
+        done = pd.concat([done, pd.DataFrame(evaluate_swaps(number))], ignore_index=True)
+        write_bytes(output, done.to_csv(index=False).encode())
+    rates = swap_rates(done)
+    typer.echo("| body mass index | scans | stations | station | half | whole scan | specificity | smallest margin |")
+    typer.echo("|---|---|---|---|---|---|---|---|")
+    for row in rates.to_dict("records"):
+        shares = " | ".join(f"{100 * row[each]:.2f} %" for each in ("station", "half", "scan", "specificity"))
+        typer.echo(f"| {row['size']} | {row['scans']} | {row['stations']} | {shares} | {row['smallest_margin']:.1f} |")
+    typer.echo(f"written to {output}")
 
 
 def evaluate_scan(
@@ -184,7 +216,7 @@ def compare_strategies(parts: dict[MergeStrategy, list[pd.DataFrame]]) -> None:
     Console(width=None if sys.stdout.isatty() else 150).print(table)
 
 
-def show(summary: Summary, fat_errors: dict[str, float], missed: list[Violation]) -> None:
+def show(summary: Summary, fat_errors: pd.DataFrame, missed: list[Violation]) -> None:
     """Print the tables."""
     console = Console(width=None if sys.stdout.isatty() else 150)
     table = Table(title=f"{summary.scans} scans; intervals are 95 % bootstrap over participants")
@@ -212,8 +244,13 @@ def show(summary: Summary, fat_errors: dict[str, float], missed: list[Violation]
     single = summary.structures[~summary.structures["composite"]]
     for least in single.nsmallest(1, "mean_dice").to_dict("records"):
         console.print(f"smallest mean Dice {least['mean_dice']:.3f} ({least['structure']})", highlight=False)
-    for name, error in fat_errors.items():
-        console.print(f"fat fraction of {name}, eroded mean: median absolute error {error:.2f} points", highlight=False)
+    for region, error in fat_errors.to_dict("index").items():
+        console.print(
+            f"fat fraction of {region}: absolute error {error['median']:.2f} points in the median scan, "
+            f"{error['worst']:.2f} in the worst; {error['to_true_mean']:+.2f} from the true mean; "
+            f"of sums {error['of_sums']:.2f}",
+            highlight=False,
+        )
     console.print("targets: all met" if not missed else f"targets: {len(missed)} missed")
     for miss in missed:
         console.print(f"  {miss.structure}: {miss.measure} {miss.value:.3f}, bound {miss.bound:g}", highlight=False)

@@ -96,7 +96,8 @@ def differences(item: dict[str, Any], path: Path, scans: pd.DataFrame, rows: pd.
     found = [f"{name} is {scan[name]}, not {value}" for name, value in wanted if scan[name] != value]
     keys = ["participant_id", "session_id", "sequence"]
     own = rows[rows[keys].eq([scan[key] for key in keys]).all(axis=1) & rows["measure"].eq("volume")]
-    return found if own["value"].gt(0).any() else [*found, "no structure was found"]
+    measured = own["value"].fillna(own["value_before_grade"])  # a value that failed a check was measured too
+    return found if measured.gt(0).any() else [*found, "no structure was found"]
 
 
 def main(

@@ -25,5 +25,6 @@ BENCHMARKS: Sequence[Benchmark] = (
     SegmentBenchmark("segment-outside-network", per_scan=False, repeats=3),
     SegmentBenchmark("segment-one-process-per-scan", per_scan=True, repeats=1),
     FunctionBenchmark("tail", None, "tail", "ours", clock="cpu"),
+    FunctionBenchmark("checks", None, "quality_checks", "ours", clock="cpu"),
     SegmentMemory("segment-memory"),
 )

@@ -24,7 +24,7 @@ from project_copy import copy_project
 from dixonflow.cohort.shards import Shard, shard_of, write_shards
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.execution.outcome import Outcome, write_outcomes
-from dixonflow.measure.checks import expected_checks
+from dixonflow.measure.checks.of_model import expected_checks
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.anatomy import structures
@@ -179,6 +179,7 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
         "value": rng.uniform(0, 1, n_values),
         "threshold": pa.nulls(n_values, pa.float64()),
         "grade": np.full(n_values, Grade.PASS.value),
+        "place": np.full(n_values, ""),
     }
     for path, table, columns in (
         (results.measurements(shard.name), SHARD_MEASUREMENTS, measurements),

@@ -11,17 +11,21 @@ from dixonflow.vocabulary import Contrast
 Field = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
-def body(phase: float, level: float) -> Field:
-    """A smooth body in air: an elliptic cylinder with a soft edge and slow variation inside."""
+def body(phase: float, level: float, in_core: float, in_rim: float) -> Field:
+    """A smooth body in air: an elliptic cylinder with a soft edge, a core, a rim, and slow variation inside."""
 
     def field(x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-        inside = 1 / (1 + np.exp((np.hypot(x / 1.6, y) - 45) / 5))
-        return inside * level * (2 + np.sin(x / 25 + phase) + np.cos(y / 20 - phase) * np.sin(z / 22 + 2 * phase))
+        radius = np.hypot(x / 1.6, y)
+        inside, core = (1 / (1 + np.exp((radius - edge) / 5)) for edge in (45, 28))
+        share = in_rim + (in_core - in_rim) * core
+        variation = 2 + np.sin(x / 25 + phase) + np.cos(y / 20 - phase) * np.sin(z / 22 + 2 * phase)
+        return inside * share * level * variation
 
     return field
 
 
-FIELDS = {Contrast.WATER: body(0.3, 200.0), Contrast.FAT: body(1.9, 120.0)}
+FIELDS = {Contrast.WATER: body(0.3, 200.0, 0.9, 0.15), Contrast.FAT: body(1.9, 200.0, 0.1, 0.85)}
+"""Fat under the skin, water in the core."""
 
 
 def on_grid(

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 from small_models import rule, small_model
 
+from dixonflow.measure.checks.stitch_findings import CheckValue
 from dixonflow.measure.field_of_view import StationBox
+from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.vocabulary import Contrast
 
 LABELS = {
@@ -66,3 +68,10 @@ def row(rows: pd.DataFrame, structure: str, name: str) -> pd.Series:
     found = rows[(rows["structure"] == structure) & (rows["measure"] == name)]
     assert len(found) == 1
     return found.iloc[0]
+
+
+def good_scan() -> ScanMeasurements:
+    """The body as a scan that all went well with."""
+    labels, contrasts = body()
+    stitched = {"overlap_residual": CheckValue(0.1, "stations 1 and 2")}
+    return measure(labels, contrasts, AFFINE, whole(SHAPE), MODEL, of_stitching=stitched, wrong_side_ml=0.5)

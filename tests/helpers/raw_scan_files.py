@@ -137,7 +137,6 @@ def write_scan_zip(
     contents = [encoder(item.ds) for item in slices]
     rng = np.random.default_rng(seed)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr("manifest.cvs", "filename,patientid\n")
         for number, index in enumerate(rng.permutation(len(contents))):
             archive.writestr(f"{number:05d}_{rng.integers(1 << 30):08x}.dcm", contents[index])
     return path

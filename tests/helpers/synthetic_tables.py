@@ -3,13 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from dixonflow.aggregate.graded_tables import Checked, value_counts, with_grades
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
+from dixonflow.tables.grading import objections_of
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_table, write_table
+from dixonflow.tables.schema import to_arrow
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.tables.wide import wide_tables, widen
 from dixonflow.vocabulary import Contrast, Reason, ScanId, Stage, Status
 
@@ -46,6 +50,10 @@ def scan_row(participant, status=Status.OK, reason=Reason.NONE, last=Stage.MEASU
         "message": message,
         "last_stage": last.value,
         "content_key": "k",
+        "scan_grade": "pass" if status is Status.OK else None,
+        "scan_grade_decided_by": None,
+        "values_failed": 0 if status is Status.OK else None,
+        "values_to_review": 0 if status is Status.OK else None,
         **stages,
     }
 
@@ -76,10 +84,14 @@ def measured(participants, rng):
                         "grade": None if missing else "review" if cut else "pass",
                         "missing_reason": "not_found" if missing else None,
                         "model": "demo",
+                        "decided_by": "cut_by_field_of_view" if cut and not missing else None,
+                        "value_before_grade": np.nan,
                     }
                 )
     columns = list(MEASUREMENTS.names)
-    return pd.DataFrame(rows, columns=columns).astype({"value": float, "missing_reason": object, "grade": object})
+    return pd.DataFrame(rows, columns=columns).astype(
+        {"value": float, "missing_reason": object, "grade": object, "decided_by": object, "value_before_grade": float}
+    )
 
 
 def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
@@ -91,8 +103,6 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
     participants = [f"{1000000 + n}" for n in range(ok)]
     rows = [scan_row(p) for p in participants]
     rows += [scan_row(f"{2000000 + n}", *parts) for n, parts in enumerate(broken)]
-    columns = list(SCANS.names)
-    write_table(folder / "scans.parquet", SCANS, pd.DataFrame(rows, columns=columns))
     times = [
         (row["participant_id"], "2", "dixon", stage.value, rng.gamma(4, 1.0 + place), 900.0 + place, 0.0, 1)
         for row in rows
@@ -101,10 +111,10 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
     ]
     write_table(folder / "timings.parquet", TIMINGS, pd.DataFrame(times, columns=list(TIMINGS.names)))
     checks = [
-        (p, "2", "dixon", check, structure, "demo", float(value), threshold, grade)
+        (p, "2", "dixon", check, structure, "demo", float(value), threshold, grade, "")
         for n, p in enumerate(participants)
         for check, structure, value, threshold, grade in (
-            ("kidney_volume_ratio", "", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),
+            ("kidney_sides", "", rng.normal(1, 0.05), 1.5, "review" if n == 3 else "pass"),
             ("signal_to_noise", "", rng.random() / 10, 0.5, "fail" if n == 5 else "pass"),
             *(
                 (
@@ -121,8 +131,12 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
     quality = pd.DataFrame(checks, columns=list(QUALITY.names)).astype({"value": float, "threshold": float})
     models = [MODEL, *(MODEL.model_copy(update={"name": name}) for name in further)]
     write_table(folder / "quality.parquet", QUALITY, _for_each(quality, models))
+    objections = objections_of(to_arrow(_for_each(quality, models), QUALITY))
+    scan_rows = pd.DataFrame(rows, columns=list(SCANS.names))
+    checked = Checked(objections, pd.DataFrame(columns=[*SCAN_KEYS, "repair"]))
     write_table(folder / "measurements.parquet", MEASUREMENTS, _for_each(measured(participants, rng), models))
     long = read_table(folder / "measurements.parquet", MEASUREMENTS)
+    write_table(folder / "scans.parquet", SCANS, with_grades(scan_rows, checked, value_counts(long)))
     wide = wide_tables(models)
     for each in wide:
         write_table(folder / f"{each.table.name}.parquet", each.table, widen(long, each))

@@ -47,12 +47,16 @@ def long_rows(cells: dict[tuple[str, str, str], dict[tuple[str, str], float | Mi
                     "value": None if missing else value,
                     "unit": MEASURES[measure].unit,
                     "definition": MEASURES[measure].key,
-                    "grade": None if missing else "pass",
+                    "grade": "fail" if value == MissingReason.FAILED_CHECK else None if missing else "pass",
                     "missing_reason": str(value) if missing else None,
+                    "decided_by": "lower_cutoff" if value == MissingReason.FAILED_CHECK else None,
+                    "value_before_grade": 1.0 if value == MissingReason.FAILED_CHECK else None,
                     "model": model,
                 }
             )
-    return pd.DataFrame(rows, columns=list(MEASUREMENTS.names)).astype({"value": "Float64"})
+    return pd.DataFrame(rows, columns=list(MEASUREMENTS.names)).astype(
+        {"value": "Float64", "value_before_grade": "Float64"}
+    )
 
 
 def sorted_long(frame: pd.DataFrame) -> pa.Table:

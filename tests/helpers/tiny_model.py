@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.segment.architecture import Architecture, read_architecture
 
 CONFIGURATION = "3d_fullres"
@@ -139,3 +141,11 @@ class TinyModel:
         for fold, weights in enumerate(self.weights):
             write_checkpoint(folder / "checkpoint.pth", weights, fold, axes)
             export_checkpoint(folder / "checkpoint.pth", folder / "plans.json", folder / "dataset.json", self.folder)
+
+
+def tiny_demo(folder: Path, **plans: Any) -> Model:
+    """The demo's labels and rules on a tiny network with random weights, in a folder."""
+    demo = load_model(MODELS / "demo.yaml")
+    dataset = tiny_dataset(classes=len(demo.structures) + 1)
+    dataset["labels"] = {"background": 0} | {name: place for place, name in enumerate(demo.structures, 1)}
+    return demo.model_copy(update={"weights": TinyModel(folder, tiny_plans(**plans), dataset).folder})

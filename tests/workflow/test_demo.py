@@ -5,8 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
+import frictionless
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
+from bids_validation import bids_issues
 from project_copy import ROOT
 
 from dixonflow.paths import Results
@@ -78,10 +82,39 @@ def test_every_ok_scan_is_measured_in_full(demo_run, scans):
 
 def test_at_most_ten_files_a_scan_and_no_temporary_left(demo_run, scans):
     for row in scans[scans["status"] == "ok"].itertuples():
-        folder = demo_run.results / "derivatives" / row.participant_id[:3] / f"sub-{row.participant_id}"
+        folder = demo_run.results / "derivatives" / f"sub-{row.participant_id}"
         files = [path for path in (folder / f"ses-{row.session_id}").rglob("*") if path.is_file()]
         assert 7 <= len(files) <= 10
     assert not [path for path in (demo_run.results / "temporary").rglob("*") if path.is_file()]
+
+
+def test_programs_of_others_accept_images_and_tables(demo_run):
+    assert bids_issues(demo_run.results / "derivatives") == []
+    package = frictionless.validate(str(demo_run.results / "tables/datapackage.json"), limit_rows=2000)
+    assert package.valid, package.flatten(["type", "note"])
+    assert len(package.tasks) == len(list((demo_run.results / "tables").glob("*.parquet")))
+
+
+def test_a_label_map_says_what_its_labels_are(demo_run):
+    folder = demo_run.results / "derivatives"
+    table = pd.read_csv(folder / "seg-demo_dseg.tsv", sep="\t", dtype=str)
+    names = dict(zip(table["index"], table["name"], strict=True))
+    path = next(folder.rglob("*_seg-demo_dseg.nii.gz"))
+    image, sidecar = nib.load(path), json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert image.header.get_intent()[0] == "label"
+    assert sidecar["labels"] == names
+    assert {str(label) for label in np.unique(np.asarray(image.dataobj)) if label} <= set(names)
+    for uri in (sidecar["SpatialReference"], *sidecar["Sources"]):
+        source = nib.load(folder / uri.removeprefix("bids::"))
+        assert np.allclose(source.affine, image.affine)
+    stitched = json.loads(next(path.parent.glob("*_desc-stitched_VIBE.json")).read_text())
+    description = json.loads((folder / "dataset_description.json").read_text())
+    for uri in stitched["Sources"]:
+        _, link, name = uri.split(":")
+        raw = Path(description["DatasetLinks"][link].removeprefix("file://")) / name
+        assert raw.is_file()
+    kinds = {str(path) for path in folder.rglob("*_VIBE.nii.gz") if nib.load(path).header.get_intent()[0] != "none"}
+    assert kinds == set()
 
 
 def test_no_participant_id_in_logs_or_report_file_names(demo_run, expected):
@@ -100,7 +133,7 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
     images = re.search(r"In `(derivatives/.*?)`:", page)[1]
     named = []
     for section in page.split("\n## ")[1:]:
-        folder = images if section.startswith("Images") else ""
+        folder = images if section.startswith("Images of") else ""
         tables = "".join(re.findall(r"^\| file \|.*\n(?:\|.*\n)*", section, re.M))
         cells = [row.split("|")[1] for row in re.findall(r"^\| `.*", tables, re.M)]
         named += [folder + name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
@@ -122,6 +155,8 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
         "departures",
         "before",
         "temporary/",
+        "moving_folders",
+        "close_ups",
     )
     assert [name for name in absent if not any(word in name for word in only_some)] == []
 

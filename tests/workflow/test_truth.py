@@ -14,7 +14,8 @@ from dixonflow.measure.scan import measure
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.phantom.anatomy.render import render_anatomy
-from dixonflow.phantom.demo_cohort import DEMO_SCANS, DemoOptions, participant_in_session
+from dixonflow.phantom.demo_cohort import DemoOptions
+from dixonflow.phantom.demo_scans import DEMO_SCANS, participant_in_session
 from dixonflow.phantom.truth import truth_on_grid
 from dixonflow.stitch.files import read_stitched
 from dixonflow.vocabulary import DIXON, Contrast, Layout, Status

@@ -1,6 +1,8 @@
 """Where everything lies below the results folder: the one place that knows file names."""
 
+import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dixonflow.vocabulary import Contrast, ScanId, ScanSequence, Stage
@@ -8,9 +10,19 @@ from dixonflow.vocabulary import Contrast, ScanId, ScanSequence, Stage
 
 @dataclass(frozen=True)
 class Results:
-    """Paths below the results folder `root`."""
+    """Paths below a results folder.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    prefix_folders
+        Whether the folders of participants lie in folders named by the first three characters of their ids. Those that
+        are there already stay as they are: `has_prefix_folders`.
+    """
 
     root: Path
+    prefix_folders: bool = False
 
     @property
     def config(self) -> Path:
@@ -115,12 +127,37 @@ class Results:
 
     @property
     def derivatives(self) -> Path:
-        """BIDS-like derivatives: what stays of every scan."""
+        """BIDS data set of derivatives: what stays of every scan."""
         return self.root / "derivatives"
 
+    @property
+    def moving_folders(self) -> Path:
+        """A mark that the folders of participants are being moved, or were when that was interrupted."""
+        return self.root / "moving_folders"
+
+    @cached_property
+    def has_prefix_folders(self) -> bool:
+        """Whether participants' folders lie in folders by prefix: as those that are there, else as `prefix_folders`.
+
+        Version 0.1 had no other; its results stay valid where they are.
+        """
+        if self.derivatives.is_dir():
+            with os.scandir(self.derivatives) as entries:
+                for entry in entries:
+                    if entry.name.startswith("sub-"):
+                        return False
+                    if entry.is_dir() and any(Path(entry).glob("sub-*")):
+                        return True
+        return self.prefix_folders
+
+    def participant(self, participant: str) -> Path:
+        """Folder of a participant's images."""
+        folder = self.derivatives / participant[:3] if self.has_prefix_folders else self.derivatives
+        return folder / f"sub-{participant}"
+
     def anat(self, scan: ScanId) -> Path:
-        """Folder of a scan's images; folders fan out by the first three characters of the id."""
-        return self.derivatives / scan.participant[:3] / f"sub-{scan.participant}" / f"ses-{scan.session}" / "anat"
+        """Folder of a scan's images."""
+        return self.participant(scan.participant) / f"ses-{scan.session}" / "anat"
 
     def stitched(self, scan: ScanId, contrast: Contrast) -> Path:
         """A stitched contrast."""
@@ -177,6 +214,11 @@ class Results:
     def contact_sheets(self) -> Path:
         """Folder of the overview pictures."""
         return self.report / "contact_sheets"
+
+    @property
+    def close_ups(self) -> Path:
+        """Folder of the pictures of structures that checks object to."""
+        return self.report / "close_ups"
 
 
 def _image_stem(scan: ScanId, contrast: Contrast) -> str:

@@ -2,6 +2,8 @@
 rule postprocess:
     input:
         f"{RESULTS}/merge/{{shard}}.parquet",
+        # the label maps that scans take which are not segmented
+        lambda wildcards: PLAN.labels_for(wildcards.shard),
     output:
         f"{RESULTS}/postprocess/{{shard}}.parquet",
     log:

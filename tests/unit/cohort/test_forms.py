@@ -1,6 +1,7 @@
 """Every form of delivery is read, alone and mixed, and every file is accounted for."""
 
 import shutil
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -211,6 +212,25 @@ def test_a_manifest_that_lists_files_that_are_not_there(tmp_path: Path) -> None:
     (row,) = accounted_for([source_of("ukb_folder", tmp_path / "raw")], tmp_path)
     assert row.reason is Reason.MISSING_SLICE
     assert "4 of the files that its manifest lists are missing" in row.message
+
+
+@pytest.mark.parametrize("form", ["ukb_folder", "ukb_zip"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff" * 200, b"filename,modality\n", b'"' + b"x" * 200_000])
+def test_a_manifest_that_cannot_be_read_is_a_note(tmp_path: Path, form: str, content: bytes) -> None:
+    stations = summed_stations(3)
+    FORMS[form].write(tmp_path / "raw", SCAN, stations)
+    (place,) = (tmp_path / "raw").iterdir()
+    if form == "ukb_folder":
+        next(place.glob("manifest.*")).write_bytes(content)
+    else:
+        with zipfile.ZipFile(place) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(place, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, content if name.startswith("manifest") else data)
+    (row,) = accounted_for([source_of(form, tmp_path / "raw")], tmp_path)
+    assert_read(row, stations)
+    assert "a manifest cannot be read and was not compared" in row.note
 
 
 def test_only_scans_on_the_list_are_included(tmp_path: Path) -> None:

@@ -145,9 +145,18 @@ def missed(rows, fat=None):
     return {(v.structure, v.measure) for v in violations(summarise(rows, resamples=10), fat)}
 
 
+FAT_REGIONS = Targets().fat_fraction_regions
+
+
+def fat_errors(median, worst, regions=FAT_REGIONS):
+    columns = {"median": median, "worst": worst, "to_true_mean": 0.0, "of_sums": 3.0}
+    return pd.DataFrame([columns] * len(regions), index=list(regions), columns=list(columns))
+
+
 def test_targets_that_are_met_give_no_violation():
-    fat = dict.fromkeys(Targets().fat_fraction_regions, 1.0)
-    assert missed(complete(cohort([0.9] * 4, [2.0] * 4)), fat) == set()
+    assert missed(complete(cohort([0.9] * 4, [2.0] * 4)), fat_errors(0.4, 1.4)) == set()
+    rows = missed(complete(cohort([0.9] * 4, [2.0] * 4)), fat_errors(0.4, 1.6))
+    assert rows == {(name, "worst fat fraction error, points") for name in Targets().fat_fraction_regions}
 
 
 @pytest.mark.parametrize(
@@ -172,16 +181,18 @@ def test_small_and_coarse_structures_have_wider_bounds():
 
 def test_unknown_is_a_miss():
     assert ("inner_fat", "volume error %") in missed(cohort([0.9] * 4, [0.0] * 4))
-    assert ("liver", "fat fraction error, points") in missed(complete(), {})
+    assert ("liver", "fat fraction error, points") in missed(complete(), fat_errors(0.1, 0.1, ["spleen"]))
 
 
 def test_json_has_no_nan():
     summary = summarise(pd.concat([cohort([0.9], [1.0]), cohort([np.nan], [np.nan], 0.0, "absent")]))
-    record = evaluation_record(summary, {"liver": np.nan}, violations(summary, {}))
+    record = evaluation_record(
+        summary, fat_errors(np.nan, np.nan, ["liver"]), violations(summary, fat_errors(0.1, 0.1, []))
+    )
     text = json.dumps(record, allow_nan=False)
     assert json.loads(text)["structures"][1]["mean_dice"] is None
-    assert json.loads(text)["fat_fraction_error_points"] == {"liver": None}
-    assert {"structure": "liver", "measure": "fat fraction error, points", "value": None, "bound": 2} in record[
+    assert json.loads(text)["fat_fraction_error_points"]["liver"]["median"] is None
+    assert {"structure": "liver", "measure": "fat fraction error, points", "value": None, "bound": 0.5} in record[
         "violations"
     ]
 

@@ -68,6 +68,17 @@ def test_strategies_that_merge_the_same_maps_differ_from_merge_on(model):
     assert first_difference(keys(one, model), keys(other, model)) is Stage.MERGE
 
 
+def test_a_strategy_that_is_named_is_the_model_s_own(model):
+    """Who has named what is now the default of a model computes nothing again."""
+    vibe = model.model_copy(update={"merge": load_model(MODELS / "vibesegmentator100.yaml").merge})
+    for each, own in ((vibe, MergeStrategy.PRIORITY), (model, MergeStrategy.MEAN_SCORES)):
+        silent, named = (
+            demo_config().model_copy(update={"merge": MergeConfig(strategy=strategy)}) for strategy in (None, own)
+        )
+        assert first_difference(keys(silent, each), keys(named, each)) is None
+    assert first_difference(keys(demo_config(), vibe), keys(demo_config(), model)) is Stage.SEGMENT
+
+
 def test_model_settings_touch_their_stage(model):
     config = demo_config()
     liver, cutoff, accuracy = (
@@ -148,6 +159,8 @@ def test_an_option_that_comes_later_counts_from_the_value_on_that_changes_someth
         end_slices: int = 2
 
     before = section_in_key("stitch", StitchConfig())
+    first = {"drop_end_slices": 2, "match_intensities": True, "exclude_swaps": True}
+    assert before == first, "results of version 0.1 stand"
     with pytest.raises(KeyError):  # nobody has decided what it means for old results
         section_in_key("stitch", Stitch())
     monkeypatch.setitem(NEUTRAL_OPTIONS, "stitch", {"sharpen": False, "end_slices": 2} | NEUTRAL_OPTIONS["stitch"])

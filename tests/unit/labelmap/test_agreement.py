@@ -11,7 +11,7 @@ from measured_body import MODEL as WHOLE
 from small_models import FOREIGN, ORGANS, PAIRED, SIDES
 
 from dixonflow.labelmap.agreement import agreement_of_models
-from dixonflow.measure.checks import expected_checks
+from dixonflow.measure.checks.of_model import expected_checks
 from dixonflow.measure.scan import measure
 from dixonflow.models.comparison import compared_models, shared_structures
 

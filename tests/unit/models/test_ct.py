@@ -18,7 +18,7 @@ from dixonflow.cohort.discover import discover
 from dixonflow.config import demo_config
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_nifti, write_nifti
-from dixonflow.measure.checks import CHECKS, expected_checks
+from dixonflow.measure.checks.of_model import CHECKS, expected_checks
 from dixonflow.measure.scan import measure
 from dixonflow.models.model import Model
 from dixonflow.paths import Results

@@ -93,14 +93,16 @@ def test_a_stage_by_hand_says_it_in_one_line(tmp_path):
     ]
 
 
-def config_of(layouts, models, models_of=None):
+def config_of(layouts, models, models_of=None, **segment):
     """A configuration with sources, `layout` or `layout:sequence`, and models."""
     pairs = [layout.partition(":") for layout in layouts]
     sources = [
         {"layout": layout, "folder": "raw"} | ({"sequences": [sequence]} if sequence else {})
         for layout, _, sequence in pairs
     ]
-    return parse_config({"cohort": {"sources": sources}, "segment": {"models": models, "models_of": models_of or {}}})
+    return parse_config(
+        {"cohort": {"sources": sources}, "segment": {"models": models, "models_of": models_of or {}, **segment}}
+    )
 
 
 def loaded(*names):
@@ -126,6 +128,35 @@ def test_a_model_named_for_a_sequence_must_take_it():
     config = config_of(("bids:haste", "bids"), ("demo",), {"haste": ["totalsegmentatorct"]})
     with pytest.raises(ConfigError, match=r"segment\.models_of\.haste: totalsegmentatorct does not take"):
         check_sequences(loaded(*models), config)
+
+
+def test_label_maps_of_dixon_need_dixon_and_no_other_model():
+    models = loaded("demo", "mrsegmentatorbody")
+    names = [model.name for model in models]
+    taken = {"labels_of_dixon": ["me_vibe"]}
+    config = config_of(("bids", "nako:me_vibe"), names, **taken)
+    check_sequences(models, config)
+    of_multi_echo = models_for(ScanSequence.ME_VIBE, models, config)
+    assert [model.name for model in of_multi_echo] == names, "also one that does not take the sequence itself"
+    assert {model.sequence for model in of_multi_echo} == {ScanSequence.ME_VIBE}
+    for wrong, message in (
+        (config_of(("nako:me_vibe",), names, **taken), "must look for this sequence and for dixon"),
+        (config_of(("bids",), names, **taken), "must look for this sequence and for dixon"),
+        (config_of(("bids",), names, labels_of_dixon=["dixon"]), "dixon: cohort.sources must"),
+        (config_of(("bids", "nako:me_vibe"), names, {"me_vibe": ["demo"]}, **taken), "leave out one of the two"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_sequences(models, wrong)
+
+
+def test_label_maps_of_a_model_that_is_cropped_need_no_rough_model():
+    (model, rough) = loaded("demo", "mrsegmentatorbody")
+    model._rough = rough  # which does not take the sequence
+    used = model.with_labels_for(ScanSequence.ME_VIBE)
+    assert used.rough is None
+    assert used.sequence is ScanSequence.ME_VIBE
+    assert model.rough is rough
+    assert model.sequence is ScanSequence.DIXON
 
 
 def test_scans_of_a_sequence_go_to_the_models_that_take_it_and_to_those_named_for_it_alone():

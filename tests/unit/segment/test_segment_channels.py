@@ -17,6 +17,7 @@ from dixonflow.execution.content_keys import stage_key
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.stages.bids_fields import derivative_uri
 from dixonflow.stages.context import stage_work
 from dixonflow.vocabulary import Contrast, Layout, Stage
 
@@ -81,7 +82,9 @@ def test_results_name_all_the_channels(tiny: TinyModel, images: dict[Contrast, A
     for stage in (Stage.MERGE, Stage.POSTPROCESS):
         stage_work(stage, context_of(model, results)).by_hand(entry)
     sidecar = json.loads(results.labels_sidecar(SCAN, model.name).read_text())
-    assert sidecar["inputs"] == [results.stitched(SCAN, contrast).name for contrast in CHANNELS]
+    assert sidecar["Sources"] == [
+        derivative_uri(results, SCAN, results.stitched(SCAN, contrast)) for contrast in CHANNELS
+    ]
     assert sidecar["segment"]["contrast_agreement"] == dict.fromkeys(NAMES)
 
 

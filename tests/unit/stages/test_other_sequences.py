@@ -19,9 +19,10 @@ from sequence_scans import (
     stitched,
 )
 
+from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import write_nifti
 from dixonflow.rawdata.raw_scan import Source
-from dixonflow.rawdata.reader import read_stations
+from dixonflow.rawdata.reader import read_stations, scan_rotation
 from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId, ScanSequence, Status
 
 
@@ -67,6 +68,20 @@ class TestHaste:
         entry = scan_of([Source(Layout.BIDS, tmp_path / "raw", sequences=(ScanSequence.HASTE,))], tmp_path)
         self.assert_stitched(entry, tmp_path)
 
+    def test_at_full_size(self, tmp_path):
+        """As NAKO acquires it: 1.4 x 1.4 x 6 mm."""
+        shape, spacing = (320, 260, 36), (1.40625, 1.40625, 6.0)
+        anat = tmp_path / "raw" / "sub-07" / "ses-1" / "anat"
+        for number, z in enumerate((93.0, -93.0)):
+            affine = affine_of(AXIAL, spacing, shape, (0.0, 0.0, z))
+            image = np.rint(sampled(body, affine, shape)).astype(np.int16)
+            write_nifti(anat / f"sub-07_ses-1_acq-haste_chunk-{number + 1}_T2w.nii.gz", image, affine)
+        entry = scan_of([Source(Layout.BIDS, tmp_path / "raw", sequences=(ScanSequence.HASTE,))], tmp_path)
+        (image,) = stitched(entry, tmp_path).values()
+        assert image.data.shape == (320, 260, 67)
+        np.testing.assert_allclose(image.spacing_mm, spacing)
+        assert_shows_body(image, 4, (0, 0, 0), (200, 150, 195))
+
     def assert_stitched(self, entry, folder):
         assert len(read_stations(entry)) == 2
         (image,) = stitched(entry, folder).values()
@@ -94,6 +109,21 @@ class TestTse:
         (image,) = stitched(entry, tmp_path).values()
         assert len(read_stations(entry)) == 3
         assert_shows_body(image, 12 if degrees else 8, (0, 0, 0), (70, 50, 150))
+
+    @pytest.mark.parametrize("tilts", [(0.0, 0.0, 0.0), (0.6, 0.6, 0.6), (0.0, 0.6, 0.0)])
+    def test_one_rotation_leads_to_the_stitched_image_or_none(self, tmp_path, tilts):
+        """Label maps of other images find their place by it: of stations with several none would be right."""
+        for number, (name, z, degrees) in enumerate(zip(self.ZIPS, (110.0, 0.0, -110.0), tilts, strict=True)):
+            affine = affine_of(turned(degrees, 0) @ SAGITTAL, self.SPACING, self.SHAPE, (0.0, 0.0, z))
+            image = np.rint(sampled(body, affine, self.SHAPE)).astype(np.uint16)
+            entries = series(image, affine, number=number, description=name, PatientID=PARTICIPANT)
+            write_series_zip(tmp_path / "raw" / f"{PARTICIPANT}_{SESSION}_{name}.zip", entries)
+        entry = scan_of([Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.T2_TSE,))], tmp_path)
+        if len(set(tilts)) > 1:
+            with pytest.raises(ScanExcluded, match="tilted against each other"):
+                scan_rotation(entry)
+        else:
+            np.testing.assert_allclose(scan_rotation(entry), turned(-tilts[0], 0), atol=1e-6)
 
     def test_corners_that_an_oblique_station_does_not_reach_are_empty_and_spoil_no_other_station(self, tmp_path):
         """Where a tilted station ends, only the upright station counts in their overlap."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_model import TinyModel, tiny_dataset, tiny_plans
+from tiny_model import tiny_demo
 
 from dixonflow.config import Config, MergeConfig, demo_config
 from dixonflow.execution.attempt import Task
@@ -15,7 +15,6 @@ from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
 from dixonflow.imaging.nifti import read_labels, read_nifti, write_nifti
 from dixonflow.models.label_table import label_lookup
-from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
 from dixonflow.segment import PartsPredictor, Predictor, SegmentOptions
 from dixonflow.stages.context import StageContext, stage_work
@@ -27,12 +26,7 @@ SCANS = {"001": (30, 25, 41), "002": (36, 28, 33), "003": (25, 25, 52), "004": (
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """The demo's labels and rules on a tiny network with random weights."""
-    demo = load_model(MODELS / "demo.yaml")
-    dataset = tiny_dataset(classes=len(demo.structures) + 1)
-    dataset["labels"] = {"background": 0} | {name: place for place, name in enumerate(demo.structures, 1)}
-    tiny = TinyModel(tmp_path_factory.mktemp("model"), tiny_plans(), dataset)
-    return demo.model_copy(update={"weights": tiny.folder})
+    return tiny_demo(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -173,7 +167,7 @@ def test_agreement_is_that_of_the_label_maps_of_each_contrast_alone(
 def test_contrasts_that_are_one_image_agree_and_the_agreement_is_of_the_scan_alone(run, agreement, tmp_path):
     def same(path: Path) -> None:
         if "sub-001" in path.name and "acq-water" not in path.name:
-            results = Results(path.parents[5])
+            results = Results(path.parents[4])
             path.write_bytes(results.stitched(ScanId("001", "2"), Contrast.WATER).read_bytes())
 
     mean = MergeConfig(strategy=MergeStrategy.MEAN_SCORES)

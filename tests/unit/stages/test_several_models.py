@@ -188,8 +188,8 @@ def run_of_two(tmp_path) -> Run:
         else:
             keys = rows[["participant_id", "session_id"]].drop_duplicates()
             agreement = [
-                keys.assign(
-                    check="model_agreement", structure=name, model=model, value=0.9, threshold=None, grade="pass"
+                keys.assign(check="model_agreement", structure=name, model=model, value=0.9, threshold=None).assign(
+                    grade="pass", place=""
                 )
                 for name in shared_structures(MODEL, [MODEL, OTHER])
                 for model in ("demo", "second")
@@ -204,7 +204,7 @@ def test_each_model_has_its_wide_tables_and_those_of_a_model_that_left_go(run_of
     assert aggregate(run.results, {ScanSequence.DIXON: [MODEL, OTHER]}, 3).ok == 5
     first, second = (run.table(name).set_index("participant_id") for name in ("volumes", "volumes_second"))
     assert (set(first["model"]), set(second["model"])) == ({"demo"}, {"second"})
-    assert second["liver_volume_ml"].to_list() == pytest.approx((first["liver_volume_ml"] + 1).to_list())
+    assert second["muscle_volume_ml"].to_list() == pytest.approx((first["muscle_volume_ml"] + 1).to_list())
     resources = json.loads(run.results.datapackage.read_text())["resources"]
     assert {path.name for path in run.results.tables.glob("*.parquet")} == {each["path"] for each in resources}
     assert {"volumes_second.parquet", "fat_compartments_second.parquet"} <= {each["path"] for each in resources}
@@ -241,8 +241,8 @@ def test_the_report_shows_every_model_under_its_name(tmp_path):
     page = output.read_text()
     assert page.count("<h3>Model second</h3>") == 2
     assert "volumes_second.parquet" in page
-    assert "kidney volume ratio of demo" in page
-    assert "kidney volume ratio of second" in page
+    assert "kidney sides of demo" in page
+    assert "kidney sides of second" in page
 
 
 def test_a_running_job_counts_scans_that_are_done_for_all_models(tmp_path):

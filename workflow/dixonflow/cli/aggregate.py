@@ -11,6 +11,7 @@ os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
 
 import pandas as pd
 
+from dixonflow.aggregate.bids_dataset import write_dataset_files
 from dixonflow.aggregate.build import aggregate, read_scans
 from dixonflow.aggregate.departures import Row, departures, write_departures
 from dixonflow.aggregate.pictures import remove_orphaned_pictures
@@ -38,12 +39,13 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
     start_logging()
     try:
         settings = read_config(config)
-        results = Results(settings.results)
+        results = settings.paths
         before = _earlier(results)
         models = load_models(settings)
         of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
         summary = aggregate(results, of_sequence, settings.max_attempts)
         cohort = settings.cohort
+        write_dataset_files(results, of_sequence, [source.folder for source in cohort.sources])
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
         scans = read_scans(results.scan_table)
         included = read_included(cohort.include) if cohort.include else None

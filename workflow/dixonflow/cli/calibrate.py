@@ -10,8 +10,7 @@ import typer
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
-from dixonflow.measure.calibration import calibration
-from dixonflow.paths import Results
+from dixonflow.evaluation.calibration import calibration
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.fat_comparison import FAT_FRACTION_COMPARISON
 from dixonflow.tables.parquet import read_table
@@ -21,14 +20,15 @@ from dixonflow.tables.schema import to_pandas
 class Estimator(StrEnum):
     """Signal fat fractions."""
 
-    SUMS = "fat_fraction"
-    ERODED_MEDIAN = "fat_fraction_eroded_median"
+    FAT_FRACTION = "fat_fraction"
+    ERODED_MEAN = "fat_fraction_eroded_mean"
+    OF_SUMS = "fat_fraction_of_sums"
 
 
 def calibrate_command(
     estimator: Annotated[
         Estimator, typer.Option(help="Signal fat fraction that the PDFF is predicted from.")
-    ] = Estimator.SUMS,
+    ] = Estimator.FAT_FRACTION,
     output: Annotated[
         Path | None, typer.Option(help="CSV file; by default calibration.csv in the results folder.")
     ] = None,
@@ -40,7 +40,7 @@ def calibrate_command(
     """
     start_logging()
     try:
-        results = Results(read_config(config).results)
+        results = read_config(config).paths
         path = results.tables / f"{FAT_FRACTION_COMPARISON.name}.parquet"
         if not path.exists():
             sys.exit(f"calibrate: there is no {path}: it comes from a run with the sequences dixon and me_vibe")

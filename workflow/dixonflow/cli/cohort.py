@@ -40,7 +40,7 @@ def cohort_command(
     start_logging()
     try:
         settings = read_config(config)
-        results = Results(settings.results)
+        results = settings.paths
         shards, previous = read_shards(results.shards), _earlier(results)
         rescaled, outdated = outdated_results_of_0_1(results, shards, previous)
         result = build_cohort(

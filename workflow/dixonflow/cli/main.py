@@ -21,6 +21,7 @@ COMMANDS = {
     "aggregate": "Collect the rows of all shards in the tables; check that no scan was lost.",
     "report": "Write the report, one HTML page.",
     "rerun": "Have the next run process named scans again.",
+    "move-folders": "Move the folders of participants in results/derivatives/ to where the configuration has them.",
     "calibrate": "Fit the scanner's fat fraction to the signal fat fraction, for each structure.",
     "status": "Show the progress of a run, or propose resources for the next one.",
     "import-model": "Import the published weights of a segmentation model.",

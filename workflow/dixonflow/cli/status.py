@@ -11,7 +11,6 @@ import typer
 from dixonflow.cli.options import CONFIG, ConfigOption
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
-from dixonflow.paths import Results
 from dixonflow.run.progress import duration
 from dixonflow.run.requests import Proposal, propose
 from dixonflow.run.status import RunStatus, run_status
@@ -28,7 +27,7 @@ def status_command(
     """Print scans per stage and status, reasons, pace and Slurm jobs, during and after a run."""
     try:
         settings = read_config(config)
-        results = Results(settings.results)
+        results = settings.paths
         if resources:
             proposals = propose(
                 results, settings.cohort.scans_per_shard, len(settings.segment.models), settings.scan_minutes

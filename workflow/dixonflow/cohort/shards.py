@@ -176,6 +176,18 @@ def read_shard(path: Path) -> Shard:
     return shard
 
 
+def dixon_scans(folder: Path) -> Mapping[ScanId, tuple[str, RawScan]]:
+    """Entry of every Dixon scan of the run that has raw data, and the name of its shard. Raises ShardError."""
+    shards = [read_shard(folder / f"{name}.json") for name in read_shard_names(folder)]
+    return {
+        entry.scan: (shard.name, entry)
+        for shard in shards
+        if shard.current_sequence is ScanSequence.DIXON
+        for entry in shard.scans
+        if entry.raw_key
+    }
+
+
 def find_shard(folder: Path, scan: ScanId) -> Shard:
     """Find the shard that holds a scan.
 

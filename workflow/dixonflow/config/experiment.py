@@ -5,12 +5,13 @@ Defaults are those for a cohort; `demo_config` changes what the demo needs. `scr
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dixonflow.config.cohort import CohortConfig, SourceConfig
 from dixonflow.config.fields import NamedPath, ResultsPath, Section
+from dixonflow.paths import Results
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy, ScanSequence
 
 
@@ -26,14 +27,24 @@ class StitchConfig(Section):
     match_intensities: bool = Field(
         default=True, description="Scale each station by one factor for all four contrasts, computed from the overlaps."
     )
-    exclude_swaps: bool = Field(
-        default=True, description="Exclude a scan if water and fat are clearly swapped in a station."
+    repair_swaps: bool = Field(
+        default=True,
+        description="Swap water and fat back where they are clearly swapped: in a station, in one half of it (a leg), "
+        "or in the whole scan; false excludes such scans.",
     )
     check_contrasts: bool = Field(
         default=True,
         description="Exclude a scan if in phase is not water + fat in every slice: contrasts are mixed up or scaled "
         "differently. Turn it off for scanners whose images do not add up.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_earlier_key(cls, content: Any) -> Any:
+        """Leave out `exclude_swaps` of version 0.1: either value of it is served by a repair."""
+        if isinstance(content, dict) and isinstance(content.get("exclude_swaps"), bool):
+            return {name: value for name, value in content.items() if name != "exclude_swaps"}
+        return content
 
 
 class SegmentConfig(Section):
@@ -49,6 +60,11 @@ class SegmentConfig(Section):
         default={},
         description="Models for scans of a sequence, such as {haste: [totalsegmentatormr], ct: [totalsegmentatorct]}; "
         "for other sequences those of models that take them.",
+    )
+    labels_of_dixon: tuple[ScanSequence, ...] = Field(
+        default=(),
+        description="Sequences that are not segmented, such as [me_vibe]: their scans take the label map of the Dixon "
+        "scan of the same session, by what the headers say.",
     )
     consent: tuple[str, ...] = Field(
         default=(),
@@ -68,6 +84,11 @@ class SegmentConfig(Section):
         "probabilities (the same, with less distorted volumes) or nearest (labels), compared in docs/merge.md; null "
         "for the setting of the model file.",
     )
+    unstitched: bool = Field(
+        default=False,
+        description="Segment each station by itself, as it was acquired, and join the label maps on the stitched "
+        "image's grid, as the authors of MRSegmentator did. The segment stage then reads the raw data.",
+    )
     threads: int = Field(default=4, ge=1, le=256, description="CPU threads of a segment job.")
     folds: tuple[str, ...] | None = Field(
         default=None, description="Folds to average; null for all of the model. Fewer are faster and less accurate."
@@ -84,10 +105,10 @@ class SegmentConfig(Section):
 class MergeConfig(Section):
     """How the predictions of the contrasts become one label map."""
 
-    strategy: MergeStrategy = Field(
-        default=MergeStrategy.MEAN_SCORES,
+    strategy: MergeStrategy | None = Field(
+        default=None,
         description="priority (as published for VIBESegmentator), first, majority or mean_scores; what each "
-        "costs in accuracy on phantoms is in docs/merge.md.",
+        "costs in accuracy on phantoms is in docs/merge.md; null for the setting of the model file.",
     )
 
 
@@ -101,6 +122,16 @@ class PostprocessConfig(Section):
     )
 
 
+class MeasureConfig(Section):
+    """What is measured."""
+
+    incomplete_composites: Literal["missing", "graded"] = Field(
+        default="missing",
+        description="Composites of which a part was not found, such as kidneys without the left one. missing: no value "
+        "(reason incomplete); graded: the sum of what was found, with the grade review.",
+    )
+
+
 class KeepConfig(Section):
     """Files kept for every scan in addition to its label map; sizes are in docs/storage.md."""
 
@@ -111,6 +142,12 @@ class KeepConfig(Section):
     )
     contact_sheets: bool = Field(default=True, description="One overview picture per scan for the report.")
     temporary: bool = Field(default=False, description="Label maps of single contrasts, for inspecting a scan by hand.")
+    prefix_folders: bool = Field(
+        default=False,
+        description="Put the folders of participants in folders named by the first three characters of the id, for "
+        "file systems that are slow with many entries in one. BIDS programs do not find them there. A change applies "
+        "to results that exist when dixonflow move-folders is called.",
+    )
 
 
 class Config(Section):
@@ -126,6 +163,7 @@ class Config(Section):
     postprocess: PostprocessConfig = Field(
         default=PostprocessConfig(), description="Corrections of the merged label map."
     )
+    measure: MeasureConfig = Field(default=MeasureConfig(), description="What is measured in the label map.")
     keep: KeepConfig = Field(default=KeepConfig(), description="Files to keep of every scan besides its label map.")
     max_attempts: int = Field(
         default=3, ge=1, le=20, description="Attempts per scan, over all runs of the same command."
@@ -140,6 +178,11 @@ class Config(Section):
         description="Check every expected file and rebuild lost ones. Intended for one run: "
         "snakemake --cores 2 --config verify=true",
     )
+
+    @property
+    def paths(self) -> Results:
+        """Where everything lies below the results folder."""
+        return Results(self.results, self.keep.prefix_folders)
 
 
 def demo_config() -> Config:

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dixonflow.config import Config
+from dixonflow.config import Config, MergeConfig
 from dixonflow.models.anatomy import is_muscle, structures
-from dixonflow.models.comparison import compared_models, interpolate_of, vertebrae_of
+from dixonflow.models.comparison import compared_models, interpolate_of, merge_strategy_of, vertebrae_of
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import MergeStrategy, Stage
 
@@ -23,7 +23,7 @@ STAGE_VERSIONS: dict[Stage, int] = {
     Stage.SEGMENT: 2,
     Stage.MERGE: 1,
     Stage.POSTPROCESS: 1,
-    Stage.MEASURE: 5,
+    Stage.MEASURE: 6,
 }
 """Raise a number when a change of the code changes what the stage computes."""
 
@@ -39,8 +39,9 @@ NEUTRAL_OPTIONS: dict[str, dict[str, Any]] = {"stitch": {}, "merge": {}, "postpr
 need not be its default for ever, the option is not part of the key. No results are recomputed for an option that
 they do not use. An option that is renamed keeps its first name here and in `_NAMES_IN_KEYS`."""
 
-_NAMES_IN_KEYS: dict[str, str] = {}
-"""First names of options that were renamed, by their present name."""
+_NAMES_IN_KEYS: dict[str, str] = {"repair_swaps": "exclude_swaps"}
+"""First names of options that were renamed, by their present name. Where nothing is swapped, what is done with swaps
+changes no result."""
 
 _OPTIONS_OF_OTHER_STAGES: dict[str, set[str]] = {"stitch": {"check_contrasts"}}
 """Options that a section holds and that the results of its own stage do not depend on."""
@@ -75,6 +76,24 @@ def _folds_in_key(config: Config, model: Model) -> tuple[str, ...] | None:
     return None if folds is None or folds == model.folds else folds
 
 
+def _segment_settings(config: Config, model: Model) -> dict[str, Any]:
+    """Part of `settings` for the segment stage."""
+    dump = model.model_dump(mode="json")
+    chosen = {name: dump[name] for name in _PREDICTION}
+    ids = model.structures
+    mean = merge_strategy_of(model, config.merge) is MergeStrategy.MEAN_SCORES
+    interpolate = interpolate_of(model, config.segment)
+    run: dict[str, Any] = {"folds": _folds_in_key(config, model), "interpolate": interpolate, "mean": mean}
+    if config.segment.unstitched:
+        run["unstitched"] = True
+    if mean and model.contrast_weights:
+        run["weights_of_contrasts"] = model.weights_of(model.input_contrasts)
+    parts = [[part.name, model.classes_of(part)] for part in model.parts]
+    if model.rough is not None:
+        run["rough"] = [settings(each, config, model.rough) for each in (Stage.RESAMPLE, Stage.SEGMENT)]
+    return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
+
+
 def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
     """Everything in the configuration and the model file that the results of `stage` depend on."""
     dump = model.model_dump(mode="json")
@@ -89,17 +108,7 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
                 chosen["channels"] = dump["channels"]
             return chosen
         case Stage.SEGMENT:
-            chosen = {name: dump[name] for name in _PREDICTION}
-            ids = model.structures
-            mean = config.merge.strategy is MergeStrategy.MEAN_SCORES
-            interpolate = interpolate_of(model, config.segment)
-            run: dict[str, Any] = {"folds": _folds_in_key(config, model), "interpolate": interpolate, "mean": mean}
-            if mean and model.contrast_weights:
-                run["weights_of_contrasts"] = model.weights_of(model.input_contrasts)
-            parts = [[part.name, model.classes_of(part)] for part in model.parts]
-            if model.rough is not None:
-                run["rough"] = [settings(each, config, model.rough) for each in (Stage.RESAMPLE, Stage.SEGMENT)]
-            return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
+            return _segment_settings(config, model)
         case Stage.MERGE | Stage.POSTPROCESS:
             rules = {name: dump[name] for name in ("group_order", "group_contrasts", "keep_largest")}
             rules["labels"] = {label: rule.model_dump(include=_COMPONENT_RULES) for label, rule in model.labels.items()}
@@ -107,7 +116,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
                 rules["anatomy"] = [
                     (name, structures()[name].side, structures()[name].group) for name in model.structures
                 ]
-            section = config.merge if stage is Stage.MERGE else config.postprocess
+            resolved = MergeConfig(strategy=merge_strategy_of(model, config.merge))
+            section = resolved if stage is Stage.MERGE else config.postprocess
             return rules | section_in_key(stage.value, section)
         case Stage.MEASURE:
             chosen = {"name": model.name, "ids": model.structures, "composites": dump["composites"]}
@@ -117,6 +127,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
             more: dict[str, Any] = {"vertebrae": vertebrae} if vertebrae else {}
             if not config.stitch.check_contrasts:  # it changes no pixel: the check of what is stitched is made here
                 more["check_contrasts"] = False
+            if config.measure.incomplete_composites != "missing":
+                more["incomplete_composites"] = config.measure.incomplete_composites
             return {**chosen, "cutoffs": cutoffs, "muscles": muscles, **more}
         case Stage.COHORT:
             return {}

@@ -7,6 +7,7 @@ instead of on the volume. Voxels are connected only to voxels of the same label.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import cc3d
@@ -70,7 +71,20 @@ class Components:
         """Voxels of the components marked in `chosen` (shape (components + 1,)), as positions in memory order, shape
         (voxels,).
         """
-        runs = chosen[self.run_component]
+        return self._positions(np.flatnonzero(chosen[self.run_component]))
+
+    def positions_of(self, component: int) -> NDArray[np.intp]:
+        """Voxels of one component, as `positions`; fast for many components, one after another."""
+        order, first = self._runs_by_component
+        return self._positions(order[first[component] : first[component + 1]])
+
+    @cached_property
+    def _runs_by_component(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Runs in the order of their components, and the first of each component, shape (components + 2,)."""
+        order = np.argsort(self.run_component, kind="stable")
+        return order, np.searchsorted(self.run_component[order], np.arange(len(self.label) + 1))
+
+    def _positions(self, runs: NDArray[np.intp]) -> NDArray[np.intp]:
         lengths = self.run_length[runs]
         before = np.cumsum(lengths) - lengths
         result: NDArray[np.intp] = np.repeat(self.run_start[runs] - before, lengths) + np.arange(lengths.sum())

@@ -118,6 +118,13 @@ def makes_up(members: Collection[str], whole: str) -> bool:
     return all(_is_within(each, whole) for each in members) and _is_complete(set(members), whole)
 
 
+def outermost(name: str) -> str:
+    """The largest structure that a structure is a part of, itself where it is none or outside the vocabulary."""
+    while name in structures() and structures()[name].part_of:
+        name = structures()[name].part_of
+    return name
+
+
 def _is_complete(members: set[str], whole: str) -> bool:
     return whole in members or any(
         all(_is_complete(members, part) for part in division) for division in parts(whole).values()

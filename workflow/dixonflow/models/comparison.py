@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable
 
-from dixonflow.config import SegmentConfig
+from dixonflow.config import MergeConfig, SegmentConfig
 from dixonflow.models.anatomy import have_single_vertebrae, vertebra_of
 from dixonflow.models.model import Model
-from dixonflow.vocabulary import Interpolate
+from dixonflow.vocabulary import Interpolate, MergeStrategy
 
 
 def interpolate_of(model: Model, segment: SegmentConfig) -> Interpolate:
     """What is interpolated: what the configuration says, else the model file."""
     return segment.interpolate or model.interpolate
+
+
+def merge_strategy_of(model: Model, merge: MergeConfig) -> MergeStrategy:
+    """How the predictions of the contrasts are merged: what the configuration says, else the model file."""
+    return merge.strategy or model.merge
 
 
 def vertebrae_of(model: Model) -> dict[int, list[int]]:

@@ -20,7 +20,7 @@ from dixonflow.models.nnunet_files import is_imported, read_json
 from dixonflow.models.weights_source import Crop, Part, PositiveId, Record, WeightsSource
 from dixonflow.system.documents import MAX_JSON_BYTES
 from dixonflow.system.regular_file import read_regular
-from dixonflow.vocabulary import Contrast, Interpolate, Modality, ScanSequence
+from dixonflow.vocabulary import Contrast, Interpolate, MergeStrategy, Modality, ScanSequence
 
 
 class Model(Record):
@@ -62,6 +62,8 @@ class Model(Record):
     interpolate
         What is interpolated from the network's voxels to the image's where the two differ: `scores`, as nnU-Net does,
         `probabilities`, or `nearest` for labels.
+    merge
+        How the predictions of the contrasts are merged where the configuration names no strategy.
     crop
         Structures that are found first, and the box around them.
     accepts
@@ -88,6 +90,7 @@ class Model(Record):
     tile_step: float = Field(default=0.5, gt=0, le=1)
     mirroring: bool = False
     interpolate: Interpolate = "scores"
+    merge: MergeStrategy = MergeStrategy.MEAN_SCORES
     crop: Crop | None = None
     accepts: dict[ScanSequence, AcceptedSequence] = Field(default_factory=dict)
     keep_largest: bool = True
@@ -180,6 +183,12 @@ class Model(Record):
         used._sequence = sequence
         used._rough = self._rough.for_sequence(sequence) if self._rough is not None else None
         return used
+
+    def with_labels_for(self, sequence: ScanSequence) -> "Model":
+        """Give the model as its label maps are used on scans of another sequence, which it does not segment."""
+        used = self.model_copy(update={"accepts": {sequence: AcceptedSequence(contrasts=sequence.contrasts[:1])}})
+        used._rough = None  # which need not take the sequence
+        return used.for_sequence(sequence)
 
     @property
     def folders(self) -> dict[str, Path]:

@@ -16,7 +16,8 @@ def check_runnable(model: Model, config: Config) -> None:
     Raises
     ------
     ConfigError
-        If its licence asks for consent and `segment.consent` does not name it.
+        If its licence asks for consent and `segment.consent` does not name it, or single stations are to be segmented
+        and it crops the whole image first.
     ModelError
         If its weights, or those of the rough model that it is cropped by, are not imported.
     """
@@ -26,6 +27,11 @@ def check_runnable(model: Model, config: Config) -> None:
         remedy = f": run dixonflow import-model {model.name}" if model.source else ""
         raise ModelError(f"model {model.name} is not imported, {model.weights} does not hold it{remedy}")
     if model.rough is not None:
+        if config.segment.unstitched:
+            raise ConfigError(
+                f"config: segment.unstitched: {model.name} looks for the body in the whole image first and cannot take "
+                "single stations: set it to false"
+            )
         check_runnable(model.rough, config)
 
 
@@ -37,6 +43,9 @@ def models_for(sequence: ScanSequence, models: Sequence[Model], config: Config) 
     models
         All models of the run, as `load_models` gives them.
     """
+    if sequence in config.segment.labels_of_dixon:
+        of_dixon = models_for(ScanSequence.DIXON, models, config)
+        return tuple(model.with_labels_for(sequence) for model in of_dixon)
     named = config.segment.models_of.get(sequence)
     by_name = {model.name: model for model in models}
     chosen = [by_name[name] for name in named or config.segment.models]
@@ -62,6 +71,14 @@ def check_sequences(models: Sequence[Model], config: Config) -> None:
         If a sequence has no model, a model does not take the sequence that it is named for, or no sequence at all.
     """
     used = set()
+    for sequence in config.segment.labels_of_dixon:
+        where = f"config: segment.labels_of_dixon: {sequence}"
+        if sequence is ScanSequence.DIXON or not {sequence, ScanSequence.DIXON} <= set(sequences_of(config)):
+            raise ConfigError(f"{where}: cohort.sources must look for this sequence and for dixon")
+        if sequence in config.segment.models_of:
+            raise ConfigError(
+                f"{where}: segment.models_of names models that would segment it: leave out one of the two"
+            )
     for sequence in sequences_of(config):
         for name in config.segment.models_of.get(sequence, ()):
             if not next(model for model in models if model.name == name).takes(sequence):

@@ -11,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dixonflow.imaging.types import Floats
+from dixonflow.imaging.types import Affine, Floats
 
 Order = Literal[1, 3]
+
+
+def positions_on(affine: Affine, size: int, other: Affine, axis: int) -> NDArray[np.float64]:
+    """Centres of `size` voxels of the grid `affine` on one axis, in voxels of the grid `other`."""
+    centres = affine[axis, 3] + affine[axis, axis] * np.arange(size)
+    positions: NDArray[np.float64] = (centres - other[axis, 3]) / other[axis, axis]
+    return positions
 
 
 @lru_cache(maxsize=64)

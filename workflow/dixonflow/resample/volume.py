@@ -23,6 +23,7 @@ from dixonflow.resample.axes import (
     cubic_matrix,
     nearest_samples,
     nearest_zoom_samples,
+    positions_on,
     resize_matrix,
     zoom_matrix,
 )
@@ -117,13 +118,6 @@ def resample_image(
     return resampled
 
 
-def _positions(affine: Affine, size: int, other: Affine, axis: int) -> NDArray[np.float64]:
-    """Centres of `size` voxels of the grid `affine` on one axis, in voxels of the grid `other`."""
-    centres = affine[axis, 3] + affine[axis, axis] * np.arange(size)
-    positions: NDArray[np.float64] = (centres - other[axis, 3]) / other[axis, axis]
-    return positions
-
-
 def _check_axis_aligned(*affines: Affine) -> None:
     for affine in affines:
         spacing = np.diag(affine)[:3]
@@ -195,7 +189,7 @@ def resample_to_spacing(
         new_size = max(int(np.rint(size * spacing[axis] / wanted[axis])), 1)
         if axis in reversed_axes:
             new_affine[axis, 3] += (size - 1) * spacing[axis] - (new_size - 1) * wanted[axis]
-        positions = _positions(new_affine, new_size, affine, axis)
+        positions = positions_on(new_affine, new_size, affine, axis)
         matrices.append(cubic_matrix(positions, size))
     largest = float(values.max())
     scale = largest / SQUASHED_TO if largest > SQUASHED_ABOVE else 1.0
@@ -226,7 +220,7 @@ def labels_to_grid(
     """
     _check_axis_aligned(affine, new_affine)
     for axis, size in enumerate(new_shape):
-        positions = _positions(new_affine, size, affine, axis)
+        positions = positions_on(new_affine, size, affine, axis)
         last = labels.shape[axis] - 1
         indices = np.clip(np.floor(positions + 0.5).astype(np.intp), 0, last)
         outside = (positions < -1.5) | (positions > last + 1.5)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from dixonflow.cohort.shards import read_shard
+from dixonflow.cohort.shards import dixon_scans, read_shard
 from dixonflow.cohort.walk import BIDS_FOLDERS, walk
 from dixonflow.config import Config, check_folders, parse_config
 from dixonflow.errors import ConfigError
@@ -19,10 +19,11 @@ from dixonflow.models.load import MODELS, load_models
 from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import RULES, shard_mem_mb, shard_minutes
 from dixonflow.run.retry import read_retry
 from dixonflow.system.atomic import write_bytes, write_json
-from dixonflow.vocabulary import Stage
+from dixonflow.vocabulary import ScanId, Stage
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Plan:
         """
         config = parse_config(content)
         check_folders(config, MODELS)
-        return cls(config, load_models(config), Results(config.results))
+        return cls(config, load_models(config), config.paths)
 
     def write(self) -> None:
         """Write the configuration in force where the jobs read it, unless it is there already."""
@@ -164,6 +165,19 @@ class Plan:
         """Hash over a shard list: a change of it is seen whatever the dates of files say."""
         return _shard_digest(self.results.shard(shard))
 
+    def labels_for(self, shard: str) -> list[str]:
+        """Outcome files of the shards whose label maps the scans of a shard take; none where these are segmented."""
+        taking = self.config.segment.labels_of_dixon
+        if not taking:
+            return []
+        members = read_shard(self.results.shard(shard))
+        if members.sequence not in taking:
+            return []
+        dixon = _dixon_scans(self.results.shards)
+        wanted = [entry.scan.dixon for entry in members.scans]
+        names = sorted({dixon[scan][0] for scan in wanted if scan in dixon})
+        return [str(self.results.outcomes(Stage.POSTPROCESS, name)) for name in names]
+
     def reached(self, stage: str, shards: Path | str) -> list[str]:
         """Outcome files of a stage, of all shards named in the file `shards`, one per line."""
         names = Path(shards).read_text(encoding="utf-8").split()
@@ -191,6 +205,12 @@ def _content(path: Path) -> bytes:
 def _n_scans(path: Path) -> int:
     # asked for once per stage
     return len(read_shard(path).scans)
+
+
+@cache
+def _dixon_scans(folder: Path) -> Mapping[ScanId, tuple[str, RawScan]]:
+    # asked for once per shard that takes their label maps
+    return dixon_scans(folder)
 
 
 @cache

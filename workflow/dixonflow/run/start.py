@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dixonflow.errors import ConfigError
 from dixonflow.run.lock import Run, RunLock
+from dixonflow.run.participant_folders import check_moved
 from dixonflow.run.plan import Plan
 from dixonflow.run.slurm import Request, cancel_leftovers, check_requests
 from dixonflow.vocabulary import Stage
@@ -70,6 +71,7 @@ def begin_run(
     """
     before = lock.take()
     check_writable(plan.results.root, snakemake_folder)
+    check_moved(plan.results)
     if before is not None and before.slurm_name and not before.ended:
         left = cancel_leftovers(before.slurm_name)
         if left:

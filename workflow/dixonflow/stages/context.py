@@ -5,13 +5,18 @@ stages run for one model after another, each with records of its own, so that a 
 and one network is in memory at a time.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from dixonflow.config import Config
 from dixonflow.execution.content_keys import stage_key
+from dixonflow.execution.dixon_scans import DixonScans
 from dixonflow.execution.records import Record, Records
 from dixonflow.execution.stage_work import StageWork
 from dixonflow.models.model import Model
@@ -45,13 +50,36 @@ class StageContext:
 
     def key(self, stage: Stage, scan: RawScan) -> str:
         """Content key of a scan at `stage`."""
-        return stage_key(stage, scan.raw_key, self.config, self.model, self.models)
+        known = self._with_dixon(scan) if self.takes_labels_of_dixon and stage is not Stage.STITCH else None
+        return stage_key(stage, scan.raw_key, self.config, self.model, self.models, known)
+
+    @property
+    def takes_labels_of_dixon(self) -> bool:
+        """Whether scans are not segmented but take the label maps of Dixon scans."""
+        return self.model.sequence in self.config.segment.labels_of_dixon
+
+    @cached_property
+    def dixon(self) -> DixonScans:
+        """The Dixon scans of the run, for those that take their label maps."""
+        return DixonScans(self.results)
+
+    def _with_dixon(self, scan: RawScan) -> dict[tuple[str, Stage], str]:
+        """Keys of the stitch stage with those of the label maps that such a scan takes."""
+        keys = {}
+        for model in self.models:
+            own = stage_key(Stage.STITCH, scan.raw_key, self.config, model, self.models)
+            dixon = self.dixon.labelled(scan.scan, model.name)
+            both = f"{own} {dixon.content_key if dixon else ''}"
+            keys[model.name, Stage.STITCH] = hashlib.sha256(both.encode()).hexdigest()
+        return keys
 
     def equal_keys(self, stage: Stage, scan: RawScan) -> frozenset[str]:
         """Other keys under which a result of `stage` is as good as one of `key`.
 
         A stage before it was done again and gave the same bytes: its record says under which keys it gave them too.
         """
+        if self.takes_labels_of_dixon:
+            return frozenset()
         found: dict[tuple[str, Stage], tuple[str, ...]] = {}
         for model in self.models if stage is Stage.MEASURE else (self.model,):
             for earlier in stage.earlier:
@@ -141,6 +169,18 @@ class TemporaryWork(ContextWork):
 
 def stage_work(stage: Stage, context: StageContext) -> ContextWork:
     """Prepare `stage`. Modules are imported on demand, so that only `segment` pays for torch."""
+    if context.takes_labels_of_dixon and stage not in (Stage.STITCH, Stage.MEASURE):
+        taken = import_module("dixonflow.stages.labels_of_dixon")
+        chosen: ContextWork = (
+            taken.LabelsOfDixonWork(context) if stage is Stage.POSTPROCESS else taken.NoWork(stage, context)
+        )
+        return chosen
     module = import_module(f"dixonflow.stages.{stage.value}")
     work: ContextWork = getattr(module, f"{stage.value.capitalize()}Work")(context)
     return work
+
+
+def sidecar_content(path: Path) -> dict[str, Any]:
+    """Content of the sidecar of an image, or of what will be a part of one, which an earlier stage wrote."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

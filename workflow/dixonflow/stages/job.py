@@ -14,7 +14,6 @@ from dixonflow.execution.supervisor import Limits, StartDiedError
 from dixonflow.models.load import load_models
 from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for
-from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import scan_mb, scan_seconds
 from dixonflow.run.retry import Failure, record_failures, request_retry
@@ -47,7 +46,7 @@ def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, m
     if (shard is None) == (scan is None):
         raise ConfigError("name either --shard or --scan")
     settings = read_config(config)
-    results, models = Results(settings.results), load_models(settings)
+    results, models = settings.paths, load_models(settings)
     if scan is not None:
         _run_scan(stage, scan, settings, models)
     elif shard is not None:
@@ -61,7 +60,7 @@ def _contexts(stage: Stage, settings: Config, models: Sequence[Model], shard: Sh
         raise ConfigError(
             f"shard {shard.name} holds scans of another sequence than the run: run the cohort stage again"
         )
-    return contexts(stage, settings, chosen, Results(settings.results), shard.name)
+    return contexts(stage, settings, chosen, settings.paths, shard.name)
 
 
 def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
@@ -135,7 +134,7 @@ def _run_scan(stage: Stage, name: str, config: Config, models: tuple[Model, ...]
         scan = ScanId.parse(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    results = Results(config.results)
+    results = config.paths
     shard = find_shard(results.shards, scan)
     entry = next(entry for entry in shard.scans if entry.scan == scan)
     if not entry.raw_key:

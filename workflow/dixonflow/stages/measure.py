@@ -1,6 +1,5 @@
 """Measure stage: rows of measurements and quality, and the overview picture of each scan."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from dixonflow.imaging.contrast_sums import check_contrasts, check_different
 from dixonflow.imaging.nifti import read_labels
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.agreement import agreement_of_models
+from dixonflow.measure.checks.stitch_findings import stitch_findings, unrepaired_swaps
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
 from dixonflow.models.comparison import compared_models
 from dixonflow.models.model import Model
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
-from dixonflow.stages.context import ContextWork
+from dixonflow.stages.context import ContextWork, sidecar_content
 from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
 from dixonflow.system.atomic import write_bytes
@@ -51,24 +51,30 @@ class MeasureWork(ContextWork):
         images, affine = read_stitched({each: path for each, path in paths.items() if each in wanted or path.exists()})
         if next(iter(images.values())).shape != labels.shape:
             raise ScanExcluded(Reason.SPACING_MISMATCH, "the label map and the stitched images are not on one grid")
-        sidecar = _content(results.stitched_sidecar(scan.scan))
+        sidecar = sidecar_content(results.stitched_sidecar(scan.scan))
         if scan.sequence is ScanSequence.DIXON:
             _check_stitched(images, affine, sidecar, contrasts=self.context.config.stitch.check_contrasts)
         boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
-        residuals = [pair["relative_difference"] for pair in sidecar["pairs"]]
-        residuals = [residual for residual in residuals if residual is not None]
-        of_labels = _content(results.labels_sidecar(scan.scan, model.name))
+        found = stitch_findings(sidecar)
+        if scan.sequence is ScanSequence.DIXON and "swap_margin" not in sidecar:
+            found |= unrepaired_swaps(images, affine, sidecar)
+        of_labels = sidecar_content(results.labels_sidecar(scan.scan, model.name))
+        dixon = of_labels.get("dixon")
+        if dixon:  # what the Dixon scan did not see has no label
+            boxes = [within for box in boxes if (within := box.within(dixon["low_mm"], dixon["high_mm"]))]
         measured = measure(
             labels,
             images,
             affine,
             boxes,
             model,
-            overlap_residual=max(residuals) if residuals else None,
+            of_stitching=found,
             wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
             contrast_agreement=of_labels["segment"]["contrast_agreement"],
             model_agreement=agreement_of_models(labels, model, self._others(scan.scan)),
             intensity_scale=sidecar["intensity_scale"],
+            graded_if_incomplete=self.context.config.measure.incomplete_composites == "graded",
+            found_elsewhere=dixon["labels"] if dixon else (),
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
         for rows, table in ((measured.measurements, SHARD_MEASUREMENTS), (measured.quality, SHARD_QUALITY)):
@@ -108,11 +114,6 @@ def _check_stitched(
             check_different(part, f"station {number}")
             in_phase, water, fat = (part[each] for each in (Contrast.IN_PHASE, Contrast.WATER, Contrast.FAT))
             check_contrasts(in_phase, water, fat, f"station {number}")
-
-
-def _content(sidecar: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-    return content
 
 
 def _ids(scan: ScanId) -> dict[str, str]:

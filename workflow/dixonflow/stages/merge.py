@@ -7,9 +7,10 @@ import numpy as np
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
-from dixonflow.imaging.nifti import read_labels, write_nifti
+from dixonflow.imaging.nifti import read_labels, write_labels
 from dixonflow.imaging.types import Affine
 from dixonflow.merge.strategies import clean, merge
+from dixonflow.models.comparison import merge_strategy_of
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import TemporaryWork
 from dixonflow.vocabulary import MergeStrategy, Stage
@@ -27,7 +28,7 @@ class MergeWork(TemporaryWork):
     def process(self, scan: RawScan) -> StageResult:
         """Merge and write."""
         results, shard, model = self.context.results, self.context.shard, self.context.model
-        strategy = self.context.config.merge.strategy
+        strategy = merge_strategy_of(model, self.context.config.merge)
         if strategy is MergeStrategy.MEAN_SCORES:
             labels, affine = read_labels(results.mean_labels(shard, scan.scan, model.name))
             merged = clean(labels, model, _voxel_mm3(affine))
@@ -36,7 +37,7 @@ class MergeWork(TemporaryWork):
             for contrast in model.input_contrasts:
                 maps[contrast], affine = read_labels(results.contrast_labels(shard, scan.scan, model.name, contrast))
             merged = merge(maps, model, _voxel_mm3(affine), strategy)
-        write_nifti(results.merged(shard, scan.scan, model.name), merged, affine)
+        write_labels(results.merged(shard, scan.scan, model.name), merged, affine)
         return StageResult()
 
     def result(self, scan: RawScan) -> str:

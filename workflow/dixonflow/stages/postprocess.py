@@ -11,10 +11,12 @@ import numpy as np
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
-from dixonflow.imaging.nifti import read_labels, write_nifti
+from dixonflow.imaging.nifti import read_labels, write_labels
+from dixonflow.models.comparison import merge_strategy_of
 from dixonflow.postprocess.label_map import postprocess
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.stages.context import ContextWork
+from dixonflow.stages.bids_fields import label_map_fields
+from dixonflow.stages.context import ContextWork, sidecar_content
 from dixonflow.system.atomic import write_json
 from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Stage
@@ -66,17 +68,19 @@ class PostprocessWork(ContextWork):
         final = postprocess(merged, model, spacing_mm, repair_sides=config.postprocess.repair_sides)
         content = {
             "content_key": key,
-            "inputs": [results.stitched(scan.scan, contrast).name for contrast in model.contrasts_read],
+            **label_map_fields(
+                results, scan, model, [results.stitched(scan.scan, each) for each in model.contrasts_read]
+            ),
             "model": {"name": model.name, "title": model.title, "sha256": model.weights_hash},
-            "segment": json.loads(provenance.read_text(encoding="utf-8")),
-            "merge": config.merge.model_dump(mode="json"),
+            "segment": sidecar_content(provenance),
+            "merge": {"strategy": merge_strategy_of(model, config.merge).value},
             "sides": asdict(final.sides)
             | {"wrong_side_ml": final.sides.wrong_side_ml, "repaired": config.postprocess.repair_sides},
             "removed_components": [asdict(removal) for removal in final.removed],
             "versions": versions(),
         }
         self._sidecar(scan).unlink(missing_ok=True)
-        write_nifti(self._labels(scan), final.labels, affine)
+        write_labels(self._labels(scan), final.labels, affine)
         write_json(self._sidecar(scan), content)
 
 

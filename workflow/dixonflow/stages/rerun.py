@@ -9,7 +9,6 @@ from dixonflow.config import Config
 from dixonflow.errors import ConfigError
 from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for
-from dixonflow.paths import Results
 from dixonflow.run.retry import COHORT, request_retry
 from dixonflow.stages.context import contexts
 from dixonflow.vocabulary import SHARD_STAGES, ScanId
@@ -27,7 +26,7 @@ def request_rerun(scans: Collection[ScanId], config: Config, models: Sequence[Mo
     ConfigError
         If a scan is not in the run: then nothing is asked for.
     """
-    results, waiting = Results(config.results), set(scans)
+    results, waiting = config.paths, set(scans)
     shards = [read_shard(results.shard(name)) for name in read_shard_names(results.shards)]
     members = {
         entry.scan: shard for shard in shards for entry in shard.scans if entry.scan in waiting and entry.raw_key

@@ -15,7 +15,8 @@ from dixonflow.vocabulary import Contrast, Stage
 class ResampleWork(TemporaryWork):
     """Contrasts on the model's grid.
 
-    Models in nnU-Net's own order (normalise, then resample) need no work here, nor those that are cropped before.
+    Models in nnU-Net's own order (normalise, then resample) need no work here, nor those that are cropped before, nor
+    stations that are segmented one by one.
     """
 
     stage = Stage.RESAMPLE
@@ -38,5 +39,6 @@ class ResampleWork(TemporaryWork):
 
     def _paths(self, scan: RawScan) -> dict[Contrast, Path]:
         model, results = self.context.model, self.context.results
-        contrasts = model.contrasts_read if model.is_resampled_before else ()
+        here = model.is_resampled_before and not self.context.config.segment.unstitched
+        contrasts = model.contrasts_read if here else ()
         return {each: results.resampled(self.context.shard, scan.scan, model.name, each) for each in contrasts}

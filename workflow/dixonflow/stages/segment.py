@@ -1,4 +1,7 @@
-"""Segment stage: one label map per contrast, or one of their mean scores, on the stitched grid."""
+"""Segment stage: one label map per contrast, or one of their mean scores, on the stitched grid.
+
+Networks see the stitched images, or each station by itself.
+"""
 
 import time
 from collections.abc import Sequence
@@ -7,40 +10,67 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
-from dixonflow.imaging.nifti import NiftiImage, read_nifti, write_nifti
-from dixonflow.imaging.types import Affine, Box
+from dixonflow.imaging.nifti import NiftiImage, read_header, read_nifti, write_labels
+from dixonflow.imaging.types import Affine, Box, Labels
 from dixonflow.labelmap.dice import pairwise_dice
+from dixonflow.models.comparison import merge_strategy_of
 from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.rawdata.reader import read_stations
+from dixonflow.resample.label_maps import StationLabels, join_stations
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import ImageScores, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.segment.preprocess import PreprocessedImage
 from dixonflow.segment.rough import RoughModel, cut, pasted
-from dixonflow.stages.context import TemporaryWork
+from dixonflow.stages.context import TemporaryWork, sidecar_content
+from dixonflow.stitch.swaps import Swap, swapped_back
+from dixonflow.stitch.values import without_outliers
 from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, Stage
 
 
 @dataclass(frozen=True)
 class _Target:
-    """A label map to be made: its file, what goes into each network for it, and the grids that it comes back over."""
+    """A label map to be made, or the part of it that a station shows.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    prepared
+        What goes into each network for it.
+    image_affine, shape, affine
+        Of the image as the networks take it, and the grid of the image that its labels come back to.
+    station
+        Number of the station, from 1; None for the stitched image.
+    reached
+        Voxels of the station that hold data; None for all.
+    """
 
     path: Path
     prepared: Sequence[Sequence[PreprocessedImage]]
     image_affine: Affine
     shape: tuple[int, ...]
     affine: Affine
+    station: int | None = None
+    reached: NDArray[np.uint8] | None = None
+
+    @property
+    def name(self) -> str:
+        """How the sidecar of the label map calls it."""
+        return self.path.name if self.station is None else f"{self.path.name} station {self.station}"
 
 
 @dataclass(frozen=True)
 class _Scan:
     """A scan on its way through the stage, with what each network gave for each target.
 
-    Where it is cropped, `box` is the part that targets are of, None if there is nothing to segment, and `shape` and
-    `affine` are those of the whole.
+    Where it is cropped, `box` is the part that targets are of, None if there is nothing to segment. Where it is cropped
+    or its stations are segmented, `shape` and `affine` are those of the stitched image.
     """
 
     scan: ScanId
@@ -84,7 +114,7 @@ class SegmentWork(TemporaryWork):
         """Each label map to write, with the contrasts that go into it."""
         results, shard, model = self.context.results, self.context.shard, self.context.model
         contrasts = model.input_contrasts
-        if self.context.config.merge.strategy is MergeStrategy.MEAN_SCORES:
+        if merge_strategy_of(model, self.context.config.merge) is MergeStrategy.MEAN_SCORES:
             return {results.mean_labels(shard, scan, model.name): contrasts}
         return {results.contrast_labels(shard, scan, model.name, contrast): [contrast] for contrast in contrasts}
 
@@ -107,6 +137,9 @@ class SegmentWork(TemporaryWork):
     def prepare(self, entry: RawScan) -> _Scan:
         """Read the contrasts and bring them onto the networks' grids; not where they are cropped first."""
         scan = entry.scan
+        if self.context.config.segment.unstitched:
+            shape, affine = read_header(self.context.results.stitched(scan, self.context.model.contrasts_read[0]))
+            return _Scan(scan, self._targets_of_stations(entry), shape=shape, affine=affine)
         return _Scan(scan, [] if self._rough else self._targets(scan, None))
 
     def process(self, scan: _Scan) -> _Scan:
@@ -135,18 +168,23 @@ class SegmentWork(TemporaryWork):
     def finish(self, scan: _Scan) -> StageResult:
         """Bring the labels back onto the stitched grid and write them."""
         model = self.context.model
+        stations: dict[Path, list[StationLabels]] = {}
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
             labels = self._predictor.restore(target.prepared, inferred)
             labels = to_image_grid(labels, model, target.image_affine, target.shape, target.affine)
-            if scan.box is None:
-                write_nifti(target.path, labels, target.affine)
+            if target.station is not None:
+                stations.setdefault(target.path, []).append(StationLabels(labels, target.affine, target.reached))
+            elif scan.box is None:
+                write_labels(target.path, labels, target.affine)
             else:
-                write_nifti(target.path, pasted(labels, scan.box, scan.shape), scan.affine)
+                write_labels(target.path, pasted(labels, scan.box, scan.shape), scan.affine)
+        for path, parts in stations.items():
+            write_labels(path, join_stations(parts, scan.shape, scan.affine), scan.affine)
         if not scan.targets:
             for path in self._maps(scan.scan):
-                write_nifti(path, np.zeros(scan.shape, np.min_scalar_type(max(model.labels))), scan.affine)
+                write_labels(path, np.zeros(scan.shape, np.min_scalar_type(max(model.labels))), scan.affine)
         images = {
-            target.path.name: self._predictor.image_provenance(inferred)
+            target.name: self._predictor.image_provenance(inferred)
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
         agreement = self._contrast_agreement(scan)
@@ -161,19 +199,37 @@ class SegmentWork(TemporaryWork):
         """Mean Dice of each structure between what each contrast gives by itself.
 
         It is the same whatever strategy merges the contrasts afterwards: that of the labels on the networks' grids, on
-        the voxels of the images.
+        the voxels of the images, or of all stations together.
         """
-        maps = [
-            labels
-            for target, inferred in zip(scan.targets, scan.inferred, strict=True)
-            for labels in self._predictor.labels_of_each(target.prepared, inferred)
-        ]
+        of_images: dict[int | None, list[Labels]] = {}
+        for target, inferred in zip(scan.targets, scan.inferred, strict=True):
+            of_images.setdefault(target.station, []).extend(self._predictor.labels_of_each(target.prepared, inferred))
+        maps = next(iter(of_images.values()), [])
+        if len(of_images) > 1:
+            each_contrast = zip(*of_images.values(), strict=True)
+            maps = [np.concatenate([labels.ravel() for labels in parts])[None] for parts in each_contrast]
         structures = self.context.model.structures
         dice = pairwise_dice(maps, structures.values())
         return {name: dice[label] for name, label in structures.items()}
 
     def _targets(self, scan: ScanId, box: Box | None) -> list[_Target]:
         return [self._target(scan, path, contrasts, box) for path, contrasts in self._maps(scan).items()]
+
+    def _targets_of_stations(self, entry: RawScan) -> list[_Target]:
+        """Targets of each station by itself, as it was acquired; the resample stage has not seen them."""
+        model = self.context.model
+        stitched = sidecar_content(self.context.results.stitched_sidecar(entry.scan))
+        swaps = [Swap(**swap) for swap in stitched.get("swaps", [])]
+        targets = []
+        for station in read_stations(entry):
+            known, _ = without_outliers(swapped_back(station, swaps))
+            for path, contrasts in self._maps(entry.scan).items():
+                wanted = model.channels or contrasts
+                originals = [NiftiImage(known.images[contrast], known.affine) for contrast in wanted]
+                images = [to_model_grid(original, model) for original in originals]
+                target = self._prepared(path, images, originals[0])
+                targets.append(replace(target, station=station.index + 1, reached=station.reached))
+        return targets
 
     def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast], box: Box | None) -> _Target:
         model, results = self.context.model, self.context.results
@@ -185,8 +241,13 @@ class SegmentWork(TemporaryWork):
             originals = [self._stitched(scan, contrast) for contrast in wanted]
             originals = [cut(original, box) for original in originals] if box else originals
             images, image = [to_model_grid(original, model) for original in originals], originals[0]
+        return self._prepared(path, images, image)
+
+    def _prepared(self, path: Path, images: Sequence[NiftiImage], image: NiftiImage) -> _Target:
+        """Target of images on the grid that the model takes; `image` is one of them as it was."""
         data = [each.data for each in images]
-        prepared = self._predictor.prepare([np.stack(data)] if model.channels else data, images[0].spacing_mm)
+        several = [np.stack(data)] if self.context.model.channels else data
+        prepared = self._predictor.prepare(several, images[0].spacing_mm)
         return _Target(path, prepared, images[0].affine, image.data.shape, image.affine)
 
     def _stitched(self, scan: ScanId, contrast: Contrast) -> NiftiImage:

@@ -8,6 +8,7 @@ from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.reader import READER_VERSION, read_stations
+from dixonflow.stages.bids_fields import OWN_SPACE, raw_uris
 from dixonflow.stages.context import ContextWork, StageContext, contexts, stage_work
 from dixonflow.stitch.files import write_stitched
 from dixonflow.stitch.report import StitchOptions
@@ -15,6 +16,14 @@ from dixonflow.stitch.scan import stitch, upright_ct
 from dixonflow.system.atomic import write_json
 from dixonflow.system.versions import versions
 from dixonflow.vocabulary import Contrast, ScanSequence, Stage, Status
+
+_PAIR_FACTS = (
+    *("upper", "lower", "planes", "signal_voxels", "intensity_ratio", "relative_difference", "correlation"),
+    "water_fat_agreement",
+)
+"""What counts of the comparison of two stations when it is asked whether a scan is stitched as before."""
+
+_DESCRIPTION = "The stations of a scan as one image on one grid"
 
 
 class StitchWork(ContextWork):
@@ -46,6 +55,10 @@ class StitchWork(ContextWork):
         )
         content = {
             **stitched.report.as_dict(),
+            "Description": _DESCRIPTION,
+            "Sources": raw_uris(scan, self.context.config.cohort.sources),
+            "SpatialReference": OWN_SPACE,
+            "SkullStripped": False,  # BIDS asks for it of any derived image whose suffix it knows
             "content_key": self.key(scan),
             "source": {"layout": scan.layout.value, "name": scan.path.name, "raw_key": scan.raw_key},
             "parameters": self.context.config.stitch.model_dump(mode="json"),
@@ -57,6 +70,8 @@ class StitchWork(ContextWork):
     def result(self, scan: RawScan) -> str:
         """Hash over the stitched contrasts and what later stages read of the sidecar."""
         facts = sidecar_facts(self._sidecar(scan), ["stations", "pairs", "intensity_scale"])
+        # what later versions write of pairs would make results of earlier ones look different
+        facts["pairs"] = [{name: pair[name] for name in _PAIR_FACTS if name in pair} for pair in facts["pairs"]]
         return result_hash(self._paths(scan).values(), facts)
 
     def raw_stamp(self, scan: RawScan, status: Status) -> str:
@@ -64,7 +79,8 @@ class StitchWork(ContextWork):
 
         A reader that knows better, or other settings, may accept it.
         """
-        refused_by = f" {READER_VERSION} {self._options.check_contrasts}" if status is not Status.OK else ""
+        settings = f"{self._options.check_contrasts} {self._options.repair_swaps}"
+        refused_by = f" {READER_VERSION} {settings}" if status is not Status.OK else ""
         return f"{scan.state}{refused_by}"
 
     def superseded(self, scan: RawScan) -> bool:

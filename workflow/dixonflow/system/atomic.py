@@ -48,7 +48,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON, keys sorted, atomically. NaN is refused: it is not JSON."""
+def write_if_changed(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically, unless that is what it holds: its date then tells when it changed."""
+    if not (path.is_file() and path.read_bytes() == data):
+        write_bytes(path, data)
+
+
+def as_json(content: Any) -> bytes:
+    """`content` as indented JSON, keys sorted. NaN is refused: it is not JSON."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    return (text + "\n").encode()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` `as_json` atomically."""
+    write_bytes(path, as_json(content))

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, plan_experiment_dataset
 
-from dixonflow.imaging.nifti import write_nifti
+from dixonflow.imaging.nifti import write_labels, write_nifti
 from dixonflow.phantom.anatomy.structures import Structure
 from dixonflow.system.atomic import write_json
 from dixonflow.training.scans import CONTRASTS, simulate_scan
@@ -114,7 +114,7 @@ def make_plan(workspace: Workspace) -> None:
         for contrast in CONTRASTS:
             name = f"phantom{seed}{contrast.acq}"
             write_nifti(folder / "imagesTr" / f"{name}_0000.nii.gz", scan.images[contrast], scan.affine)
-            write_nifti(folder / "labelsTr" / f"{name}.nii.gz", scan.classes(), scan.affine)
+            write_labels(folder / "labelsTr" / f"{name}.nii.gz", scan.classes(), scan.affine)
     write_json(workspace.dataset_file, dataset_json())
     extract_fingerprint_dataset(DATASET_ID, num_processes=1, clean=True, verbose=False, show_progress_bar=False)
     plans, _ = plan_experiment_dataset(

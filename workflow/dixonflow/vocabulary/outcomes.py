@@ -122,6 +122,11 @@ class Reason(StrEnum):
     )
     EMPTY_IMAGE = "empty_image", _EXCLUDED, "an image is constant or holds values that are not finite"
     IMPLAUSIBLE_VALUES = "implausible_values", _EXCLUDED, "an image holds values that a magnitude image cannot have"
+    NO_LABEL_MAP = (
+        "no_label_map",
+        _EXCLUDED,
+        "the scan takes the label map of the Dixon scan of its session, which has none that shows it",
+    )
     FAT_WATER_SWAP = "fat_water_swap", _EXCLUDED, "water and fat are swapped in at least one station"
     CONSENT_WITHDRAWN = "consent_withdrawn", _WITHDRAWN, "the participant is on the list of withdrawn participants"
     OUT_OF_MEMORY = "out_of_memory", _FAILED, "memory ran out while this scan was processed"

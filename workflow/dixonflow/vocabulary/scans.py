@@ -77,6 +77,11 @@ class ScanId:
         """Stem of the names of all files of the session."""
         return f"sub-{self.participant}_ses-{self.session}"
 
+    @property
+    def dixon(self) -> "ScanId":
+        """The Dixon scan of the same session."""
+        return ScanId(self.participant, self.session)
+
     @classmethod
     def parse(cls, name: str) -> Self:
         """Inverse of `name`. Raises ValueError for anything else."""
