@@ -17,7 +17,7 @@ PICTURES = PAGE.parent / "examples"
 _DECIDES = {
     "checked": "the structure, and composites that contain it",
     "all": "all of the scan",
-    "sided": "structures on one side of the body",
+    "sided": "structures on one side of the body; where it fails, all others are to be reviewed",
     "needs": "the structures that it compares",
     "cut_by_design": "structures that a whole-body scan cuts by design",
     "levels": "levels of vertebrae",
@@ -77,6 +77,7 @@ def _picture(name: str, examples: Mapping[str, Mapping[str, str]]) -> list[str]:
 def _section(check: CheckDefinition) -> list[str]:
     unit = f" (in {check.unit})" if check.unit not in ("", "1") else ""
     fat = ", of these what is made of water and fat" if check.of_fat else ""
+    touched = "; and structures that touch what it objects to, which `place` names" if check.with_touched else ""
     if check.threshold is not None:
         passes = f"{check.passes.replace('_', ' ')} {check.threshold:g}; else `{check.otherwise.value}`"
         passes += "; or where the cohort's threshold is stricter, that" if check.of_cohort else ""
@@ -92,7 +93,7 @@ def _section(check: CheckDefinition) -> list[str]:
         f"{check.definition}{unit}",
         "",
         f"- **Passes**: {passes}. Source: {check.source}.",
-        f"- **Decides on values**: {_DECIDES[check.decides]}{fat}.",
+        f"- **Decides on values**: {_DECIDES[check.decides]}{touched}{fat}.",
         f"- **What to do**: {check.advice}",
         *(["- It does not put a scan on the list of the report."] if not check.asks_for_a_look else []),
         "",

@@ -63,6 +63,7 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
             wrong_side_ml=0.0,
             contrast_agreement={},
             model_agreement={},
+            swapped_patches=None,
             levels=levels,
         )
         rows = quality_rows(checked)

@@ -85,7 +85,7 @@ def test_a_scan_far_under_the_cohort_is_for_review(tmp_path: Path, agreeing: dic
     assert {path: path.read_bytes() for path in before} == before  # the verdict is that of the cohort, not of the scan
     quality = pq.read_table(results.tables / "quality.parquet").to_pandas()
     others = quality[~(quality["check"].eq(AGREEMENT[0]) & quality["structure"].eq(AGREEMENT[1]))]
-    by_all = [name for name, check in CHECKS.items() if check.of_raw_data or check.of_cohort]
+    by_all = [name for name, check in CHECKS.items() if check.of_raw_data or check.of_cohort or check.of_protocol]
     others = others[~others["check"].isin(by_all)]
     as_measured = measured(0).quality.set_index(["check", "structure"])
     for row in others.itertuples():

@@ -8,6 +8,7 @@ from known_stations import ukb_stations
 from measured_body import AFFINE, MODEL, SHAPE, VOXEL_ML, body, whole
 from small_models import rule, small_model
 
+from dixonflow.labelmap.swap_witness import SwappedPatches, swapped_patches
 from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.checks.signal_fit import signal_fit
 from dixonflow.measure.checks.stitch_findings import CheckValue, stitch_findings, unrepaired_swaps
@@ -61,6 +62,49 @@ def test_a_patch_grades_what_it_touches_and_nothing_else() -> None:
         assert by.at[("muscle", measure_name), "grade"] == "review"
         assert by.at[("muscle", measure_name), "decided_by"] == "swapped_signal"
         assert by.at[("subcutaneous_fat", measure_name), "grade"] == "pass"
+
+
+def test_a_patch_that_the_labels_follow_is_seen_by_those_of_the_other_contrasts() -> None:
+    labels, water, fat = cylinder()
+    bad_water, bad_fat, ball = with_patch(water, fat, (45, 30, 15), 6)
+    followed = np.where(ball & (labels == 1), 2, labels).astype(np.uint8)  # the network saw the water image
+    images = {Contrast.WATER: bad_water, Contrast.FAT: bad_fat, Contrast.IN_PHASE: water + fat}
+    images[Contrast.OPPOSED_PHASE] = np.abs(water - fat)
+    affine, spacing = np.diag([3.0, 3.0, 3.0, 1.0]), (3.0, 3.0, 3.0)
+    found = swapped_patches([labels, labels], bad_water, bad_fat, spacing, BALL)
+    lost_ml = np.count_nonzero(ball & (labels == 1)) * 0.027
+    assert lost_ml < found.ml["muscle"] < 1.5 * lost_ml, "with the voxels around it"
+    quality = measure(followed, images, affine, whole(labels.shape, affine), BALL, swapped_patches=found).quality
+    rows = quality.set_index(["check", "structure"])
+    assert rows.at[("swapped_signal", "muscle"), "grade"] == Grade.PASS
+    assert rows.at[("swapped_patches", "muscle"), "value"] == pytest.approx(
+        found.ml["muscle"] / (np.count_nonzero(followed == 1) * 0.027)
+    )
+    assert rows.at[("swapped_patches", "muscle"), "grade"] == Grade.REVIEW
+    assert rows.at[("swapped_patches", "hip_left"), "grade"] == Grade.PASS
+    assert rows.at[("swapped_share", ""), "value"] == rows.loc["swapped_patches", "value"].max()
+    nothing = swapped_patches([labels, labels], water, fat, spacing, BALL)
+    assert nothing == SwappedPatches({}, [])
+
+
+def test_where_the_other_contrasts_contradict_each_other_nothing_is_said() -> None:
+    labels, water, fat = cylinder()
+    bad_water, bad_fat, ball = with_patch(water, fat, (45, 30, 15), 6)
+    other = np.where(ball, 3 - labels, labels).clip(0, 3).astype(np.uint8)  # muscle and fat the other way round
+    for witnesses in ([labels, other], [other, labels]):
+        assert swapped_patches(witnesses, bad_water, bad_fat, (3.0, 3.0, 3.0), BALL).ml == {}
+    assert swapped_patches([np.zeros_like(labels)], bad_water, bad_fat, (3.0, 3.0, 3.0), BALL).ml == {}
+
+
+def test_where_it_was_not_looked_at_swapped_patches_has_no_value() -> None:
+    labels, water, fat = cylinder()
+    images = {Contrast.WATER: water, Contrast.FAT: fat, Contrast.IN_PHASE: water + fat}
+    images[Contrast.OPPOSED_PHASE] = np.abs(water - fat)
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    quality = measure(labels, images, affine, whole(labels.shape, affine), BALL).quality
+    rows = quality[quality["check"].eq("swapped_patches")]
+    assert rows["value"].isna().all()
+    assert set(rows["grade"]) == {Grade.PASS}
 
 
 def test_a_scan_upside_down_or_turned_around_fails_as_a_whole() -> None:

@@ -111,7 +111,7 @@ def test_labels_of_each_image_are_those_that_it_gives_alone(
         together.each, predictor.labels_of_each(prepared[0], together), on_grid, on_images, strict=True
     ):
         np.testing.assert_array_equal(found, grid)
-        np.testing.assert_array_equal(back.transpose(2, 1, 0), image)
+        np.testing.assert_array_equal(back, image)
     (alone,) = predictor.infer(prepared[1:2], each=True).each
     np.testing.assert_array_equal(alone, on_grid[1])
     assert predictor.infer(prepared).each == ()

@@ -75,7 +75,7 @@ def test_labels_of_each_image_are_joined_image_by_image(networks) -> None:
     for place, found in enumerate(of_each):
         alone = [[images_of_part[place]] for images_of_part in prepared]
         expected = predictor.restore(alone, predictor.infer(alone))
-        np.testing.assert_array_equal(found.transpose(2, 1, 0), expected)
+        np.testing.assert_array_equal(found, expected)
     assert (of_each[0] != of_each[1]).any()
     assert predictor.labels_of_each(small, predictor.infer(prepared)) == []
 
@@ -91,7 +91,7 @@ def test_reflected_voxels_are_added_for_every_network_and_taken_off_again(networ
     expected = joined(maps)[3:-3, 3:-3, 3:-3]
     np.testing.assert_array_equal(padded.restore(prepared, inferred), expected)
     (of_image,) = padded.labels_of_each(prepared, inferred)
-    np.testing.assert_array_equal(of_image.transpose(2, 1, 0), expected)
+    np.testing.assert_array_equal(of_image, expected)
     plain = PartsPredictor(folders(networks), LOOKUPS, options)
     prepared = plain.prepare([image], SPACING)
     assert (plain.restore(prepared, plain.infer(prepared)) != expected).any()

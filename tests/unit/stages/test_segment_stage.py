@@ -67,6 +67,17 @@ def agreement(tmp_path):
     return read
 
 
+def test_swapped_patches_are_looked_for_whatever_the_strategy(run, tmp_path):
+    def found(folder):
+        path = Results(tmp_path / folder).segment_provenance("shard", ScanId("001", "2"), "demo")
+        return json.loads(path.read_text())["swapped_patches"]
+
+    run("each", ["001"])
+    run("mean", ["001"], merge=MergeConfig(strategy=MergeStrategy.MEAN_SCORES))
+    assert found("each") == found("mean")
+    assert set(found("each")) == {"ml", "touching"}
+
+
 def test_a_scan_gives_the_same_bytes_whatever_shares_its_shard(run):
     records, alone = run("alone", ["002"])
     assert [record.outcome.status for record in records] == [Status.OK]

@@ -27,14 +27,17 @@ PAIRS = [
 ]
 
 
-def quality(*objections: tuple[str, str, str, str], model: str = ORGANS.name) -> pa.Table:
-    """Rows of objections: participant, check, structure, grade."""
-    rows = [(who, "2", "dixon", check, of, model, 0.0, None, grade, "") for who, check, of, grade in objections]
+def quality(*objections: tuple[str, ...], model: str = ORGANS.name) -> pa.Table:
+    """Rows of objections: participant, check, structure, grade, and place where there is one."""
+    rows = [
+        (who, "2", "dixon", check, of, model, 0.0, None, grade, "".join(place))
+        for who, check, of, grade, *place in objections
+    ]
     frame = pd.DataFrame(rows, columns=list(QUALITY.names)).astype({"value": float, "threshold": float})
     return objections_of(to_arrow(frame, QUALITY))
 
 
-def graded(*objections: tuple[str, str, str, str], model: str = ORGANS.name, of: str = ORGANS.name) -> pd.DataFrame:
+def graded(*objections: tuple[str, ...], model: str = ORGANS.name, of: str = ORGANS.name) -> pd.DataFrame:
     pairs = PAIRS if of == ORGANS.name else [("autochthon_left", "fat_fraction"), ("muscle", "fat_fraction")]
     long = long_rows({(who, "2", of): dict.fromkeys(pairs, 0.25) for who in ("1", "2")})
     shard = [name for name in MEASUREMENTS.names if name not in {column.name for column in GRADED}]
@@ -64,7 +67,21 @@ ALL = ("volume", "fat_fraction", "in_phase_mean")
         (("lower_cutoff", "kidney_left", "fail"), every(["kidney_left", "kidneys"], ALL, "fail")),
         (("cut_by_field_of_view", "liver", "review"), every(["liver"], ALL, "review")),
         (("subcutaneous_fat_fraction", "liver", "fail"), every(["liver"], ["fat_fraction"], "fail")),
-        (("liver_right_of_spleen", "", "fail"), every(["kidney_left", "kidney_right"], ALL, "fail")),
+        (
+            ("liver_right_of_spleen", "", "fail"),
+            every([*NAMES, "kidneys"], ALL, "review") | every(["kidney_left", "kidney_right"], ALL, "fail"),
+        ),
+        (("wrong_side", "", "review"), every(["kidney_left", "kidney_right"], ALL, "review")),
+        (("in_one_piece", "kidney_left", "review"), every(["kidney_left", "kidneys"], ALL, "review")),
+        (
+            ("in_one_piece", "kidney_left", "review", "spleen, kidney_right"),
+            every(["kidney_left", "kidney_right", "kidneys", "spleen"], ALL, "review"),
+        ),
+        (
+            ("overlap_residual", "", "review", "liver"),
+            every([*NAMES, "kidneys"], ALL, "review"),
+        ),
+        (("cut_by_field_of_view", "liver", "review", "spleen"), every(["liver"], ALL, "review")),
         (("kidney_volume_ratio", "", "review"), every(["kidney_left", "kidney_right", "kidneys"], ALL, "review")),
         (("scan_ends_early", "", "review"), every(["subcutaneous_fat", "muscle"], ALL, "review")),
         (("overlap_residual", "", "review"), every([*NAMES, "kidneys"], ALL, "review")),
@@ -103,7 +120,7 @@ def test_what_is_wrong_with_the_scan_is_wrong_for_models_that_cannot_see_it():
     rows = graded(*swapped, ("1", "subcutaneous_fat_fraction", "muscle", "fail"), of=MUSCLES.name)
     assert objected(rows) == every(["autochthon_left", "muscle"], ["fat_fraction"], "fail")
     rows = graded(("1", "liver_right_of_spleen", "", "fail"), of=MUSCLES.name)
-    assert objected(rows) == every(["autochthon_left"], ["fat_fraction"], "fail")
+    assert objected(rows) == {("autochthon_left", "fat_fraction"): "fail", ("muscle", "fat_fraction"): "review"}
     rows = graded(("1", "overlap_residual", "", "review"), model=MUSCLES.name)
     assert objected(rows) == {}, "each model makes this check itself"
 

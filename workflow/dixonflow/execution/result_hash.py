@@ -29,8 +29,8 @@ def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None, 
     return digest.hexdigest()
 
 
-def sidecar_facts(sidecar: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Chosen entries of a sidecar.
+def sidecar_facts(sidecar: Path, names: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
+    """Chosen entries of a sidecar; those of `optional` where it has them.
 
     Raises
     ------
@@ -38,4 +38,4 @@ def sidecar_facts(sidecar: Path, names: Iterable[str]) -> dict[str, Any]:
         If it cannot be read or lacks one.
     """
     content = json.loads(sidecar.read_text(encoding="utf-8"))
-    return {name: content[name] for name in names}
+    return {name: content[name] for name in names} | {name: content[name] for name in optional if name in content}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dixonflow.imaging.station import MAP_SCALE
 from dixonflow.imaging.types import Affine, Labels
+from dixonflow.labelmap.swap_witness import SwappedPatches
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.scan_checks import quality_rows
 from dixonflow.measure.checks.stitch_findings import CheckValue
@@ -64,6 +65,7 @@ def measure(
     wrong_side_ml: float | None = None,
     contrast_agreement: Mapping[str, float | None] | None = None,
     model_agreement: Mapping[str, float | None] | None = None,
+    swapped_patches: SwappedPatches | None = None,
     intensity_scale: float = 1.0,
     found_elsewhere: Collection[int] = (),
     graded_if_incomplete: bool = False,
@@ -94,6 +96,9 @@ def measure(
         no value.
     model_agreement
         Mean Dice with other models of each structure or composite that they have too: these are the rows of that check.
+    swapped_patches
+        Where water and fat contradict the labels of the other contrasts, from the label map's sidecar; None where that
+        was not looked at.
     intensity_scale
         What the input's values were multiplied by for storage: values of signal are given in the input's units.
     graded_if_incomplete
@@ -138,6 +143,7 @@ def measure(
         wrong_side_ml=wrong_side_ml,
         contrast_agreement=agreement,
         model_agreement=model_agreement or {},
+        swapped_patches=swapped_patches,
         levels=levels,
         intensity_scale=intensity_scale,
     )

@@ -16,7 +16,7 @@ from dixonflow.errors import ConfigError
 from dixonflow.imaging.types import Spacing
 from dixonflow.segment.device import choose_device, ran_out_of_memory
 from dixonflow.segment.network import load_model_folder
-from dixonflow.segment.preprocess import PreprocessedImage, labels_of_image, preprocess, restore_labels
+from dixonflow.segment.preprocess import PreprocessedImage, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
 from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
 from dixonflow.segment.transfer import DeviceTransfers, LabelRows
@@ -228,13 +228,8 @@ class Predictor:
         return restore_labels(inferred.labels, prepared, self.model.architecture)
 
     def labels_of_each(self, prepared: PreprocessedImage, inferred: ImageScores) -> list[NDArray[np.uint8 | np.uint16]]:
-        """Labels of each image by its own scores, by nearest neighbour on the voxels of the image as it was given.
-
-        They are (z, y, x) in the network's orientation, where the images of a scan can be compared as well as on their
-        own.
-        """
-        backward = self.model.architecture.plans.transpose_backward
-        return [labels_of_image(labels, prepared).transpose(backward) for labels in inferred.each]
+        """Labels (x, y, z) of each image by its own scores, by nearest neighbour on its voxels as it was given."""
+        return [restore_labels(labels, prepared, self.model.architecture) for labels in inferred.each]
 
     def provenance(self) -> dict[str, Any]:
         """What decides the labels besides the image, for the label map's sidecar."""

@@ -14,6 +14,7 @@ from dixonflow.imaging.contrast_sums import check_contrasts, check_different
 from dixonflow.imaging.nifti import read_labels
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.agreement import agreement_of_models
+from dixonflow.labelmap.swap_witness import SwappedPatches
 from dixonflow.measure.checks.stitch_findings import stitch_findings, unrepaired_swaps
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
@@ -71,6 +72,7 @@ class MeasureWork(ContextWork):
             of_stitching=found,
             wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
             contrast_agreement=of_labels["segment"]["contrast_agreement"],
+            swapped_patches=_swapped_patches(of_labels["segment"]),
             model_agreement=agreement_of_models(labels, model, self._others(scan.scan)),
             intensity_scale=sidecar["intensity_scale"],
             graded_if_incomplete=self.context.config.measure.incomplete_composites == "graded",
@@ -98,6 +100,12 @@ class MeasureWork(ContextWork):
     def _others(self, scan: ScanId) -> list[tuple[Model, Labels]]:
         compared = compared_models(self.context.model, self.context.models)
         return [(other, read_labels(self.context.results.labels(scan, other.name))[0]) for other in compared]
+
+
+def _swapped_patches(segment: Mapping[str, Any]) -> SwappedPatches | None:
+    """What the segment stage found; None where it did not look."""
+    found = segment.get("swapped_patches")
+    return SwappedPatches(found["ml"], found["touching"]) if found else None
 
 
 def _check_stitched(

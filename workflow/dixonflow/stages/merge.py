@@ -45,7 +45,7 @@ class MergeWork(TemporaryWork):
         provenance = self.context.results.segment_provenance(self.context.shard, scan.scan, self.context.model.name)
         return result_hash(
             self.outputs(scan),
-            sidecar_facts(provenance, ["contrast_agreement"]),
+            sidecar_facts(provenance, ["contrast_agreement"], ["swapped_patches"]),
             extra=self.context.stitched_result(scan),
         )
 

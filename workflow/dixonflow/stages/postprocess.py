@@ -52,6 +52,8 @@ class PostprocessWork(ContextWork):
             "contrast_agreement": facts["segment"].get("contrast_agreement"),
             "wrong_side_ml": facts["sides"]["wrong_side_ml"],
         }
+        if "swapped_patches" in facts["segment"]:
+            read_later["swapped_patches"] = facts["segment"]["swapped_patches"]
         return result_hash([self._labels(scan)], read_later, extra=self.context.stitched_result(scan))
 
     def _labels(self, scan: RawScan) -> Path:

@@ -5,7 +5,7 @@ Networks see the stitched images, or each station by itself.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import NiftiImage, read_header, read_nifti, write_labels
 from dixonflow.imaging.types import Affine, Box, Labels
 from dixonflow.labelmap.dice import pairwise_dice
+from dixonflow.labelmap.swap_witness import UNSWAPPED, SwappedPatches, swapped_patches
 from dixonflow.models.comparison import merge_strategy_of
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.reader import read_stations
@@ -30,7 +31,7 @@ from dixonflow.stages.context import TemporaryWork, sidecar_content
 from dixonflow.stitch.swaps import Swap, swapped_back
 from dixonflow.stitch.values import without_outliers
 from dixonflow.system.atomic import write_json
-from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, Stage
+from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, ScanSequence, Stage
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class SegmentWork(TemporaryWork):
         """Hash over the label maps and what later stages read of their provenance."""
         return result_hash(
             self._maps(scan.scan),
-            sidecar_facts(self._provenance_path(scan.scan), ["contrast_agreement"]),
+            sidecar_facts(self._provenance_path(scan.scan), ["contrast_agreement"], ["swapped_patches"]),
             extra=self.context.stitched_result(scan),
         )
 
@@ -187,30 +188,53 @@ class SegmentWork(TemporaryWork):
             target.name: self._predictor.image_provenance(inferred)
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
-        agreement = self._contrast_agreement(scan)
-        content = {**self._predictor.provenance(), "images": images, "contrast_agreement": agreement}
+        maps = self._maps_of_contrasts(scan)
+        content = {**self._predictor.provenance(), "images": images, "contrast_agreement": self._agreement(maps)}
+        if len(maps) == 1 and maps[0] and (found := self._swapped_patches(scan, maps[0])):
+            content["swapped_patches"] = asdict(found)
         if self._rough is not None:
             box = [[part.start, part.stop] for part in scan.box] if scan.box else None
             content["crop"] = {**self._rough.provenance(), "box": box}
         write_json(self._provenance_path(scan.scan), content)
         return StageResult(gpu_seconds=scan.gpu_seconds)
 
-    def _contrast_agreement(self, scan: _Scan) -> dict[str, float | None]:
-        """Mean Dice of each structure between what each contrast gives by itself.
-
-        It is the same whatever strategy merges the contrasts afterwards: that of the labels on the networks' grids, on
-        the voxels of the images, or of all stations together.
-        """
+    def _maps_of_contrasts(self, scan: _Scan) -> list[list[Labels]]:
+        """What each contrast gives by itself, on the grid that the networks take: of the scan, or of each station."""
         of_images: dict[int | None, list[Labels]] = {}
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
             of_images.setdefault(target.station, []).extend(self._predictor.labels_of_each(target.prepared, inferred))
-        maps = next(iter(of_images.values()), [])
+        return list(of_images.values())
+
+    def _agreement(self, of_images: Sequence[Sequence[Labels]]) -> dict[str, float | None]:
+        """Mean Dice of each structure between what each contrast gives by itself.
+
+        It is the same whatever strategy merges the contrasts afterwards: that of the labels on the voxels of the
+        images, or of all stations together.
+        """
+        maps = next(iter(of_images), [])
         if len(of_images) > 1:
-            each_contrast = zip(*of_images.values(), strict=True)
+            each_contrast = zip(*of_images, strict=True)
             maps = [np.concatenate([labels.ravel() for labels in parts])[None] for parts in each_contrast]
         structures = self.context.model.structures
         dice = pairwise_dice(maps, structures.values())
         return {name: dice[label] for name, label in structures.items()}
+
+    def _swapped_patches(self, scan: _Scan, maps: Sequence[Labels]) -> SwappedPatches | None:
+        """Patches in which water and fat contradict the label maps of the other two contrasts, of a Dixon scan.
+
+        None where there are no such label maps, or no other contrast that they could contradict.
+        """
+        model, target = self.context.model, scan.targets[0]
+        by_contrast = dict(zip(model.input_contrasts, maps, strict=True))
+        witnesses = [by_contrast[each] for each in UNSWAPPED if each in by_contrast]
+        if model.sequence is not ScanSequence.DIXON or len(by_contrast) == len(witnesses) or not witnesses:
+            return None
+        on_image = [
+            to_image_grid(labels, model, target.image_affine, target.shape, target.affine) for labels in witnesses
+        ]
+        images = [self._stitched(scan.scan, contrast) for contrast in (Contrast.WATER, Contrast.FAT)]
+        water, fat = (cut(image, scan.box) if scan.box else image for image in images)
+        return swapped_patches(on_image, water.data, fat.data, water.spacing_mm, model)
 
     def _targets(self, scan: ScanId, box: Box | None) -> list[_Target]:
         return [self._target(scan, path, contrasts, box) for path, contrasts in self._maps(scan).items()]

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-DEVIATIONS = 2.0
-"""Fewest deviations below which a value is unusual: that of VIBESegmentator for a single structure."""
+from dixonflow.measure.checks.definition import DEVIATIONS
 
 FEWEST_VALUES = 10
 """Values under which there is no threshold: the spread of ten is known to a quarter only."""

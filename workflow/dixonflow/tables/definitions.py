@@ -18,6 +18,7 @@ CHECK_DEFINITION = " | ".join(
     f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
     for check in CHECKS.values()
 )
+WITH_TOUCHED = ", ".join(check.name for check in CHECKS.values() if check.with_touched)
 OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort or check.of_protocol)
 OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_structure)
 GRADE_DEFINITION = "pass: no objection; review: a person should look at the scan; fail: do not use"
@@ -234,7 +235,8 @@ SHARD_QUALITY = Table(
         text_column(
             "place",
             "Stations, numbered from the head, and slices, numbered from the feet, that the value is about; an empty "
-            "text where it is about all of them",
+            f"text where it is about all of them. For {WITH_TOUCHED}: structures that touch what the check may object "
+            "to, and which it then also decides on",
         ),
     ),
     (Rule("a structure is named exactly for checks by structure", _structure_fits_check),),

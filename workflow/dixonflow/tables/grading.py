@@ -31,7 +31,7 @@ _GROUPS = ("all", "fat", "levels")
 
 def objections_of(quality: pa.Table) -> pa.Table:
     """Rows of `quality` that did not pass, with what is needed to grade by them."""
-    columns = [*SCAN_KEYS, "check", "structure", "model", "grade"]
+    columns = [*SCAN_KEYS, "check", "structure", "model", "grade", "place"]
     rows = quality.filter(pc.not_equal(quality["grade"], Grade.PASS.value)).select(columns)
     return rows.cast(pa.schema([(name, pa.string()) for name in columns]))
 
@@ -79,15 +79,19 @@ class Grading:
     def _verdicts(self, objections: pa.Table) -> Mapping[str, Mapping[str, int]]:
         """Worst verdict, as a code, on each scan, model and structure, for each group of measures."""
         found: dict[str, dict[str, int]] = {group: {} for group in _GROUPS}
-        for *scan, check, structure, name, grade in objections.to_pandas().itertuples(index=False, name=None):
-            code, verdicts = _code(_SEVERITY[grade], _ORDER.index(check)), found[_group(CHECKS[check])]
-            of_scan = self._models[ScanSequence(scan[2])]
+        for *scan, check, structure, name, grade, place in objections.to_pandas().itertuples(index=False, name=None):
+            definition = CHECKS[check]
+            verdicts, of_scan = found[_group(definition)], self._models[ScanSequence(scan[2])]
             own = next(model for model in of_scan if model.name == name)
+            names = [structure, *place.split(", ")] if definition.with_touched else [structure]
             for model in of_scan:
-                reached = _reached(check, structure, own) if model is own else _inherited(check, structure, own, model)
-                for each in reached:
+                reached = _reached(check, names, own) if model is own else _inherited(check, names, own, model)
+                severities = dict.fromkeys(reached, _SEVERITY[grade])
+                if severities and definition.decides == "sided" and grade == Grade.FAIL.value:
+                    severities = dict.fromkeys(model.regions, _SEVERITY[Grade.REVIEW.value]) | severities
+                for each, severity in severities.items():
                     key = "\t".join((*scan, model.name, each))
-                    verdicts[key] = max(verdicts.get(key, 0), code)
+                    verdicts[key] = max(verdicts.get(key, 0), _code(severity, _ORDER.index(check)))
         return found
 
 
@@ -119,15 +123,15 @@ def _is_of(measure: MeasureDefinition, group: str) -> bool:
     return measure.is_graded and (group == "all" or (measure.of_fat if group == "fat" else measure.of_vertebrae))
 
 
-def _reached(check: str, structure: str, model: Model) -> Iterable[str]:
-    """Structures and composites whose values a check decides on."""
+def _reached(check: str, structures: Sequence[str], model: Model) -> Iterable[str]:
+    """Structures and composites whose values a check of `structures` decides on."""
     definition = CHECKS[check]
     if definition.decides == "checked":
-        return _with_composites((structure,), model)
+        return _with_composites(structures, model)
     return _reached_by_scan(definition, model.name, tuple(model.structures), tuple(model.composites.items()))
 
 
-def _inherited(check: str, structure: str, own: Model, other: Model) -> Iterable[str]:
+def _inherited(check: str, structures: Sequence[str], own: Model, other: Model) -> Iterable[str]:
     """What the objection of a check to one model decides on in another one that cannot make it.
 
     What is wrong with the scan is wrong for all models, also for those without the structures that show it.
@@ -137,8 +141,8 @@ def _inherited(check: str, structure: str, own: Model, other: Model) -> Iterable
         return ()
     if definition.decides == "checked":
         unknown = [name for name in other.structures if name not in own.structures]
-        return _with_composites([structure] if structure in other.structures else unknown, other)
-    reached = _reached(check, structure, other)
+        return _with_composites([name for name in structures if name in other.structures] or unknown, other)
+    reached = _reached(check, structures, other)
     return [name for name in reached if name in other.regions]
 
 

@@ -124,6 +124,7 @@ OF_ANATOMY = (
         "0.0025. Below it another structure may have the label, or a part between the pieces may be missing.",
         of="single_pieces",
         decides="checked",
+        with_touched=True,
         of_cohort=True,
         smallest_spread=0.0025,
         advice="Look at the pieces: the smaller ones are often something else.",
@@ -195,6 +196,15 @@ OF_ANATOMY = (
         0.0,
         decides="cut_by_design",
         advice="Do not compare volumes of muscles, fat and bones with those of whole scans.",
+    ),
+    CheckDefinition(
+        "scan_length",
+        "mm",
+        "Length of the field of view along the body. Threshold: as for extent_above. Below it the scan shows less of "
+        "the body than the others of the run in the same layout.",
+        of_protocol=True,
+        of_dixon=True,
+        advice="Compare the stations with those of other scans in the table acquisitions: slices may be missing.",
     ),
     *(
         CheckDefinition(

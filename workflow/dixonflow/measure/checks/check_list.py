@@ -4,8 +4,9 @@ from dixonflow.measure.checks.agreement_list import OF_AGREEMENT
 from dixonflow.measure.checks.anatomy_list import OF_ANATOMY
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.image_list import OF_IMAGES
+from dixonflow.measure.checks.stitching_list import OF_STITCHING
 
-OF_SCAN = (*OF_ANATOMY, *OF_IMAGES, *OF_AGREEMENT)
+OF_SCAN = (*OF_ANATOMY, *OF_IMAGES, *OF_STITCHING, *OF_AGREEMENT)
 """Checks of what was measured."""
 
 OF_RAW_DATA = (

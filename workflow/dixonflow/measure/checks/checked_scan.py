@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Affine, Labels
+from dixonflow.labelmap.swap_witness import SwappedPatches
+from dixonflow.measure.checks.borders import Borders, borders_of
+from dixonflow.measure.checks.pieces import Pieces, pieces_of
 from dixonflow.measure.checks.signal_fit import SignalFit, signal_fit
 from dixonflow.measure.checks.stitch_findings import CheckValue
 from dixonflow.measure.field_of_view import StationBox
@@ -35,6 +38,8 @@ class CheckedScan:
         Mean Dice between contrasts by structure; a structure without one is None or not there.
     model_agreement
         Mean Dice with other models by structure or composite that they have too; None where none found it.
+    swapped_patches
+        Where water and fat contradict the labels of the other contrasts; None where that was not looked at.
     levels
         Levels of the vertebrae.
     intensity_scale
@@ -51,6 +56,7 @@ class CheckedScan:
     wrong_side_ml: float | None
     contrast_agreement: Mapping[str, float | None]
     model_agreement: Mapping[str, float | None]
+    swapped_patches: SwappedPatches | None
     levels: Levels
     intensity_scale: float = 1.0
 
@@ -66,6 +72,17 @@ class CheckedScan:
         x, y, z = np.diag(self.affine)[:3].tolist()
         water, fat = (self.images[contrast][self.tally.box] for contrast in (Contrast.WATER, Contrast.FAT))
         return signal_fit(self.labels[self.tally.box], water, fat, (x, y, z), self.model)
+
+    @cached_property
+    def borders(self) -> Borders:
+        """How the borders of structures fit water and fat, and what they touch."""
+        water, fat = (self.images[contrast][self.tally.box] for contrast in (Contrast.WATER, Contrast.FAT))
+        return borders_of(self.labels[self.tally.box], water, fat, self.model)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The connected pieces of structures."""
+        return pieces_of(self.labels[self.tally.box], self.model)
 
     def region(self, structure: str) -> int:
         """Place of a structure in the ascending list of the model's labels, from 1."""

@@ -5,6 +5,10 @@ from typing import Literal
 
 from dixonflow.vocabulary import Grade
 
+DEVIATIONS = 2.0
+"""Fewest deviations from the median of the cohort from which a value is unusual: that of
+VIBESegmentator for a single structure."""
+
 Decides = Literal["checked", "all", "sided", "needs", "cut_by_design", "levels", "nothing"]
 
 
@@ -41,8 +45,10 @@ class CheckDefinition:
         each composite, or each label and composite that another model of the run has too (`shared`).
     decides
         Which values of the scan are no better than its verdict: those of the checked structure, all, those of
-        structures on one side of the body, of the structures it `needs`, of structures that the field of view cuts by
-        design, levels of vertebrae, or none.
+        structures on one side of the body (where it fails, the others are to be reviewed), of the structures it
+        `needs`, of structures that the field of view cuts by design, levels of vertebrae, or none.
+    with_touched
+        Whether it also decides on the structures that its `place` names: those that touch what it objects to.
     of_fat
         Whether it decides on measures alone that are made of water and fat.
     asks_for_a_look
@@ -76,6 +82,7 @@ class CheckDefinition:
     advice: str = ""
     of: Literal["scan", "labels", "single_pieces", "cutoffs", "composites", "shared"] = "scan"
     decides: Decides = "all"
+    with_touched: bool = False
     of_fat: bool = False
     asks_for_a_look: bool = True
     of_cohort: bool = False
@@ -98,3 +105,8 @@ class CheckDefinition:
             return Grade.PASS
         passed = {"at_least": value >= limit, "at_most": value <= limit, "above": value > limit}[self.passes]
         return Grade.PASS if passed else self.otherwise
+
+    def may_object(self, value: float, threshold: float | None = None) -> bool:
+        """Whether it objects to a value, or the threshold of some cohort can: for shares, of which 1 is the best."""
+        highest = 1 - DEVIATIONS * self.smallest_spread  # the median is 1 at most, and the spread not smaller
+        return self.grade(value, threshold) is not Grade.PASS or (self.of_cohort and value < highest)

@@ -1,8 +1,7 @@
-"""What the labels alone show: sizes, sides, pieces, and what the edge of the field of view cuts."""
+"""What the labels alone show: sizes, sides, parts, and what the edge of the field of view cuts."""
 
 import numpy as np
 
-from dixonflow.labelmap.components import find_components
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.structures import cut_by_design
@@ -12,6 +11,13 @@ def volumes_ml(scan: CheckedScan) -> dict[str, float]:
     """Volume of each structure that is there; one that is not has no value to be graded."""
     found = {structure: scan.voxels(structure) for structure in scan.model.structures}
     return {name: voxels * scan.tally.voxel_mm3 / 1000 for name, voxels in found.items() if voxels}
+
+
+def swapped_shares(scan: CheckedScan) -> dict[str, float]:
+    """Volume of each structure in patches that contradict the other contrasts' labels, over its volume."""
+    if scan.swapped_patches is None:
+        return {}
+    return {name: scan.swapped_patches.ml.get(name, 0.0) / volume for name, volume in volumes_ml(scan).items()}
 
 
 def logarithms(scan: CheckedScan) -> dict[str, float]:
@@ -30,21 +36,6 @@ def side_ratios(scan: CheckedScan) -> dict[str, float]:
         if partner != name and partner in volumes:
             ratios[name] = min(volume, volumes[partner]) / max(volume, volumes[partner])
     return ratios
-
-
-def largest_pieces(scan: CheckedScan) -> dict[str, float]:
-    """Share of each structure that lies in its largest connected piece."""
-    if not scan.tally.labelled.any():
-        return {}
-    found = find_components(scan.labels[scan.tally.box], 26)
-    largest = np.zeros(max(scan.model.labels) + 1, np.intp)
-    np.maximum.at(largest, found.label[1:], found.voxels[1:])
-    all_voxels = np.bincount(found.label[1:], weights=found.voxels[1:], minlength=len(largest))
-    return {
-        name: float(largest[label] / all_voxels[label])
-        for name, label in scan.model.structures.items()
-        if all_voxels[label]
-    }
 
 
 def parts_found(scan: CheckedScan) -> dict[str, float]:

@@ -1,22 +1,21 @@
 """The quality checks of one scan."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.labelmap.laterality import landmarks_of
-from dixonflow.measure.checks.borders import seen_borders
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.label_checks import (
     cut_shares,
-    largest_pieces,
     logarithms,
     parts_found,
     scan_ends_early,
     side_ratios,
+    swapped_shares,
     volumes_ml,
 )
 from dixonflow.measure.checks.level_checks import LEVEL_CHECKS
@@ -84,7 +83,10 @@ def _of_structures(check: CheckDefinition, scan: CheckedScan) -> list[QualityRow
         if value is None:
             rows.append(QualityRow(check.name, structure, None, threshold, Grade.REVIEW if lacking else Grade.PASS))
         else:
-            rows.append(QualityRow(check.name, structure, value, threshold, check.grade(value, threshold)))
+            objects = check.may_object(value, threshold)
+            touched = _TOUCHED[check.name](scan).get(structure, ()) if check.with_touched and objects else ()
+            grade = check.grade(value, threshold)
+            rows.append(QualityRow(check.name, structure, value, threshold, grade, ", ".join(touched)))
     return rows
 
 
@@ -122,11 +124,6 @@ def _planes(scan: CheckedScan) -> NDArray[np.bool_]:
     for plane in range(z.start, z.stop):
         reached[:, plane] = np.bincount(scan.labels[x, y, plane].ravel(order="K"), minlength=len(reached)) > 0
     return reached
-
-
-def _seen_borders(scan: CheckedScan) -> dict[str, float]:
-    water, fat = (scan.images[contrast][scan.tally.box] for contrast in (Contrast.WATER, Contrast.FAT))
-    return seen_borders(scan.labels[scan.tally.box], water, fat, scan.model)
 
 
 def _side_brightness(scan: CheckedScan) -> float | Grade:
@@ -217,6 +214,7 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
     "wrong_side": _wrong_side,
     "kidney_volume_ratio": _kidney_volume_ratio,
     "scan_ends_early": scan_ends_early,
+    "scan_length": lambda scan: max(box.high_mm[2] for box in scan.boxes) - min(box.low_mm[2] for box in scan.boxes),
     "extent_above": _extent_above,
     "extent_below": _extent_below,
     "extent_left": _extent_left,
@@ -225,6 +223,7 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
     "labelled_signal": _labelled_signal,
     "labels_outside_field_of_view": _labels_outside,
     "labels_fit": lambda scan: Grade.REVIEW if scan.signal_fit.fitting is None else scan.signal_fit.fitting,
+    "swapped_share": lambda scan: max([0.0, *scan.signal_fit.swapped_shares.values(), *swapped_shares(scan).values()]),
     "signal_holes": lambda scan: scan.signal_fit.holes_ml,
     "side_brightness": _side_brightness,
     "noise_level": _noise_level,
@@ -234,10 +233,13 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
 _RUN_EACH: dict[str, Callable[[CheckedScan], Mapping[str, float | None]]] = {
     "subcutaneous_fat_fraction": _subcutaneous_fat_fraction,
     "swapped_signal": lambda scan: scan.signal_fit.swapped_shares,
-    "seen_borders": _seen_borders,
+    "swapped_patches": swapped_shares,
+    "seen_borders": lambda scan: scan.borders.seen,
+    "seen_top": lambda scan: scan.borders.seen_top,
+    "seen_bottom": lambda scan: scan.borders.seen_bottom,
     "fat_noise": _fat_noise,
     "side_ratio": side_ratios,
-    "in_one_piece": largest_pieces,
+    "in_one_piece": lambda scan: scan.pieces.largest,
     "unusually_small": logarithms,
     "unusually_large": logarithms,
     "lower_cutoff": volumes_ml,
@@ -246,3 +248,13 @@ _RUN_EACH: dict[str, Callable[[CheckedScan], Mapping[str, float | None]]] = {
     "contrast_agreement": lambda scan: scan.contrast_agreement,
     "model_agreement": lambda scan: scan.model_agreement,
 }
+
+_TOUCHED: dict[str, Callable[[CheckedScan], Mapping[str, Sequence[str]]]] = {
+    "swapped_signal": lambda scan: dict.fromkeys(scan.model.structures, scan.signal_fit.touching_swapped),
+    "swapped_patches": lambda scan: dict.fromkeys(
+        scan.model.structures, scan.swapped_patches.touching if scan.swapped_patches else []
+    ),
+    "in_one_piece": lambda scan: scan.pieces.touched,
+    **dict.fromkeys(("seen_borders", "seen_top", "seen_bottom"), lambda scan: scan.borders.touched),
+}
+"""Of checks that also decide on structures that touch the checked one: these."""
