@@ -28,7 +28,7 @@ from dixonflow.rawdata.nifti.bids import session_fingerprint
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.stitch.scan import stitch
-from dixonflow.vocabulary import SHARD_STAGES, Contrast, Layout, MergeStrategy, ScanId, ScanSequence, Stage
+from dixonflow.vocabulary import DIXON, SHARD_STAGES, Contrast, Layout, MergeStrategy, ScanId, ScanSequence, Stage
 
 Array = np.ndarray[Any, Any]
 
@@ -114,9 +114,10 @@ def context_of(model: Model, results: Results, strategy: MergeStrategy = MergeSt
 def segmented(
     model: Model, images: Mapping[Contrast, Array], spacing_mm: tuple[float, ...], folder: Path
 ) -> dict[Contrast, Array]:
-    """Label map of each contrast from the stages resample and segment."""
+    """Label map of each contrast from the stages resample and segment; contrasts not given look like the first."""
     results = Results(folder)
-    for contrast, data in images.items():
+    others = dict.fromkeys(DIXON, next(iter(images.values()))) if model.sequence is ScanSequence.DIXON else {}
+    for contrast, data in {**others, **images}.items():
         write_nifti(results.stitched(SCAN, contrast), data.astype(np.float32), np.diag([*spacing_mm, 1.0]))
     entry = RawScan(SCAN, Layout.BIDS, folder, "0" * 64)
     for stage in (Stage.RESAMPLE, Stage.SEGMENT):

@@ -71,7 +71,7 @@ def test_a_patch_that_the_labels_follow_is_seen_by_those_of_the_other_contrasts(
     images = {Contrast.WATER: bad_water, Contrast.FAT: bad_fat, Contrast.IN_PHASE: water + fat}
     images[Contrast.OPPOSED_PHASE] = np.abs(water - fat)
     affine, spacing = np.diag([3.0, 3.0, 3.0, 1.0]), (3.0, 3.0, 3.0)
-    found = swapped_patches([labels, labels], bad_water, bad_fat, spacing, BALL)
+    found = swapped_patches(labels, [labels, labels], bad_water, bad_fat, spacing, BALL)
     lost_ml = np.count_nonzero(ball & (labels == 1)) * 0.027
     assert lost_ml < found.ml["muscle"] < 1.5 * lost_ml, "with the voxels around it"
     quality = measure(followed, images, affine, whole(labels.shape, affine), BALL, swapped_patches=found).quality
@@ -83,8 +83,12 @@ def test_a_patch_that_the_labels_follow_is_seen_by_those_of_the_other_contrasts(
     assert rows.at[("swapped_patches", "muscle"), "grade"] == Grade.REVIEW
     assert rows.at[("swapped_patches", "hip_left"), "grade"] == Grade.PASS
     assert rows.at[("swapped_share", ""), "value"] == rows.loc["swapped_patches", "value"].max()
-    nothing = swapped_patches([labels, labels], water, fat, spacing, BALL)
+    nothing = swapped_patches(labels, [labels, labels], water, fat, spacing, BALL)
     assert nothing == SwappedPatches({}, [])
+    # a network that looks for swaps is a witness of its own
+    seen = swapped_patches(labels, [], bad_water, bad_fat, spacing, BALL, ball)
+    assert seen.ml["muscle"] == pytest.approx(found.ml["muscle"], rel=0.1)
+    assert swapped_patches(labels, [], bad_water, bad_fat, spacing, BALL) == SwappedPatches({}, [])
 
 
 def test_where_the_other_contrasts_contradict_each_other_nothing_is_said() -> None:
@@ -92,8 +96,8 @@ def test_where_the_other_contrasts_contradict_each_other_nothing_is_said() -> No
     bad_water, bad_fat, ball = with_patch(water, fat, (45, 30, 15), 6)
     other = np.where(ball, 3 - labels, labels).clip(0, 3).astype(np.uint8)  # muscle and fat the other way round
     for witnesses in ([labels, other], [other, labels]):
-        assert swapped_patches(witnesses, bad_water, bad_fat, (3.0, 3.0, 3.0), BALL).ml == {}
-    assert swapped_patches([np.zeros_like(labels)], bad_water, bad_fat, (3.0, 3.0, 3.0), BALL).ml == {}
+        assert swapped_patches(labels, witnesses, bad_water, bad_fat, (3.0, 3.0, 3.0), BALL).ml == {}
+    assert swapped_patches(labels, [np.zeros_like(labels)], bad_water, bad_fat, (3.0, 3.0, 3.0), BALL).ml == {}
 
 
 def test_where_it_was_not_looked_at_swapped_patches_has_no_value() -> None:

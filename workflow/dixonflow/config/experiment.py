@@ -84,6 +84,11 @@ class SegmentConfig(Section):
         "probabilities (the same, with less distorted volumes) or nearest (labels), compared in docs/merge.md; null "
         "for the setting of the model file.",
     )
+    swap_model: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] | None = Field(
+        default=None,
+        description="Network that looks for swapped water and fat, such as vibesegmentator282 (docs/swaps.md), once it "
+        "is imported; null for none.",
+    )
     unstitched: bool = Field(
         default=False,
         description="Segment each station by itself, as it was acquired, and join the label maps on the stitched "

@@ -91,6 +91,8 @@ def _segment_settings(config: Config, model: Model) -> dict[str, Any]:
     parts = [[part.name, model.classes_of(part)] for part in model.parts]
     if model.rough is not None:
         run["rough"] = [settings(each, config, model.rough) for each in (Stage.RESAMPLE, Stage.SEGMENT)]
+    if model.swaps is not None:
+        run["swaps"] = [settings(each, config, model.swaps) for each in (Stage.RESAMPLE, Stage.SEGMENT)]
     return {**chosen, **run, "weights": model.weights_hash, "ids": ids, "parts": parts}
 
 

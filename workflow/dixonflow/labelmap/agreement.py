@@ -1,11 +1,36 @@
-"""How far the label maps of several models agree about the structures that they share."""
+"""How far label maps of several contrasts, or of several models, agree about the structures that they share."""
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dixonflow.imaging.types import Labels
-from dixonflow.labelmap.dice import dice_of, joint_counts
+from dixonflow.labelmap.dice import dice_of, joint_counts, pairwise_dice
 from dixonflow.models.comparison import shared_structures
 from dixonflow.models.model import Model
+
+
+def agreement_of_contrasts(of_images: Sequence[Sequence[Labels]], model: Model) -> dict[str, float | None]:
+    """Mean Dice of each structure between what each contrast gives by itself.
+
+    It is the same whatever strategy merges the contrasts afterwards.
+
+    Parameters
+    ----------
+    of_images
+        Label maps of the contrasts, of the scan or of each of its stations; none where nothing was segmented.
+
+    Returns
+    -------
+    dict
+        By structure; None where no contrast has it, or there is one contrast.
+    """
+    maps = next(iter(of_images), [])
+    if len(of_images) > 1:
+        each_contrast = zip(*of_images, strict=True)
+        maps = [np.concatenate([labels.ravel() for labels in parts])[None] for parts in each_contrast]
+    dice = pairwise_dice(maps, model.structures.values())
+    return {name: dice[label] for name, label in model.structures.items()}
 
 
 def agreement_of_models(

@@ -27,7 +27,7 @@ class SwappedPatches:
     Attributes
     ----------
     ml
-        Volume of each structure in them, as the first witness has it; structures without are left out.
+        Volume of each structure in them; structures without are left out.
     touching
         Structures that touch them.
     """
@@ -37,33 +37,40 @@ class SwappedPatches:
 
 
 def swapped_patches(
+    labels: Labels,
     witnesses: Sequence[Labels],
     water: NDArray[np.integer | np.floating],
     fat: NDArray[np.integer | np.floating],
     spacing_mm: Sequence[float],
     model: Model,
+    further: NDArray[np.bool_] | None = None,
 ) -> SwappedPatches:
     """Find patches of 5 mL and more in which water and fat contradict all of some label maps.
 
     Parameters
     ----------
+    labels
+        Label map that names the structures, shape (x, y, z).
     witnesses
-        Label maps of contrasts that a swap does not alter, shape (x, y, z).
+        Label maps of contrasts that a swap does not alter; none where there are none.
     water, fat
         On the same grid.
     spacing_mm
         Voxel size.
+    further
+        Voxels that are swapped by another witness.
     """
     kinds_of = tissue_kinds(model)
-    kinds = kinds_of[witnesses[0]]
+    kinds = kinds_of[witnesses[0]] if witnesses else np.zeros(labels.shape, np.int8)
     for other in witnesses[1:]:
         kinds[kinds_of[other] != kinds] = 0
     total = np.add(water, fat, dtype=np.float32)
-    if not kinds.any():
-        return SwappedPatches({}, [])
-    considered = (kinds != 0) & (total > SIGNAL_FRACTION * float(np.percentile(total[kinds != 0], 99)))
-    found = patches(contradicting(kinds, fat, total, considered), spacing_mm)
-    voxels = np.bincount(witnesses[0][found], minlength=len(kinds_of))
+    swapped = np.zeros(total.shape, bool) if further is None else further
+    if kinds.any():
+        considered = (kinds != 0) & (total > SIGNAL_FRACTION * float(np.percentile(total[kinds != 0], 99)))
+        swapped = swapped | contradicting(kinds, fat, total, considered)
+    found = patches(swapped, spacing_mm)
+    voxels = np.bincount(labels[found], minlength=len(kinds_of))
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     ml = {name: float(voxels[label]) * voxel_ml for name, label in model.structures.items() if voxels[label]}
-    return SwappedPatches(ml, touching(witnesses[0], found, model.structures))
+    return SwappedPatches(ml, touching(labels, found, model.structures))

@@ -11,6 +11,9 @@ from dixonflow.errors import ModelError
 from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Part
 
+ANY_NAME = "*"
+"""Among the published names of a class: its name is not known, only its number."""
+
 _NO_STRUCTURE = frozenset({"background", "ignore"})
 """nnU-Net's names for what is no structure. The network has no class for voxels that its training ignored."""
 
@@ -63,12 +66,13 @@ def class_differences(found: Mapping[int, str], published: Mapping[int, tuple[st
     found
         Name of each class.
     published
-        Names that each may have.
+        Names that each may have; `ANY_NAME` stands for all.
     """
     return [
         f"class {number} is {_names(found.get(number))}, in the model file {_names(*published.get(number, (None,)))}"
         for number in sorted({*found, *published})
         if found.get(number) not in published.get(number, ())
+        and not (number in found and ANY_NAME in published.get(number, ()))
     ]
 
 

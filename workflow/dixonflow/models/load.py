@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dixonflow.config import Config
-from dixonflow.errors import ModelError
+from dixonflow.errors import ConfigError, ModelError
 from dixonflow.models.anatomy import known_structures
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
@@ -64,7 +64,7 @@ def _read_model(path: Path, weights: Path | None) -> Model:
         raise ModelError(f"model file {path}: {one_line(where)}: {one_line(first['msg'])}") from error
     further = {rule.name for accepted in model.accepts.values() for rule in accepted.labels.values()}
     unknown = sorted({*model.structures, *model.composites, *further} - known_structures())
-    if unknown:
+    if unknown and not model.finds_swaps:
         raise ModelError(
             f"model file {path}: not in the vocabulary models/structures.csv: {one_line(', '.join(unknown))}"
         )
@@ -103,9 +103,25 @@ def _with_trained_geometry(model: Model) -> Model:
 
 
 def named_models(config: Config) -> tuple[Model, ...]:
-    """Read the files of the models that a configuration names, whether or not they can be run. Raises ModelError."""
+    """Read the files of the models that a configuration names, whether or not they can be run.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        If a model file is wrong, or a model is named for what it does not do.
+    """
     names = dict.fromkeys([*config.segment.models, *chain.from_iterable(config.segment.models_of.values())])
-    return tuple(load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in names)
+    models = [load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in names]
+    for model in models:
+        if model.finds_swaps:
+            raise ConfigError(f"config: segment.models: {model.name} names no structures: it is a segment.swap_model")
+    if config.segment.swap_model is None:
+        return tuple(models)
+    witness = load_model(MODELS / f"{config.segment.swap_model}.yaml", config.segment.weights)
+    try:
+        return tuple(model.with_swaps(witness) for model in models)
+    except ValueError as error:
+        raise ConfigError(f"config: segment.swap_model: {error}") from error
 
 
 def load_models(config: Config) -> tuple[Model, ...]:

@@ -66,6 +66,9 @@ class Model(Record):
         How the predictions of the contrasts are merged where the configuration names no strategy.
     crop
         Structures that are found first, and the box around them.
+    finds_swaps
+        Whether its labels are no structures but say which of water and fat its first channel shows, 1 or 2: a witness
+        of swaps for other models.
     accepts
         What it takes of scans of other sequences than its own, which is Dixon, or CT for that modality.
     """
@@ -92,6 +95,7 @@ class Model(Record):
     interpolate: Interpolate = "scores"
     merge: MergeStrategy = MergeStrategy.MEAN_SCORES
     crop: Crop | None = None
+    finds_swaps: bool = False
     accepts: dict[ScanSequence, AcceptedSequence] = Field(default_factory=dict)
     keep_largest: bool = True
     group_order: tuple[str, ...]
@@ -100,6 +104,7 @@ class Model(Record):
     composites: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     sources: dict[str, str]
     _rough: "Model | None" = PrivateAttr(default=None)
+    _swaps: "Model | None" = PrivateAttr(default=None)
     _sequence: ScanSequence | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -182,6 +187,7 @@ class Model(Record):
         )
         used._sequence = sequence
         used._rough = self._rough.for_sequence(sequence) if self._rough is not None else None
+        used._swaps = None  # they have no water and fat to be swapped
         return used
 
     def with_labels_for(self, sequence: ScanSequence) -> "Model":
@@ -206,6 +212,27 @@ class Model(Record):
     def rough(self) -> "Model | None":
         """The rough model whose structures the image is cropped to."""
         return self._rough
+
+    @property
+    def swaps(self) -> "Model | None":
+        """The network that looks for swapped water and fat in the same images."""
+        return self._swaps
+
+    def with_swaps(self, witness: "Model") -> "Model":
+        """Give the model with a network that looks for swaps, which Dixon scans alone have.
+
+        Raises
+        ------
+        ValueError
+            If the network does something else.
+        """
+        if not witness.finds_swaps:
+            raise ValueError(f"{witness.name} does not look for swaps of water and fat")
+        if self.sequence is not ScanSequence.DIXON:
+            return self
+        used = self.model_copy()
+        used._swaps = witness
+        return used
 
     @property
     def contrasts_read(self) -> tuple[Contrast, ...]:

@@ -19,7 +19,8 @@ def check_runnable(model: Model, config: Config) -> None:
         If its licence asks for consent and `segment.consent` does not name it, or single stations are to be segmented
         and it crops the whole image first.
     ModelError
-        If its weights, or those of the rough model that it is cropped by, are not imported.
+        If its weights, or those of the rough model that it is cropped by or of the network that looks for swaps, are
+        not imported.
     """
     if model.consent is not None and model.name not in config.segment.consent:
         raise ConfigError(f"config: segment.consent: {model.consent}. If you have agreed, add {model.name}")
@@ -33,6 +34,13 @@ def check_runnable(model: Model, config: Config) -> None:
                 "single stations: set it to false"
             )
         check_runnable(model.rough, config)
+    if model.swaps is not None:
+        if config.segment.unstitched:
+            raise ConfigError(
+                f"config: segment.unstitched: {model.swaps.name} looks at the stitched images: set it to false, or "
+                "segment.swap_model to null"
+            )
+        check_runnable(model.swaps, config)
 
 
 def models_for(sequence: ScanSequence, models: Sequence[Model], config: Config) -> tuple[Model, ...]:

@@ -21,6 +21,11 @@ def segment_options(model: Model, segment: SegmentConfig) -> SegmentOptions:
     )
 
 
+def options_of_file(model: Model, segment: SegmentConfig) -> SegmentOptions:
+    """How a model is run that only helps another one: as its own file says, with all folds."""
+    return segment_options(model, segment.model_copy(update={"folds": None, "interpolate": None}))
+
+
 def load_networks(model: Model, options: SegmentOptions) -> PartsPredictor:
     """Load all networks of a model.
 

@@ -14,7 +14,7 @@ from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Crop
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import PartsPredictor
-from dixonflow.segment.networks import load_networks, segment_options
+from dixonflow.segment.networks import load_networks, options_of_file
 from dixonflow.vocabulary import Contrast
 
 
@@ -33,8 +33,7 @@ class RoughModel:
 
     def __init__(self, crop: Crop, model: Model, segment: SegmentConfig) -> None:
         self._crop, self._model = crop, model
-        options = segment_options(model, segment.model_copy(update={"folds": None, "interpolate": None}))
-        self._predictor: PartsPredictor = load_networks(model, options)
+        self._predictor: PartsPredictor = load_networks(model, options_of_file(model, segment))
 
     @property
     def contrast(self) -> Contrast:

@@ -16,7 +16,7 @@ from dixonflow.execution.result_hash import result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import NiftiImage, read_header, read_nifti, write_labels
 from dixonflow.imaging.types import Affine, Box, Labels
-from dixonflow.labelmap.dice import pairwise_dice
+from dixonflow.labelmap.agreement import agreement_of_contrasts
 from dixonflow.labelmap.swap_witness import UNSWAPPED, SwappedPatches, swapped_patches
 from dixonflow.models.comparison import merge_strategy_of
 from dixonflow.rawdata.raw_scan import RawScan
@@ -27,11 +27,12 @@ from dixonflow.segment import ImageScores, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.segment.preprocess import PreprocessedImage
 from dixonflow.segment.rough import RoughModel, cut, pasted
+from dixonflow.segment.swap_network import SwapNetwork
 from dixonflow.stages.context import TemporaryWork, sidecar_content
 from dixonflow.stitch.swaps import Swap, swapped_back
 from dixonflow.stitch.values import without_outliers
 from dixonflow.system.atomic import write_json
-from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, ScanSequence, Stage
+from dixonflow.vocabulary import DIXON, Contrast, MergeStrategy, ScanId, ScanSequence, Stage
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,16 @@ class _Target:
 class _Scan:
     """A scan on its way through the stage, with what each network gave for each target.
 
-    Where it is cropped, `box` is the part that targets are of, None if there is nothing to segment. Where it is cropped
-    or its stations are segmented, `shape` and `affine` are those of the stitched image.
+    `swapped` are the voxels that a network says are swapped, where one looks for them. Where it is cropped, `box` is
+    the part that targets are of, None if there is nothing to segment. Where it is cropped or its stations are
+    segmented, `shape` and `affine` are those of the stitched image.
     """
 
     scan: ScanId
     targets: Sequence[_Target]
     inferred: Sequence[Sequence[ImageScores]] = ()
     gpu_seconds: float = 0.0
+    swapped: NDArray[np.bool_] | None = None
     box: Box | None = None
     shape: tuple[int, ...] = ()
     affine: Affine = field(default_factory=lambda: np.eye(4))
@@ -103,9 +106,15 @@ class SegmentWork(TemporaryWork):
             return None
         return RoughModel(model.crop, model.rough, self.context.config.segment)
 
+    @cached_property
+    def _swap_network(self) -> SwapNetwork | None:
+        """The network that looks for swapped water and fat, where the configuration names one."""
+        witness = self.context.model.swaps
+        return None if witness is None else SwapNetwork(witness, self.context.config.segment)
+
     def start(self) -> None:
         """Load the networks; torch's number of threads holds for the thread that does it."""
-        _ = self._predictor, self._rough
+        _ = self._predictor, self._rough, self._swap_network
 
     def usable(self) -> bool:
         """Whether another scan can be processed here."""
@@ -150,6 +159,9 @@ class SegmentWork(TemporaryWork):
             scan = self._cropped(scan, self._rough)
         several = len(self.context.model.input_contrasts) > 1
         inferred = [self._predictor.infer(target.prepared, each=several) for target in scan.targets]
+        swapped = None
+        if self._swap_network is not None:
+            swapped = self._swap_network.swapped({each: self._stitched(scan.scan, each) for each in DIXON})
         on_device = self._predictor.device.type != "cpu"
         # the images are not needed any more: only so many of them may be in memory as are ahead of the device
         targets = [
@@ -157,7 +169,7 @@ class SegmentWork(TemporaryWork):
             for target in scan.targets
         ]
         seconds = time.perf_counter() - started if on_device else 0.0
-        return replace(scan, targets=targets, inferred=inferred, gpu_seconds=seconds)
+        return replace(scan, targets=targets, inferred=inferred, gpu_seconds=seconds, swapped=swapped)
 
     def _cropped(self, scan: _Scan, rough: RoughModel) -> _Scan:
         """Find the part of the scan to segment; there is nothing to segment where the rough model finds nothing."""
@@ -189,9 +201,15 @@ class SegmentWork(TemporaryWork):
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
         maps = self._maps_of_contrasts(scan)
-        content = {**self._predictor.provenance(), "images": images, "contrast_agreement": self._agreement(maps)}
-        if len(maps) == 1 and maps[0] and (found := self._swapped_patches(scan, maps[0])):
+        content = {
+            **self._predictor.provenance(),
+            "images": images,
+            "contrast_agreement": agreement_of_contrasts(maps, model),
+        }
+        if len(maps) == 1 and (found := self._swapped_patches(scan, labels, maps[0])):
             content["swapped_patches"] = asdict(found)
+            if self._swap_network is not None:
+                content["swapped_patches"]["network"] = self._swap_network.provenance()
         if self._rough is not None:
             box = [[part.start, part.stop] for part in scan.box] if scan.box else None
             content["crop"] = {**self._rough.provenance(), "box": box}
@@ -205,36 +223,32 @@ class SegmentWork(TemporaryWork):
             of_images.setdefault(target.station, []).extend(self._predictor.labels_of_each(target.prepared, inferred))
         return list(of_images.values())
 
-    def _agreement(self, of_images: Sequence[Sequence[Labels]]) -> dict[str, float | None]:
-        """Mean Dice of each structure between what each contrast gives by itself.
+    def _swapped_patches(self, scan: _Scan, labels: Labels, maps: Sequence[Labels]) -> SwappedPatches | None:
+        """Patches of a stitched Dixon scan in which water and fat are swapped.
 
-        It is the same whatever strategy merges the contrasts afterwards: that of the labels on the voxels of the
-        images, or of all stations together.
-        """
-        maps = next(iter(of_images), [])
-        if len(of_images) > 1:
-            each_contrast = zip(*of_images, strict=True)
-            maps = [np.concatenate([labels.ravel() for labels in parts])[None] for parts in each_contrast]
-        structures = self.context.model.structures
-        dice = pairwise_dice(maps, structures.values())
-        return {name: dice[label] for name, label in structures.items()}
+        By contrasts that a swap does not alter and by the network that looks for swaps; None where there is neither.
 
-    def _swapped_patches(self, scan: _Scan, maps: Sequence[Labels]) -> SwappedPatches | None:
-        """Patches in which water and fat contradict the label maps of the other two contrasts, of a Dixon scan.
-
-        None where there are no such label maps, or no other contrast that they could contradict.
+        Parameters
+        ----------
+        labels
+            The label map of the only target, or that of the last contrast.
+        maps
+            What each contrast gives by itself, on the grid that the networks take; none where there is one.
         """
         model, target = self.context.model, scan.targets[0]
-        by_contrast = dict(zip(model.input_contrasts, maps, strict=True))
-        witnesses = [by_contrast[each] for each in UNSWAPPED if each in by_contrast]
-        if model.sequence is not ScanSequence.DIXON or len(by_contrast) == len(witnesses) or not witnesses:
-            return None
-        on_image = [
-            to_image_grid(labels, model, target.image_affine, target.shape, target.affine) for labels in witnesses
+        of_contrasts = dict(zip(model.input_contrasts, maps, strict=False))
+        witnesses = [
+            to_image_grid(of_contrasts[each], model, target.image_affine, target.shape, target.affine)
+            for each in UNSWAPPED
+            if each in of_contrasts
         ]
+        if model.sequence is not ScanSequence.DIXON or target.station or not (witnesses or self._swap_network):
+            return None
         images = [self._stitched(scan.scan, contrast) for contrast in (Contrast.WATER, Contrast.FAT)]
         water, fat = (cut(image, scan.box) if scan.box else image for image in images)
-        return swapped_patches(on_image, water.data, fat.data, water.spacing_mm, model)
+        swapped = scan.swapped[scan.box] if scan.swapped is not None and scan.box else scan.swapped
+        names = witnesses[0] if witnesses else labels
+        return swapped_patches(names, witnesses, water.data, fat.data, water.spacing_mm, model, swapped)
 
     def _targets(self, scan: ScanId, box: Box | None) -> list[_Target]:
         return [self._target(scan, path, contrasts, box) for path, contrasts in self._maps(scan).items()]
