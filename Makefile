@@ -59,6 +59,7 @@ fuzz: install ## feed damaged files to all readers (one hour; Linux only)
 DEFECTS ?= results/defects
 defects: install ## plant every kind of defect in phantom scans and write docs/defects.md
 	@OMP_NUM_THREADS=1 python scripts/run_defects.py --folder $(DEFECTS)
+	@OMP_NUM_THREADS=1 python scripts/run_patches.py --folder $(DEFECTS)
 
 # Lint opens no raw data: any folder and file can replace the demo cohort, which need not exist.
 check: install ## lint, types, formatting

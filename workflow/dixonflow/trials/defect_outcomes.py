@@ -93,7 +93,7 @@ def outcome(
     new = [name for name in checks if name not in clean.objections]
     changes = _changes(graded, clean)
     moved, ungraded = changes[changes["moves"]], changes[changes["moves"] & changes["passes"]]
-    row |= {"said": ", ".join(new), "listed": _listed(checks), "moved": len(moved), "ungraded": len(ungraded)}
+    row |= {"said": ", ".join(new), "listed": _yes(checks), "moved": len(moved), "ungraded": len(ungraded)}
     row["outcome"] = "slipped" if len(ungraded) else "graded" if len(moved) or new else "corrected"
     passing = changes[changes["passes"]].sort_values("excess", ascending=False)
     if passing.empty:
@@ -107,9 +107,13 @@ def outcome(
     }
 
 
-def _listed(checks: Sequence[str]) -> str:
-    """Whether the scan is on the list of the report."""
-    return "yes" if any(CHECKS[name].asks_for_a_look for name in checks) else "no"
+def is_listed(checks: Sequence[str]) -> bool:
+    """Whether a scan is on the list of the report, by the checks that objected."""
+    return any(CHECKS[name].asks_for_a_look for name in checks)
+
+
+def _yes(checks: Sequence[str]) -> str:
+    return "yes" if is_listed(checks) else "no"
 
 
 def clean_outcome(number: int, checks: Sequence[str]) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def clean_outcome(number: int, checks: Sequence[str]) -> dict[str, Any]:
     """
     looks = [name for name in checks if CHECKS[name].asks_for_a_look]
     row: dict[str, Any] = {"defect": NO_DEFECT, "layer": "none", "strength": number, "unit": "scan", "expected": "pass"}
-    row |= {"outcome": "listed" if looks else "pass", "said": ", ".join(looks), "listed": _listed(checks)}
+    row |= {"outcome": "listed" if looks else "pass", "said": ", ".join(looks), "listed": _yes(checks)}
     row |= {"moved": 0, "ungraded": 0}
     return row | {"worst": "", "worst_change": None, "worst_unit": ""}
 

@@ -98,6 +98,10 @@ class DefectRuns:
         self._config = config.model_copy(update={"keep": keep})
         self._options = options or DemoOptions()
 
+    def stations(self, item: DemoScan) -> list[Station]:
+        """What the scanner delivers of a participant."""
+        return stations_of(item, self._options)
+
     def clean(self, item: DemoScan) -> Measured:
         """Measure a scan without a defect; done once."""
         home = self._home(item)

@@ -96,7 +96,7 @@ LABEL_DEFECTS = (
     Defect("part of the muscle lost", Layer.LABELS, (0.1, 0.3, 0.8), "share", lose_muscle, Expected.GRADED),
     Defect("kidneys swapped", Layer.LABELS, (0.1, 0.4, 1), "share", swap_kidneys, Expected.GRADED),
     Defect("liver overgrown", Layer.LABELS, (1, 2, 4), "voxels", grow_liver, Expected.GRADED),
-    Defect("structures too small", Layer.LABELS, (1, 1, 2), "voxels", shrink_all, Expected.GRADED),
+    Defect("structures too small", Layer.LABELS, (1, 2, 3), "voxels", shrink_all, Expected.GRADED),
     Defect("label map moved", Layer.LABELS, (1, 2, 6), "voxels", move_all, Expected.GRADED),
     Defect("labels of one side lost", Layer.LABELS, (0.2, 0.35, 0.5), "share", lose_side, Expected.GRADED),
     Defect("label map mirrored", Layer.LABELS, (0.3, 0.6, 1), "share", mirror_all, Expected.GRADED),

@@ -29,16 +29,26 @@ def swap_half(stations: Sequence[Station], number: float) -> list[Station]:
 
 def swap_patch(stations: Sequence[Station], ml: float) -> list[Station]:
     """Swap water and fat in a ball around a place in the liver, with the muscle and fat there."""
-    return _in_ball(stations, ml, lambda own, other, ball: np.where(ball, other, own), swap=True)
+    return swap_ball(stations, ml, _place_in_liver(stations))
+
+
+def swap_ball(stations: Sequence[Station], ml: float, centre: Sequence[float]) -> list[Station]:
+    """Swap water and fat in a ball around a place (mm, RAS)."""
+    return _in_ball(stations, ml, centre, lambda own, other, ball: np.where(ball, other, own), swap=True)
 
 
 def void(stations: Sequence[Station], ml: float) -> list[Station]:
     """Lose all signal in a ball, as around a metal implant."""
-    return _in_ball(stations, ml, lambda own, _other, ball: np.where(ball, 0, own))
+    return _in_ball(stations, ml, _place_in_liver(stations), lambda own, _other, ball: np.where(ball, 0, own))
 
 
-def _in_ball(stations: Sequence[Station], ml: float, change: Any, *, swap: bool = False) -> list[Station]:
-    centre = np.array([75.0, 0.0, _middle_mm(stations[ABDOMEN])])
+def _place_in_liver(stations: Sequence[Station]) -> tuple[float, float, float]:
+    return 75.0, 0.0, _middle_mm(stations[ABDOMEN])
+
+
+def _in_ball(
+    stations: Sequence[Station], ml: float, centre: Sequence[float], change: Any, *, swap: bool = False
+) -> list[Station]:
     radius = (3 * ml * 1000 / (4 * np.pi)) ** (1 / 3)
     partner = {Contrast.WATER: Contrast.FAT, Contrast.FAT: Contrast.WATER}
     changed = []
