@@ -5,6 +5,7 @@ rule aggregate:
         # all scans, including withdrawn and excluded ones: the list of shards need not change with them
         f"{RESULTS}/cohort/scans.sha256",
         lambda wildcards: PLAN.reached("measure", checkpoints.cohort.get().output[0]),
+        PLAN.covariate_file,
     output:
         f"{RESULTS}/tables/datapackage.json",
     log:
@@ -17,6 +18,7 @@ rule aggregate:
         runtime=PLAN.runtime("aggregate"),
     params:
         config=CONFIG,
+        covariates=PLAN.covariate_settings,
         retry=lambda wildcards: PLAN.retry("tables"),
     shell:
         "python -m dixonflow aggregate --config {params.config:q} 2> {log:q}"

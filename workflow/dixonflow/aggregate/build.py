@@ -16,12 +16,15 @@ from dixonflow.aggregate.graded_tables import (
     write_quality,
 )
 from dixonflow.aggregate.summary import Summary, summarise
+from dixonflow.analyse.covariates import COVARIATE_TABLE, PROBLEM_TABLE, Covariates, covariates
 from dixonflow.cohort.table import COHORT_SCANS
+from dixonflow.config.cohort import CovariatesConfig
 from dixonflow.execution.outcome import OUTCOMES
 from dixonflow.paths import Results
 from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, request_retry
 from dixonflow.system.atomic import remove_leftovers, write_json
 from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
+from dixonflow.tables.columns import Table
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALITY, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.fat_comparison import FAT_FRACTION_COMPARISON
@@ -52,7 +55,13 @@ class StageRows:
     lost: Mapping[str, str]
 
 
-def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> Summary:
+def aggregate(
+    results: Results,
+    models: ModelsOfSequence,
+    max_attempts: int,
+    people: CovariatesConfig | None = None,
+    withdrawn: Collection[str] = frozenset(),
+) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
     Checks whose threshold follows from the cohort get it, and their verdict, here: from all scans that are ok.
@@ -66,9 +75,15 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
         rows that every ok scan must have.
     max_attempts
         How often a shard with incomplete rows is processed again, by as many runs.
+    people
+        The file of covariates, if there is one.
+    withdrawn
+        Participants who have withdrawn, with or without a scan.
 
     Raises
     ------
+    ConfigError
+        If the file of covariates cannot be used.
     TableError
         If the list of scans is unreadable; the next run rebuilds it. Whatever is wrong with the rows of a shard
         makes its scans failed instead.
@@ -94,12 +109,20 @@ def aggregate(results: Results, models: ModelsOfSequence, max_attempts: int) -> 
     write_table(results.scan_table, SCANS, scans)
     read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
-    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *further, QUALITY, DICTIONARY)
+    found = covariates(people, read, withdrawn) if people else None
+    of_people = _write_covariates(tables, found) if found else ()
+    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *further, QUALITY, *of_people, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
     _remove_other_tables(tables, {each.name for each in all_tables})
     write_json(results.datapackage, datapackage(all_tables))
-    return summarise(scans)
+    return summarise(scans, found)
+
+
+def _write_covariates(tables: Path, found: Covariates) -> tuple[Table, ...]:
+    write_table(tables / f"{COVARIATE_TABLE.name}.parquet", COVARIATE_TABLE, found.rows)
+    write_table(tables / f"{PROBLEM_TABLE.name}.parquet", PROBLEM_TABLE, found.problems)
+    return COVARIATE_TABLE, PROBLEM_TABLE
 
 
 def read_scans(path: Path) -> pd.DataFrame:
@@ -204,7 +227,8 @@ def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
 
     Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
-    for name in ("volumes", "fat_compartments", FAT_FRACTION_COMPARISON.name):
+    of_people = (COVARIATE_TABLE.name, PROBLEM_TABLE.name)
+    for name in ("volumes", "fat_compartments", FAT_FRACTION_COMPARISON.name, *of_people):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)

@@ -43,10 +43,10 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         before = _earlier(results)
         models = load_models(settings)
         of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
-        summary = aggregate(results, of_sequence, settings.max_attempts)
         cohort = settings.cohort
-        write_dataset_files(results, of_sequence, [source.folder for source in cohort.sources])
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
+        summary = aggregate(results, of_sequence, settings.max_attempts, cohort.covariates, withdrawn)
+        write_dataset_files(results, of_sequence, [source.folder for source in cohort.sources])
         scans = read_scans(results.scan_table)
         included = read_included(cohort.include) if cohort.include else None
         files = read_files(results.scans)

@@ -1,7 +1,7 @@
 """The section `cohort`: which raw data goes in, and how it is read."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -97,6 +97,37 @@ class SourceConfig(Section):
         return self.sequences or (self.layout.usual_sequence,)
 
 
+Covariate = Literal["age", "sex", "height", "weight", "centre", "scan_date"]
+COVARIATES: tuple[Covariate, ...] = get_args(Covariate)
+
+
+class CovariatesConfig(Section):
+    """A file with covariates of the participants."""
+
+    file: NamedPath = Field(
+        description="CSV, TSV or Parquet file. UK Biobank's columns (p21003_i2, 21003-2.0, f.21003.2.0 and the like) "
+        "are known, with the instance as session; so are NAKO's basis_age, basis_sex, basis_uort, anthro_groe and "
+        "anthro_gew, of the baseline visit; and age, sex, height_cm, weight_kg, centre, scan_date."
+    )
+    participant: str | None = Field(
+        default=None, description="Column of the participants' ids; null: eid, ID or participant_id."
+    )
+    session: str | None = Field(
+        default=None,
+        description="Column of the session, in a file with a row per session; null: session_id, if there is one.",
+    )
+    columns: dict[Covariate, str] = Field(
+        default={},
+        description="Columns with other names, such as {age: alter_{session}}: age (years), sex, height (cm), weight "
+        "(kg), centre, scan_date (YYYY-MM-DD). {session} stands for the session of the scan.",
+    )
+    sex_codes: dict[Literal["female", "male"], tuple[str, ...]] = Field(
+        default={},
+        description="Codes of sex in the file, such as {female: ['2'], male: ['1']}. Known without: words, and the "
+        "codes 0 and 1 of UK Biobank's field 31. Other codes are refused, because cohorts number in both ways.",
+    )
+
+
 class CohortConfig(Section):
     """Which scans go in."""
 
@@ -113,6 +144,11 @@ class CohortConfig(Section):
         default=(),
         description="Header fields that the table acquisitions may hold in addition: date (of the scan), age, sex (of "
         "the participant). Others are not read.",
+    )
+    covariates: CovariatesConfig | None = Field(
+        default=None,
+        description="File with age, sex, height, weight, centre and date, for analyses; null for none. They are in the "
+        "table covariates alone.",
     )
     scans_per_shard: int = Field(
         default=64,

@@ -157,6 +157,18 @@ class Plan:
         return digest.hexdigest()[:16]
 
     @property
+    def covariate_file(self) -> list[str]:
+        """The file of covariates, in a list; an empty one where there is none."""
+        section = self.config.cohort.covariates
+        return [str(section.file)] if section else []
+
+    @property
+    def covariate_settings(self) -> str:
+        """How the file of covariates is read: a change of it is a change of the tables."""
+        section = self.config.cohort.covariates
+        return section.model_dump_json() if section else ""
+
+    @property
     def environment(self) -> str:
         """Name of the conda environment of the segment stage: `cuda`, or `cpu` where the configuration says so."""
         return "cpu" if self.config.segment.device == "cpu" else "cuda"
