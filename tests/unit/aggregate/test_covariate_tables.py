@@ -40,7 +40,7 @@ def test_covariates_are_tables_of_their_own(tmp_path: Path, path: Path) -> None:
     for name in ("scans", "measurements", "volumes", "fat_compartments", "quality"):
         assert not {"age_years", "sex", "height_cm"} & set(pq.read_schema(run.results.tables / f"{name}.parquet").names)
     package = json.loads(run.results.datapackage.read_text())
-    assert {"covariates", "covariate_problems"} <= {resource["name"] for resource in package["resources"]}
+    assert {"covariates.parquet", "covariate_problems.parquet"} <= {each["path"] for each in package["resources"]}
     described = run.table("dictionary")
     assert set(described.loc[described["table_name"].eq("covariates"), "name"]) == set(rows.reset_index().columns)
     lines = [line.split() for line in format_summary(summary).splitlines()]
