@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from table_rows import MODEL, long_rows, sorted_long
 
 from dixonflow.measure.definitions import MissingReason
+from dixonflow.models.anatomy import structures
+from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.schema import TableError, check_rows
 from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
 
@@ -63,3 +65,17 @@ def test_a_value_without_its_long_row_is_refused() -> None:
     long = sorted_long(long_rows({("1", "2", "demo"): values}))
     with pytest.raises(TableError, match="missing_reason"):
         check_rows(widen(long, SMALL_VOLUMES), SMALL_VOLUMES.table)
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_fat_compartment_and_muscle_of_a_model_is_in_fat_compartments(path):
+    model = load_model(path)
+    if model.finds_swaps:
+        return
+    pairs = set(fat_compartments_table(model).values.values())
+    groups = {name: structures()[name].group for name in (*model.structures, *model.composites) if name in structures()}
+    for name, group in groups.items():
+        if group in ("fat", "muscle"):
+            assert {(name, "volume"), (name, "coverage_fraction"), (name, "fat_fraction")} <= pairs
+        if group == "fat":
+            assert (name, "fat_volume") in pairs

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dixonflow.measure.definitions import MEASURES, MissingReason
 from dixonflow.measure.structures import structures_of
+from dixonflow.models.anatomy import structures as vocabulary
 from dixonflow.models.model import Model
 from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
@@ -38,9 +39,15 @@ COMPARTMENTS: tuple[tuple[str, str], ...] = (
         for measure in ("fat_fraction", "fat_fraction_eroded_mean")
     ),
 )
-"""Structure and measure of the columns of `fat_compartments`, in order; structures that a model lacks are left out.
+"""Structure and measure of the first columns of `fat_compartments`, in order; what a model lacks is left out.
 
 inner_fat includes the fat of the mediastinum: it is not visceral adipose tissue, and no column claims to be."""
+
+FURTHER = {
+    "fat": ("volume", "fat_volume", "fat_fraction", "fat_fraction_eroded_mean"),
+    "muscle": ("volume", "fat_fraction", "fat_fraction_eroded_mean"),
+}
+"""Measures of all other fat compartments and muscles of a model, by their group in the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +106,15 @@ def volumes_table(model: Model, ending: str = "") -> WideTable:
 
 
 def fat_compartments_table(model: Model, ending: str = "") -> WideTable:
-    """Fat and muscle compartments and fat fractions of organs, as far as the model has the structures."""
+    """Fat compartments and muscles, all that the model has, and fat fractions of organs."""
     known = {structure.name for structure in structures_of(model)}
     chosen = [(structure, measure) for structure, measure in COMPARTMENTS if structure in known]
+    chosen += [
+        (structure.name, measure)
+        for structure in structures_of(model)
+        if (entry := vocabulary().get(structure.name)) is not None
+        for measure in FURTHER.get(entry.group, ())
+    ]
     pairs: dict[tuple[str, str], None] = {}
     for structure, measure in chosen:
         pairs[structure, measure] = None
