@@ -19,6 +19,7 @@ from dixonflow.trials.defect_outcomes import Baseline, spread_between_scans, val
 from dixonflow.trials.defect_runs import (
     PARTICIPANTS,
     SESSIONS,
+    WRITTEN,
     DefectRuns,
     Measured,
     clean_scan,
@@ -78,11 +79,23 @@ class DefectFolder:
         return row
 
     def forget_if_changed(self) -> None:
-        """Remove what other code found out; label maps stay, as long as the same network would see the same images."""
-        now, stamp = tree_digest(Path(dixonflow.__file__).parent), self._path / "code.txt"
-        if stamp.exists() and stamp.read_text(encoding="utf-8") == now:
-            return
-        shutil.rmtree(self._path / "outcomes", ignore_errors=True)
-        for measured in self._path.glob("clean/*/measured.json"):
-            measured.unlink()
-        write_bytes(stamp, now.encode())
+        """Remove what other code found out, and raw data that another phantom wrote.
+
+        Label maps stay, as long as the same network would see the same images.
+        """
+        package = Path(dixonflow.__file__).parent
+        if self._changed("phantom.txt", package / "phantom"):
+            for written in self._path.glob(f"*/*/{WRITTEN}"):
+                written.unlink()
+        if self._changed("code.txt", package):
+            shutil.rmtree(self._path / "outcomes", ignore_errors=True)
+            for measured in self._path.glob("clean/*/measured.json"):
+                measured.unlink()
+
+    def _changed(self, stamp: str, code: Path) -> bool:
+        """Whether a stamp says otherwise than the code; it then says so."""
+        now, path = tree_digest(code), self._path / stamp
+        if path.exists() and path.read_text(encoding="utf-8") == now:
+            return False
+        write_bytes(path, now.encode())
+        return True

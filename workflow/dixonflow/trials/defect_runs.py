@@ -35,6 +35,9 @@ PARTICIPANTS, SESSIONS = 4, 3
 FURTHER_PARTICIPANTS = 60
 """Participants who are scanned once, without a defect: with the scans above, the cohort."""
 
+WRITTEN = "written.txt"
+"""Next to the raw data of a scan: it is there as a whole."""
+
 FIRST_SEED = 5000
 _SHARD = "defects"
 _SEGMENTING = (Stage.RESAMPLE, Stage.SEGMENT, Stage.MERGE, Stage.POSTPROCESS)
@@ -107,8 +110,9 @@ class DefectRuns:
         home = self._home(item)
         kept = home / "measured.json"
         if not kept.exists():
-            shutil.rmtree(home / "raw", ignore_errors=True)
-            self._write(home, item, stations_of(item, self._options))
+            if not (home / WRITTEN).exists():
+                self._write(home, item, self.stations(item))
+                write_bytes(home / WRITTEN, b"")
             write_bytes(kept, _to_json(self._measured(home)))
         return _from_json(kept.read_bytes())
 
@@ -120,7 +124,10 @@ class DefectRuns:
         return self.folder / "planted" / f"{defect.name.replace(' ', '_')}-{strength:g}"
 
     def planted(self, defect: Defect, strength: float, item: DemoScan) -> Measured:
-        """Measure a scan with a defect; it is segmented once, as long as its stitched images stay the same."""
+        """Measure a scan with a defect; it is segmented once, as long as its stitched images stay the same.
+
+        Its raw data is written once; who changes the phantom removes `WRITTEN`.
+        """
         home = self.home_of(defect, strength)
         clean = self._home(item)
         plant: Any = defect.plant
@@ -128,19 +135,21 @@ class DefectRuns:
             shutil.rmtree(home, ignore_errors=True)
             shutil.copytree(clean, home)
             return self._measured_again(home, defect, strength)
-        stations = stations_of(item, self._options)
-        if defect.layer is Layer.STATIONS:
-            stations = plant(stations, strength)
-        elif defect.layer is Layer.MIXED:
-            other = clean_scan((int(item.scan.participant) + 1) % PARTICIPANTS)
-            stations = plant(stations, stations_of(other, self._options), strength)
-        shutil.rmtree(home / "raw", ignore_errors=True)
-        path = self._write(home, item, stations)
-        if defect.layer is Layer.FILES:
-            plant(path, strength)
+        if not (home / WRITTEN).exists():
+            stations = self.stations(item)
+            if defect.layer is Layer.STATIONS:
+                stations = plant(stations, strength)
+            elif defect.layer is Layer.MIXED:
+                other = clean_scan((int(item.scan.participant) + 1) % PARTICIPANTS)
+                stations = plant(stations, self.stations(other), strength)
+            path = self._write(home, item, stations)
+            if defect.layer is Layer.FILES:
+                plant(path, strength)
+            write_bytes(home / WRITTEN, b"")
         return self._measured(home, clean)
 
     def _write(self, home: Path, item: DemoScan, stations: Sequence[Station]) -> Path:
+        shutil.rmtree(home / "raw", ignore_errors=True)
         return write_ukb(home / "raw", item.scan, stations)
 
     def _context(self, home: Path) -> StageContext:
