@@ -20,6 +20,7 @@ def prepare(inputs: Path, small: bool) -> Path:
 def ours(prepared: Path) -> Callable[[], Arrays]:
     """All checks of the stations and of the labels; stitching and counting are not part of it."""
     from dixonflow.imaging.station import Station
+    from dixonflow.labelmap.swap_witness import swapped_patches
     from dixonflow.measure.checks.checked_scan import CheckedScan
     from dixonflow.measure.checks.scan_checks import quality_rows
     from dixonflow.measure.checks.stitch_findings import stitch_findings
@@ -43,6 +44,7 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
     labels = np.load(scan / "labels.npy")
     labels[~np.isin(labels, list(model.labels))] = 0
     sidecar = json.loads((scan / "stitched.json").read_text(encoding="utf-8"))
+    spacing = np.diag(affine)[:3].tolist()
     boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
     counts = tally(labels, images, affine, boxes, sorted(model.labels))
     levels = find_levels(labels, affine, boxes, model)
@@ -52,6 +54,10 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
             check_slices(station)
             station_statistics(station)
             swap_evidence(station.images, station)
+        # the segment stage has the labels of in phase and of opposed phase; two that agree cost the same
+        swapped = swapped_patches(
+            labels, [labels, labels], images[Contrast.WATER], images[Contrast.FAT], spacing, model
+        )
         checked = CheckedScan(
             tally=counts,
             labels=labels,
@@ -63,7 +69,7 @@ def ours(prepared: Path) -> Callable[[], Arrays]:
             wrong_side_ml=0.0,
             contrast_agreement={},
             model_agreement={},
-            swapped_patches=None,
+            swapped_patches=swapped,
             levels=levels,
         )
         rows = quality_rows(checked)

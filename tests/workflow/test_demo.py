@@ -48,6 +48,11 @@ def test_every_stage_is_told_for_every_scan(scans):
     assert all(ok[f"{stage}_status"].eq("ok").all() for stage in STAGES)
 
 
+def test_scans_without_a_fault_are_not_listed(scans):
+    ok = scans[scans["status"] == "ok"]
+    assert ok["scan_grade"].eq("pass").sum() >= 11, ok[["scan_grade", "scan_grade_decided_by"]]
+
+
 def test_the_run_ends_with_a_summary(demo_run):
     tail = demo_run.first_output
     for line in ("scans in", "excluded", "missing_station", "seconds", "results/tables/", "results/report/report.html"):

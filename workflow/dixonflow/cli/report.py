@@ -1,6 +1,7 @@
 """Write the report, one HTML page."""
 
 import sys
+from functools import partial
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
@@ -8,7 +9,9 @@ from dixonflow.errors import DixonflowError
 from dixonflow.models.load import load_models
 from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.report.close_ups import CloseUps
+from dixonflow.report.methods import methods_of
 from dixonflow.report.page import ReportOptions, write_report
+from dixonflow.system.versions import versions
 from dixonflow.tables.wide import wide_tables
 
 
@@ -23,7 +26,8 @@ def report_command(config: ConfigOption = CONFIG) -> None:
         of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
         wide = [each.table.name for used in of_sequence.values() for each in wide_tables(used)]
         first = next(iter(of_sequence.values()))[0]
-        options = ReportOptions(structures=first.structures, wide=wide, versions=weights)
+        methods = partial(methods_of, config=settings, models=of_sequence, versions=versions())
+        options = ReportOptions(structures=first.structures, wide=wide, versions=weights, methods=methods)
         output, close_ups = results.report / "report.html", CloseUps(results, of_sequence)
         write_report(results.tables, results.contact_sheets, output, options, close_ups)
     except DixonflowError as error:

@@ -30,6 +30,8 @@ class Model(Record):
     ----------
     name
         As in `segment.model` and in file names.
+    citation, references
+        What to cite, for a person, and as keys of report/references.bib.
     licence, consent
         Licence of the weights; where it forbids free use, what a user must agree to, else none.
     weights
@@ -79,6 +81,7 @@ class Model(Record):
     licence: str
     consent: str | None = None
     citation: str
+    references: tuple[str, ...] = ()
     weights: Path
     source: WeightsSource | None = None
     parts: tuple[Part, ...] = ()

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ import pandas as pd
 from dixonflow.report import checks, contents
 from dixonflow.report.close_ups import CloseUps
 from dixonflow.report.figures import STRIP_MOST, share_bar, stacked_bar
+from dixonflow.report.methods import Methods
 from dixonflow.report.palette import colour
 from dixonflow.system import versions as provenance
 from dixonflow.system.atomic import write_bytes
@@ -45,6 +46,8 @@ class ReportOptions:
         Names of the wide tables of all models.
     versions
         Further lines for the section on model and software, for example the hash of the weights.
+    methods
+        What makes the words of the last section of the table `scans`; without, the section is left out.
     """
 
     title: str = "DixonFlow report"
@@ -53,6 +56,7 @@ class ReportOptions:
     structures: Mapping[str, int] = field(default_factory=dict)
     wide: Sequence[str] = ("volumes", "fat_compartments")
     versions: Mapping[str, str] = field(default_factory=dict)
+    methods: Callable[[pd.DataFrame], Methods] | None = None
 
 
 def write_report(
@@ -171,6 +175,7 @@ def _page_values(
         "tables_link": _link(tables, output),
         "dictionary": _dictionary(tables / "dictionary.parquet"),
         "versions": list(versions.items()),
+        "methods": options.methods(scans) if options.methods else None,
         "strip_most": STRIP_MOST,
         "share_bar": share_bar,
         "stacked_bar": stacked_bar,

@@ -20,7 +20,7 @@ from dixonflow.trials.defect_runs import clean_scans
 from dixonflow.vocabulary import Contrast
 
 SIZES_ML = (10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
-FIRST, SCANS = 12, 24
+FIRST, SCANS = 12, 12
 """The first of the clean scans that get patches, and how many of them do: one participant each."""
 
 INSIDE = 0.8
