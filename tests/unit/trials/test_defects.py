@@ -76,23 +76,26 @@ def test_at_most_two_in_a_hundred_scans_without_a_defect_are_listed(table, revie
 
 
 def test_scans_with_a_defect_that_moves_a_value_are_listed(table) -> None:
-    """The aim is 95 %: docs/defects.md names those that are missing."""
     moved = table[table["defect"].ne(NO_DEFECT) & table["moved"].gt(0)]
-    assert moved["listed"].eq("yes").mean() >= 0.93
+    assert moved["listed"].eq("yes").mean() >= 0.95
 
 
-def test_what_slips_in_its_gross_form_is_named_here(table) -> None:
-    """A change that lets another kind through has to say so."""
+def test_of_the_slight_forms_two_slip(table) -> None:
+    """A change that lets another one through has to say so."""
+    slipped = table[table["outcome"].eq("slipped")]
+    assert set(zip(slipped["defect"], slipped["strength"], strict=True)) == SLIPPING
+
+
+def test_no_gross_form_slips(table) -> None:
     gross = table[table["defect"].ne(NO_DEFECT)].groupby("defect", sort=False).tail(1)
-    assert set(gross.loc[gross["outcome"].eq("slipped"), "defect"]) == SLIPPING
+    assert not gross["outcome"].eq("slipped").any(), gross[gross["outcome"].eq("slipped")]
     excluded = gross[gross["expected"].eq("excluded")]
     assert excluded["outcome"].eq("excluded").all(), excluded[excluded["outcome"].ne("excluded")]
 
 
 SLIPPING = {
-    "patch swapped",  # the liver loses a little to what the network makes of 500 mL
-    "left and right mirrored",  # a union of both sides
-    "liver overgrown",  # what it grew into has no sign of it
+    ("patch swapped", 20.0),  # half in the kidney and half in the fat around it: each half has too small a core
+    ("shading from side to side", 0.2),  # a little more fat in one muscle that has hardly any
 }
 
 
