@@ -33,8 +33,14 @@ def test_covariates_are_tables_of_their_own(tmp_path: Path, path: Path) -> None:
     run = write_run(tmp_path / "results")
     summary = built(run, path)
     rows = run.table("covariates").set_index(["participant_id", "session_id"])
-    assert rows["age_years"].to_dict() == {("0001", "2"): 70, ("0002", "2"): 55, ("0002", "3"): 55, ("0005", "2"): 33}
+    assert rows["sex"].to_dict() == {
+        **{("0001", "2"): "female", ("0002", "2"): "male", ("0002", "3"): "male", ("0005", "2"): "female"},
+    }
+    assert rows["age_years"].dropna().to_dict() == {("0001", "2"): 70, ("0005", "2"): 33}
     problems = run.table("covariate_problems")
+    unknown = problems[problems["problem"].eq("session_unknown")]
+    assert set(unknown["participant_id"]) == {"0002"}, "two sessions, one age"
+    assert set(unknown["covariate"]) == {"age_years", "height_cm"}
     assert set(problems.loc[problems["participant_id"].eq("0005"), "problem"]) == {"implausible_value"}
     assert set(problems.loc[problems["problem"].eq("no_scan"), "participant_id"]) == {"99"}
     for name in ("scans", "measurements", "volumes", "fat_compartments", "quality"):

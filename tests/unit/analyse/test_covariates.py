@@ -83,7 +83,7 @@ def test_names_of_nako_hold_for_the_baseline_and_its_codes_must_be_said(tmp_path
 def test_ids_are_text_whatever_they_are_in_the_file(ids: pa.Array, tmp_path: Path) -> None:
     path = tmp_path / "c.parquet"
     pq.write_table(pa.table({"eid": ids, "age": pa.array([44, 61]), "sex": pa.array(["male", "w"])}), path)
-    rows, problems, _ = found(path)
+    rows, problems, _ = found(path, scans=SCANS[SCANS["session_id"].ne("3")])
     assert rows.loc[("000123", "30"), "age_years"] == 44
     assert rows.loc[("1000017", "2"), ["age_years", "sex"]].tolist() == [61, "female"]
     assert problems == {("1000028", "2", "", "not_in_file")}
@@ -111,8 +111,8 @@ def test_what_is_wrong_with_a_value_is_said_and_the_value_left_out(tmp_path: Pat
         "-1\t50\tmale\t180\t81\t\n"
         "000123\t\tNA\t.\t\t\n"
     )
-    rows, problems, result = found(write(tmp_path / "c.tsv", text))
-    wrong = {("1000017", each, name, "implausible_value") for each in "23" for name in
+    rows, problems, result = found(write(tmp_path / "c.tsv", text), scans=SCANS[SCANS["session_id"].ne("3")])
+    wrong = {("1000017", "2", name, "implausible_value") for name in
              ("age_years", "height_cm", "weight_kg", "scan_date")}  # fmt: skip
     assert problems == wrong | {
         ("1000028", "2", "age_years", "contradictory_values"),
@@ -130,7 +130,9 @@ def test_what_is_wrong_with_a_value_is_said_and_the_value_left_out(tmp_path: Pat
 def test_nothing_is_kept_of_participants_who_have_withdrawn(tmp_path: Path) -> None:
     path = write(tmp_path / "c.csv", "eid,age\n1000017,61\n1000099,50\n1000028,40\n")
     rows, problems, result = found(
-        path, withdrawn=("1000099", "1000028"), scans=SCANS[SCANS["participant_id"].ne("1000028")]
+        path,
+        withdrawn=("1000099", "1000028"),
+        scans=SCANS[SCANS["participant_id"].ne("1000028") & SCANS["session_id"].ne("3")],
     )
     assert result.withdrawn == 2
     assert set(rows.index.get_level_values(0)) == {"1000017"}
@@ -173,3 +175,44 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_bytes(b"eid,age\n1000017,\xff\n")
     with pytest.raises(ConfigError, match="cannot be read"):
         found(tmp_path / "c.csv")
+
+
+def test_a_value_of_no_session_is_not_that_of_every_session(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.csv", "eid,age,sex,centre,weight_kg\n1000017,61,f,7,60\n1000028,50,m,7,80\n")
+    rows, problems, _ = found(path)
+    assert rows.loc["1000017", "age_years"].isna().all()
+    assert rows.loc["1000017", "sex"].tolist() == ["female", "female"]
+    assert rows.loc[("1000028", "2"), ["age_years", "weight_kg"]].tolist() == [50, 80]
+    assert {problem for problem in problems if problem[0] == "1000017"} == {
+        ("1000017", each, name, "session_unknown") for each in "23" for name in ("age_years", "weight_kg")
+    }
+    rows, _, _ = found(path, columns={"age": "age"})
+    assert rows.loc["1000017", "age_years"].isna().all(), "a name from the configuration says no session either"
+
+
+def test_an_empty_file_and_an_empty_cohort_are_no_trouble(tmp_path: Path) -> None:
+    rows, problems, _ = found(write(tmp_path / "c.csv", "eid,age\n"))
+    assert rows.empty
+    assert {problem for *_, problem in problems} == {"not_in_file"}
+    rows, problems, _ = found(write(tmp_path / "d.csv", "eid,age\n1000017,61\n"), scans=SCANS[:0])
+    assert rows.empty
+
+
+@pytest.mark.parametrize(
+    ("codes", "shown"),
+    [("1.0,2.0", "sex has 1.0, 2.0"), ("-1,1", "sex has -1, 1"), ("1000017,1000028", "many numbers")],
+)
+def test_numbers_for_the_sexes_stop_the_run_and_ids_are_not_shown(codes: str, shown: str, tmp_path: Path) -> None:
+    one, other = codes.split(",")
+    path = write(tmp_path / "c.csv", f"eid,sex\n1000017,{one}\n1000028,{other}\n")
+    with pytest.raises(ConfigError, match="sex_codes") as caught:
+        found(path)
+    assert shown in str(caught.value)
+    assert "1000017" not in str(caught.value)
+
+
+def test_other_codes_are_unknown_once_the_codes_are_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.csv", "eid,sex\n1000017,1.0\n1000028,9\n")
+    rows, problems, _ = found(path, sex_codes={"male": ("1",), "female": ("2",)})
+    assert rows["sex"].tolist() == ["male", "male"]
+    assert ("1000028", "2", "sex", "implausible_value") in problems

@@ -9,6 +9,7 @@ from measured_body import AFFINE, MODEL, SHAPE, VOXEL_ML, body, whole
 from small_models import rule, small_model
 
 from dixonflow.labelmap.swap_witness import SwappedPatches, swapped_patches
+from dixonflow.labelmap.tissue_fit import MIN_PATCH_ML, opened, patches
 from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.checks.signal_fit import signal_fit
 from dixonflow.measure.checks.stitch_findings import CheckValue, stitch_findings, unrepaired_swaps
@@ -89,6 +90,17 @@ def test_a_patch_that_the_labels_follow_is_seen_by_those_of_the_other_contrasts(
     seen = swapped_patches(labels, [], bad_water, bad_fat, spacing, BALL, ball)
     assert seen.ml["muscle"] == pytest.approx(found.ml["muscle"], rel=0.1)
     assert swapped_patches(labels, [], bad_water, bad_fat, spacing, BALL) == SwappedPatches({}, [])
+
+
+@pytest.mark.parametrize(("gap", "found"), [(2, True), (4, False)])
+def test_two_halves_of_a_patch_are_one(gap: int, found: bool) -> None:
+    """Across the border of an organ, voxels hold both tissues and contradict neither; each half is under 5 mL."""
+    spacing = (3.9, 3.9, 3.9)
+    mask = np.zeros((20, 12, 12), bool)
+    mask[3:8, 4:9, 4:9] = mask[8 + gap : 13 + gap, 4:9, 4:9] = True
+    half = opened(mask, spacing)[:8]
+    assert 0.9 * MIN_PATCH_ML < np.count_nonzero(half) * np.prod(spacing) / 1000 < MIN_PATCH_ML
+    assert patches(mask, spacing).any() == found
 
 
 def test_where_the_other_contrasts_contradict_each_other_nothing_is_said() -> None:

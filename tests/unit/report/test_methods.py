@@ -33,7 +33,7 @@ def words(scans, models=(DEMO,), **sections):
 
 def test_numbers_are_those_of_the_table(scans):
     first = words(scans).paragraphs[0]
-    assert first.startswith("16 scans were found, 12 of which were measured; 2 were excluded and 1 failed (")
+    assert first.startswith("15 scans were found, 12 of which were measured; 2 were excluded and 1 failed (")
     assert "15 participants" in first
     assert "participants who have withdrawn: 1." in first
     graded = scans["scan_grade"].value_counts()
@@ -82,6 +82,19 @@ def test_every_model_names_references_that_are_there(path):
         assert "doi" in entries[key] or "eprint" in entries[key]
 
 
+def test_each_sequence_has_its_words(scans):
+    both = {ScanSequence.DIXON: [DEMO], ScanSequence.HASTE: [DEMO.for_sequence(ScanSequence.HASTE)]}
+    text = " ".join(methods_of(scans, demo_config(), both, versions()).paragraphs)
+    assert "In dixon scans, 46 structures were segmented from the water, in phase and opposed phase images" in text
+    assert "In haste scans, 46 structures were segmented from the T2-weighted images" in text
+    config = parse_config(demo_config().model_dump() | {"segment": {"labels_of_dixon": ["me_vibe"]}})
+    taken = {ScanSequence.DIXON: [DEMO], ScanSequence.ME_VIBE: [DEMO.with_labels_for(ScanSequence.ME_VIBE)]}
+    text = " ".join(methods_of(scans, config, taken, versions()).paragraphs)
+    assert text.count("structures were segmented") == 1
+    assert "from the water, in phase and opposed phase images" in text
+    assert "Scans of me_vibe were measured in the label map of the Dixon scan" in text
+
+
 def test_versions_are_named(scans):
     last = words(scans).paragraphs[-1]
     for name, number in versions().items():
@@ -94,7 +107,7 @@ def test_the_report_ends_with_the_methods(tmp_path):
     write_report(tmp_path / "tables", tmp_path / "none", tmp_path / "report.html", options)
     page = (tmp_path / "report.html").read_text()
     assert page.index("Methods, for a paper") > page.index("Model and software")
-    assert "16 scans were found" in page
+    assert "15 scans were found" in page
     assert "@article{isensee2021nnunet" in page
     write_report(tmp_path / "tables", tmp_path / "none", tmp_path / "report.html", ReportOptions())
     assert "Methods, for a paper" not in (tmp_path / "report.html").read_text()

@@ -1,9 +1,9 @@
 """Which columns of a file of covariates hold what: the names that cohorts give them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from dixonflow.config.cohort import COVARIATES, CovariatesConfig
+from dixonflow.config.cohort import COVARIATES, Covariate, CovariatesConfig
 from dixonflow.errors import ConfigError
 
 _FIELDS = {"age": 21003, "sex": 31, "height": 50, "weight": 21002, "scan_date": 53, "centre": 54}
@@ -100,6 +100,14 @@ def known_names(covariate: str, session: str) -> list[str]:
     return [*names, *_PLAIN[covariate]]
 
 
+def says_no_session(covariate: Covariate, column: str, section: CovariatesConfig) -> bool:
+    """Whether a column holds what changes between sessions, and its name does not say of which session it is."""
+    if covariate in ("sex", "centre"):
+        return False
+    named = section.columns.get(covariate)
+    return column in _PLAIN[covariate] if named is None else "{session}" not in named
+
+
 def is_ukb(column: str) -> bool:
     """Whether a column of sex is UK Biobank's field 31, which has 0 for female and 1 for male (its coding 9)."""
     return column in {pattern.format(field=_FIELDS["sex"], i="0", _i="") for pattern in _UKB}
@@ -126,12 +134,3 @@ def _only(
 
 def _raise(section: CovariatesConfig, problem: str) -> str:
     raise ConfigError(f"{section.file} has {problem}")
-
-
-def described(found: Mapping[str, Mapping[str, str]]) -> str:
-    """Which columns are read, for the log: those of each session."""
-    return "; ".join(
-        f"session {session}: {', '.join(f'{covariate} from {column}' for covariate, column in of_session.items())}"
-        for session, of_session in sorted(found.items())
-        if of_session
-    )

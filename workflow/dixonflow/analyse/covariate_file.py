@@ -19,7 +19,9 @@ ID, SESSION = "participant_id", "session_id"
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", ".", "<NA>")
 
 
-def read_covariate_file(section: CovariatesConfig, sessions: Iterable[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+def read_covariate_file(
+    section: CovariatesConfig, sessions: Iterable[str]
+) -> tuple[pd.DataFrame, dict[str, str], bool]:
     """Read all rows of the file for some sessions.
 
     Parameters
@@ -36,6 +38,8 @@ def read_covariate_file(section: CovariatesConfig, sessions: Iterable[str]) -> t
         null.
     columns
         Columns that were read, by `<session> <covariate>`.
+    has_sessions
+        Whether each row of the file is of one session.
 
     Raises
     ------
@@ -58,7 +62,8 @@ def read_covariate_file(section: CovariatesConfig, sessions: Iterable[str]) -> t
             rows[covariate] = content[column]
         parts.append(rows[content[session].map(_as_id).eq(each)] if session else rows)
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[ID, SESSION, *COVARIATES])
-    return rows, {f"{each} {name}": column for each, of in wanted.items() for name, column in of.items()}
+    columns = {f"{each} {name}": column for each, of in wanted.items() for name, column in of.items()}
+    return rows, columns, session is not None
 
 
 def _as_id(text: object) -> str | None:
@@ -68,6 +73,18 @@ def _as_id(text: object) -> str | None:
     return re.sub(r"(?<=[0-9])\.0+$", "", text.strip('"').strip()) or None
 
 
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    """What to do; not what is in the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return ConfigError(f"the file of covariates {path} cannot be read: {error.strerror}")
+    if path.suffix == ".parquet":
+        return ConfigError(f"the file of covariates {path} cannot be read: it is no Parquet file, or a damaged one")
+    return ConfigError(
+        f"the file of covariates {path} cannot be read: it must be text in UTF-8, with as many columns in every line "
+        "as in the first"
+    )
+
+
 def _names(path: Path) -> list[str]:
     try:
         if path.suffix == ".parquet":
@@ -75,7 +92,7 @@ def _names(path: Path) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file, delimiter=_delimiter(path)), [])
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise ConfigError(f"the file of covariates {path} cannot be read: {type(error).__name__}") from error
+        raise _unreadable(path, error) from error
 
 
 def _delimiter(path: Path) -> str:
@@ -99,7 +116,7 @@ def _content(path: Path, columns: list[str]) -> pd.DataFrame:
             if delimiter == ";":  # as spreadsheets write it where the comma is the decimal mark
                 rows = rows.map(lambda text: re.sub(r"^(-?[0-9]+),([0-9]+)$", r"\1.\2", text))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise ConfigError(f"the file of covariates {path} cannot be read: {type(error).__name__}") from error
+        raise _unreadable(path, error) from error
     stripped = rows.map(lambda text: text.strip() if isinstance(text, str) else None)
     plain: pd.DataFrame = stripped.where(~stripped.isin(_MISSING), None)
     return plain

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dixonflow.analyse.covariate_columns import is_ukb
+from dixonflow.analyse.covariate_columns import is_ukb, says_no_session
 from dixonflow.analyse.covariate_file import ID, SESSION, read_covariate_file
 from dixonflow.config.cohort import COVARIATES, CovariatesConfig
 from dixonflow.errors import ConfigError
@@ -43,6 +43,7 @@ class Problem(StrEnum):
     NO_SCAN = "no_scan"
     NO_VALUES = "no_values"
     UNREADABLE_ID = "unreadable_id"
+    SESSION_UNKNOWN = "session_unknown"
     IMPLAUSIBLE = "implausible_value"
     CONTRADICTORY = "contradictory_values"
 
@@ -54,6 +55,8 @@ class Problem(StrEnum):
             Problem.NO_SCAN: "the file has a participant, or a session, without a scan",
             Problem.NO_VALUES: "all values of the scan are empty in the file",
             Problem.UNREADABLE_ID: "the id in the file is empty or no id; the row is not used",
+            Problem.SESSION_UNKNOWN: "the participant has several sessions, and the file does not say of which one the "
+            "value is; it is left out",
             Problem.IMPLAUSIBLE: "the value is no number, date or sex, or a person cannot have it; it is left out",
             Problem.CONTRADICTORY: "several rows of the file have different values; none is used",
         }[self]
@@ -140,10 +143,18 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
         If the file cannot be read, its columns are not clear, or sex has codes that nobody has explained.
     """
     wanted = scans[[ID, SESSION]].dropna().drop_duplicates().astype(str)
-    raw, columns = read_covariate_file(section, wanted[SESSION])
+    raw, columns, has_sessions = read_covariate_file(section, wanted[SESSION])
     known = {f"{session} sex": column for session in set(wanted[SESSION]) if (column := columns.get(f"{session} sex"))}
+    of_no_session = {
+        f"{session} {covariate}": not has_sessions and says_no_session(covariate, column, section)
+        for session in set(wanted[SESSION])
+        for covariate in COVARIATES
+        if (column := columns.get(f"{session} {covariate}"))
+    }
     problems: list[tuple[str, str, str, Problem]] = []
-    readable = raw[ID].map(lambda text: isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9]+", text) is not None)
+    readable = pd.Series(
+        [isinstance(text, str) and text.isascii() and text.isalnum() for text in raw[ID]], raw.index, bool
+    )
     unreadable = raw.loc[~readable, ID].unique()
     problems += [(text if isinstance(text, str) else "", "", "", Problem.UNREADABLE_ID) for text in unreadable]
     raw = raw[readable].copy()
@@ -156,7 +167,21 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
     missing = rows["_merge"].eq("left_only")
     problems += [(*key, "", Problem.NOT_IN_FILE) for key in rows.loc[missing, [ID, SESSION]].itertuples(index=False)]
     rows = rows[~missing].drop(columns="_merge")
+    several = rows.groupby(ID)[SESSION].transform("nunique").gt(1)
     for covariate in COVARIATES:
+        unknown = several & pd.Series(
+            [
+                isinstance(text, str) and of_no_session.get(f"{session} {covariate}", False)
+                for text, session in zip(rows[covariate], rows[SESSION], strict=True)
+            ],
+            rows.index,
+            bool,
+        )
+        problems += [
+            (*key, _COLUMNS[covariate], Problem.SESSION_UNKNOWN)
+            for key in rows.loc[unknown, [ID, SESSION]].drop_duplicates().itertuples(index=False)
+        ]
+        rows[covariate] = rows[covariate].where(~unknown, None)
         parse = _parser(covariate, section, known)
         values = [
             parse(text, session) if isinstance(text, str) else None
@@ -205,14 +230,17 @@ def _matched(ids: "pd.Series[str]", known: Collection[str]) -> "pd.Series[str]":
 
 def _check_codes(section: CovariatesConfig, texts: "pd.Series[Any]", values: Sequence[object]) -> None:
     """Refuse a column of sex with numbers that nobody has explained."""
+    if section.sex_codes:
+        return  # other codes are what the file has for unknown
     unknown = {
-        text for text, value in zip(texts, values, strict=True) if isinstance(value, Problem) and text.strip().isdigit()
+        str(text)
+        for text, value in zip(texts, values, strict=True)
+        if isinstance(value, Problem) and re.fullmatch(r"-?[0-9]+(\.0+)?", text)
     }
-    if unknown:
-        shown = ", ".join(sorted(unknown)[:5])
-        raise ConfigError(
-            f"{section.file}: sex has the codes {shown}: say in cohort.covariates.sex_codes what they mean"
-        )
+    if unknown:  # a column of ids, named by mistake, is not to be read in a log
+        few = len(unknown) < 5 and max(map(len, unknown)) < 5
+        shown = ", ".join(sorted(unknown)) if few else "many numbers"
+        raise ConfigError(f"{section.file}: sex has {shown}: say in cohort.covariates.sex_codes what its codes mean")
 
 
 def _parser(

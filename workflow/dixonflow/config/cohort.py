@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from dixonflow.config.fields import NamedPath, Section
+from dixonflow.config.fields import NamedPath, PlainPath, Section
 from dixonflow.vocabulary import Duplicates, Layout, ScanSequence
 
 Stations = Annotated[int, Field(ge=1, le=50)] | Literal["any"]
@@ -104,7 +104,7 @@ COVARIATES: tuple[Covariate, ...] = get_args(Covariate)
 class CovariatesConfig(Section):
     """A file with covariates of the participants."""
 
-    file: NamedPath = Field(
+    file: PlainPath = Field(
         description="CSV, TSV or Parquet file. UK Biobank's columns (p21003_i2, 21003-2.0, f.21003.2.0 and the like) "
         "are known, with the instance as session; so are NAKO's basis_age, basis_sex, basis_uort, anthro_groe and "
         "anthro_gew, of the baseline visit; and age, sex, height_cm, weight_kg, centre, scan_date."

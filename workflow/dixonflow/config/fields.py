@@ -32,8 +32,18 @@ def _check_results(path: Path) -> Path:
     return Path(f"/{str(path).lstrip('/')}") if path.is_absolute() else path  # Snakemake warns of two slashes
 
 
+def _check_plain(path: Path) -> Path:
+    problem = expanded_by_snakemake(str(path))
+    if problem:
+        raise ValueError(f"the path holds {problem}: rename the file or its folder")
+    return path
+
+
 NamedPath = Annotated[Path, AfterValidator(_check_path)]
 """A path that can be printed and needs no expanding."""
+
+PlainPath = Annotated[NamedPath, AfterValidator(_check_plain)]
+"""A file that Snakemake is told of."""
 
 ResultsPath = Annotated[NamedPath, AfterValidator(_check_results)]
 """A folder that Snakemake writes to."""

@@ -85,7 +85,9 @@ def check_folders(config: Config, models_folder: Path) -> None:
             raise ConfigError(f"{key}: there is no folder {source.folder}{hint}") from error
         except OSError as error:
             raise ConfigError(f"{key}: {source.folder} cannot be listed: {error.strerror}") from error
-    for key, path in (("withdrawn", config.cohort.withdrawn), ("include", config.cohort.include)):
+    people = config.cohort.covariates
+    files = {"withdrawn": config.cohort.withdrawn, "include": config.cohort.include}
+    for key, path in (files | {"covariates.file": people.file if people else None}).items():
         if path is None:
             continue
         try:
@@ -98,6 +100,7 @@ def check_folders(config: Config, models_folder: Path) -> None:
     named = {"segment.models": config.segment.models} | {
         f"segment.models_of.{sequence}": names for sequence, names in config.segment.models_of.items()
     }
+    named["segment.swap_model"] = (config.segment.swap_model,) if config.segment.swap_model else ()
     for key, names in named.items():
         for name in names:
             if name not in known:

@@ -69,10 +69,16 @@ def contradicting(
 
 
 def patches(mask: NDArray[np.bool_], spacing_mm: Sequence[float]) -> NDArray[np.bool_]:
-    """Patches of a certain size, with what they enclose and the voxels around them."""
-    large = large_pieces(opened(mask, spacing_mm), spacing_mm)
-    if not large.any():
-        return large
+    """Patches of a certain size, with what they enclose and the voxels around them.
+
+    Pieces that lie next to each other are one patch: across the border of an organ and the fat around it, voxels hold
+    both and contradict neither.
+    """
+    pieces = opened(mask, spacing_mm)
+    if not pieces.any():
+        return pieces
+    numbers, _ = ndimage.label(ndimage.binary_dilation(pieces))
+    large = _large(np.where(pieces, numbers, 0), spacing_mm)
     steps = _steps(spacing_mm)
     grown = ndimage.binary_dilation(large, iterations=2 * steps)
     closed: NDArray[np.bool_] = ndimage.binary_erosion(grown, iterations=steps, border_value=1)
@@ -91,7 +97,11 @@ def large_pieces(mask: NDArray[np.bool_], spacing_mm: Sequence[float]) -> NDArra
     """Connected pieces (6 neighbours) of a mask of at least `MIN_PATCH_ML`."""
     if not mask.any():
         return mask
-    numbers, _ = ndimage.label(mask)
+    return _large(ndimage.label(mask)[0], spacing_mm)
+
+
+def _large(numbers: NDArray[np.integer], spacing_mm: Sequence[float]) -> NDArray[np.bool_]:
+    """Voxels of the numbers, but 0, that have at least `MIN_PATCH_ML`."""
     large = np.bincount(numbers.ravel()) * float(np.prod(spacing_mm)) >= MIN_PATCH_ML * 1000
     large[0] = False
     chosen: NDArray[np.bool_] = large[numbers]

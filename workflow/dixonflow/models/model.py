@@ -229,7 +229,7 @@ class Model(Record):
         ValueError
             If the network does something else.
         """
-        if not witness.finds_swaps:
+        if not witness.finds_swaps or len(witness.channels) < 2 or not {1, 2} <= set(witness.labels):
             raise ValueError(f"{witness.name} does not look for swaps of water and fat")
         if self.sequence is not ScanSequence.DIXON:
             return self

@@ -59,11 +59,17 @@ def methods_of(
     versions
         Version of DixonFlow and of each library.
     """
-    used = [model for of_sequence in models.values() for model in of_sequence]
+    segmented = {each: of for each, of in models.items() if each not in config.segment.labels_of_dixon}
+    used = [model for of_sequence in segmented.values() for model in of_sequence]
     paragraphs = [_scans(scans)]
     if ScanSequence.DIXON in models:
         paragraphs.append(_stitching(config))
-    paragraphs += [_segmentation(model, config) for model in {model.name: model for model in used}.values()]
+    for sequence, of_sequence in segmented.items():
+        scans_of = f"In {sequence} scans, " if len(segmented) > 1 else ""
+        paragraphs += [scans_of + _segmentation(model, config) for model in of_sequence]
+    if config.segment.labels_of_dixon:
+        names = ", ".join(config.segment.labels_of_dixon)
+        paragraphs.append(f"Scans of {names} were measured in the label map of the Dixon scan of their session.")
     paragraphs += [_measurement(config, of_dixon=ScanSequence.DIXON in models), _software(versions)]
     witnesses = [model.swaps for model in used if model.swaps is not None]
     return Methods(paragraphs, _bibtex(key for model in (*used, *witnesses) for key in model.references))
@@ -76,9 +82,10 @@ def _scans(scans: pd.DataFrame) -> str:
     named = "; ".join(f"{Reason(str(name)).description}: {count:,}" for name, count in reasons.items())
     known = scans.loc[status.ne(Status.WITHDRAWN), "participant_id"].nunique()
     graded = scans["scan_grade"].value_counts()
+    there = len(scans) - counts[Status.WITHDRAWN]
     words = [
-        f"{len(scans):,} scans were found, {counts[Status.OK]:,} of which were measured; {counts[Status.EXCLUDED]:,} "
-        f"were excluded and {counts[Status.FAILED]:,} failed{f' ({named})' if named else ''}. The scans are of "
+        f"{there:,} scans were found, {counts[Status.OK]:,} of which were measured; {counts[Status.EXCLUDED]:,} were "
+        f"excluded and {counts[Status.FAILED]:,} failed{f' ({named})' if named else ''}. The scans are of "
         f"{known:,} participants."
     ]
     if counts[Status.WITHDRAWN]:

@@ -128,7 +128,7 @@ class Plan:
         It only triggers; content decides what is recomputed, scan by scan. Nothing in a raw folder ends it: what
         cannot be looked at counts as that, and `cohort` says what it is.
         """
-        digest = hashlib.sha256(self.config.cohort.model_dump_json().encode())
+        digest = hashlib.sha256(self.config.cohort.model_dump_json(exclude={"covariates"}).encode())
 
         def add(path: str, state: str) -> None:
             digest.update(os.fsencode(f"{path}\0{state}\n"))
@@ -163,10 +163,19 @@ class Plan:
         return [str(section.file)] if section else []
 
     @property
-    def covariate_settings(self) -> str:
-        """How the file of covariates is read: a change of it is a change of the tables."""
+    def covariate_state(self) -> str:
+        """Hash over what the tables of covariates are made of but the scans: how the file is read, whether it is
+        another one (its date may be older), and who has withdrawn, with or without a scan. Empty without a file.
+        """
         section = self.config.cohort.covariates
-        return section.model_dump_json() if section else ""
+        if section is None:
+            return ""
+        digest = hashlib.sha256(section.model_dump_json().encode())
+        state = section.file.stat()
+        digest.update(f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}".encode())
+        if self.config.cohort.withdrawn is not None:
+            digest.update(self.config.cohort.withdrawn.read_bytes())
+        return digest.hexdigest()[:16]
 
     @property
     def environment(self) -> str:

@@ -87,7 +87,9 @@ class Grading:
             for model in of_scan:
                 reached = _reached(check, names, own) if model is own else _inherited(check, names, own, model)
                 severities = dict.fromkeys(reached, _SEVERITY[grade])
-                if severities and definition.decides == "sided" and grade == Grade.FAIL.value:
+                # by its own check, or by that of a model that has the structures for it
+                is_judged = model is own or not set(definition.needs) <= set(model.structures)
+                if is_judged and definition.decides == "sided" and grade == Grade.FAIL.value:
                     severities = dict.fromkeys(model.regions, _SEVERITY[Grade.REVIEW.value]) | severities
                 for each, severity in severities.items():
                     key = "\t".join((*scan, model.name, each))

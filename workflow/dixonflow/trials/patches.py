@@ -40,7 +40,7 @@ class PatchRow:
     inside
         Share of it that lies in the body.
     found, by
-        Whether a check of swaps objects, and which.
+        Whether a check of swaps objects that does not without the patch, and which; or why the scan is excluded.
     listed
         Whether the scan is on the list of the report.
     largest, structure
@@ -62,12 +62,20 @@ def patch_row(kept: DefectFolder, number: int, ml: float) -> dict[str, Any]:
     item = clean_scans()[FIRST + number]
     centre, inside = place_of_patch(item, kept.runs.stations(item), number, ml)
     defect = Defect(
-        f"patch at place {number + 1}", Layer.STATIONS, (ml, ml, ml), "mL", partial(_planted, centre), Expected.GRADED
+        f"patch at {' '.join(f'{each:.0f}' for each in centre)} of {item.seed}",
+        Layer.STATIONS,
+        (ml, ml, ml),
+        "mL",
+        partial(_planted, centre),
+        Expected.GRADED,
     )
-    found = kept.runs.planted(defect, ml, item)
-    graded, checks = kept.cohort.graded(item.scan, found)
+    found, clean = kept.runs.planted(defect, ml, item), kept.baseline(item)
+    if found.reason:
+        return asdict(PatchRow(number + 1, ml, inside, True, found.reason, False, 0.0, ""))
+    graded, objections = kept.cohort.graded(item.scan, found)
+    checks = [name for name in objections if name not in clean.objections]
     by = [name for name in WITNESSES if name in checks]
-    largest, structure = _largest_change(graded, kept.baseline(item).values)
+    largest, structure = _largest_change(graded, clean.values)
     row = PatchRow(number + 1, ml, inside, bool(by), ", ".join(by), is_listed(checks), largest, structure)
     return asdict(row)
 

@@ -40,9 +40,9 @@ OF_IMAGES = (
         "swapped_patches",
         "1",
         "Volume of the structure in patches, of 5 mL and more, in which water and fat contradict the labels that in "
-        "phase and opposed phase have by themselves (as in swapped_signal), over its volume. A swap does not alter "
-        "these two: the final labels may fit swapped water and fat, and be wrong. Null: the model does not take them, "
-        "or they were not looked at.",
+        "phase and opposed phase have by themselves (as in swapped_signal), over its volume, at most 1. A swap does "
+        "not alter these two: the final labels may fit swapped water and fat, and be wrong. Null: the model does not "
+        "take them, or they were not looked at.",
         "at_most",
         0.005,
         of_dixon=True,
@@ -127,12 +127,14 @@ OF_IMAGES = (
     CheckDefinition(
         "side_brightness",
         "1",
-        "Median in-phase signal of subcutaneous fat on the darker side of the body over that on the brighter one.",
+        "Median in-phase signal of subcutaneous fat on the darker side of the body over that on the brighter one. "
+        "Compared with the cohort, too, as contrast_agreement.",
         "at_least",
         0.8,
         needs=("subcutaneous_fat",),
         if_lacking=Grade.PASS,
         of_dixon=True,
+        of_cohort=True,
         advice="Look at the picture: a coil element that was off. Fat fractions are ratios and stay right, as long as "
         "there is signal; labels on the dark side may be wrong.",
     ),

@@ -13,11 +13,15 @@ def volumes_ml(scan: CheckedScan) -> dict[str, float]:
     return {name: voxels * scan.tally.voxel_mm3 / 1000 for name, voxels in found.items() if voxels}
 
 
-def swapped_shares(scan: CheckedScan) -> dict[str, float]:
-    """Volume of each structure in patches that contradict the other contrasts' labels, over its volume."""
+def contradicted_shares(scan: CheckedScan) -> dict[str, float]:
+    """Volume of each structure in patches that contradict the other contrasts' labels, over its volume; at most 1."""
     if scan.swapped_patches is None:
         return {}
-    return {name: scan.swapped_patches.ml.get(name, 0.0) / volume for name, volume in volumes_ml(scan).items()}
+    found, volumes = scan.swapped_patches.ml, volumes_ml(scan)
+    # a structure that the final labels lost has a value, too: it is what the swap has hidden
+    return {
+        name: found.get(name, 0.0) / max(volumes.get(name, 0.0), found.get(name, 0.0)) for name in {**volumes, **found}
+    }
 
 
 def logarithms(scan: CheckedScan) -> dict[str, float]:

@@ -10,12 +10,12 @@ from dixonflow.labelmap.laterality import landmarks_of
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.label_checks import (
+    contradicted_shares,
     cut_shares,
     logarithms,
     parts_found,
     scan_ends_early,
     side_ratios,
-    swapped_shares,
     volumes_ml,
 )
 from dixonflow.measure.checks.level_checks import LEVEL_CHECKS
@@ -223,7 +223,9 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
     "labelled_signal": _labelled_signal,
     "labels_outside_field_of_view": _labels_outside,
     "labels_fit": lambda scan: Grade.REVIEW if scan.signal_fit.fitting is None else scan.signal_fit.fitting,
-    "swapped_share": lambda scan: max([0.0, *scan.signal_fit.swapped_shares.values(), *swapped_shares(scan).values()]),
+    "swapped_share": lambda scan: max(
+        [0.0, *scan.signal_fit.swapped_shares.values(), *contradicted_shares(scan).values()]
+    ),
     "signal_holes": lambda scan: scan.signal_fit.holes_ml,
     "side_brightness": _side_brightness,
     "noise_level": _noise_level,
@@ -233,7 +235,7 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
 _RUN_EACH: dict[str, Callable[[CheckedScan], Mapping[str, float | None]]] = {
     "subcutaneous_fat_fraction": _subcutaneous_fat_fraction,
     "swapped_signal": lambda scan: scan.signal_fit.swapped_shares,
-    "swapped_patches": swapped_shares,
+    "swapped_patches": contradicted_shares,
     "seen_borders": lambda scan: scan.borders.seen,
     "seen_top": lambda scan: scan.borders.seen_top,
     "seen_bottom": lambda scan: scan.borders.seen_bottom,
