@@ -1,6 +1,7 @@
 """The plan of a run: configuration in force, calls for another look."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -144,3 +145,43 @@ def test_what_the_snakefile_imports_in_every_job_is_light():
     program = "\n".join([*imports, "import sys", "print(*sorted(sys.modules))"])
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"numpy", "pandas", "pyarrow", "torch"} & set(run.stdout.split()) == set()
+
+
+def test_the_tables_of_covariates_follow_the_file_its_settings_and_the_withdrawn(tmp_path):
+    people, withdrawn, raw = tmp_path / "people.csv", tmp_path / "withdrawn.txt", tmp_path / "raw"
+    raw.mkdir()
+    people.write_text("eid,age\n1,50\n")
+    withdrawn.write_text("")
+    content = json.loads(demo_config().model_dump_json())
+    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": str(withdrawn)}
+
+    def plan_with(section):
+        return Plan.from_config(content | {"cohort": content["cohort"] | {"covariates": section}})
+
+    without, plan = plan_with(None), plan_with({"file": str(people)})
+    assert (without.covariate_file, without.covariate_state) == ([], "")
+    assert plan.covariate_file == [str(people)]
+    assert plan.raw_listing() == without.raw_listing(), "no scan is looked at again for covariates"
+    states = [plan.covariate_state, plan.covariate_state]
+    assert len(set(states)) == 1
+    states.append(plan_with({"file": str(people), "columns": {"age": "age"}}).covariate_state)
+    older = tmp_path / "older.csv"
+    older.write_text("eid,age\n1,51\n")
+    os.utime(older, ns=(0, 0))
+    older.replace(people)  # has an older date than the file before
+    states.append(plan.covariate_state)
+    withdrawn.write_text("1\n")
+    states.append(plan.covariate_state)
+    assert len(set(states)) == 4
+
+
+def test_a_file_of_covariates_that_is_not_there_is_said_at_the_start(tmp_path):
+    content = json.loads(demo_config().model_dump_json())
+    (tmp_path / "raw").mkdir()
+    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(tmp_path / "raw")}], "withdrawn": None}
+    content["cohort"]["covariates"] = {"file": str(tmp_path / "none.csv")}
+    with pytest.raises(ConfigError, match=r"cohort\.covariates\.file: there is no file"):
+        Plan.from_config(content)
+    content["cohort"]["covariates"] = {"file": "people_{instance}.csv"}
+    with pytest.raises(ConfigError, match="the path holds"):
+        Plan.from_config(content)
