@@ -109,13 +109,13 @@ def _large(numbers: NDArray[np.integer], spacing_mm: Sequence[float]) -> NDArray
 
 
 def touching(labels: Labels, mask: NDArray[np.bool_], names: Mapping[str, int]) -> list[str]:
-    """Structures that a twentieth, or more, of the labelled voxels around a mask belong to."""
+    """Structures that a hundredth, or more, of the labelled voxels around a mask belong to."""
     if not mask.any() or not names:
         return []
     around = ndimage.binary_dilation(mask) & ~mask
     met = np.bincount(labels[around], minlength=max(names.values()) + 1)
     met[0] = 0
-    return [name for name, label in names.items() if met[label] >= max(0.05 * met.sum(), 1)]
+    return [name for name, label in names.items() if met[label] >= max(0.01 * met.sum(), 1)]
 
 
 def _steps(spacing_mm: Sequence[float]) -> int:

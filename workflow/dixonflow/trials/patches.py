@@ -26,7 +26,7 @@ FIRST, SCANS = 12, 12
 INSIDE = 0.8
 """Share of a patch that lies in the body, at least."""
 
-WITNESSES = ("swapped_signal", "swapped_patches")
+WITNESSES = ("swapped_volume", "swapped_signal", "swapped_patches")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,17 @@ OF_IMAGES = (
         advice="As swapped_signal; its volume is wrong, too, where the label map follows the swap.",
     ),
     CheckDefinition(
+        "swapped_volume",
+        "mL",
+        "Volume of all patches of swapped_signal, or of those of swapped_patches: the larger one.",
+        "at_most",
+        0.0,
+        of_dixon=True,
+        decides="nothing",
+        asks_for_a_look=False,
+        advice="As swapped_signal, where a patch matters that is small against its structure.",
+    ),
+    CheckDefinition(
         "swapped_share",
         "1",
         "Largest share of any structure by swapped_signal or by swapped_patches, whose rows name the structures.",

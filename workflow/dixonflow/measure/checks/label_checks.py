@@ -24,6 +24,12 @@ def contradicted_shares(scan: CheckedScan) -> dict[str, float]:
     }
 
 
+def swapped_ml(scan: CheckedScan) -> float:
+    """Volume of the patches that contradict the final labels, or those of the other contrasts: the larger one."""
+    found = scan.swapped_patches.ml.values() if scan.swapped_patches else ()
+    return max(scan.signal_fit.swapped_ml, sum(found))
+
+
 def logarithms(scan: CheckedScan) -> dict[str, float]:
     """Decimal logarithm of the volume in mL of each structure that is there."""
     return {name: float(np.log10(ml)) for name, ml in volumes_ml(scan).items()}

@@ -16,6 +16,7 @@ from dixonflow.measure.checks.label_checks import (
     parts_found,
     scan_ends_early,
     side_ratios,
+    swapped_ml,
     volumes_ml,
 )
 from dixonflow.measure.checks.level_checks import LEVEL_CHECKS
@@ -223,6 +224,7 @@ _RUN: dict[str, Callable[[CheckedScan], float | Grade]] = {
     "labelled_signal": _labelled_signal,
     "labels_outside_field_of_view": _labels_outside,
     "labels_fit": lambda scan: Grade.REVIEW if scan.signal_fit.fitting is None else scan.signal_fit.fitting,
+    "swapped_volume": swapped_ml,
     "swapped_share": lambda scan: max(
         [0.0, *scan.signal_fit.swapped_shares.values(), *contradicted_shares(scan).values()]
     ),

@@ -31,6 +31,8 @@ class SignalFit:
     ----------
     swapped_shares
         Share of each structure that is there, 0 to 1, in patches where water and fat contradict the labels.
+    swapped_ml
+        Volume of these patches.
     touching_swapped
         Structures that touch these patches.
     fitting
@@ -40,6 +42,7 @@ class SignalFit:
     """
 
     swapped_shares: dict[str, float]
+    swapped_ml: float
     touching_swapped: list[str]
     fitting: float | None
     holes_ml: float
@@ -65,7 +68,7 @@ def signal_fit(
     found = np.bincount(labels.ravel(order="K"), minlength=max(model.labels) + 1)
     present = {name: label for name, label in model.structures.items() if found[label]}
     if not present:
-        return SignalFit({}, [], None, 0.0)
+        return SignalFit({}, 0.0, [], None, 0.0)
     brightest = float(np.percentile(total[labels > 0], 99))
     kinds = tissue_kinds(model)[labels]
     considered = (kinds != 0) & (total > SIGNAL_FRACTION * brightest)
@@ -81,7 +84,8 @@ def signal_fit(
     thin, thin_spacing = labels[half], (2 * x, 2 * y, z)
     dark = (total[half] < DARK_FRACTION * brightest) & ~airy_labels(model)[thin]
     holes_ml = _holes_ml(dark, thin > 0, thin_spacing)
-    return SignalFit(shares, touching(labels, swapped, present), fitting, holes_ml)
+    swapped_ml = float(np.count_nonzero(swapped) * np.prod(spacing_mm) / 1000)
+    return SignalFit(shares, swapped_ml, touching(labels, swapped, present), fitting, holes_ml)
 
 
 def _holes_ml(dark: NDArray[np.bool_], labelled: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> float:
