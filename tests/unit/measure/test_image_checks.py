@@ -84,6 +84,11 @@ def test_a_patch_that_the_labels_follow_is_seen_by_those_of_the_other_contrasts(
     assert rows.at[("swapped_patches", "muscle"), "grade"] == Grade.REVIEW
     assert rows.at[("swapped_patches", "hip_left"), "grade"] == Grade.PASS
     assert rows.at[("swapped_share", ""), "value"] == rows.loc["swapped_patches", "value"].max()
+    assert rows.at[("swapped_volume", ""), "value"] == pytest.approx(sum(found.ml.values()))
+    assert rows.at[("swapped_volume", ""), "grade"] == Grade.REVIEW
+    lost = np.where(labels == 1, 2, labels).astype(np.uint8)  # the final labels have no muscle at all
+    quality = measure(lost, images, affine, whole(labels.shape, affine), BALL, swapped_patches=found).quality
+    assert quality.set_index(["check", "structure"]).at[("swapped_patches", "muscle"), "value"] == 1
     nothing = swapped_patches(labels, [labels, labels], water, fat, spacing, BALL)
     assert nothing == SwappedPatches({}, [])
     # a network that looks for swaps is a witness of its own
