@@ -13,7 +13,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.rawdata.dicom.codestream import JPEG_2000, check_code_stream
+from dixonflow.rawdata.dicom.codestream import check_code_stream
 from dixonflow.rawdata.dicom.parsed import encoding_of, read_dataset, whole_content
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.raw_files import RawFile
@@ -151,8 +151,7 @@ def _decoded(file: RawFile, slices: Sequence[SliceHeader]) -> Iterator[NDArray[A
             raise unreadable(f"{first.name}: pixels ({first.transfer_syntax}) cannot be decoded") from error
         for header in slices:
             try:
-                if first.transfer_syntax in JPEG_2000:
-                    check_code_stream(dataset, header)
+                check_code_stream(dataset, header)
                 pixels, _ = decoder.as_array(dataset, index=header.frame or 0, raw=True, **options)
             except Exception as error:
                 raise _undecodable(error, dataset, header) from error
