@@ -80,22 +80,11 @@ def test_scans_with_a_defect_that_moves_a_value_are_listed(table) -> None:
     assert moved["listed"].eq("yes").mean() >= 0.95
 
 
-def test_what_slips_is_named_here(table) -> None:
-    """A change that lets another one through has to say so."""
-    slipped = table[table["outcome"].eq("slipped")]
-    assert set(zip(slipped["defect"], slipped["strength"], strict=True)) == SLIPPING
-
-
-def test_no_gross_form_slips(table) -> None:
-    gross = table[table["defect"].ne(NO_DEFECT)].groupby("defect", sort=False).tail(1)
-    assert not gross["outcome"].eq("slipped").any(), gross[gross["outcome"].eq("slipped")]
-    excluded = gross[gross["expected"].eq("excluded")]
+def test_no_value_moves_without_a_grade(table) -> None:
+    planted = table[table["defect"].ne(NO_DEFECT)]
+    assert not planted["outcome"].eq("slipped").any(), planted[planted["outcome"].eq("slipped")]
+    excluded = planted[planted["expected"].eq("excluded")].groupby("defect", sort=False).tail(1)
     assert excluded["outcome"].eq("excluded").all(), excluded[excluded["outcome"].ne("excluded")]
-
-
-SLIPPING = {
-    ("patch swapped", 20.0),  # half in the kidney and half in the fat around it: each half has too small a core
-}
 
 
 @pytest.fixture(scope="module")
