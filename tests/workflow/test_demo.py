@@ -154,6 +154,7 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
         "<image>",
         "fat_fraction_comparison",
         "calibration",
+        "covariate",
         "...",
         "<scan>.begun",
         "retry/",
