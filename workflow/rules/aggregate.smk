@@ -18,7 +18,7 @@ rule aggregate:
         runtime=PLAN.runtime("aggregate"),
     params:
         config=CONFIG,
-        covariates=PLAN.covariate_state,
+        covariates=lambda wildcards: PLAN.covariate_state(),
         retry=lambda wildcards: PLAN.retry("tables"),
     shell:
         "python -m dixonflow aggregate --config {params.config:q} 2> {log:q}"

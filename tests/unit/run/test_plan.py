@@ -159,19 +159,19 @@ def test_the_tables_of_covariates_follow_the_file_its_settings_and_the_withdrawn
         return Plan.from_config(content | {"cohort": content["cohort"] | {"covariates": section}})
 
     without, plan = plan_with(None), plan_with({"file": str(people)})
-    assert (without.covariate_file, without.covariate_state) == ([], "")
+    assert (without.covariate_file, without.covariate_state()) == ([], "")
     assert plan.covariate_file == [str(people)]
     assert plan.raw_listing() == without.raw_listing(), "no scan is looked at again for covariates"
-    states = [plan.covariate_state, plan.covariate_state]
+    states = [plan.covariate_state(), plan.covariate_state()]
     assert len(set(states)) == 1
-    states.append(plan_with({"file": str(people), "columns": {"age": "age"}}).covariate_state)
+    states.append(plan_with({"file": str(people), "columns": {"age": "age"}}).covariate_state())
     older = tmp_path / "older.csv"
     older.write_text("eid,age\n1,51\n")
     os.utime(older, ns=(0, 0))
     older.replace(people)  # has an older date than the file before
-    states.append(plan.covariate_state)
+    states.append(plan.covariate_state())
     withdrawn.write_text("1\n")
-    states.append(plan.covariate_state)
+    states.append(plan.covariate_state())
     assert len(set(states)) == 4
 
 

@@ -133,6 +133,8 @@ def test_a_configuration_names_it_in_its_own_place() -> None:
         named_models(_config(models=["vibesegmentator282"]))
     with pytest.raises(ConfigError, match="does not look for swaps"):
         named_models(_config(swap_model="demo"))
+    with pytest.raises(ConfigError, match="takes Dixon scans"):
+        named_models(_config(models=["totalsegmentatorct"], swap_model="vibesegmentator282"))
     (model,) = named_models(_config(swap_model="vibesegmentator282"))
     assert model.swaps is not None
     with pytest.raises(ModelError, match="dixonflow import-model vibesegmentator282"):

@@ -144,7 +144,6 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
     """
     wanted = scans[[ID, SESSION]].dropna().drop_duplicates().astype(str)
     raw, columns, has_sessions = read_covariate_file(section, wanted[SESSION])
-    known = {f"{session} sex": column for session in set(wanted[SESSION]) if (column := columns.get(f"{session} sex"))}
     of_no_session = {
         f"{session} {covariate}": not has_sessions and says_no_session(covariate, column, section)
         for session in set(wanted[SESSION])
@@ -182,7 +181,7 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
             for key in rows.loc[unknown, [ID, SESSION]].drop_duplicates().itertuples(index=False)
         ]
         rows[covariate] = rows[covariate].where(~unknown, None)
-        parse = _parser(covariate, section, known)
+        parse = _parser(covariate, section, columns)
         values = [
             parse(text, session) if isinstance(text, str) else None
             for text, session in zip(rows[covariate], rows[SESSION], strict=True)
@@ -244,7 +243,7 @@ def _check_codes(section: CovariatesConfig, texts: "pd.Series[Any]", values: Seq
 
 
 def _parser(
-    covariate: str, section: CovariatesConfig, sex_columns: Mapping[str, str]
+    covariate: str, section: CovariatesConfig, columns: Mapping[str, str]
 ) -> Callable[[str, str], float | str | Problem]:
     """What makes a value of text, or says that it is none."""
     if covariate in _LIMITS:
@@ -258,7 +257,7 @@ def _parser(
     words |= {code.strip().lower(): sex for sex, codes in section.sex_codes.items() for code in codes}
 
     def sex_of(text: str, session: str) -> str | Problem:
-        ukb = {} if section.sex_codes or not is_ukb(sex_columns[f"{session} sex"]) else _UKB_SEX
+        ukb = {} if section.sex_codes or not is_ukb(columns[f"{session} sex"]) else _UKB_SEX
         word = re.sub(r"\.0+$", "", text.lower())
         return (ukb | words).get(word, Problem.IMPLAUSIBLE)
 

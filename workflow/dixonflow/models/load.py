@@ -119,9 +119,12 @@ def named_models(config: Config) -> tuple[Model, ...]:
         return tuple(models)
     witness = load_model(MODELS / f"{config.segment.swap_model}.yaml", config.segment.weights)
     try:
-        return tuple(model.with_swaps(witness) for model in models)
+        models = [model.with_swaps(witness) for model in models]
     except ValueError as error:
         raise ConfigError(f"config: segment.swap_model: {error}") from error
+    if not any(model.swaps for model in models):
+        raise ConfigError("config: segment.swap_model: no model of segment.models takes Dixon scans: set it to null")
+    return tuple(models)
 
 
 def load_models(config: Config) -> tuple[Model, ...]:

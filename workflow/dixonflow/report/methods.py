@@ -13,7 +13,7 @@ from dixonflow.models.comparison import interpolate_of, merge_strategy_of
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import Contrast, Grade, MergeStrategy, Reason, ScanSequence, Status
 
-_CONTRASTS = {Contrast.CT: "CT", Contrast.T2: "T2-weighted", Contrast.PD: "proton density", Contrast.MR: "the"}
+_CONTRASTS = {Contrast.CT: "CT", Contrast.T2: "T2-weighted", Contrast.PD: "proton density", Contrast.MR: "MR"}
 _MERGED = {
     MergeStrategy.PRIORITY: "were merged by the priorities of contrasts that its authors published",
     MergeStrategy.FIRST: "were merged so that the first contrast with a label decides",
@@ -113,7 +113,7 @@ def _segmentation(model: Model, config: Config) -> str:
     contrasts = [_CONTRASTS.get(each, each.value.replace("_", " ")) for each in model.contrasts_read]
     images = " and ".join([", ".join(contrasts[:-1]), contrasts[-1]] if len(contrasts) > 1 else contrasts)
     kind = "images" if model.modality == "mr" else "images in Hounsfield units"
-    how = f" from the {images} {kind}".replace("the the", "the")
+    how = f" from the {images} {kind}"
     cited = f" \\cite{{{','.join(model.references)}}}" if model.references else ""
     network = f"{model.title} (weights {model.weights_hash[:12]}){cited}"
     words = [f"{len(model.labels)} structures were segmented{how} by {network}."]

@@ -162,7 +162,6 @@ class Plan:
         section = self.config.cohort.covariates
         return [str(section.file)] if section else []
 
-    @property
     def covariate_state(self) -> str:
         """Hash over what the tables of covariates are made of but the scans: how the file is read, whether it is
         another one (its date may be older), and who has withdrawn, with or without a scan. Empty without a file.

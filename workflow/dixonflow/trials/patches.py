@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from dixonflow.imaging.station import Station
 from dixonflow.phantom.defects.defect import Defect, Expected, Layer
-from dixonflow.phantom.defects.of_signal import swap_ball
+from dixonflow.phantom.defects.of_signal import ball_in, swap_ball
 from dixonflow.phantom.demo_scans import DemoScan
 from dixonflow.trials.defect_folder import DefectFolder
 from dixonflow.trials.defect_outcomes import is_listed
@@ -92,23 +92,15 @@ def place_of_patch(
     The body is where in phase has a tenth of its 99th percentile; places are drawn until enough of the patch does.
     """
     rng = np.random.default_rng([item.seed, number, int(ml)])
-    radius = (3 * ml * 1000 / (4 * np.pi)) ** (1 / 3)
     while True:
         station = stations[int(rng.integers(len(stations)))]
         image = station.images[Contrast.IN_PHASE]
         body: NDArray[np.bool_] = np.greater(image, 0.1 * float(np.percentile(image.astype(np.float32), 99)))
         voxel = np.argwhere(body)[int(rng.integers(np.count_nonzero(body)))]
         x, y, z = (station.affine[:3, 3] + np.diag(station.affine)[:3] * voxel).tolist()
-        share = float(body[_ball(station, (x, y, z), radius)].mean())
+        share = float(body[ball_in(station, ml, (x, y, z))].mean())
         if share >= INSIDE:
             return (x, y, z), share
-
-
-def _ball(station: Station, centre: Sequence[float], radius: float) -> NDArray[np.bool_]:
-    axes = [station.affine[a, 3] + station.affine[a, a] * np.arange(n) for a, n in enumerate(station.shape)]
-    squares = [(places - middle) ** 2 for places, middle in zip(axes, centre, strict=True)]
-    ball: NDArray[np.bool_] = squares[0][:, None, None] + squares[1][:, None] + squares[2] <= radius**2
-    return ball
 
 
 def _largest_change(graded: pd.DataFrame, before: "pd.Series[float]") -> tuple[float, str]:

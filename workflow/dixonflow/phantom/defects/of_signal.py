@@ -37,6 +37,15 @@ def swap_ball(stations: Sequence[Station], ml: float, centre: Sequence[float]) -
     return _in_ball(stations, ml, centre, lambda own, other, ball: np.where(ball, other, own), swap=True)
 
 
+def ball_in(station: Station, ml: float, centre: Sequence[float]) -> NDArray[np.bool_]:
+    """Voxels (x, y, z) of a station inside a ball of a volume around a place (mm, RAS)."""
+    radius = (3 * ml * 1000 / (4 * np.pi)) ** (1 / 3)
+    axes = [station.affine[a, 3] + station.affine[a, a] * np.arange(n) for a, n in enumerate(station.shape)]
+    squares = [(places - middle) ** 2 for places, middle in zip(axes, centre, strict=True)]
+    ball: NDArray[np.bool_] = squares[0][:, None, None] + squares[1][:, None] + squares[2] <= radius**2
+    return ball
+
+
 def void(stations: Sequence[Station], ml: float) -> list[Station]:
     """Lose all signal in a ball, as around a metal implant."""
     return _in_ball(stations, ml, _place_in_liver(stations), lambda own, _other, ball: np.where(ball, 0, own))
@@ -49,13 +58,10 @@ def _place_in_liver(stations: Sequence[Station]) -> tuple[float, float, float]:
 def _in_ball(
     stations: Sequence[Station], ml: float, centre: Sequence[float], change: Any, *, swap: bool = False
 ) -> list[Station]:
-    radius = (3 * ml * 1000 / (4 * np.pi)) ** (1 / 3)
     partner = {Contrast.WATER: Contrast.FAT, Contrast.FAT: Contrast.WATER}
     changed = []
     for station in stations:
-        axes = [station.affine[a, 3] + station.affine[a, a] * np.arange(n) for a, n in enumerate(station.shape)]
-        squares = [(places - middle) ** 2 for places, middle in zip(axes, centre, strict=True)]
-        ball = squares[0][:, None, None] + squares[1][:, None] + squares[2] <= radius**2
+        ball = ball_in(station, ml, centre)
         images = {
             contrast: change(image, station.images[partner.get(contrast, contrast) if swap else contrast], ball)
             for contrast, image in station.images.items()
