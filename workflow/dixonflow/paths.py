@@ -152,7 +152,11 @@ class Results:
 
     def participant(self, participant: str) -> Path:
         """Folder of a participant's images."""
-        folder = self.derivatives / participant[:3] if self.has_prefix_folders else self.derivatives
+        return self.participant_placed(participant, prefixed=self.has_prefix_folders)
+
+    def participant_placed(self, participant: str, *, prefixed: bool) -> Path:
+        """Folder of a participant's images, in a folder by prefix or not, whatever there is already."""
+        folder = self.derivatives / participant[:3] if prefixed else self.derivatives
         return folder / f"sub-{participant}"
 
     def anat(self, scan: ScanId) -> Path:

@@ -34,7 +34,8 @@ def move_folders(results: Results) -> int:
         is_participant = entry.name.startswith("sub-")
         folders = [entry] if is_participant else sorted(entry.glob("sub-*"))
         for folder in folders:
-            target = _target(results, folder.name)
+            participant = folder.name.removeprefix("sub-")
+            target = results.participant_placed(participant, prefixed=results.prefix_folders)
             if target != folder:
                 _move(folder, target)
                 count += 1
@@ -50,11 +51,6 @@ def check_moved(results: Results) -> None:
         raise ConfigError(
             f"the folders in {results.derivatives} are partly moved: call dixonflow move-folders once more"
         )
-
-
-def _target(results: Results, name: str) -> Path:
-    prefix = results.derivatives / name.removeprefix("sub-")[:3] if results.prefix_folders else results.derivatives
-    return prefix / name
 
 
 def _move(folder: Path, target: Path) -> None:

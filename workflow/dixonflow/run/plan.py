@@ -147,10 +147,7 @@ class Plan:
                 except OSError as error:
                     add_error(entry.path, error)
                 else:
-                    # with its mode: a file that could not be opened may be open now; with its inode and change time: it
-                    # may have been replaced, or written in place, and keep its date
-                    dates = f"{state.st_mtime_ns}\0{state.st_ctime_ns}"
-                    add(entry.path, f"{state.st_size}\0{dates}\0{state.st_ino}\0{state.st_mode}")
+                    add(entry.path, _state(state))
         for path in (self.config.cohort.withdrawn, self.config.cohort.include):
             if path is not None:
                 digest.update(path.read_bytes())
@@ -170,8 +167,7 @@ class Plan:
         if section is None:
             return ""
         digest = hashlib.sha256(section.model_dump_json().encode())
-        state = section.file.stat()
-        digest.update(f"{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}".encode())
+        digest.update(_state(section.file.stat()).encode())
         if self.config.cohort.withdrawn is not None:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]
@@ -225,6 +221,16 @@ def _content(path: Path) -> bytes:
 def _n_scans(path: Path) -> int:
     # asked for once per stage
     return len(read_shard(path).scans)
+
+
+def _state(found: os.stat_result) -> str:
+    """What changes with a file, for a hash.
+
+    With its mode: a file that could not be opened may be open now; with its inode and change time: it may have been
+    replaced, or written in place, and keep its date.
+    """
+    dates = f"{found.st_mtime_ns}\0{found.st_ctime_ns}"
+    return f"{found.st_size}\0{dates}\0{found.st_ino}\0{found.st_mode}"
 
 
 @cache

@@ -162,12 +162,6 @@ def position_across(stations: Sequence[Station], mm: float) -> list[Station]:
     ]
 
 
-def _placed(stations: Sequence[Station], axis: int, mm: float) -> list[Station]:
-    return [
-        Station(each.index, each.images, _moved(each, axis, mm)) if each.index == ABDOMEN else each for each in stations
-    ]
-
-
 def _moved(station: Station, axis: int, mm: float) -> NDArray[np.float64]:
     affine = station.affine.copy()
     affine[axis, 3] += mm
