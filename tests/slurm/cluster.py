@@ -53,11 +53,11 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 MpiDefault=none
 ReturnToService=2
-# a node that is gone is noticed within seconds, a finished job stays in squeue for ten minutes
+# a node that is gone is noticed within seconds, a finished job stays in squeue for a day
 SlurmdTimeout=15
 InactiveLimit=0
 KillWait=5
-MinJobAge=600
+MinJobAge=86400
 MaxJobCount=50000
 SchedulerParameters=batch_sched_delay=1,sched_interval=5
 GresTypes=gpu
@@ -165,7 +165,7 @@ class Cluster:
         return self.ask("sinfo", "-h", "-N", "-n", node, "-o", "%T").split("\n")[0].strip("*~#!%$@^-+").upper()
 
     def jobs(self) -> list[tuple[int, str, str]]:
-        """Id, state and comment (the rule and its shard) of every job that Slurm still knows, finished ones too."""
+        """Id, state and comment (the rule and its shard) of every job of this cluster, finished ones too."""
         rows = self.ask("squeue", "-h", "--states=all", "-o", "%A|%T|%k").splitlines()
         return [(int(job), state, comment) for job, state, comment in (row.split("|", 2) for row in rows)]
 

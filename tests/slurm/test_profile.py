@@ -23,7 +23,7 @@ from dixonflow.vocabulary import Stage
 def test_the_demo_on_slurm_gives_the_tables_of_a_local_run(cluster, demo):
     run, here = demo.slurm("results/slurm"), demo.local("results/local")
     run.to_the_end()
-    jobs = [(state, comment) for _, state, comment in cluster.jobs()]  # at once: Slurm forgets them
+    jobs = [(state, comment) for _, state, comment in cluster.jobs()]
     segment = cluster.ask("squeue", "-h", "--states=all", "-o", "%k|%P|%b").splitlines()
     for stage in STAGES:
         for shard in run.shards():
