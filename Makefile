@@ -28,11 +28,11 @@ status: install ## show the progress of the run in config.yaml
 
 slurm-test: install ## install Slurm from Debian's packages (as root) and run the tests that need it (some 45 minutes)
 	@scripts/install_slurm.sh
-	@python -m pytest tests/slurm
+	@python -m pytest -n 2 --no-loadscope-reorder tests/slurm
 
 slurm-test-ci: install ## the same with one test of each fault
 	@scripts/install_slurm.sh
-	@python -m pytest tests/slurm -m "not slow"
+	@python -m pytest -n 2 --no-loadscope-reorder tests/slurm -m "not slow"
 
 # One model: make verify-models VERIFY=mrsegmentator; with conditions of use: make verify-models VERIFY=--consent
 verify-models: install ## import the published models and run one scan with each (needs internet access)

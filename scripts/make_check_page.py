@@ -8,7 +8,7 @@ from pathlib import Path
 from dixonflow.cli.options import run
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.of_model import CHECKS
-from dixonflow.measure.definitions import MissingReason
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.vocabulary import Grade, Reason, Status
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/checks.md"

@@ -16,6 +16,9 @@ settings.load_profile("dixonflow")
 SHARE_THE_DEMO = ("test_demo.py", "test_truth.py", "test_two_models.py")
 """Modules of tests that use the fixture `demo_run`."""
 
+WITHOUT_CLUSTER = ("test_local_faults.py", "test_whole_files.py")
+"""Modules of tests/slurm that do not use the fixture `cluster`, of which a machine has one."""
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -29,11 +32,14 @@ def shared_data() -> Path:
 
 
 class Together(LoadFileScheduling):
-    """Gives the tests of a module to one process, and those that share the run of the demo."""
+    """Gives the tests of a module to one process, and those that share the run of the demo or the cluster."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.split("::", maxsplit=1)[0]
-        return "demo" if module.rpartition("/")[2] in SHARE_THE_DEMO else module
+        folder, _, name = module.rpartition("/")
+        if folder.endswith("slurm") and name not in WITHOUT_CLUSTER:
+            return "cluster"
+        return "demo" if name in SHARE_THE_DEMO else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:

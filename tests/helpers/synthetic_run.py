@@ -23,7 +23,10 @@ from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import DIXON, SHARD_STAGES, Layout, Reason, ScanId, Stage
 
 STAGES = list(SHARD_STAGES)
-TABLES = ("scans", "acquisitions", "timings", "measurements", "volumes", "fat_compartments", "quality", "dictionary")
+TABLES = (
+    *("scans", "acquisitions", "timings", "measurements", "volumes", "fat_compartments", "body_composition"),
+    *("quality", "dictionary"),
+)
 LIVER = 5
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dixonflow.aggregate.graded_tables import Checked, value_counts, with_grades
+from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
@@ -63,13 +64,13 @@ def measured(participants, rng):
     body = rng.lognormal(0, 0.2, len(participants))
     rows = []
     for number_, participant in enumerate(participants):
-        for place, structure in enumerate(structures_of(MODEL)):
+        for place, structure in enumerate([*structures_of(MODEL), *compartments_of(MODEL)]):
             volume = 40 * (1 + place % 17) ** 1.4 * body[number_] * rng.lognormal(0, 0.1)
             for measure in structure.measures:
                 missing = number_ == 0 and structure.name == "pancreas" and measure.name == "volume"
                 cut = number_ == 1 and structure.name == "pancreas"
-                value = {"mL": volume, "1": 0.05 + 0.1 * rng.random(), "": 200.0}[measure.unit]
-                if measure.name == "coverage_fraction":
+                value = {"mL": volume, "cm2": volume, "1": 0.05 + 0.1 * rng.random(), "": 200.0}[measure.unit]
+                if measure.name in ("coverage_fraction", "uncut_slices"):
                     value = 0.8 if cut else 1.0
                 rows.append(
                     {

@@ -3,7 +3,8 @@
 import pandas as pd
 import pyarrow as pa
 
-from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS

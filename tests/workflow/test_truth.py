@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dixonflow.evaluation.accuracy import summarise
+from dixonflow.evaluation.compartment_truth import true_compartments
 from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors, table_of
 from dixonflow.evaluation.targets import Targets, violations
 from dixonflow.measure.field_of_view import StationBox
@@ -77,6 +78,52 @@ def comparisons(results, model) -> pd.DataFrame:
     items = [item for item in DEMO_SCANS if item.expected[0] is Status.OK]
     rows = [evaluate_demo_scan(item, results, model, table_of(results, item.scan, model)) for item in items]
     return pd.concat(rows, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def compartments(results, model) -> pd.DataFrame:
+    """Relative errors of every compartment of the demo's good scans, with the network's labels and the true ones."""
+    rows = []
+    measurements = pd.read_parquet(results.tables / "measurements.parquet")
+    keys = ["participant_id", "session_id", "structure", "measure"]
+    found = measurements.set_index(keys)["value"].astype(float)
+    for item in DEMO_SCANS:
+        if item.expected[0] is not Status.OK:
+            continue
+        participant = participant_in_session(item.seed, item.session_number)
+        anatomy = render_anatomy(participant, DemoOptions.fine_spacing_mm)
+        images, affine = read_stitched({contrast: results.stitched(item.scan, contrast) for contrast in DIXON})
+        labels = truth_on_grid(anatomy, images[Contrast.WATER].shape, affine)
+        sidecar = json.loads(results.stitched_sidecar(item.scan).read_text())
+        boxes = [StationBox.from_record(station) for station in sidecar["stations"]]
+        of_truth = measure(labels, images, affine, boxes, model).measurements
+        of_truth = of_truth.set_index(["structure", "measure"])["value"].astype(float)
+        for pair, true in true_compartments(participant, anatomy).items():
+            scan = item.scan.participant, item.scan.session
+            rows.append((*pair, found[(*scan, *pair)] / true - 1, of_truth[pair] / true - 1))
+    return pd.DataFrame(rows, columns=["structure", "measure", "network", "truth"])
+
+
+def test_body_composition_is_that_of_the_phantom(compartments):
+    median = compartments.assign(network=compartments["network"].abs(), truth=compartments["truth"].abs())
+    median = median.groupby("structure")[["network", "truth"]].median()
+    print((100 * median).round(1).to_string())
+    for name in ("visceral_fat_t9_l5", "subcutaneous_fat_t9_l5"):
+        assert median.at[name, "network"] <= 0.05
+        assert median.at[name, "truth"] <= 0.01
+    assert median.at["total_muscle_t9_thigh", "network"] <= 0.03
+    assert median.at["total_muscle_thigh", "truth"] <= 0.01
+    for name in ("visceral_fat_l3", "subcutaneous_fat_l3", "total_muscle_l3"):
+        assert median.at[name, "network"] <= 0.05
+        assert median.at[name, "truth"] <= 0.01
+
+
+def test_what_cannot_be_measured_has_a_reason_and_nothing_else_lacks_a_value(compartments, results):
+    lacking = set(compartments.loc[compartments["network"].isna(), "structure"])
+    assert lacking <= {f"{tissue}_{at}" for tissue in ("subcutaneous_fat", "total_muscle") for at in ("t9", "t10")}
+    measurements = pd.read_parquet(results.tables / "measurements.parquet")
+    rows = measurements[measurements["structure"].isin(lacking)]
+    assert set(rows["missing_reason"]) == {"arms_joined"}, "the phantom's T9 lies near its shoulders"
 
 
 def test_structures_that_the_voxels_put_off_are_named(comparisons):

@@ -12,9 +12,11 @@ from spine import LABEL, MODEL, Spine, phantom_spine
 from dixonflow.config import demo_config
 from dixonflow.execution.content_keys import settings
 from dixonflow.measure.checks.of_model import CHECKS, expected_checks
-from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import Position
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.definitions import SHARD_QUALITY
@@ -123,10 +125,15 @@ def test_other_models_have_the_rows_and_keys_that_they_had(name: str) -> None:
         for measure, definition in MEASURES.items()
         if ScanSequence.DIXON in (definition.sequences or ScanSequence)
     }
-    without = [measure for measure, definition in of_mr.items() if not definition.of_vertebrae]
-    assert set(of_mr) - set(without) == set(OF_LEVELS)
+    without = [
+        measure for measure, definition in of_mr.items() if not (definition.of_vertebrae or definition.of_compartments)
+    ]
+    assert set(of_mr) - set(without) == {*OF_LEVELS, "area", "uncut_slices"}
     structures = [*model.structures, *model.composites]
-    assert expected_rows(model) == {(structure, each, name) for structure in structures for each in without}
+    of_structures = {(structure, each, name) for structure in structures for each in without}
+    compartments = {(each.name, measure.name, name) for each in compartments_of(model) for measure in each.measures}
+    assert expected_rows(model) == of_structures | compartments
+    assert bool(compartments) == ("subcutaneous_fat" in structures)
     assert not {check for check, *_ in expected_checks(model, [model])} & OF_ORDER
     of_measure = {"name", "ids", "composites", "cutoffs", "muscles"}
     assert set(settings(Stage.MEASURE, demo_config(), model)) == of_measure

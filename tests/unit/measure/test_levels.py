@@ -8,9 +8,9 @@ from spine import LABEL, MODEL, Spine, phantom_spine
 
 from dixonflow.measure.checks.level_checks import LEVEL_CHECKS, level_grade
 from dixonflow.measure.checks.of_model import CHECKS
-from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import Level, Levels, find_levels
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.models.anatomy import SACRUM, structures
 from dixonflow.models.comparison import vertebrae_of
 from dixonflow.models.load import MODELS, load_model

@@ -11,8 +11,10 @@ from hypothesis.extra.numpy import arrays
 from measured_body import AFFINE, MODEL, SHAPE, VOXEL_ML, body, good_scan, images, row, values, whole
 from small_models import rule, small_model
 
-from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.field_of_view import StationBox
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.scan import MEASUREMENT_COLUMNS, measure
 from dixonflow.measure.structures import cut_by_design
 from dixonflow.vocabulary import DIXON, Contrast, Grade, ScanSequence
@@ -29,9 +31,10 @@ def test_every_structure_has_every_measure_once(measured):
     measures = [
         name
         for name, each in MEASURES.items()
-        if not each.of_vertebrae and ScanSequence.DIXON in (each.sequences or ScanSequence)
+        if not (each.of_vertebrae or each.of_compartments) and ScanSequence.DIXON in (each.sequences or ScanSequence)
     ]
     expected = {(name, each) for name in [*MODEL.structures, *MODEL.composites] for each in measures}
+    expected |= {(each.name, measure.name) for each in compartments_of(MODEL) for measure in each.measures}
     assert set(zip(rows["structure"], rows["measure"], strict=True)) == expected
     assert len(rows) == len(expected)
     assert (rows["model"] == "small").all()
@@ -70,7 +73,9 @@ def test_values_are_null_exactly_where_there_is_a_reason_and_never_nan(measured)
     assert np.isfinite(rows["value"].dropna().to_numpy(float)).all()
     thin = rows[rows["missing_reason"] == "too_thin"]
     assert set(thin["structure"]) == {"subcutaneous_fat"}, "its layer is one voxel"
-    assert set(rows["missing_reason"].dropna()) == {"not_applicable", "too_thin"}
+    assert set(rows["missing_reason"].dropna()) == {"not_applicable", "too_thin", "no_landmark"}
+    unplaced = rows[rows["missing_reason"] == "no_landmark"]
+    assert set(unplaced["structure"]) == {each.name for each in compartments_of(MODEL)}, "the model has no skeleton"
     lacking = rows[rows["missing_reason"] == "not_applicable"]
     assert set(lacking["measure"]) == {"lean_volume", "intramuscular_fat_volume"}
     assert not set(lacking["structure"]) & {"muscle", "iliopsoas_left", "total_muscle"}

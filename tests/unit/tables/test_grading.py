@@ -54,6 +54,40 @@ def objected(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
     return own.loc[own["grade"].ne("pass"), "grade"].to_dict()
 
 
+def of_a_compartment(*objections: tuple[str, ...], model: str, of: str) -> dict[str, str]:
+    """Grades of VAT of a model in a run with one that names vertebrae and one in which they are counted."""
+    names = {"fat": ("inner_fat",), "spine": ("vertebrae_L4", "vertebrae_L5"), "column": ("sacrum", "IVD")}
+    names["column"] = (*names["column"], "vertebra_body", "inner_fat")
+    models = [
+        small_model({place: rule(name, "a") for place, name in enumerate(own, 1)}).model_copy(update={"name": each})
+        for each, own in names.items()
+        if each != "spine" or "spine" in (model, of)
+    ]
+    pairs = [("visceral_fat_t9_l5", "volume"), ("inner_fat", "volume")]
+    long = long_rows({("1", "2", of): dict.fromkeys(pairs, 0.25)})
+    shard = [name for name in MEASUREMENTS.names if name not in {column.name for column in GRADED}]
+    grading = Grading(quality(*objections, model=model), {ScanSequence.DIXON: models})
+    rows = grading.graded(to_arrow(long, MEASUREMENTS).select(shard)).to_pandas()
+    return rows.set_index("structure")["grade"].to_dict()
+
+
+def test_a_compartment_is_no_better_than_what_it_is_made_of():
+    cut = ("1", "lower_cutoff", "inner_fat", "fail")
+    assert of_a_compartment(cut, model="fat", of="fat") == {"inner_fat": "fail", "visceral_fat_t9_l5": "fail"}
+    assert set(of_a_compartment(cut, model="column", of="fat").values()) == {"pass"}
+    mirrored = ("1", "liver_right_of_spleen", "", "fail")
+    assert of_a_compartment(mirrored, model="fat", of="fat")["visceral_fat_t9_l5"] != "pass"
+
+
+def test_a_compartment_is_no_better_than_the_vertebrae_that_delimit_it():
+    order = ("1", "vertebra_order", "", "review")
+    assert of_a_compartment(order, model="spine", of="column") == {
+        "inner_fat": "pass",
+        "visceral_fat_t9_l5": "review",
+    }
+    assert set(of_a_compartment(order, model="column", of="column").values()) == {"pass", "review"}
+
+
 def every(structures, measures, grade):
     return {(structure, measure): grade for structure in structures for measure in measures}
 

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
@@ -69,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table(path / "quality.parquet", QUALITY, pd.DataFrame(quality, columns=list(QUALITY.names)))
     rows = []
     for number, participant in enumerate(IDS):
-        for structure in structures_of(MODEL):
+        for structure in [*structures_of(MODEL), *compartments_of(MODEL)]:
             for measure in structure.measures:
                 missing = participant == "0012" and structure.name == "pancreas"
                 value = None if missing else 0.25 * (number + 1)

@@ -12,16 +12,17 @@ from pandera.errors import SchemaErrors
 from table_rows import FAT, MODEL, TABLES, VOLUMES, long_rows, timing
 
 from dixonflow.cohort.table import COHORT_SCANS
-from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.tables.columns import Column, ColumnType, Table
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
-from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
+from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, check_rows, pandera_schema, to_arrow
 from dixonflow.tables.wide import fat_compartments_table, volumes_table
-from dixonflow.vocabulary import ScanSequence, Stage
+from dixonflow.vocabulary import Stage
 
 
 def test_a_column_that_holds_a_unit_ends_in_it() -> None:
@@ -239,16 +240,6 @@ def test_a_fraction_above_one_is_refused() -> None:
     frame = long_rows({("1", "2", "demo"): {("liver", "fat_fraction"): 1.01}})
     with pytest.raises(TableError, match="0 to 1"):
         check_rows(to_arrow(frame, MEASUREMENTS), MEASUREMENTS)
-
-
-def test_expected_rows_are_every_structure_times_every_measure() -> None:
-    measures = [
-        each
-        for each in MEASURES.values()
-        if not each.of_vertebrae and (not each.sequences or ScanSequence.DIXON in each.sequences)
-    ]
-    assert len(expected_rows(MODEL)) == len(structures_of(MODEL)) * len(measures)
-    assert ("total_muscle", "lean_volume", "demo") in expected_rows(MODEL)
 
 
 # dictionary and data package

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_rows import MODEL, long_rows, sorted_long
 
-from dixonflow.measure.definitions import MissingReason
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.models.anatomy import structures
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.schema import TableError, check_rows

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from dixonflow.config import Config, MergeConfig
+from dixonflow.measure.compartments.compartment import consulted_models
 from dixonflow.models.anatomy import is_muscle, structures
-from dixonflow.models.comparison import compared_models, interpolate_of, merge_strategy_of, vertebrae_of
+from dixonflow.models.comparison import interpolate_of, merge_strategy_of, vertebrae_of
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import MergeStrategy, Stage
 
@@ -151,8 +152,8 @@ def stage_key(
     raw_key
         Fingerprint of the scan's raw data; empty for the part of the key that all scans share.
     models
-        All models of the run. Where there are several, `measure` compares their label maps, and makes the picture of a
-        scan with the first.
+        All models of the run. Where there are several, `measure` compares their label maps, takes landmarks of one from
+        another, and makes the picture of a scan with the first.
     known
         Keys to use instead of those that follow from `raw_key`, by model name and stage; the key of `stage`
         itself is never taken from it.
@@ -165,11 +166,11 @@ def stage_key(
     for current, version in STAGE_VERSIONS.items():
         content: list[Any] = [current.value, version, settings(current, config, model), key]
         if current is Stage.MEASURE and len(models) > 1:
-            compared = compared_models(model, models)
+            consulted = consulted_models(model, models)
             others = [
                 known.get((other.name, Stage.POSTPROCESS))
                 or stage_key(Stage.POSTPROCESS, raw_key, config, other, models, known)
-                for other in compared
+                for other in consulted
             ]
             content.append([model.name == models[0].name, others])
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
 
 from dixonflow.vocabulary import DIXON, Contrast, ScanSequence
 
@@ -18,37 +16,6 @@ INTRAMUSCULAR_FAT_THRESHOLD = 0.5
 """Voxel fat fraction from which a muscle voxel counts as fat."""
 
 
-class MissingReason(StrEnum):
-    """Why a measurement has no value.
-
-    Attributes
-    ----------
-    description
-        The reason in a few words.
-    """
-
-    description: str
-
-    def __new__(cls, value: str, *meaning: str) -> Self:
-        """Make a member from its word, which is its value, and its description."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        (member.description,) = meaning
-        return member
-
-    NOT_FOUND = "not_found", "the label map holds no voxel of the structure"
-    OUTSIDE_FIELD_OF_VIEW = "outside_field_of_view", "every voxel of the structure lies outside all stations"
-    CUT_BY_FIELD_OF_VIEW = "cut_by_field_of_view", "the structure touches the edge of the field of view"
-    NO_SIGNAL = "no_signal", "the water and fat images hold no signal in the structure"
-    BELOW_NOISE_FLOOR = "below_noise_floor", "no voxel of the structure reaches the noise floor"
-    TOO_THIN = "too_thin", "no voxel of the structure is left after erosion by one voxel"
-    NOT_APPLICABLE = "not_applicable", "the measure is not defined for the structure"
-    NO_IMAGE = "no_image", "the scan has no image that the measure is made of"
-    INCOMPLETE = "incomplete", "a part of the composite was not found"
-    FAILED_CHECK = "failed_check", "a check failed the value, see decided_by and value_before_grade in measurements"
-    OUT_OF_ORDER = "out_of_order", "the vertebrae that delimit the measure are not in anatomical order"
-
-
 @dataclass(frozen=True)
 class MeasureDefinition:
     """What a measure is.
@@ -58,7 +25,7 @@ class MeasureDefinition:
     name
         As in the column `measure`.
     unit
-        `mL`, `mm`, `HU`, `1/s`, `1` for fractions, or empty for signal in the images' own arbitrary units.
+        `mL`, `cm2`, `mm`, `HU`, `1/s`, `1` for fractions, or empty for signal in the images' own arbitrary units.
     definition
         How the value comes about, for a reader of the tables.
     source
@@ -71,6 +38,8 @@ class MeasureDefinition:
         Whether it has the grade of its structure; else it describes the structure, and always passes.
     of_vertebrae
         Whether it is made of single vertebrae only, and other structures have no row of it.
+    of_compartments
+        Whether it is made of parts of the body between landmarks only (`dixonflow.measure.compartments.compartment`).
     sequences
         Scans that it is made of; none for all.
     """
@@ -83,6 +52,7 @@ class MeasureDefinition:
     of_fat: bool = False
     is_graded: bool = True
     of_vertebrae: bool = False
+    of_compartments: bool = False
     sequences: tuple[ScanSequence, ...] = ()
 
     @property
@@ -177,6 +147,21 @@ _MEASURES = (
         "edge of the field of view. 1: not cut; smaller values: a larger cut surface. It is not the share of the "
         "volume inside the field of view.",
         is_graded=False,
+    ),
+    MeasureDefinition(
+        "area",
+        "cm2",
+        f"Area of the cross-section at the middle of a vertebral body {_FIELD}, without arms and hands: interpolated "
+        "between the two slices that are nearest to it.",
+        of_compartments=True,
+    ),
+    MeasureDefinition(
+        "uncut_slices",
+        "1",
+        "Share of the slices of a compartment in which it does not reach the field of view's edge at the side, the "
+        "front or the back.",
+        is_graded=False,
+        of_compartments=True,
     ),
     MeasureDefinition(
         "fat_fraction",

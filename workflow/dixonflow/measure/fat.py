@@ -63,7 +63,7 @@ def fat_fractions(
     width = FAT_FRACTION_STEPS + 2  # the last column is that of voxels without signal, dropped below
 
     def cells(part: slice) -> NDArray[np.intp]:
-        signal, fraction = _signal_and_fat(water[part], fat[part])
+        signal, fraction = signal_and_fat(water[part], fat[part])
         below = ~((signal >= noise_floor) & (signal > 0))
         signal[below] = 1
         fraction *= FAT_FRACTION_STEPS
@@ -80,7 +80,7 @@ def fat_fractions(
     return FatFractions((border + eroded)[:, :-1], eroded[:, :-1], eroded.sum(axis=1))
 
 
-def _signal_and_fat(
+def signal_and_fat(
     water: NDArray[np.integer | np.floating], fat: NDArray[np.integer | np.floating]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Give F + W and F as real numbers; single precision holds 16-bit integers exactly and is twice as fast."""

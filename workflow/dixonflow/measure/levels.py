@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from dixonflow.imaging.types import Affine, Labels, Mask
 from dixonflow.labelmap.components import Components, find_components
-from dixonflow.measure.definitions import MissingReason
 from dixonflow.measure.field_of_view import StationBox, field_of_view
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.surface import surface
 from dixonflow.models.anatomy import SACRUM
 from dixonflow.models.comparison import vertebrae_of
@@ -131,13 +131,13 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
         if len(wanted[vertebra]) > 1 and not np.isin(wanted[vertebra], present).all():
             missing[vertebra] = MissingReason.INCOMPLETE  # one part does not tell where the whole begins and ends
             continue
-        all_pieces = [_piece(components, number, spacing) for number in pieces.tolist()]
+        all_pieces = [piece_of(components, number, spacing) for number in pieces.tolist()]
         piece = max(all_pieces, key=lambda each: each.rank)
         large = [each for each in all_pieces if each.size >= CUT_SHARE * piece.size]
-        if any(_is_cut(each, inside, labels.shape) for each in large):
+        if any(is_cut(each, inside, labels.shape) for each in large):
             missing[vertebra] = MissingReason.CUT_BY_FIELD_OF_VIEW
             continue
-        lower, upper = _ends_of_body(piece)
+        lower, upper = ends_of_body(piece)
         if vertebra == SACRUM:
             lower = 0.0  # it narrows towards the coccyx: its end is not that of its thickest part
         low, high = (float(affine[2, 3] + spacing[2] * (piece.corner[2] + end - 0.5)) for end in (lower, upper))
@@ -146,7 +146,7 @@ def find_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], mod
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """A component: number of voxels, the first one (x, y, z) of the box around it, where in the box it is, and how deep
     in mm each of its voxels lies.
     """
@@ -162,16 +162,17 @@ class _Piece:
         return float(self.depth_mm.max()), self.size, self.corner.tolist()
 
 
-def _piece(components: Components, number: int, spacing: NDArray[np.float64]) -> _Piece:
+def piece_of(components: Components, number: int, spacing: NDArray[np.float64]) -> Piece:
+    """Cut a component out of its volume; `spacing` in mm."""
     places = np.stack(np.unravel_index(components.positions_of(number), components.shape, order=components.order))
     corner: NDArray[np.intp] = places.min(axis=1)
     mask = np.zeros(places.max(axis=1) - corner + 1, bool)
     mask[tuple(places - corner[:, None])] = True
     depth_mm = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    return _Piece(int(components.voxels[number]), corner, mask, depth_mm)
+    return Piece(int(components.voxels[number]), corner, mask, depth_mm)
 
 
-def _is_cut(piece: _Piece, inside: Mask | None, shape: tuple[int, ...]) -> bool:
+def is_cut(piece: Piece, inside: Mask | None, shape: tuple[int, ...]) -> bool:
     """Whether a component touches the edge of the field of view."""
     # a ring of background around it: only at the edge of the grid does it touch what is not there
     low = np.maximum(piece.corner - 1, 0)
@@ -183,7 +184,7 @@ def _is_cut(piece: _Piece, inside: Mask | None, shape: tuple[int, ...]) -> bool:
     return surface(region, seen, 2, (1.0, 1.0, 1.0)).cut_mm2([1]) > 0
 
 
-def _ends_of_body(piece: _Piece) -> tuple[float, float]:
+def ends_of_body(piece: Piece) -> tuple[float, float]:
     """Inferior and superior end of the thickest part, as indices along z: of its first slice, and after its last.
 
     Each is the median over the lines along z through the thickest part, each followed until it leaves the vertebra: the

@@ -47,7 +47,8 @@ class Structure:
         return tuple(
             each
             for each in MEASURES.values()
-            if (not each.sequences or self.sequence in each.sequences)
+            if not each.of_compartments
+            and (not each.sequences or self.sequence in each.sequences)
             and (not each.of_vertebrae or self.vertebra is not None)
         )
 

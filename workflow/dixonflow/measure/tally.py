@@ -7,7 +7,7 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.imaging.types import Affine, Box, Labels
+from dixonflow.imaging.types import Affine, Box, Labels, Mask
 from dixonflow.labelmap.components import bounding_box
 from dixonflow.measure.definitions import NOISE_FLOOR_SIGMAS
 from dixonflow.measure.fat import FatFractions, fat_fractions
@@ -45,6 +45,10 @@ class Tally:
         Area of the faces of each region on the edge of the field of view across x, y and z, shape (3, regions).
     dixon
         What is counted in water and fat; None for a scan that is not Dixon.
+    ring
+        Box of one voxel more around `box`, as far as the grid goes.
+    axes
+        The order of axes (x, y, z) in which `surface` has them.
     """
 
     box: Box
@@ -56,6 +60,19 @@ class Tally:
     surface: Surface
     edge_mm2: NDArray[np.float64]
     dixon: "DixonTally | None"
+    ring: Box
+    axes: tuple[int, int, int]
+
+    @property
+    def noise_floor(self) -> float:
+        """Smallest F + W that counts as signal; 0 for a scan that is not Dixon or has no noise."""
+        return NOISE_FLOOR_SIGMAS * ((self.dixon.noise_level if self.dixon else None) or 0.0)
+
+    def interior(self, shape: tuple[int, ...]) -> Mask:
+        """Voxels of the eroded regions on the whole grid (x, y, z)."""
+        whole = np.zeros(shape, bool, order="F")
+        whole[self.ring] = self.surface.interior.transpose(np.argsort(self.axes))
+        return whole
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,8 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
     count = len(known) + 1
     box = bounding_box(labels)
     # A ring of background around the labels: only at the edge of the grid do they touch what is not there.
-    ring = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    x, y, z = (slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    ring = x, y, z
     # Work in memory order: an axis permutation is free, walking an array against its layout is not.
     axes = (2, 1, 0) if labels.flags.f_contiguous else (0, 1, 2)
     region = _regions(labels[ring].transpose(axes), known)
@@ -145,6 +163,8 @@ def tally(labels: Labels, images: Images, affine: Affine, boxes: Sequence[Statio
         surface=edges,
         edge_mm2=edges.edge_mm2[np.argsort(axes)],
         dixon=dixon,
+        ring=ring,
+        axes=axes,
     )
 
 

@@ -16,6 +16,7 @@ from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.agreement import agreement_of_models
 from dixonflow.labelmap.swap_witness import SwappedPatches
 from dixonflow.measure.checks.stitch_findings import stitch_findings, unrepaired_swaps
+from dixonflow.measure.compartments.compartment import consulted_models
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import measure
 from dixonflow.models.comparison import compared_models
@@ -63,6 +64,8 @@ class MeasureWork(ContextWork):
         dixon = of_labels.get("dixon")
         if dixon:  # what the Dixon scan did not see has no label
             boxes = [within for box in boxes if (within := box.within(dixon["low_mm"], dixon["high_mm"]))]
+        others = self._others(scan.scan)
+        compared = {each.name for each in compared_models(model, self.context.models)}
         measured = measure(
             labels,
             images,
@@ -73,7 +76,8 @@ class MeasureWork(ContextWork):
             wrong_side_ml=of_labels["sides"]["wrong_side_ml"],
             contrast_agreement=of_labels["segment"]["contrast_agreement"],
             swapped_patches=_swapped_patches(of_labels["segment"]),
-            model_agreement=agreement_of_models(labels, model, self._others(scan.scan)),
+            model_agreement=agreement_of_models(labels, model, [each for each in others if each[0].name in compared]),
+            others=others,
             intensity_scale=sidecar["intensity_scale"],
             graded_if_incomplete=self.context.config.measure.incomplete_composites == "graded",
             found_elsewhere=dixon["labels"] if dixon else (),
@@ -98,8 +102,8 @@ class MeasureWork(ContextWork):
                     results.stitched(scan, contrast).unlink(missing_ok=True)
 
     def _others(self, scan: ScanId) -> list[tuple[Model, Labels]]:
-        compared = compared_models(self.context.model, self.context.models)
-        return [(other, read_labels(self.context.results.labels(scan, other.name))[0]) for other in compared]
+        consulted = consulted_models(self.context.model, self.context.models)
+        return [(other, read_labels(self.context.results.labels(scan, other.name))[0]) for other in consulted]
 
 
 def _swapped_patches(segment: Mapping[str, Any]) -> SwappedPatches | None:

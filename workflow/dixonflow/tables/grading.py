@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.of_model import CHECKS
-from dixonflow.measure.definitions import MEASURES, MeasureDefinition, MissingReason
+from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.compartments.landmarks import level_model
+from dixonflow.measure.definitions import MEASURES, MeasureDefinition
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import cut_by_design
 from dixonflow.models.anatomy import structures as vocabulary
 from dixonflow.models.model import Model
@@ -87,10 +90,15 @@ class Grading:
             for model in of_scan:
                 reached = _reached(check, names, own) if model is own else _inherited(check, names, own, model)
                 severities = dict.fromkeys(reached, _SEVERITY[grade])
+                if definition.decides == "levels" and _has_levels_of(own, model, of_scan):
+                    for each in _between_vertebrae(model):
+                        key = "\t".join((*scan, model.name, each))
+                        code = _code(_SEVERITY[grade], _ORDER.index(check))
+                        found["all"][key] = max(found["all"].get(key, 0), code)
                 # by its own check, or by that of a model that has the structures for it
                 is_judged = model is own or not set(definition.needs) <= set(model.structures)
                 if is_judged and definition.decides == "sided" and grade == Grade.FAIL.value:
-                    severities = dict.fromkeys(model.regions, _SEVERITY[Grade.REVIEW.value]) | severities
+                    severities = dict.fromkeys(_names(model), _SEVERITY[Grade.REVIEW.value]) | severities
                 for each, severity in severities.items():
                     key = "\t".join((*scan, model.name, each))
                     verdicts[key] = max(verdicts.get(key, 0), _code(severity, _ORDER.index(check)))
@@ -130,7 +138,7 @@ def _reached(check: str, structures: Sequence[str], model: Model) -> Iterable[st
     definition = CHECKS[check]
     if definition.decides == "checked":
         return _with_composites(structures, model)
-    return _reached_by_scan(definition, model.name, tuple(model.structures), tuple(model.composites.items()))
+    return _reached_by_scan(definition, model.name, tuple(model.structures), tuple(_wholes(model).items()))
 
 
 def _inherited(check: str, structures: Sequence[str], own: Model, other: Model) -> Iterable[str]:
@@ -145,7 +153,7 @@ def _inherited(check: str, structures: Sequence[str], own: Model, other: Model) 
         unknown = [name for name in other.structures if name not in own.structures]
         return _with_composites([name for name in structures if name in other.structures] or unknown, other)
     reached = _reached(check, structures, other)
-    return [name for name in reached if name in other.regions]
+    return [name for name in reached if name in _names(other)]
 
 
 @cache
@@ -153,9 +161,9 @@ def _reached_by_scan(
     check: CheckDefinition,
     _model: str,
     names: tuple[str, ...],
-    composites: tuple[tuple[str, tuple[str, ...]], ...],
+    wholes: tuple[tuple[str, tuple[str, ...]], ...],
 ) -> tuple[str, ...]:
-    every = (*names, *(name for name, _ in composites))
+    every = (*names, *(name for name, _ in wholes))
     match check.decides:
         case "all" | "levels":
             return every
@@ -164,14 +172,34 @@ def _reached_by_scan(
         case "cut_by_design":
             return tuple(name for name in every if name in cut_by_design())
         case "needs":
-            return (*check.needs, *(name for name, parts in composites if set(parts) & set(check.needs)))
+            return (*check.needs, *(name for name, parts in wholes if set(parts) & set(check.needs)))
         case _:
             return ()
 
 
 def _with_composites(names: Iterable[str], model: Model) -> tuple[str, ...]:
     chosen = set(names)
-    return (*chosen, *(name for name, parts in model.composites.items() if chosen & set(parts)))
+    return (*chosen, *(name for name, parts in _wholes(model).items() if chosen & set(parts)))
+
+
+def _wholes(model: Model) -> dict[str, tuple[str, ...]]:
+    """What values are made of: of each composite its parts, of each compartment its source and the parts of that."""
+    return dict(model.composites) | {each.name: (each.source, *each.parts) for each in compartments_of(model)}
+
+
+def _names(model: Model) -> tuple[str, ...]:
+    """All structures, composites and compartments of a model."""
+    return (*model.structures, *_wholes(model))
+
+
+def _between_vertebrae(model: Model) -> list[str]:
+    return [each.name for each in compartments_of(model) if each.where.needs_vertebrae]
+
+
+def _has_levels_of(own: Model, model: Model, models: Sequence[Model]) -> bool:
+    """Whether the compartments of a model are delimited by the vertebrae of `own`."""
+    chosen = level_model([model, *(each for each in models if each.name != model.name)])
+    return chosen is not None and chosen.name == own.name
 
 
 def scan_grades(objections: pa.Table) -> pd.DataFrame:

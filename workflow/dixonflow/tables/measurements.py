@@ -5,7 +5,9 @@ from dataclasses import replace
 import pandas as pd
 
 from dixonflow.measure.checks.of_model import CHECKS
-from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.compartments.compartment import RANGES, compartments_of
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.model import Model
 from dixonflow.tables.columns import Column, ColumnType, Rule, Table, text_column
@@ -40,7 +42,7 @@ def _as_defined(rows: pd.DataFrame) -> "pd.Series[bool]":
 def _in_bounds(rows: pd.DataFrame) -> "pd.Series[bool]":
     value = rows["value"]
     fraction = rows["unit"].eq("1") & ((value < 0) | (value > 1)).fillna(False)
-    volume = rows["unit"].eq("mL") & (value < 0).fillna(False)
+    volume = rows["unit"].isin(["mL", "cm2"]) & (value < 0).fillna(False)
     return (~(fraction | volume)).astype(bool)
 
 
@@ -53,7 +55,12 @@ SHARD_MEASUREMENTS = Table(
     (
         PARTICIPANT,
         SESSION,
-        text_column("structure", "Structure of the model, or a composite", "composites are named in the model file"),
+        text_column(
+            "structure",
+            "Structure of the model, a composite, or a compartment: a tissue in a part of the body",
+            f"composites are named in the model file; compartments end in the part of the body, and are measured "
+            f"without arms and hands: {'; '.join(f'{each.name}: {each.words}' for each in RANGES.values())}",
+        ),
         text_column(
             "measure",
             "Name of the measure",
@@ -79,7 +86,7 @@ SHARD_MEASUREMENTS = Table(
     (
         Rule("either value or missing_reason", _value_or_reason),
         Rule("unit and definition are those of the measure", _as_defined),
-        Rule("fractions lie in 0 to 1, volumes are not negative", _in_bounds),
+        Rule("fractions lie in 0 to 1, volumes and areas are not negative", _in_bounds),
     ),
     since=2,
 )
@@ -120,8 +127,6 @@ MEASUREMENTS = replace(
 
 def expected_rows(model: Model) -> frozenset[tuple[str, str, str]]:
     """Structure, measure and model of the rows that every scan with status ok has."""
-    return frozenset(
-        (structure.name, measure.name, model.name)
-        for structure in structures_of(model)
-        for measure in structure.measures
-    )
+    measured = [(each.name, each.measures) for each in structures_of(model)]
+    measured += [(each.name, each.measures) for each in compartments_of(model)]
+    return frozenset((name, measure.name, model.name) for name, measures in measured for measure in measures)

@@ -1,4 +1,5 @@
-"""The wide tables, one row per scan, generated from the long table: `volumes` and `fat_compartments` of each model.
+"""The wide tables, one row per scan, generated from the long table: `volumes`, `fat_compartments` and
+`body_composition` of each model.
 
 A value column has two companions: `<...>_missing_reason`, which says why there is no value, and `<...>_grade`, the
 verdict. A value that failed is null, with the reason `failed_check`. A volume comes with the `coverage_fraction` of its
@@ -13,7 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dixonflow.measure.definitions import MEASURES, MissingReason
+from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.anatomy import structures as vocabulary
 from dixonflow.models.model import Model
@@ -24,6 +27,8 @@ from dixonflow.tables.shards import SHARD_KEYS, joined
 from dixonflow.vocabulary import Grade, ScanSequence
 
 COVERAGE = "coverage_fraction"
+DESCRIBING = (COVERAGE, "uncut_slices")
+"""Measures that stand next to a value and have neither reason nor grade of their own."""
 
 COMPARTMENTS: tuple[tuple[str, str], ...] = (
     *((structure, "volume") for structure in ("subcutaneous_fat", "inner_fat", "total_muscle")),
@@ -77,7 +82,8 @@ def wide_tables(models: Sequence[Model]) -> list[WideTable]:
 
     Those of the first model have the plain names, so that a further one renames nothing; those of others bear the
     model's name, `volumes_<model>` and `fat_compartments_<model>`. Other sequences than Dixon have theirs in front,
-    `volumes_haste` and `volumes_haste_<model>`, and no fat compartments.
+    `volumes_haste` and `volumes_haste_<model>`, and no fat compartments. A model without labels of fat has no body
+    composition.
     """
     tables = []
     for place, model in enumerate(models):
@@ -86,12 +92,14 @@ def wide_tables(models: Sequence[Model]) -> list[WideTable]:
         tables.append(volumes_table(model, ending))
         if model.sequence is ScanSequence.DIXON:
             tables.append(fat_compartments_table(model, ending))
+        if compartments_of(model):
+            tables.append(body_composition_table(model, ending))
     return tables
 
 
 def sequence_of_table(name: str) -> ScanSequence:
     """Sequence of the scans in a wide table, by its name."""
-    rest = name.removeprefix("volumes_")
+    rest = name.removeprefix("volumes_").removeprefix("body_composition_")
     found = [
         each for each in ScanSequence if each is not ScanSequence.DIXON and f"{rest}_".startswith(f"{each.value}_")
     ]
@@ -122,6 +130,13 @@ def fat_compartments_table(model: Model, ending: str = "") -> WideTable:
             pairs[structure, COVERAGE] = None
     description = "One row per scan with status ok: volumes of fat and muscle, fat fractions of organs."
     return _wide_table(f"fat_compartments{ending}", description, model, pairs)
+
+
+def body_composition_table(model: Model, ending: str = "") -> WideTable:
+    """Every compartment of a model: fat and muscle in parts of the body between landmarks, and at levels."""
+    pairs = [(each.name, measure.name) for each in compartments_of(model) for measure in each.measures]
+    description = "One row per scan with status ok: fat and muscle between landmarks of the body, and at its levels."
+    return _wide_table(f"body_composition{ending}", description, model, pairs)
 
 
 def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
@@ -167,7 +182,7 @@ def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple
         column = _value_column(model, structure, measure)
         values[column.name] = (structure, measure)
         columns.append(column)
-        if measure != COVERAGE:
+        if measure not in DESCRIBING:
             reason, grade = f"{structure}_{measure}_missing_reason", f"{structure}_{measure}_grade"
             companions[column.name] = (reason, grade)
             why, verdict = f"Reason why {column.name} is missing; null if it is not", f"Verdict on {column.name}"
@@ -195,8 +210,13 @@ def _value_column(model: Model, structure: str, measure: str) -> Column:
     definition = MEASURES[measure]
     ending = NAME_ENDINGS[definition.unit]
     parts = model.composites.get(structure)
-    words = definition.definition if parts is None else f"{definition.definition} Composite of {', '.join(parts)}."
-    rule = model.labels[model.structures[structure]] if parts is None else None
+    words, rule = definition.definition, None
+    if parts is not None:
+        words = f"{words} Composite of {', '.join(parts)}."
+    elif structure in model.structures:
+        rule = model.labels[model.structures[structure]]
+    else:
+        words = f"{words} Of {next(each.words for each in compartments_of(model) if each.name == structure)}."
     return Column(
         f"{structure}_{measure}_{ending}" if ending else f"{structure}_{measure}",
         ColumnType.DOUBLE,

@@ -1,0 +1,1 @@
+"""Fat and muscle in parts of the body between landmarks of the skeleton."""

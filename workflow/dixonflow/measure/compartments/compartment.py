@@ -1,0 +1,288 @@
+"""Fat and muscle in a part of the body between landmarks: which compartments a model has, and their values."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dixonflow.imaging.types import Affine
+from dixonflow.measure.compartments.landmarks import Landmark, Landmarks, body_range, landmark_models
+from dixonflow.measure.compartments.slices import SliceCounts
+from dixonflow.measure.definitions import MEASURES, MeasureDefinition
+from dixonflow.measure.levels import Position
+from dixonflow.measure.missing_reason import MissingReason
+from dixonflow.models.comparison import compared_models
+from dixonflow.models.model import Model
+from dixonflow.vocabulary import ScanSequence
+
+Tissue = Literal["fat", "muscle"]
+
+THIGH_MM = 150.0
+"""Length of the upper thigh that is measured, from the ischial tuberosities down: scans end at different heights above
+the knee."""
+
+
+LARGEST_JOINED = 1 / 3
+"""Largest share of the slices of a range in which arms grow out of the trunk and are parted by their bones: there, on
+the phantom, a third of the muscle of a cross-section goes with them, and the border of fat is off by a twentieth."""
+
+LARGEST_CUT = 0.05
+"""Largest share of the slices of a range in which a compartment reaches the edge of the field of view at the side, the
+front or the back; at a level, none may."""
+
+
+@dataclass(frozen=True)
+class NamedRange:
+    """A part of the body that compartments are measured in.
+
+    Attributes
+    ----------
+    name
+        Last part of the compartments' names.
+    words
+        Where it lies, for a reader of the tables.
+    upper, lower
+        Its ends; a level where they are the same.
+    """
+
+    name: str
+    words: str
+    upper: Landmark
+    lower: Landmark
+
+    @property
+    def is_level(self) -> bool:
+        """Whether it has no length."""
+        return self.upper == self.lower
+
+    @property
+    def needs_vertebrae(self) -> bool:
+        """Whether a vertebra delimits it."""
+        return any(each.structure.startswith("vertebrae_") for each in (self.upper, self.lower))
+
+
+def _vertebra(name: str, place: Position) -> Landmark:
+    return Landmark(f"vertebrae_{name}", place)
+
+
+_T9, _L5 = _vertebra("T9", Position.SUPERIOR_ENDPLATE), _vertebra("L5", Position.INFERIOR_ENDPLATE)
+_HIPS, _FEMURS = Landmark("hips", Position.INFERIOR_ENDPLATE), Landmark("femurs", Position.SUPERIOR_ENDPLATE)
+_THIGH_END = Landmark("hips", Position.INFERIOR_ENDPLATE, -THIGH_MM)
+
+_ABDOMEN = NamedRange("t9_l5", "between the superior endplate of T9 and the inferior endplate of L5", _T9, _L5)
+_LUMBAR = NamedRange(
+    "l1_l5",
+    "between the superior endplate of L1 and the inferior endplate of L5",
+    _vertebra("L1", Position.SUPERIOR_ENDPLATE),
+    _L5,
+)
+_TO_FEMUR = NamedRange("t9_femur", "between the superior endplate of T9 and the top of the femurs", _T9, _FEMURS)
+_TRUNK = NamedRange("trunk", "between the superior endplate of T9 and the lowest points of the hip bones", _T9, _HIPS)
+_THIGH = NamedRange("thigh", f"in the {THIGH_MM / 10:g} cm below the lowest points of the hip bones", _HIPS, _THIGH_END)
+_TO_THIGH = NamedRange(
+    "t9_thigh",
+    f"between the superior endplate of T9 and {THIGH_MM / 10:g} cm below the lowest points of the hip bones",
+    _T9,
+    _THIGH_END,
+)
+LEVELS = tuple(
+    NamedRange(name.lower(), f"at the middle of {name}", *[_vertebra(name, Position.CENTRE)] * 2)
+    for name in ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
+)
+
+RANGES: dict[str, NamedRange] = {
+    each.name: each for each in (_ABDOMEN, _LUMBAR, _TO_FEMUR, _TRUNK, _THIGH, _TO_THIGH, *LEVELS)
+}
+"""All ranges by name."""
+
+SOURCES: dict[str, tuple[Tissue, tuple[str, ...], tuple[NamedRange, ...]]] = {
+    "visceral_fat": (
+        "fat",
+        ("visceral_fat", "torso_fat", "inner_fat"),
+        (_ABDOMEN, _LUMBAR, _TO_FEMUR, *LEVELS),
+    ),
+    "subcutaneous_fat": ("fat", ("subcutaneous_fat",), tuple(RANGES.values())),
+    "total_muscle": ("muscle", ("total_muscle",), (_LUMBAR, _TRUNK, _THIGH, _TO_THIGH, *LEVELS)),
+}
+"""Of each tissue: what it is, the structures or composites that it is made of in a model, the first that the model has,
+and its ranges. Fat of the torso, or inside the muscles of its wall, is visceral where the range lies in the abdomen."""
+
+_OF_RANGE: dict[Tissue, tuple[str, ...]] = {
+    "fat": ("volume", "fat_volume", "uncut_slices"),
+    "muscle": (
+        *("volume", "lean_volume", "intramuscular_fat_volume"),
+        *("fat_fraction_mean", "fat_fraction_eroded_mean", "uncut_slices"),
+    ),
+}
+_OF_LEVEL: dict[Tissue, tuple[str, ...]] = {
+    "fat": ("area", "uncut_slices"),
+    "muscle": ("area", "fat_fraction_eroded_mean", "uncut_slices"),
+}
+
+
+@dataclass(frozen=True)
+class Compartment:
+    """A tissue of a model in a part of the body.
+
+    Attributes
+    ----------
+    tissue
+        Its key in `SOURCES`.
+    source
+        Structure or composite of the model that it is made of.
+    regions
+        Labels of the source, as places (from 1) in the ascending list of the model's labels.
+    where
+        The part of the body.
+    parts
+        Labels of the source by name.
+    sequence
+        Of the scans that the model is used on.
+    """
+
+    tissue: str
+    source: str
+    parts: tuple[str, ...]
+    regions: tuple[int, ...]
+    where: NamedRange
+    sequence: ScanSequence
+
+    @property
+    def name(self) -> str:
+        """As in the column `structure`."""
+        return f"{self.tissue}_{self.where.name}"
+
+    @property
+    def measures(self) -> tuple[MeasureDefinition, ...]:
+        """What is measured of it, in the order of the tables."""
+        kind = SOURCES[self.tissue][0]
+        names = (_OF_LEVEL if self.where.is_level else _OF_RANGE)[kind]
+        return tuple(
+            each
+            for each in MEASURES.values()
+            if each.name in names and (not each.sequences or self.sequence in each.sequences)
+        )
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader of the tables."""
+        return f"{self.source} {self.where.words}, without arms and hands"
+
+
+def compartments_of(model: Model) -> list[Compartment]:
+    """List the compartments of a model; none for one without a label of fat."""
+    place = {model.labels[label].name: number for number, label in enumerate(sorted(model.labels), start=1)}
+    parts = {name: (name,) for name in place} | dict(model.composites)
+    chosen = {
+        tissue: next((name for name in sources if name in parts), None) for tissue, (_, sources, _) in SOURCES.items()
+    }
+    if chosen["visceral_fat"] is None and chosen["subcutaneous_fat"] is None:
+        return []
+    return [
+        Compartment(tissue, source, parts[source], tuple(place[part] for part in parts[source]), where, model.sequence)
+        for tissue, source in chosen.items()
+        if source is not None
+        for where in SOURCES[tissue][2]
+    ]
+
+
+def consulted_models(model: Model, models: Sequence[Model]) -> list[Model]:
+    """Those of `models` whose label maps are read to measure `model`, itself left out.
+
+    They share a structure with it, or have landmarks of its compartments that it lacks.
+    """
+    chosen = {each.name for each in compared_models(model, models)}
+    if compartments_of(model):
+        ordered = [model, *(each for each in models if each.name != model.name)]
+        chosen.update(each.name for each in landmark_models(ordered))
+    return [each for each in models if each.name in chosen and each.name != model.name]
+
+
+def compartment_values(
+    compartment: Compartment,
+    counts: SliceCounts,
+    landmarks: Landmarks,
+    affine: Affine,
+    *,
+    graded_if_incomplete: bool,
+) -> dict[str, float | MissingReason]:
+    """Give every measure of a compartment: a finite number, or why there is none.
+
+    Parameters
+    ----------
+    counts
+        Of the scan, by region and slice.
+    landmarks
+        Of the scan.
+    affine
+        4x4, voxel index (centre) to RAS mm, diagonal and positive.
+    graded_if_incomplete
+        Whether a composite of which a part was not found in the range's scan has values.
+    """
+    weights = _weights(compartment, counts, landmarks, affine, graded_if_incomplete=graded_if_incomplete)
+    if isinstance(weights, MissingReason):
+        return {measure.name: weights for measure in compartment.measures}
+    values = dict(_values(compartment, counts, weights, affine))
+    return {measure.name: values[measure.name] for measure in compartment.measures}
+
+
+def _weights(
+    compartment: Compartment,
+    counts: SliceCounts,
+    landmarks: Landmarks,
+    affine: Affine,
+    *,
+    graded_if_incomplete: bool,
+) -> NDArray[np.float64] | MissingReason:
+    where = body_range(landmarks, compartment.where.upper, compartment.where.lower)
+    if isinstance(where, MissingReason):
+        return where
+    weights = where.weights(counts.voxels.shape[1], affine)
+    if isinstance(weights, MissingReason):
+        return weights
+    return _objection(compartment, counts, weights, graded_if_incomplete=graded_if_incomplete) or weights
+
+
+def _objection(
+    compartment: Compartment, counts: SliceCounts, weights: NDArray[np.float64], *, graded_if_incomplete: bool
+) -> MissingReason | None:
+    """Why a compartment has no value although its range lies in the scan."""
+    found = counts.voxels[list(compartment.regions)].sum(axis=1) > 0
+    if not found.any():
+        return MissingReason.NOT_FOUND
+    if not graded_if_incomplete and not found.all():
+        return MissingReason.INCOMPLETE
+    cut = counts.edge[list(compartment.regions)].sum(axis=0) > 0
+    if weights @ cut > (0 if compartment.where.is_level else LARGEST_CUT) * weights.sum():
+        return MissingReason.CUT_BY_FIELD_OF_VIEW
+    if compartment.tissue != "visceral_fat" and weights @ counts.joined > LARGEST_JOINED * weights.sum():
+        return MissingReason.ARMS_JOINED
+    return None
+
+
+def _values(
+    compartment: Compartment, counts: SliceCounts, weights: NDArray[np.float64], affine: Affine
+) -> Iterator[tuple[str, float | MissingReason]]:
+    regions = list(compartment.regions)
+
+    def total(of: NDArray[np.float64]) -> float:
+        return float(of[regions].sum(axis=0) @ weights)
+
+    x, y, z = np.diag(affine)[:3].tolist()
+    ml = x * y * z / 1000
+    yield "volume", total(counts.voxels) * ml
+    yield "area", total(counts.voxels) * x * y / 100
+    uncut = counts.edge[regions].sum(axis=0) == 0
+    yield "uncut_slices", min(float(weights @ uncut) / float(weights.sum()), 1.0)
+    if counts.signal is None or counts.fat is None or counts.lean is None:
+        return
+    assert counts.eroded_signal is not None and counts.eroded_fat is not None
+    signal, eroded = total(counts.signal), total(counts.eroded_signal)
+    dark = MissingReason.BELOW_NOISE_FLOOR
+    yield "fat_volume", total(counts.fat) * ml if signal else dark
+    yield "lean_volume", total(counts.lean) * ml if signal else dark
+    yield "intramuscular_fat_volume", (signal - total(counts.lean)) * ml if signal else dark
+    yield "fat_fraction_mean", total(counts.fat) / signal if signal else dark
+    yield "fat_fraction_eroded_mean", total(counts.eroded_fat) / eroded if eroded else MissingReason.TOO_THIN
