@@ -102,9 +102,9 @@ def measure(
     Raises
     ------
     ValueError
-        If shapes differ, those of other models included, the images are not those that the model takes, the affine is not diagonal and positive, no
-        station box meets the grid, an image holds values that are not finite, the label map a label that the model does
-        not have, or `contrast_agreement` a structure that it does not have.
+        If shapes differ, also those of other models' label maps, the images are not those that the model takes, the
+        affine is not diagonal and positive, no station box meets the grid, an image holds values that are not finite,
+        the label map a label that the model does not have, or `contrast_agreement` a structure that it does not have.
     """
     agreement = contrast_agreement or {}
     if foreign := sorted(set(agreement) - set(model.structures)):

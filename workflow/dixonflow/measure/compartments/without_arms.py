@@ -74,7 +74,7 @@ def without_arms(labels: Labels, affine: Affine, humeri: Sequence[int] = ()) -> 
                 bone = body & (labels[:, :, plane] == label)
                 if bone.any():
                     joined[plane] = True
-                    body &= ~_around(bone, body, spacing)
+                    body = _large_pieces(body & ~_around(bone, body, spacing))
             kept[:, :, plane] = body
     return BodyWithoutArms(kept, joined)
 
@@ -84,13 +84,17 @@ def _largest(section: Mask, spacing: tuple[float, float]) -> Mask:
     rows, columns = (np.flatnonzero(section.any(axis=axis)) for axis in (1, 0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     filled = _filled(section[window])
-    pieces, number = ndimage.label(filled)
-    areas = np.bincount(pieces.ravel(), minlength=number + 1)[1:]
-    large = 1 + np.flatnonzero(areas >= LIMB_SHARE * areas.max())
-    kept = np.isin(pieces, large) if len(large) < number else filled
     result = np.zeros(section.shape, bool)
-    result[window] = _parted(kept, spacing)
+    result[window] = _parted(_large_pieces(filled), spacing)
     return result
+
+
+def _large_pieces(section: Mask) -> Mask:
+    pieces, number = ndimage.label(section)
+    if number < 2:
+        return section
+    areas = np.bincount(pieces.ravel(), minlength=number + 1)[1:]
+    return np.isin(pieces, 1 + np.flatnonzero(areas >= LIMB_SHARE * areas.max()))
 
 
 def _around(bone: Mask, section: Mask, spacing: tuple[float, float]) -> Mask:

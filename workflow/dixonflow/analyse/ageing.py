@@ -1,0 +1,238 @@
+"""The study of ageing of the TotalSegmentator papers: every quantity against age.
+
+As there: participants without an age, under 18 or over 100 are left out, failed and cut structures too; Spearman's
+correlation with age; quartiles of age compared by Kruskal-Wallis and by pairwise rank-sum tests with Bonferroni's
+correction, significant below 0.0001 (D'Antonoli et al., Radiology 2025, 314:e241613; Wasserthal et al., Radiology:
+Artificial Intelligence 2023, 5:e230024). Beyond them: intervals, adjustment for sex and height, and repeated scans.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
+from statsmodels.stats.diagnostic import lilliefors
+
+from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData, one_scan_each
+
+AGES = (18.0, 100.0)
+ALPHA = 0.0001
+QUARTILES = ("q1", "q2", "q3", "q4")
+FEWEST = 20
+"""Fewest values with which a quantity is tested: five in each quartile of age."""
+
+
+@dataclass(frozen=True)
+class AgeingStudy:
+    """Tables of the study; one row per quantity and group of participants, and in two of them per quartile or pair.
+
+    Attributes
+    ----------
+    correlations
+        n, Spearman's rho with its 95 % interval and p-value, also after Bonferroni's correction over all quantities;
+        Kolmogorov-Smirnov test against a normal distribution with mean and SD of the sample; Kruskal-Wallis test
+        between quartiles of age.
+    quartiles
+        n, range of age, median and quartiles of the quantity.
+    pairs
+        Rank-sum test between two quartiles of age, also after Bonferroni's correction over all pairs of all quantities.
+    repeats
+        Change per year in a mixed model with a random intercept of each participant; empty where not asked for.
+    losses
+        Values and scans that are not in the study, by reason; of scans, quantity columns are empty.
+    """
+
+    correlations: pd.DataFrame
+    quartiles: pd.DataFrame
+    pairs: pd.DataFrame
+    repeats: pd.DataFrame
+    losses: pd.DataFrame
+
+
+def study_ageing(
+    data: StudyData,
+    *,
+    by_sex: bool = False,
+    adjust_for: Sequence[str] = (),
+    mixed_models: bool = False,
+    fewest: int = FEWEST,
+) -> AgeingStudy:
+    """Compare every quantity with age.
+
+    Parameters
+    ----------
+    data
+        From `read_study_data`.
+    by_sex
+        Whether women and men are studied apart, too.
+    adjust_for
+        `sex`, `height_cm`: correlations are partial, by ranks.
+    mixed_models
+        Whether all scans of a participant count, too, in mixed models; the tests are made of the first one.
+    fewest
+        Quantities with fewer values are left out.
+    """
+    scans = data.scans
+    usable, losses = _usable(scans, adjust_for, by_sex=by_sex)
+    first = one_scan_each(scans, usable)
+    losses[Lost.FURTHER_SCAN.value] = int((usable & ~first).sum())
+    groups = {"all": first}
+    if by_sex:
+        groups |= {sex: first & scans["sex"].eq(sex).fillna(False) for sex in ("female", "male")}
+    correlations, quartiles, pairs = [], [], []
+    for group, chosen in groups.items():
+        part = data.of_scans(chosen)
+        for number, values in _columns(part, fewest):
+            known = np.isfinite(values)
+            keys = [group, *data.quantities.loc[number, [*QUANTITY, "unit"]]]
+            people = part.scans[known]
+            age = people["age_years"].to_numpy(float)
+            others = [each for each in adjust_for if group == "all" or each != "sex"]
+            correlations.append((*keys, *_correlation(values[known], age, people, others)))
+            split = _quartiles(age)
+            parts = [values[known][split == place] for place in range(4)]
+            quartiles += [(*keys, *row) for row in _of_quartiles(parts, age, split)]
+            pairs += [(*keys, *row) for row in _of_pairs(parts)]
+    key_names = ["group", *QUANTITY, "unit"]
+    return AgeingStudy(
+        _corrected(pd.DataFrame(correlations, columns=[*key_names, *_CORRELATION]), "spearman_p"),
+        pd.DataFrame(quartiles, columns=[*key_names, *_QUARTILE]),
+        _corrected(pd.DataFrame(pairs, columns=[*key_names, *_PAIR]), "p"),
+        _mixed(data.of_scans(usable), fewest) if mixed_models else pd.DataFrame(columns=[*QUANTITY, *_MIXED]),
+        _losses(data, losses),
+    )
+
+
+_CORRELATION = (
+    *("n", "spearman_rho", "rho_low", "rho_high", "spearman_p"),
+    *("ks_statistic", "ks_p", "kruskal_h", "kruskal_p"),
+)
+_QUARTILE = ("quartile", "n", "age_low", "age_high", "median", "lower_quartile", "upper_quartile")
+_PAIR = ("first", "second", "n_first", "n_second", "rank_sum_z", "p")
+_MIXED = ("unit", "n_scans", "n_participants", "per_year", "per_year_low", "per_year_high", "p")
+
+
+def _usable(
+    scans: pd.DataFrame, adjust_for: Sequence[str], *, by_sex: bool
+) -> tuple["pd.Series[bool]", dict[str, int]]:
+    age = scans["age_years"].astype(float)
+    known, inside = age.notna(), age.between(*AGES)
+    losses = {Lost.NO_AGE.value: int((~known).sum()), Lost.AGE_OUTSIDE.value: int((known & ~inside).sum())}
+    usable = known & inside
+    needed = {"sex": Lost.NO_SEX, "height_cm": Lost.NO_HEIGHT}
+    for name, reason in needed.items():
+        if name in adjust_for or (name == "sex" and by_sex):
+            there = scans[name].notna()
+            losses[reason.value] = int((usable & ~there).sum())
+            usable &= there
+    return usable, losses
+
+
+def _columns(data: StudyData, fewest: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    for number in range(len(data.quantities)):
+        values = data.values[:, number]
+        known = values[np.isfinite(values)]
+        if len(known) >= fewest and known.min() < known.max():
+            yield number, values
+
+
+def _correlation(
+    values: NDArray[np.float64], age: NDArray[np.float64], people: pd.DataFrame, adjust_for: Sequence[str]
+) -> tuple[float, ...]:
+    x, y = stats.rankdata(values), stats.rankdata(age)
+    others = [_ranks(people, name) for name in adjust_for]
+    if others:
+        design = np.column_stack([np.ones(len(x)), *others])
+        x, y = (each - design @ np.linalg.lstsq(design, each, rcond=None)[0] for each in (x, y))
+    n, taken = len(values), len(others)
+    constant = min(np.ptp(x), np.ptp(y)) <= 1e-9 * n
+    rho = np.nan if constant else float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+    # Bonett and Wright, Psychometrika 2000, 65:23-28
+    width = stats.norm.ppf(0.975) * np.sqrt((1 + rho**2 / 2) / (n - taken - 3))
+    low, high = np.tanh([np.arctanh(min(max(rho, -0.999999), 0.999999)) + side * width for side in (-1, 1)])
+    free = n - 2 - taken
+    t = rho * np.sqrt(free / max(1 - rho**2, 1e-300))
+    p = float(2 * stats.t.sf(abs(t), free))
+    distance, normal_p = _against_normal(values)
+    split = _quartiles(age)
+    h, kruskal_p = stats.kruskal(*(values[split == place] for place in range(4)))
+    return n, rho, float(low), float(high), p, distance, normal_p, float(h), float(kruskal_p)
+
+
+def _ranks(people: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    if name == "sex":
+        return np.asarray(people["sex"].eq("male"), float)
+    return np.asarray(stats.rankdata(people[name].to_numpy(float)), float)
+
+
+def _against_normal(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Kolmogorov-Smirnov test against a normal distribution with the sample's mean and SD.
+
+    The p-value is that of Lilliefors' table, which ends at 0.001 and at 0.2.
+    """
+    distance, p = lilliefors(values, dist="norm", pvalmethod="table")
+    return float(distance), float(p)
+
+
+def _quartiles(age: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Quartile of each age, 0 to 3; equal ages are never parted."""
+    return np.asarray(np.searchsorted(np.quantile(age, [0.25, 0.5, 0.75]), age, side="left"), np.intp)
+
+
+def _of_quartiles(
+    parts: Sequence[NDArray[np.float64]], age: NDArray[np.float64], split: NDArray[np.intp]
+) -> Iterator[tuple[object, ...]]:
+    for place, (name, part) in enumerate(zip(QUARTILES, parts, strict=True)):
+        if len(part):
+            low, median, high = np.percentile(part, [25, 50, 75]).tolist()
+            ages = age[split == place]
+            yield name, len(part), float(ages.min()), float(ages.max()), median, low, high
+
+
+def _of_pairs(parts: Sequence[NDArray[np.float64]]) -> Iterator[tuple[object, ...]]:
+    for first, second in combinations(range(4), 2):
+        if len(parts[first]) and len(parts[second]):
+            # with the correction for ties, which ages and rounded values have
+            result = stats.mannwhitneyu(parts[second], parts[first], method="asymptotic", use_continuity=False)
+            sizes = len(parts[first]), len(parts[second])
+            z = float(np.sign(result.statistic - sizes[0] * sizes[1] / 2) * stats.norm.isf(result.pvalue / 2))
+            yield QUARTILES[first], QUARTILES[second], *sizes, z, float(result.pvalue)
+
+
+def _corrected(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Add p-values after Bonferroni's correction, of each group over all its tests, and what is significant."""
+    tests = rows.groupby("group")[column].transform("count")
+    corrected = (rows[column] * tests).clip(upper=1)
+    return rows.assign(p_bonferroni=corrected, significant=corrected.lt(ALPHA))
+
+
+def _mixed(data: StudyData, fewest: int) -> pd.DataFrame:
+    rows = []
+    people = data.scans["participant_id"].to_numpy()
+    age = data.scans["age_years"].to_numpy(float)
+    for number, values in _columns(data, fewest):
+        known = np.isfinite(values)
+        of, y = people[known], values[known]
+        keys = (*data.quantities.loc[number, QUANTITY], data.quantities.at[number, "unit"])
+        names, counts = np.unique(of, return_counts=True)
+        if counts.max() < 2:
+            continue
+        spread = y.std()
+        exog = np.column_stack([np.ones(known.sum()), age[known] - age[known].mean()])
+        fit = MixedLM(y / spread, exog, groups=of).fit(reml=True, method=["lbfgs", "powell"])
+        slope, error = fit.params[1] * spread, fit.bse[1] * spread
+        low, high = slope - 1.96 * error, slope + 1.96 * error
+        rows.append((*keys, int(known.sum()), len(names), slope, low, high, float(fit.pvalues[1])))
+    return pd.DataFrame(rows, columns=[*QUANTITY, *_MIXED])
+
+
+def _losses(data: StudyData, of_scans: dict[str, int]) -> pd.DataFrame:
+    scans = pd.DataFrame([(*[""] * 4, reason, count) for reason, count in of_scans.items()])
+    values = data.quantities[QUANTITY].join(data.lost).melt(QUANTITY, var_name="reason", value_name="n")
+    values = values[values["n"] > 0].sort_values([*QUANTITY, "reason"])
+    scans.columns = pd.Index([*QUANTITY, "reason", "n"])
+    return pd.concat([scans, values], ignore_index=True)

@@ -1,0 +1,190 @@
+"""What studies are made of: values of the tables as one column per quantity, with the covariates of each scan."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dixonflow.analyse.covariates import COVARIATE_TABLE
+from dixonflow.errors import ConfigError
+from dixonflow.tables.parquet import read_table
+from dixonflow.tables.schema import TableError, to_pandas
+from dixonflow.tables.shards import joined
+from dixonflow.vocabulary import Grade, Status
+
+STUDIED = (
+    *("volume", "area", "fat_fraction", "fat_fraction_eroded_mean", "pdff", "hounsfield_mean"),
+    *("lean_volume", "fat_volume"),
+)
+"""Measures that studies look at where nothing else is asked for."""
+
+KEYS = ["participant_id", "session_id", "sequence"]
+QUANTITY = ["sequence", "model", "structure", "measure"]
+_CUT = "cut_by_field_of_view"
+
+
+class Lost(StrEnum):
+    """Why a value, or a scan, is not in a study."""
+
+    NOT_MEASURED = "not_measured"
+    FAILED = "failed_check"
+    CUT = "cut_by_field_of_view"
+    TO_REVIEW = "to_review"
+    NO_AGE = "age_unknown"
+    AGE_OUTSIDE = "age_outside"
+    NO_SEX = "sex_unknown"
+    NO_HEIGHT = "height_unknown"
+    FURTHER_SCAN = "further_scan_of_participant"
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """Values of a cohort.
+
+    Attributes
+    ----------
+    scans
+        One row per scan with status ok, in order: `KEYS`, age_years, sex, height_cm, weight_kg, bmi_kg_per_m2, centre
+        and scan_date; covariates are null where they are unknown.
+    quantities
+        One row per sequence, model, structure and measure, with its unit.
+    values
+        Shape (scans, quantities); NaN where there is none that may be used.
+    lost
+        Number of values that are not used, by quantity (rows) and reason.
+    """
+
+    scans: pd.DataFrame
+    quantities: pd.DataFrame
+    values: NDArray[np.float64]
+    lost: pd.DataFrame
+
+    def of_scans(self, chosen: "pd.Series[bool]") -> "StudyData":
+        """Give the same data of some scans alone."""
+        rows = self.scans.reset_index(drop=True)
+        keep = chosen.to_numpy(bool)
+        return replace(self, scans=rows[keep].reset_index(drop=True), values=self.values[keep])
+
+
+def read_study_data(
+    tables: Path, measures: Sequence[str] = STUDIED, *, with_review: bool = False, needs_covariates: bool = True
+) -> StudyData:
+    """Read the tables of a run.
+
+    Parameters
+    ----------
+    tables
+        Folder of the tables.
+    measures
+        Measures to read.
+    with_review
+        Whether values that a person should look at first are used; those that the field of view cuts never are.
+    needs_covariates
+        Whether there must be a table of covariates.
+
+    Raises
+    ------
+    ConfigError
+        If a table is not there.
+    TableError
+        If one is damaged.
+    """
+    scans = _scans(tables, needs_covariates=needs_covariates)
+    path = tables / "measurements.parquet"
+    columns = [*KEYS, "structure", "measure", "model", "value", "unit", "grade", "decided_by", "missing_reason"]
+    rows = _read(path, columns, pc.field("measure").isin(list(measures)))
+    place = pc.index_in(_names(rows, KEYS), value_set=_names(scans, KEYS).combine_chunks())
+    if place.null_count:
+        raise TableError(f"{path} has values of scans that scans.parquet does not have as ok: run the workflow again")
+    encoded = pc.dictionary_encode(_names(rows, QUANTITY)).combine_chunks()
+    which = encoded.indices.to_numpy()
+    first = pd.Series(which).drop_duplicates().index
+    quantities = rows.take(pa.array(first)).select([*QUANTITY, "unit"]).to_pandas()
+    at = place.to_numpy().astype(np.intp)
+    values = np.full((len(scans), len(quantities)), np.nan)
+    reason = _reasons(rows, with_review=with_review)
+    used = reason == ""
+    values[at[used], which[used]] = rows["value"].to_numpy()[used]
+    lost = (
+        pd.crosstab(which[~used], reason[~used])
+        .reindex(index=range(len(quantities)), columns=[each.value for each in Lost], fill_value=0)
+        .astype(int)
+    )
+    order = quantities.sort_values(QUANTITY, kind="stable").index.to_numpy()
+    return StudyData(
+        scans,
+        quantities.iloc[order].reset_index(drop=True),
+        values[:, order],
+        lost.iloc[order].reset_index(drop=True),
+    )
+
+
+def _scans(tables: Path, *, needs_covariates: bool) -> pd.DataFrame:
+    scans = _read(tables / "scans.parquet", [*KEYS, "status"], pc.field("status") == Status.OK.value).to_pandas()
+    scans = scans[KEYS].sort_values(KEYS, ignore_index=True).astype(str)
+    path = tables / f"{COVARIATE_TABLE.name}.parquet"
+    if path.exists():
+        people = to_pandas(read_table(path, COVARIATE_TABLE))
+        known: pd.DataFrame = scans.merge(people, on=KEYS[:2], how="left", validate="many_to_one")
+        return known
+    if needs_covariates:
+        raise ConfigError(
+            f"there is no {path}: name the file of covariates in cohort.covariates and run the workflow again "
+            "(docs/running.md)"
+        )
+    nothing = {name: pd.Series([None] * len(scans), dtype=object) for name in COVARIATE_TABLE.names[2:]}
+    unknown: pd.DataFrame = scans.assign(**nothing)
+    return unknown
+
+
+def _read(path: Path, columns: list[str], which: Any) -> pa.Table:
+    if not path.exists():
+        raise ConfigError(f"there is no {path}: run the workflow first, or name the folder of the tables")
+    try:
+        rows = pq.read_table(path, columns=columns, filters=which)
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+    fields = [pa.field(each.name, each.type if each.name == "value" else pa.string()) for each in rows.schema]
+    return rows.cast(pa.schema(fields))  # other programs write text in other ways
+
+
+def _names(rows: pa.Table | pd.DataFrame, keys: list[str]) -> pa.ChunkedArray:
+    """Values of some columns in one."""
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.table({key: pa.array(rows[key].tolist(), pa.string()) for key in keys})
+    return joined(rows, keys)
+
+
+def _reasons(rows: pa.Table, *, with_review: bool) -> NDArray[np.object_]:
+    """Why each value is not used; empty where it is."""
+    grade, decided = (rows[name].to_pandas().to_numpy(object) for name in ("grade", "decided_by"))
+    reason = np.full(rows.num_rows, "", object)
+    reason[rows["value"].is_null().to_numpy()] = Lost.NOT_MEASURED.value
+    reason[rows["missing_reason"].to_pandas().isin([_CUT]).to_numpy()] = Lost.CUT.value
+    reason[grade == Grade.FAIL.value] = Lost.FAILED.value
+    reviewed = grade == Grade.REVIEW.value
+    if not with_review:
+        reason[reviewed] = Lost.TO_REVIEW.value
+    reason[reviewed & (decided == _CUT)] = Lost.CUT.value
+    return reason
+
+
+def one_scan_each(scans: pd.DataFrame, usable: "pd.Series[bool]") -> "pd.Series[bool]":
+    """Choose the first usable scan of every participant and sequence: by age, then by session."""
+    order = scans[usable].sort_values(["age_years", "session_id"], kind="stable")
+    first = order.drop_duplicates(["participant_id", "sequence"]).index
+    return pd.Series(scans.index.isin(first), scans.index)
+
+
+def check_measures(measures: Collection[str], known: Collection[str]) -> None:
+    """Raise ConfigError for a measure that does not exist."""
+    if unknown := sorted(set(measures) - set(known)):
+        raise ConfigError(f"no measure {unknown[0]}: docs/outputs.md and the table dictionary list them")

@@ -1,0 +1,108 @@
+"""`dixonflow analyse`: studies of the tables of a run."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.config import read_config
+from dixonflow.errors import DixonflowError
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.system.atomic import write_bytes
+
+
+class StudyName(StrEnum):
+    """The studies."""
+
+    AGEING = "ageing"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the studies are asked for, beyond the tables."""
+
+    measures: tuple[str, ...]
+    with_review: bool
+    by_sex: bool
+    adjust_height: bool
+    mixed_models: bool
+
+
+def analyse_command(
+    study: Annotated[StudyName, typer.Argument(help="The study.")],
+    tables: Annotated[
+        Path | None, typer.Option(help="Folder of the tables; by default that of the run in the configuration.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the results; by default analyses/<study> next to the tables.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure to look at; may be given several times."),
+    ] = None,
+    with_review: Annotated[
+        bool, typer.Option("--with-review", help="Use values that a person should look at first, too.")
+    ] = False,
+    by_sex: Annotated[bool, typer.Option("--by-sex", help="Women and men apart, too.")] = False,
+    adjust_height: Annotated[bool, typer.Option("--adjust-height", help="Adjust for height and sex.")] = False,
+    mixed_models: Annotated[
+        bool, typer.Option("--mixed-models", help="Use all scans of a participant, in mixed models.")
+    ] = False,
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Run a study on the tables: Parquet tables and figures for a paper.
+
+    A value that failed a check, is cut or should be looked at is not used; what is left out is counted by reason.
+    """
+    start_logging()
+    options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models)
+    try:
+        folder = tables or read_config(config).paths.tables
+        target = output or folder.parent / "analyses" / study.value
+        written = _STUDIES[study](folder, target, options)
+    except DixonflowError as error:
+        sys.exit(f"analyse: {error}")
+    except OSError as error:
+        sys.exit(f"analyse: {error.filename} cannot be written: {error.strerror}")
+    print(f"{study.value}: {len(written)} files in {target}")
+
+
+def _ageing(tables: Path, target: Path, options: Options) -> list[Path]:
+    from dixonflow.analyse.ageing import study_ageing  # noqa: PLC0415 - statsmodels takes seconds
+    from dixonflow.analyse.ageing_figures import write_figures  # noqa: PLC0415
+    from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
+
+    check_measures(options.measures, MEASURES)
+    data = read_study_data(tables, options.measures or STUDIED, with_review=options.with_review)
+    study = study_ageing(
+        data,
+        by_sex=options.by_sex,
+        adjust_for=("sex", "height_cm") if options.adjust_height else (),
+        mixed_models=options.mixed_models,
+    )
+    parts = {
+        "correlations": study.correlations,
+        "quartiles": study.quartiles,
+        "pairs": study.pairs,
+        "losses": study.losses,
+    }
+    if options.mixed_models:
+        parts["repeats"] = study.repeats
+    written = [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
+    return [*written, *write_figures(study, target)]
+
+
+def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
+    """Write a table of a study as Parquet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, rows.to_parquet(index=False, compression="zstd"))
+    return path
+
+
+_STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {StudyName.AGEING: _ageing}
