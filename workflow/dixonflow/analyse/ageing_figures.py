@@ -3,6 +3,7 @@
 They show groups and no single participant: boxes have no points beyond their whiskers.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ FORMATS = ("pdf", "svg", "png")
 _COLUMNS, _WIDTH, _HEIGHT = 5, 11.0, 1.9
 _BLUE, _GREY = "#1f5f8b", "#9aa5ad"
 
+for noisy in ("fontTools", "matplotlib"):  # they log every glyph
+    logging.getLogger(noisy).setLevel(logging.WARNING)
 mpl.rcParams.update({"svg.hashsalt": "dixonflow", "svg.fonttype": "none", "font.size": 7, "pdf.fonttype": 42})
 
 
