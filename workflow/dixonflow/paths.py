@@ -135,6 +135,11 @@ class Results:
         """A mark that the folders of participants are being moved, or were when that was interrupted."""
         return self.root / "moving_folders"
 
+    @property
+    def withdrawing(self) -> Path:
+        """A mark that participants are being removed, or were when that was interrupted."""
+        return self.root / "withdrawing"
+
     @cached_property
     def has_prefix_folders(self) -> bool:
         """Whether participants' folders lie in folders by prefix: as those that are there, else as `prefix_folders`.

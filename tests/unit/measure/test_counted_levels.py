@@ -5,7 +5,7 @@ import pytest
 from spine import phantom_spine
 
 from dixonflow.measure.compartments.counted_levels import FIRST, L5, counted_levels
-from dixonflow.measure.compartments.landmarks import can_count_vertebrae, level_model
+from dixonflow.measure.compartments.landmark import can_count_vertebrae, level_model
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import Levels
 from dixonflow.measure.missing_reason import MissingReason

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spine import LABEL, MODEL, phantom_spine
 
-from dixonflow.measure.compartments.landmarks import BodyRange, Landmark, Landmarks, body_range
-from dixonflow.measure.levels import Level, Levels, Position, find_levels
+from dixonflow.measure.compartments.body_range import BodyRange, Landmarks, body_range
+from dixonflow.measure.compartments.landmark import Landmark, Position
+from dixonflow.measure.levels import Level, Levels, find_levels
 from dixonflow.measure.missing_reason import MissingReason
 
 T12, L3, L5, SACRUM = 19, 22, 24, 26

@@ -13,9 +13,9 @@ from dixonflow.config import demo_config
 from dixonflow.execution.content_keys import settings
 from dixonflow.measure.checks.of_model import CHECKS, expected_checks
 from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.compartments.landmark import Position
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.field_of_view import StationBox
-from dixonflow.measure.levels import Position
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.models.load import MODELS, load_model

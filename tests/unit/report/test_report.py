@@ -149,7 +149,7 @@ def test_number_of_pictures_and_rows_is_bounded(results):
     page = Page(report(results, largest_pictures=3, largest_rows=1))
     assert len(page.images) == 3
     assert "3 of 11 pictures are shown" in page.text
-    assert "1 of 4 shown; all are in scans.parquet" in page.text
+    assert "1 of 3 shown; all are in scans.parquet" in page.text
     assert "1 of 3 shown" in page.text
 
 

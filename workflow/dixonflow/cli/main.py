@@ -25,6 +25,7 @@ COMMANDS = {
     "calibrate": "Fit the scanner's fat fraction to the signal fat fraction, for each structure.",
     "analyse": "Run a study on the tables of a run: ageing.",
     "export": "Write tables for Stata, SPSS, CSV, Excel, REGENIE or PLINK.",
+    "withdraw": "Remove what results hold of withdrawn participants; nothing is computed again.",
     "status": "Show the progress of a run, or propose resources for the next one.",
     "import-model": "Import the published weights of a segmentation model.",
     "verify-models": "Import published models, compare them with the model files, run one scan with each.",

@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Mask
 from dixonflow.measure.compartments.compartment import SOURCES, NamedRange
-from dixonflow.measure.compartments.landmarks import Landmark
-from dixonflow.measure.levels import Position
+from dixonflow.measure.compartments.landmark import Landmark, Position
 from dixonflow.models.anatomy import parts, vertebra_of
 from dixonflow.phantom.anatomy.body_plan import SIDES, BodyPlan
 from dixonflow.phantom.anatomy.participant import Participant

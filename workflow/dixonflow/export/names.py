@@ -76,7 +76,7 @@ def short_names(names: Iterable[str], length: int) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If two columns cannot be told apart, which six digits of a hash leave to chance.
+        If two columns would have one name, which six digits of a hash make unlikely.
     """
     names = list(names)
     candidates = {name: _shortened(name, length) for name in names}

@@ -7,7 +7,6 @@ the thickest part of the vertebra, which is the body wherever there is one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from scipy import ndimage
 
 from dixonflow.imaging.types import Affine, Labels, Mask
 from dixonflow.labelmap.components import Components, find_components
+from dixonflow.measure.compartments.landmark import Position
 from dixonflow.measure.field_of_view import StationBox, field_of_view
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.surface import surface
@@ -30,14 +30,6 @@ lumbar body is some 27 mm high and its processes under 12 mm thick."""
 CUT_SHARE = 0.1
 """A piece at the edge of the field of view is what is left of a vertebra, and no stray, from this share of the voxels
 of its thickest piece on."""
-
-
-class Position(StrEnum):
-    """Where on a vertebral body, from head to foot; the measure of it is `level_<place>`."""
-
-    SUPERIOR_ENDPLATE = "upper_end"
-    CENTRE = "centre"
-    INFERIOR_ENDPLATE = "lower_end"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from dixonflow.labelmap.swap_witness import SwappedPatches
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.scan_checks import quality_rows
 from dixonflow.measure.checks.stitch_findings import CheckValue
-from dixonflow.measure.compartments.compartment import compartment_values, compartments_of
-from dixonflow.measure.compartments.landmarks import find_landmarks
+from dixonflow.measure.compartments.body_range import find_landmarks
+from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.compartments.compartment_values import compartment_values
 from dixonflow.measure.compartments.slices import slice_counts
 from dixonflow.measure.definitions import MeasureDefinition
 from dixonflow.measure.field_of_view import StationBox

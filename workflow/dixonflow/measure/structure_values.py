@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from dixonflow.imaging.station import MAP_SCALE
+from dixonflow.measure.compartments.landmark import Position
 from dixonflow.measure.definitions import INTRAMUSCULAR_FAT_THRESHOLD, MEASURES, SIGNAL_STATISTICS
 from dixonflow.measure.fat import FatFractions
 from dixonflow.measure.histogram import Distribution
-from dixonflow.measure.levels import Levels, Position
+from dixonflow.measure.levels import Levels
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import Structure
 from dixonflow.measure.tally import Tally

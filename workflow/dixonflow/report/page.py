@@ -124,7 +124,10 @@ def _page_values(
     scans["link"] = [links.get(name, "") for name in scans["sheet"]]
     statuses = [(status.value, int(counts.get(status, 0))) for status in Status]
     ok = scans[scans["status"] == Status.OK.value]
-    not_ok = scans[scans["status"] != Status.OK.value].sort_values(["status", "reason", *SCAN_KEYS])
+    # who has withdrawn is counted, not named
+    not_ok = scans[~scans["status"].isin([Status.OK.value, Status.WITHDRAWN.value])].sort_values(
+        ["status", "reason", *SCAN_KEYS]
+    )
     to_review = checks.worst_first(ok[ok["grade"] != Grade.PASS.value]).assign(close_up="")
     if close_ups is not None:
         drawn = close_ups.draw(to_review.head(options.largest_pictures), objections)

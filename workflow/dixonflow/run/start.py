@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dixonflow.errors import ConfigError
+from dixonflow.paths import Results
 from dixonflow.run.lock import Run, RunLock
 from dixonflow.run.participant_folders import check_moved
 from dixonflow.run.plan import Plan
@@ -27,6 +28,14 @@ def check_writable(results: Path, snakemake_folder: Path) -> None:
     for path in (snakemake_folder, *sorted(snakemake_folder.glob("*"))):
         if path.exists() and not os.access(path, os.W_OK):
             raise ConfigError(f"{path} cannot be written: run your own copy of the project")
+
+
+def check_not_withdrawing(results: Results) -> None:
+    """Refuse results of which a participant is half removed. Raises ConfigError."""
+    if results.withdrawing.exists():
+        raise ConfigError(
+            f"a withdrawal from {results.root} was interrupted: call dixonflow withdraw once more, then run again"
+        )
 
 
 def check_until(command: Sequence[str]) -> None:
@@ -72,6 +81,7 @@ def begin_run(
     before = lock.take()
     check_writable(plan.results.root, snakemake_folder)
     check_moved(plan.results)
+    check_not_withdrawing(plan.results)
     if before is not None and before.slurm_name and not before.ended:
         left = cancel_leftovers(before.slurm_name)
         if left:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.compartments.compartment import compartments_of
-from dixonflow.measure.compartments.landmarks import level_model
+from dixonflow.measure.compartments.landmark import level_model
 from dixonflow.measure.definitions import MEASURES, MeasureDefinition
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import cut_by_design

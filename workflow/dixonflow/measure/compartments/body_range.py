@@ -1,4 +1,4 @@
-"""Ranges of the body between landmarks, for measures that are taken at a level or between two."""
+"""Ranges of the body between landmarks, and the heights of these in a scan."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,36 +9,12 @@ from scipy import ndimage
 
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.measure.compartments.counted_levels import counted_levels
+from dixonflow.measure.compartments.landmark import BONES, Landmark, Position, level_model, with_bone
 from dixonflow.measure.field_of_view import EDGE_VOXELS, StationBox
-from dixonflow.measure.levels import Levels, Position, find_levels
+from dixonflow.measure.levels import Levels, find_levels
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.models.anatomy import have_single_vertebrae, vertebra_of
 from dixonflow.models.model import Model
-
-BONES: Mapping[str, tuple[tuple[str, ...], Position]] = {
-    "hips": (("hip_left", "hip_right"), Position.INFERIOR_ENDPLATE),
-    "femurs": (("femur_left", "femur_right"), Position.SUPERIOR_ENDPLATE),
-}
-"""Landmarks that are no vertebrae: their labels and their end. Its height is the mean of both sides."""
-
-
-@dataclass(frozen=True)
-class Landmark:
-    """A place on the skeleton.
-
-    Attributes
-    ----------
-    structure
-        A vertebra of the vocabulary, `vertebrae_L3`, or one of `BONES`.
-    place
-        Where on it; of bones their end that counts.
-    offset_mm
-        Distance from there, towards the head.
-    """
-
-    structure: str
-    place: Position
-    offset_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -172,36 +148,11 @@ def find_landmarks(
     return Landmarks(levels, {name: _bone_mm(name, label_maps, affine, boxes) for name in BONES})
 
 
-def level_model(models: Sequence[Model]) -> Model | None:
-    """The model whose label map says where the vertebrae are.
-
-    The first that names them; else the first in which they can be counted from the sacrum; none where there is none.
-    """
-    named = [model for model in models if have_single_vertebrae(model.structures)]
-    counted = [model for model in models if can_count_vertebrae(model)]
-    return next(iter((*named, *counted)), None)
-
-
-def landmark_models(models: Sequence[Model]) -> list[Model]:
-    """The models that landmarks are taken from, the measured one being the first of `models`."""
-    chosen = [level_model(models), *(_with_bone(name, models) for name in BONES)]
-    return [model for model in models if any(each is not None and each.name == model.name for each in chosen)]
-
-
-def _with_bone(name: str, models: Sequence[Model]) -> Model | None:
-    return next((model for model in models if set(BONES[name][0]) <= set(model.structures)), None)
-
-
-def can_count_vertebrae(model: Model) -> bool:
-    """Whether a model labels what vertebrae are counted by, and not single ones."""
-    return not have_single_vertebrae(model.structures) and {"sacrum", "vertebra_body", "IVD"} <= set(model.structures)
-
-
 def _bone_mm(
     name: str, label_maps: Sequence[tuple[Model, Labels]], affine: Affine, boxes: Sequence[StationBox]
 ) -> float | MissingReason:
     structures, place = BONES[name]
-    model = _with_bone(name, [each for each, _ in label_maps])
+    model = with_bone(name, [each for each, _ in label_maps])
     if model is None:
         return MissingReason.NO_LANDMARK
     labels = next(labels for each, labels in label_maps if each.name == model.name)

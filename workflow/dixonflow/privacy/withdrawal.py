@@ -1,0 +1,269 @@
+"""Takes everything that results hold of withdrawn participants out of them, and computes nothing again."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dixonflow.cohort.shards import Shard, read_shard, read_shard_names, shard_of
+from dixonflow.errors import ConfigError
+from dixonflow.paths import Results
+from dixonflow.privacy.traces import IMAGES, files_below, holds, in_content, traces, without_lines, without_rows
+from dixonflow.report.contact_sheet import sheet_name
+from dixonflow.system.atomic import write_bytes, write_json
+from dixonflow.vocabulary import Stage
+
+_LOGS = (".snakemake/log", ".snakemake/slurm_logs")
+_REMADE = ("analyses", "exports")
+"""Folders, next to the tables, of what was made of all participants together: it is made again without them."""
+
+
+@dataclass
+class Certificate:
+    """What a withdrawal has removed, and what stays.
+
+    Attributes
+    ----------
+    removed
+        Number of files, rows and lines, by kind.
+    participants
+        Number of participants on the list.
+    left
+        Files of the results that still hold an id, beyond those that must.
+    """
+
+    participants: int
+    removed: Counter[str] = field(default_factory=Counter)
+    left: list[str] = field(default_factory=list)
+
+    def content(self) -> dict[str, Any]:
+        """Plain content, without ids."""
+        return {
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "participants_on_the_list": self.participants,
+            "removed": dict(sorted(self.removed.items())),
+            "stays": [
+                "the ids in the list of withdrawn participants",
+                "one row without values in the table scans for each scan that still lies in a raw folder",
+                "the raw folders and other files that the configuration names: they are the cohort's",
+            ],
+            "files_that_still_hold_an_id": self.left,
+        }
+
+
+def add_to_list(listed: Path, ids: Iterable[str]) -> int:
+    """Add ids to the list that the configuration names, those that are not on it; return their number."""
+    before = listed.read_text(encoding="utf-8-sig") if listed.exists() else ""
+    known = set(before.split())
+    new = [each for each in dict.fromkeys(ids) if each not in known]
+    if new:
+        start = before if not before or before.endswith("\n") else f"{before}\n"
+        write_bytes(listed, (start + "".join(f"{each}\n" for each in new)).encode())
+    return len(new)
+
+
+def read_cohort_list(path: Path) -> tuple[list[str], int]:
+    """Read the list that a cohort sends: one id a line, no heading. UK Biobank's may hold negative ids.
+
+    Returns
+    -------
+    ids
+        Of participants.
+    negative
+        Number of negative ids: those of participants who had withdrawn before, of whom nothing was ever delivered.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or a line is no id. The message names the line, not what is in it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the list {path} cannot be read: {type(error).__name__}") from error
+    ids, negative = [], 0
+    for number, line in enumerate(lines, 1):
+        word = line.strip().strip('"').strip()
+        if not word or word.startswith("#"):
+            continue
+        if word.startswith("-") and word[1:].isdigit():
+            negative += 1
+        elif word.isascii() and word.isalnum():
+            if any(character.isdigit() for character in word):
+                ids.append(word)
+            elif number > 1:
+                raise ConfigError(f"{path}, line {number}: not a participant id")
+        else:
+            raise ConfigError(f"{path}, line {number}: not a participant id (letters and digits, one id per line)")
+    return ids, negative
+
+
+def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed: Path) -> Certificate:
+    """Take withdrawn participants out of all results. A call that is cut off is finished by the next one.
+
+    Parameters
+    ----------
+    results
+        Of which no run is active.
+    withdrawn
+        All participants on the list.
+    project
+        Folder that the workflow is called in, for Snakemake's logs.
+    listed
+        File with the list, which stays.
+
+    Returns
+    -------
+    Certificate
+        Its `left` names what could not be cleaned.
+    """
+    ids = frozenset(each.encode() for each in withdrawn)
+    certificate = Certificate(len(withdrawn))
+    if not results.root.is_dir():
+        return certificate
+    write_bytes(results.withdrawing, b"dixonflow withdraw\n")
+    shards = [read_shard(path) for path in sorted(results.shards.glob("*.json"))] if results.shards.is_dir() else []
+    touched = [shard for shard in shards if any(entry.scan.participant in withdrawn for entry in shard.scans)]
+    _remove_images(results, withdrawn, touched, certificate)
+    _remove_what_is_remade(results, certificate)
+    for shard in touched:
+        _rename_shard(results, shard, withdrawn, ids, certificate)
+    _rewrite_names(results, certificate)
+    folders = [folder for folder in (results.root, *(project / name for name in _LOGS)) if folder.is_dir()]
+    for folder in folders:
+        for path in list(files_below(folder)):
+            if path.resolve() != listed.resolve():
+                _clean(path, ids, certificate)
+    for folder in folders:
+        left = [path for path in traces(folder, ids) if path.resolve() != listed.resolve()]
+        certificate.left += [_without_ids(str(path.relative_to(folder)), ids) for path in left]
+    results.withdrawing.unlink()
+    return certificate
+
+
+def write_certificate(results: Results, certificate: Certificate) -> Path:
+    """Write a certificate under a name of its own."""
+    content = certificate.content()
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    path = results.root / "withdrawals" / f"{content['made'][:10]}_{digest}.json"
+    write_json(path, content)
+    return path
+
+
+def _remove_images(
+    results: Results, withdrawn: frozenset[str], shards: Iterable[Shard], certificate: Certificate
+) -> None:
+    for participant in sorted(withdrawn):
+        for prefixed in (False, True):
+            folder = results.participant_placed(participant, prefixed=prefixed)
+            if folder.is_dir():
+                kinds = Counter("images" if path.name.endswith(IMAGES) else "sidecars" for path in files_below(folder))
+                shutil.rmtree(folder)
+                certificate.removed.update(kinds)
+                if prefixed and not any(folder.parent.iterdir()):
+                    folder.parent.rmdir()
+    for shard in shards:
+        for entry in shard.scans:
+            if entry.scan.participant in withdrawn and entry.raw_key:
+                picture = results.contact_sheets / sheet_name(entry.scan, entry.raw_key)
+                if picture.exists():
+                    picture.unlink()
+                    certificate.removed["pictures"] += 1
+
+
+def _remove_what_is_remade(results: Results, certificate: Certificate) -> None:
+    """Studies, exports, the report's page and its close-ups: the next run and the same commands make them again."""
+    for name in _REMADE:
+        folder = results.root / name
+        if folder.is_dir():
+            certificate.removed[name] += sum(1 for _ in files_below(folder))
+            shutil.rmtree(folder)
+    if results.close_ups.is_dir():
+        certificate.removed["pictures"] += sum(1 for _ in files_below(results.close_ups))
+        shutil.rmtree(results.close_ups)
+    for path in results.report.glob("*.html"):
+        path.unlink()
+        certificate.removed["report"] += 1
+
+
+def _rename_shard(
+    results: Results, shard: Shard, withdrawn: frozenset[str], ids: frozenset[bytes], certificate: Certificate
+) -> None:
+    """Give the other members of a shard a list and files of their own, of the same dates: no job runs again for them.
+
+    The name of a shard follows from its members. Its old list goes last, so that a call which is cut off is repeated.
+    """
+    stay = [entry for entry in shard.scans if entry.scan.participant not in withdrawn]
+    certificate.removed["scans_in_shard_lists"] += len(shard.scans) - len(stay)
+    old_list = results.shard(shard.name)
+    new = shard_of(stay) if stay else None
+    for path in _files_of(results, shard.name):
+        if path.is_dir():  # of scans that were being worked on
+            certificate.removed["temporary_files"] += sum(1 for _ in files_below(path))
+            shutil.rmtree(path)
+            continue
+        _clean(path, ids, certificate)
+        if new is None:
+            path.unlink(missing_ok=True)
+        elif path.exists():
+            path.replace(path.with_name(path.name.replace(shard.name, new.name, 1)))
+    if new is not None:
+        content = json.loads(old_list.read_text(encoding="utf-8"))
+        names = {(entry.scan.participant, entry.scan.session) for entry in stay}
+        scans = [each for each in content["scans"] if (each["participant"], each["session"]) in names]
+        target = results.shard(new.name)
+        date = old_list.stat()
+        write_json(target, {"shard": new.name, "scans": scans})
+        os.utime(target, ns=(date.st_atime_ns, date.st_mtime_ns))
+        _replace_name(results, shard.name, new.name)
+    else:
+        _replace_name(results, shard.name, None)
+    old_list.unlink()
+
+
+def _files_of(results: Results, shard: str) -> list[Path]:
+    """Files and folders of a shard, by its name, but for its list."""
+    folders = [results.root / stage.value for stage in Stage] + [results.root / "retry", results.root / "temporary"]
+    folders += [path for path in (results.root / "records").rglob("*") if path.is_dir()]
+    folders += [path for path in (results.root / "logs").rglob("*") if path.is_dir()]
+    found = [path for folder in dict.fromkeys(folders) if folder.is_dir() for path in folder.glob(f"{shard}*")]
+    return sorted(found)
+
+
+def _replace_name(results: Results, old: str, new: str | None) -> None:
+    names = [name for name in read_shard_names(results.shards) if name != old]
+    names = sorted({*names, new}) if new else names
+    write_bytes(results.shard_names, "".join(f"{name}\n" for name in names).encode())
+
+
+def _rewrite_names(results: Results, certificate: Certificate) -> None:
+    """The digest of the list of scans goes: the next run rebuilds the tables."""
+    if results.found_digest.exists():
+        results.found_digest.unlink()
+        certificate.removed["digests"] += 1
+
+
+def _clean(path: Path, ids: frozenset[bytes], certificate: Certificate) -> None:
+    """Take what holds an id out of a file, with its dates kept; a file named by one goes as a whole."""
+    if holds(path.name.encode(errors="replace"), ids):
+        path.unlink()
+        certificate.removed["files_named_by_participants"] += 1
+        return
+    if path.suffix == ".json" or not in_content(path, ids):
+        return  # a line less would break it: what is left is told
+    date = path.stat()
+    if path.suffix == ".parquet":
+        certificate.removed["rows"] += without_rows(path, ids)
+    else:
+        certificate.removed["lines"] += without_lines(path, ids)
+    os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
+
+
+def _without_ids(name: str, ids: frozenset[bytes]) -> str:
+    return "(a name that holds an id)" if holds(name.encode(errors="replace"), ids) else name
