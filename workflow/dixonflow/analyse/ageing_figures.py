@@ -3,25 +3,19 @@
 They show groups and no single participant: boxes have no points beyond their whiskers.
 """
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dixonflow.analyse.ageing import ALPHA, QUARTILES, AgeingStudy
+from dixonflow.analyse.figure_files import save_figure
 from dixonflow.tables.columns import NAME_ENDINGS
 
-FORMATS = ("pdf", "svg", "png")
 _COLUMNS, _WIDTH, _HEIGHT = 5, 11.0, 1.9
 _BLUE, _GREY = "#1f5f8b", "#9aa5ad"
-
-for noisy in ("fontTools", "matplotlib"):  # they log every glyph
-    logging.getLogger(noisy).setLevel(logging.WARNING)
-mpl.rcParams.update({"svg.hashsalt": "dixonflow", "svg.fonttype": "none", "font.size": 7, "pdf.fonttype": 42})
 
 
 def write_figures(study: AgeingStudy, folder: Path) -> list[Path]:
@@ -29,12 +23,7 @@ def write_figures(study: AgeingStudy, folder: Path) -> list[Path]:
     written = []
     for name, figure in _figures(study):
         FigureCanvasAgg(figure)
-        for ending in FORMATS:
-            path = folder / f"{name}.{ending}"
-            # no date and no program in the file: equal studies give equal files
-            metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}[ending]
-            figure.savefig(path, dpi=200, metadata=metadata)
-            written.append(path)
+        written += save_figure(figure, folder, name)
     return written
 
 

@@ -21,6 +21,7 @@ class StudyName(StrEnum):
     """The studies."""
 
     AGEING = "ageing"
+    LOSS = "loss"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,16 @@ def _ageing(tables: Path, target: Path, options: Options) -> list[Path]:
     return [*written, *write_figures(study, target)]
 
 
+def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
+    from dixonflow.analyse.loss import study_loss  # noqa: PLC0415
+    from dixonflow.analyse.loss_figure import write_flow  # noqa: PLC0415
+
+    study = study_loss(tables)
+    parts = {"flow": study.flow, "groups": study.groups, "tests": study.tests}
+    written = [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
+    return [*written, *write_flow(study.flow, target)]
+
+
 def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
     """Write a table of a study as Parquet."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,4 +116,7 @@ def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-_STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {StudyName.AGEING: _ageing}
+_STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {
+    StudyName.AGEING: _ageing,
+    StudyName.LOSS: _loss,
+}

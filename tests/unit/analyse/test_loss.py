@@ -1,0 +1,159 @@
+"""Who was lost: numbers that add up, and small ones that nobody can work out."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+from scipy.stats import chi2_contingency
+from synthetic_cohort import draw_cohort, write_cohort
+from typer.testing import CliRunner
+
+from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
+from dixonflow.analyse.loss import KEPT, study_loss
+from dixonflow.cli.analyse import analyse_command
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """1,000 scans: 60 excluded for a station, 3 for contrasts, 7 failed, 20 failed a check, 4 withdrawn; mostly men."""
+    folder = write_cohort(tmp_path_factory.mktemp("run") / "tables", draw_cohort(1000, {"liver": 0.0}))
+    scans = pd.read_parquet(folder / "scans.parquet")
+    people = pd.read_parquet(folder / "covariates.parquet").set_index("participant_id")
+    men = scans.index[people.loc[scans["participant_id"], "sex"].eq("male").to_numpy()]
+    places = [*men[:60], *scans.index.difference(men[:60])[:34]]
+    changes = [("excluded", "missing_station", 60), ("excluded", "missing_contrast", 3), ("failed", "timeout", 7)]
+    start = 0
+    for status, reason, number in changes:
+        scans.loc[places[start : start + number], ["status", "reason", "scan_grade"]] = [status, reason, None]
+        start += number
+    scans.loc[places[start : start + 20], "scan_grade"] = "fail"
+    scans.loc[places[start + 20 :], ["status", "reason", "scan_grade"]] = ["withdrawn", "consent_withdrawn", None]
+    scans.to_parquet(folder / "scans.parquet")
+    return folder
+
+
+def test_the_flow_adds_up_and_is_that_of_the_conservation_law(tables):
+    flow = study_loss(tables, limit=1).flow
+    totals = flow[flow["reason"].eq("")].set_index("step")["n_scans"]
+    scans = pd.read_parquet(tables / "scans.parquet")
+    assert totals["found in the raw folders"] == len(scans) == 1000
+    assert totals.tolist() == [1000, 996, 933, 926, 906]
+    reasons = flow[flow["reason"].ne("")].groupby("step", sort=False)["n_scans"].sum()
+    assert reasons.to_dict() == {"withdrawn": 4, "excluded": 63, "failed": 7, "failed a check of the whole scan": 20}
+    assert totals.diff().dropna().mul(-1).tolist() == reasons.tolist()
+    counts = scans["status"].value_counts()
+    assert counts["ok"] + counts["excluded"] + counts["failed"] + counts["withdrawn"] == totals.iloc[0]
+
+
+def test_small_numbers_of_the_flow_cannot_be_worked_out(tables):
+    flow = study_loss(tables).flow
+    hidden = flow[flow["suppressed"]]
+    assert set(hidden["reason"]) >= {"missing_contrast", "withdrawn"}
+    assert hidden["n_scans"].isna().all()
+    shown = flow[flow["reason"].eq("") & ~flow["suppressed"]]["n_scans"].astype(int).tolist()
+    # between two totals that are shown lies what is shown, and a rest of two small counts or more
+    losses = flow[flow["reason"].ne("")]
+    rest = shown[0] - shown[-1] - int(losses.loc[~losses["suppressed"], "n_scans"].sum())
+    assert rest == 0 or (rest >= LIMIT and losses["suppressed"].sum() >= 2)
+
+
+def test_groups_are_compared_with_the_right_test(tables):
+    loss = study_loss(tables)
+    groups = loss.groups[loss.groups["variable"].eq("sex")]
+    assert set(groups["level"]) == {"female", "male"}
+    scans = pd.read_parquet(tables / "scans.parquet")
+    scans = scans[scans["status"].ne("withdrawn")]
+    people = pd.read_parquet(tables / "covariates.parquet").set_index("participant_id")
+    sex = people.loc[scans["participant_id"], "sex"].to_numpy()
+    kept = (scans["status"].eq("ok") & scans["scan_grade"].ne("fail")).to_numpy()
+    expected = chi2_contingency(pd.crosstab(kept, sex), correction=False)
+    row = loss.tests.set_index("variable").loc["sex"]
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert row["p"] < 0.05, "more men were lost"
+    men = groups[groups["level"].eq("male") & groups["outcome"].eq(KEPT)].iloc[0]
+    assert men["n"] == (kept & (sex == "male")).sum()
+    small = groups[groups["outcome"].eq("excluded: missing_contrast")]
+    assert small["suppressed"].all()
+    assert small["share"].isna().all()
+    for variable in ("age_group", "bmi_class", "centre"):
+        assert loss.groups["variable"].eq(variable).any()
+
+
+def intervals(counts: np.ndarray, hidden: np.ndarray) -> list[float]:
+    """Width of what an attacker can say of each hidden count, who knows all totals."""
+    places = np.argwhere(hidden)
+    known = np.where(hidden, 0, counts)
+    rows = [[float(place[0] == r) for place in places] for r in range(counts.shape[0])]
+    rows += [[float(place[1] == c) for place in places] for c in range(counts.shape[1])]
+    rest = [*(counts.sum(axis=1) - known.sum(axis=1)), *(counts.sum(axis=0) - known.sum(axis=0))]
+    widths = []
+    for number in range(len(places)):
+        goal = np.zeros(len(places))
+        goal[number] = 1
+        low, high = (linprog(sign * goal, A_eq=rows, b_eq=rest, bounds=(0, None)) for sign in (1, -1))
+        widths.append(-high.fun - low.fun)
+    return widths
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(2, 5),
+    st.integers(2, 6),
+    st.randoms(use_true_random=False),
+)
+def test_no_hidden_count_follows_from_the_totals(rows, columns, random):
+    counts = np.array([[random.choice([0, 1, 2, 4, 5, 7, 20, 300]) for _ in range(columns)] for _ in range(rows)])
+    hidden = suppressed(counts)
+    assert hidden[(counts > 0) & (counts < LIMIT)].all()
+    if hidden.any() and not hidden.all():
+        assert min(intervals(counts, hidden)) >= LIMIT - 1e-6
+
+
+def test_nothing_is_hidden_without_need():
+    counts = np.array([[50, 20, 10], [80, 0, 6]])
+    assert not suppressed(counts).any()
+
+
+@pytest.mark.parametrize("people", [1, 4])
+def test_a_count_of_few_people_is_small_whatever_their_scans(people):
+    counts, of_people = np.array([[50, 9], [80, 30], [20, 40]]), np.array([[50, people], [80, 30], [20, 40]])
+    assert not suppressed(counts).any()
+    assert suppressed(counts, people=of_people)[0, 1]
+
+
+def test_totals_of_a_flow_hide_single_small_steps():
+    assert hidden_totals([[], [3], [], [4], []]) == [False, True, True, False, False]
+    assert hidden_totals([[2, 3], [1]]) == [False, True]
+    for steps in product([(), (1,), (4, 4)], repeat=4):
+        totals = hidden_totals(steps)
+        waiting: list[int] = []
+        for step, gone in zip(steps, totals, strict=True):
+            waiting += step
+            if not gone:
+                assert not waiting or (len(waiting) > 1 and sum(waiting) >= LIMIT)
+                waiting = []
+
+
+def test_without_covariates_there_is_a_flow_and_no_groups(tables, tmp_path):
+    (tmp_path / "scans.parquet").write_bytes((tables / "scans.parquet").read_bytes())
+    loss = study_loss(tmp_path)
+    assert len(loss.flow) > 5
+    assert loss.groups.empty
+
+
+def test_the_command_draws_the_flow(tables, tmp_path):
+    app = typer.Typer()
+    app.command()(analyse_command)
+    result = CliRunner().invoke(app, ["loss", "--tables", str(tables), "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"flow.parquet", "groups.parquet", "tests.parquet", "flow.svg", "flow.pdf", "flow.png"}
+    svg = (tmp_path / "flow.svg").read_text()
+    assert "found in the raw folders" in svg
+    assert "1,000 scans" in svg
+    assert "missing contrast: not shown" in svg

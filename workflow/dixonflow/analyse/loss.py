@@ -1,0 +1,173 @@
+"""Who was lost: the way of the scans from the raw folders to values in a study, and whom it lost, by group.
+
+The steps are those of a flow diagram as STROBE asks for (item 13: numbers at each stage, with reasons; von Elm et al.,
+Lancet 2007, 370:1453-1457). Each step's number is that before it less what it names, down to what is analysed.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from dixonflow.analyse.covariates import COVARIATE_TABLE
+from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
+from dixonflow.errors import ConfigError
+from dixonflow.tables.parquet import read_table
+from dixonflow.tables.schema import to_pandas
+from dixonflow.vocabulary import Grade, Status
+
+KEPT = "analysed"
+_AGE_EDGES = (0, 40, 50, 60, 70, 80, 200)
+_BMI = ((0.0, 18.5, "under 18.5"), (18.5, 25.0, "18.5 to 24.9"), (25.0, 30.0, "25 to 29.9"), (30.0, 1e9, "30 and more"))
+"""Classes of the WHO (Technical Report Series 894, 2000)."""
+
+UNKNOWN = "unknown"
+_LEFT = "left after: "
+_GROUPS = ("sex", "age_group", "bmi_class", "centre")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Tables of who was lost. A count that is left out for being small is null, with `suppressed` true.
+
+    Attributes
+    ----------
+    flow
+        One row per step and reason: `step`, `reason`, `n_scans`, `n_participants` (of all scans that are left after the
+        step, with an empty reason; of those that it takes out, by reason).
+    groups
+        One row per variable, level and outcome (`analysed`, or the reason): `n`, `share` of the level.
+    tests
+        One row per variable: chi-squared test of analysed against lost, over the levels that are known.
+    """
+
+    flow: pd.DataFrame
+    groups: pd.DataFrame
+    tests: pd.DataFrame
+
+
+def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
+    """Follow all scans of a run.
+
+    Parameters
+    ----------
+    tables
+        Folder of the tables.
+    limit
+        Smallest count that is shown.
+
+    Raises
+    ------
+    ConfigError
+        If the table of scans is not there.
+    TableError
+        If a table is damaged.
+    """
+    path = tables / "scans.parquet"
+    if not path.exists():
+        raise ConfigError(f"there is no {path}: run the workflow first, or name the folder of the tables")
+    columns = ["participant_id", "session_id", "sequence", "status", "reason", "scan_grade"]
+    scans = pd.read_parquet(path, columns=columns).astype(object)
+    scans["outcome"] = _outcomes(scans)
+    people = tables / f"{COVARIATE_TABLE.name}.parquet"
+    known = to_pandas(read_table(people, COVARIATE_TABLE)) if people.exists() else None
+    groups, tests = _of_groups(scans, known, limit)
+    return Loss(_flow(scans, limit), groups, tests)
+
+
+def _outcomes(scans: pd.DataFrame) -> pd.Series:
+    """What became of each scan: `analysed`, or why it is lost."""
+    status, reason = scans["status"].astype(str), scans["reason"].astype(str)
+    graded = scans["scan_grade"].astype(str)
+    failed_grade = status.eq(Status.OK.value) & graded.eq(Grade.FAIL.value)
+    outcome = status + ": " + reason
+    outcome = outcome.mask(status.eq(Status.OK.value), KEPT).mask(failed_grade, "failed a check of the whole scan")
+    return outcome.mask(status.eq(Status.WITHDRAWN.value), Status.WITHDRAWN.value)
+
+
+def _flow(scans: pd.DataFrame, limit: int) -> pd.DataFrame:
+    status, outcome = scans["status"].astype(str), scans["outcome"]
+    steps = {
+        "withdrawn": status.eq(Status.WITHDRAWN.value),
+        "excluded": status.eq(Status.EXCLUDED.value),
+        "failed": status.eq(Status.FAILED.value),
+        "failed a check of the whole scan": status.eq(Status.OK.value) & outcome.ne(KEPT),
+    }
+    left = pd.Series(True, index=scans.index)
+    rows = [("found in the raw folders", "", *_sizes(scans[left]))]
+    for step, lost in steps.items():
+        reasons = outcome[lost].str.removeprefix(f"{step}: ")
+        rows += [(step, str(name), *_sizes(scans[lost][reasons.eq(name)])) for name in sorted(reasons.unique())]
+        left &= ~lost
+        rows.append((f"{_LEFT}{step}", "", *_sizes(scans[left])))
+    flow = pd.DataFrame(rows, columns=["step", "reason", "n_scans", "n_participants"])
+    return _flow_without_small(flow, limit)
+
+
+def _sizes(rows: pd.DataFrame) -> tuple[int, int]:
+    return len(rows), int(rows["participant_id"].nunique())
+
+
+def _flow_without_small(flow: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Hide reasons of few scans or participants, and the totals that would give them back."""
+    of_reasons = flow["reason"].ne("")
+    hidden = of_reasons & flow["n_participants"].lt(limit)
+    steps = [str(step).removeprefix(_LEFT) for step in flow.loc[~of_reasons, "step"].iloc[1:]]
+    counts = [flow.loc[hidden & flow["step"].eq(step), "n_scans"].tolist() for step in steps]
+    for step, is_hidden in zip(steps, hidden_totals(counts, limit), strict=True):
+        hidden |= flow["step"].eq(f"{_LEFT}{step}") & is_hidden
+    numbers = flow[["n_scans", "n_participants"]].astype("Int64")
+    numbers[hidden.to_numpy()] = pd.NA
+    return flow.assign(**{str(name): column for name, column in numbers.items()}, suppressed=hidden)
+
+
+def _of_groups(scans: pd.DataFrame, people: pd.DataFrame | None, limit: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    columns = ["variable", "level", "outcome", "n", "share", "suppressed"]
+    test_columns = ["variable", "levels", "chi_squared", "degrees_of_freedom", "p"]
+    if people is None:
+        return pd.DataFrame(columns=columns), pd.DataFrame(columns=test_columns)
+    mine = scans[scans["status"].ne(Status.WITHDRAWN.value) & scans["participant_id"].notna()]
+    both = mine.merge(people, on=["participant_id", "session_id"], how="left").assign(
+        age_group=lambda rows: _age_groups(rows["age_years"]), bmi_class=lambda rows: _bmi(rows["bmi_kg_per_m2"])
+    )
+    rows, tests = [], []
+    for variable in _GROUPS:
+        levels = both[variable].astype(object).where(both[variable].notna(), UNKNOWN).astype(str)
+        counts = pd.crosstab(levels, both["outcome"]).sort_index()
+        counts = counts[[KEPT, *(name for name in counts if name != KEPT)]] if KEPT in counts else counts
+        once = both.assign(level=levels).drop_duplicates(["participant_id", "level", "outcome"])
+        people_of = pd.crosstab(once["level"], once["outcome"]).reindex(index=counts.index, columns=counts.columns)
+        numbers = counts.to_numpy(int)
+        hidden = suppressed(numbers, limit, people_of.to_numpy(int))
+        for place, level in enumerate(counts.index):
+            total = int(counts.loc[level].sum())
+            for number, outcome in enumerate(counts.columns):
+                n, gone = int(numbers[place, number]), bool(hidden[place, number])
+                rows.append((variable, level, outcome, pd.NA if gone else n, np.nan if gone else n / total, gone))
+        tests.append((variable, *_test(counts.drop(index=UNKNOWN, errors="ignore"))))
+    groups = pd.DataFrame(rows, columns=columns).astype({"n": "Int64"})
+    return groups, pd.DataFrame(tests, columns=test_columns)
+
+
+def _test(counts: pd.DataFrame) -> tuple[int, float, float, float]:
+    kept = counts[KEPT] if KEPT in counts else pd.Series(0, index=counts.index)
+    both = np.stack([kept.to_numpy(float), (counts.sum(axis=1) - kept).to_numpy(float)])
+    both = both[:, both.sum(axis=0) > 0]
+    if both.shape[1] < 2 or (both.sum(axis=1) == 0).any():
+        return both.shape[1], np.nan, np.nan, np.nan
+    result = stats.chi2_contingency(both, correction=False)
+    return both.shape[1], float(result.statistic), float(result.dof), float(result.pvalue)
+
+
+def _age_groups(age: pd.Series) -> pd.Series:
+    names = [f"{low} to {high - 1}" for low, high in pairwise(_AGE_EDGES)]
+    names[0], names[-1] = f"under {_AGE_EDGES[1]}", f"{_AGE_EDGES[-2]} and more"
+    return pd.cut(age.astype(float), list(_AGE_EDGES), right=False, labels=names).astype(object)
+
+
+def _bmi(values: pd.Series) -> pd.Series:
+    edges = [low for low, *_ in _BMI] + [_BMI[-1][1]]
+    return pd.cut(values.astype(float), edges, right=False, labels=[name for *_, name in _BMI]).astype(object)

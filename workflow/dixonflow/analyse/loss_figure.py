@@ -1,0 +1,38 @@
+"""The flow diagram of a cohort: how many scans are left after each step, and why the others are not."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dixonflow.analyse.figure_files import save_figure
+
+_BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "#1f5f8b"}
+_SIDE = {"boxstyle": "round,pad=0.4", "facecolor": "#f2f4f5", "edgecolor": "#9aa5ad"}
+
+
+def write_flow(flow: pd.DataFrame, folder: Path) -> list[Path]:
+    """Draw the flow of `study_loss` in all formats."""
+    steps = flow[flow["reason"].eq("")].reset_index(drop=True)
+    figure = Figure(figsize=(7.0, 1.3 * len(steps)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set_xlim(0, 10)
+    axes.set_ylim(-len(steps), 0.6)
+    for place, step in steps.iterrows():
+        y = -float(str(place))
+        name = str(step["step"]).replace("left after: ", "after: ")
+        words = f"{name}\n{_number(step['n_scans'])} scans, {_number(step['n_participants'])} participants"
+        axes.text(2.6, y, words, ha="center", va="center", fontsize=8, bbox=_BOX)
+        if y < 0:
+            axes.annotate("", (2.6, y + 0.25), (2.6, y + 0.75), arrowprops={"arrowstyle": "->", "color": "#333333"})
+            own = flow[flow["step"].eq(str(step["step"]).removeprefix("left after: ")) & flow["reason"].ne("")]
+            lines = [f"{row['reason'].replace('_', ' ')}: {_number(row['n_scans'])}" for _, row in own.iterrows()]
+            axes.text(5.4, y + 0.5, "\n".join(lines) or "none", ha="left", va="center", fontsize=6, bbox=_SIDE)
+    return save_figure(figure, folder, "flow")
+
+
+def _number(count: object) -> str:
+    return "not shown" if count is pd.NA else f"{int(str(count)):,}"
