@@ -22,6 +22,7 @@ class StudyName(StrEnum):
 
     AGEING = "ageing"
     LOSS = "loss"
+    CENTILES = "centiles"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Options:
     by_sex: bool
     adjust_height: bool
     mixed_models: bool
+    reference: Path | None
 
 
 def analyse_command(
@@ -55,6 +57,9 @@ def analyse_command(
     mixed_models: Annotated[
         bool, typer.Option("--mixed-models", help="Use all scans of a participant, in mixed models.")
     ] = False,
+    reference: Annotated[
+        Path | None, typer.Option(help="centiles: file of another cohort to apply, instead of fitting to this one.")
+    ] = None,
     config: ConfigOption = CONFIG,
 ) -> None:
     """Run a study on the tables: Parquet tables and figures for a paper.
@@ -62,7 +67,7 @@ def analyse_command(
     A value that failed a check, is cut or should be looked at is not used; what is left out is counted by reason.
     """
     start_logging()
-    options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models)
+    options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models, reference)
     try:
         folder = tables or read_config(config).paths.tables
         target = output or folder.parent / "analyses" / study.value
@@ -109,6 +114,28 @@ def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
     return [*written, *write_flow(study.flow, target)]
 
 
+def _centiles(tables: Path, target: Path, options: Options) -> list[Path]:
+    from dixonflow.analyse.centile_figures import write_charts  # noqa: PLC0415
+    from dixonflow.analyse.centile_file import read_centiles, write_centiles  # noqa: PLC0415
+    from dixonflow.analyse.centiles import apply_centiles, centile_rows, fit_centiles  # noqa: PLC0415
+    from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
+
+    check_measures(options.measures, MEASURES)
+    data = read_study_data(tables, options.measures or STUDIED, with_review=options.with_review)
+    written = []
+    if options.reference is None:
+        curves = fit_centiles(data)
+        write_centiles(target / "centiles.json", curves)
+        written = [
+            target / "centiles.json",
+            write_study_table(centile_rows(curves), target / "centiles.parquet"),
+            *write_charts(curves, target),
+        ]
+    else:
+        curves = read_centiles(options.reference)
+    return [*written, write_study_table(apply_centiles(curves, data), target / "z_scores.parquet")]
+
+
 def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
     """Write a table of a study as Parquet."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,4 +146,5 @@ def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
 _STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {
     StudyName.AGEING: _ageing,
     StudyName.LOSS: _loss,
+    StudyName.CENTILES: _centiles,
 }
