@@ -177,6 +177,15 @@ def _reasons(rows: pa.Table, *, with_review: bool) -> NDArray[np.object_]:
     return reason
 
 
+def first_model(tables: Path) -> str | None:
+    """Model of the table body_composition, the first of the run with compartments; none without that table."""
+    path = tables / "body_composition.parquet"
+    if not path.exists():
+        return None
+    names = _read(path, ["model"], None)["model"].unique().to_pylist()
+    return str(names[0]) if names else None
+
+
 def one_scan_each(scans: pd.DataFrame, usable: "pd.Series[bool]") -> "pd.Series[bool]":
     """Choose the first usable scan of every participant and sequence: by age, then by session."""
     order = scans[usable].sort_values(["age_years", "session_id"], kind="stable")

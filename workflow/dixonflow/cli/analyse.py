@@ -23,6 +23,8 @@ class StudyName(StrEnum):
     AGEING = "ageing"
     LOSS = "loss"
     CENTILES = "centiles"
+    INDICES = "indices"
+    CHANGE = "change"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Options:
     adjust_height: bool
     mixed_models: bool
     reference: Path | None
+    repeatability: Path | None
 
 
 def analyse_command(
@@ -60,6 +63,10 @@ def analyse_command(
     reference: Annotated[
         Path | None, typer.Option(help="centiles: file of another cohort to apply, instead of fitting to this one.")
     ] = None,
+    repeatability: Annotated[
+        Path | None,
+        typer.Option(help="change: CSV with structure, measure, unit, sd_within; by default that of the phantom."),
+    ] = None,
     config: ConfigOption = CONFIG,
 ) -> None:
     """Run a study on the tables: Parquet tables and figures for a paper.
@@ -67,7 +74,7 @@ def analyse_command(
     A value that failed a check, is cut or should be looked at is not used; what is left out is counted by reason.
     """
     start_logging()
-    options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models, reference)
+    options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models, reference, repeatability)
     try:
         folder = tables or read_config(config).paths.tables
         target = output or folder.parent / "analyses" / study.value
@@ -136,6 +143,37 @@ def _centiles(tables: Path, target: Path, options: Options) -> list[Path]:
     return [*written, write_study_table(apply_centiles(curves, data), target / "z_scores.parquet")]
 
 
+def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
+    from dixonflow.analyse.indices import (  # noqa: PLC0415
+        MEASURES_OF_INDICES,
+        definition_rows,
+        index_rows,
+        ukb_rows,
+    )
+    from dixonflow.analyse.study_data import first_model, read_study_data  # noqa: PLC0415
+
+    data = read_study_data(tables, MEASURES_OF_INDICES, with_review=options.with_review, needs_covariates=False)
+    rows = index_rows(data, first_model(tables))
+    parts = {"indices": rows, "ukb_fields": ukb_rows(rows), "definitions": definition_rows()}
+    return [write_study_table(part, target / f"{name}.parquet") for name, part in parts.items()]
+
+
+def _change(tables: Path, target: Path, options: Options) -> list[Path]:
+    from dixonflow.analyse.change import (  # noqa: PLC0415
+        phantom_repeatability,
+        read_repeatability,
+        study_change,
+    )
+    from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
+
+    check_measures(options.measures, MEASURES)
+    errors = read_repeatability(options.repeatability) if options.repeatability else phantom_repeatability()
+    data = read_study_data(tables, options.measures or STUDIED, with_review=options.with_review, needs_covariates=False)
+    study = study_change(data, errors)
+    parts = {"changes": study.changes, "summary": study.summary, "repeatability": errors}
+    return [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
+
+
 def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
     """Write a table of a study as Parquet."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,4 +185,6 @@ _STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {
     StudyName.AGEING: _ageing,
     StudyName.LOSS: _loss,
     StudyName.CENTILES: _centiles,
+    StudyName.INDICES: _indices,
+    StudyName.CHANGE: _change,
 }
