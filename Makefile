@@ -19,6 +19,7 @@ install: ## set up .venv (a few minutes the first time)
 demo: install ## run the whole pipeline on the demo cohort
 	@python scripts/make_demo_cohort.py --jobs $(CORES)
 	@snakemake --cores $(CORES)
+	@python -m dixonflow analyse all
 
 run: install ## run the experiment in config.yaml on this machine
 	@snakemake --cores $(CORES)
@@ -69,7 +70,7 @@ check: install ## lint, types, formatting
 	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
 	@snakefmt --check Snakefile workflow/rules
 	@codespell README.md CONTRIBUTING.md CHANGELOG.md config.yaml docs envs profiles scripts tests workflow
-	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}], withdrawn: LICENSE}"
+	@snakemake --lint --config results=.snakemake/lint "cohort={sources: [{layout: bids, folder: tests}], withdrawn: LICENSE, covariates: null}"
 
 # Neither -q nor -v: both switch off a part of what MkDocs checks.
 docs: install ## build the documentation site (.site/), check its links, examples and the issue forms

@@ -33,11 +33,14 @@ from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables.definitions import SHARD_QUALITY
-from dixonflow.tables.measurements import SHARD_MEASUREMENTS
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.schema import arrow_schema
 from dixonflow.vocabulary import SHARD_STAGES, Grade, Layout, Reason, ScanId, Status
 
 SCANS_PER_SHARD = 64
+WITHDRAWING = 100
+"""Participants who withdraw, each from a shard of its own where there are enough."""
+
 STRUCTURES = 63
 """Times the 30 measures of each: as many rows as 75 structures with 25."""
 
@@ -81,6 +84,10 @@ def _measure(folder: Path, n_scans: int) -> None:
     _say("second run, nothing to do", seconds, peak_mb)
     records = [path for path in (project / ".snakemake" / "metadata").rglob("*") if path.is_file()]
     print(f"files that hold Snakemake's records: {len(records) or 1}")
+    step = max(1, n_scans // WITHDRAWING)
+    (project / "list.csv").write_text("".join(f"{1_000_000 + number}\n" for number in range(0, n_scans, step)))
+    withdraw = [sys.executable, "-m", "dixonflow", "withdraw", "--list", "list.csv"]
+    _say(f"withdraw {len(range(0, n_scans, step))} participants", *_run(project, withdraw))
 
 
 def _project(project: Path, n_scans: int) -> tuple[Model, Results, list[Shard]]:
@@ -116,7 +123,12 @@ def _copy_project(project: Path) -> Model:
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     config = project / "config.yaml"
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-    settings["cohort"] = {"sources": [{"layout": "ukb", "folder": "raw"}], "scans_per_shard": SCANS_PER_SHARD}
+    settings["cohort"] = {
+        "sources": [{"layout": "ukb", "folder": "raw"}],
+        "scans_per_shard": SCANS_PER_SHARD,
+        "withdrawn": "withdrawn.txt",
+    }
+    (project / "withdrawn.txt").touch()
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return load_model(path)
 
@@ -151,7 +163,7 @@ def _rows(results: Results, shard: Shard, model: Model, rng: np.random.Generator
             for entry in shard.scans
         ]
         write_outcomes(results.outcomes(stage, shard.name), outcomes)
-    kinds = sorted((structure.name, each.name) for structure in structures_of(model) for each in structure.measures)
+    kinds = sorted((structure, measure) for structure, measure, _ in expected_rows(model))
     names, measures = (np.array(column) for column in zip(*kinds, strict=True))
     n_scans, n_values = len(shard.scans), len(shard.scans) * len(kinds)
     ids = np.array([entry.scan.participant for entry in shard.scans])

@@ -42,4 +42,5 @@ def make_small_cohort(folder: Path, spacings_mm: Mapping[ScanId, float]) -> None
 def small_config(raw: str) -> str:
     """Configuration of a cohort in the folder `raw`."""
     sources = f"[{{layout: bids, folder: {raw}}}]"
-    return f"cohort={{sources: {sources}, withdrawn: withdrawn.txt, scans_per_shard: {SCANS_PER_SHARD}}}"
+    files = "withdrawn: withdrawn.txt, covariates: null"
+    return f"cohort={{sources: {sources}, {files}, scans_per_shard: {SCANS_PER_SHARD}}}"

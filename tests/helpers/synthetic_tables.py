@@ -69,7 +69,14 @@ def measured(participants, rng):
             for measure in structure.measures:
                 missing = number_ == 0 and structure.name == "pancreas" and measure.name == "volume"
                 cut = number_ == 1 and structure.name == "pancreas"
-                value = {"mL": volume, "cm2": volume, "1": 0.05 + 0.1 * rng.random(), "": 200.0}[measure.unit]
+                value = {
+                    "mL": volume,
+                    "cm2": volume,
+                    "1": 0.05 + 0.1 * rng.random(),
+                    "": 200.0,
+                    "mm": 100.0,
+                    "ratio": 1.2,
+                }[measure.unit]
                 if measure.name in ("coverage_fraction", "uncut_slices"):
                     value = 0.8 if cut else 1.0
                 rows.append(

@@ -18,6 +18,7 @@ from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.scan import ScanMeasurements, measure
+from dixonflow.measure.structures import structures_of
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.definitions import SHARD_QUALITY
 from dixonflow.tables.measurements import SHARD_MEASUREMENTS, expected_rows
@@ -126,13 +127,23 @@ def test_other_models_have_the_rows_and_keys_that_they_had(name: str) -> None:
         if ScanSequence.DIXON in (definition.sequences or ScanSequence)
     }
     without = [
-        measure for measure, definition in of_mr.items() if not (definition.of_vertebrae or definition.of_compartments)
+        measure
+        for measure, definition in of_mr.items()
+        if not (definition.of_vertebrae or definition.of_compartments or definition.of_vessels)
     ]
-    assert set(of_mr) - set(without) == {*OF_LEVELS, "area", "uncut_slices"}
+    of_vessels = {"components", "largest_gap", "centreline_length", "tortuosity", "diameter"}
+    assert set(of_mr) - set(without) == {*OF_LEVELS, "area", "uncut_slices", *of_vessels}
     structures = [*model.structures, *model.composites]
     of_structures = {(structure, each, name) for structure in structures for each in without}
     compartments = {(each.name, measure.name, name) for each in compartments_of(model) for measure in each.measures}
-    assert expected_rows(model) == of_structures | compartments
+    vessels = {
+        (structure.name, measure.name, name)
+        for structure in structures_of(model)
+        for measure in structure.measures
+        if measure.of_vessels
+    }
+    assert expected_rows(model) == of_structures | compartments | vessels
+    assert ("aorta", "tortuosity", name) in vessels
     assert bool(compartments) == ("subcutaneous_fat" in structures)
     assert not {check for check, *_ in expected_checks(model, [model])} & OF_ORDER
     of_measure = {"name", "ids", "composites", "cutoffs", "muscles"}

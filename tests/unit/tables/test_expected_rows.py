@@ -15,12 +15,14 @@ def test_expected_rows_are_every_structure_times_every_measure() -> None:
     measures = [
         each
         for each in MEASURES.values()
-        if not (each.of_vertebrae or each.of_compartments)
+        if not (each.of_vertebrae or each.of_compartments or each.of_vessels)
         and (not each.sequences or ScanSequence.DIXON in each.sequences)
     ]
     of_compartments = sum(len(each.measures) for each in compartments_of(MODEL))
     assert of_compartments > 100
-    assert len(expected_rows(MODEL)) == len(structures_of(MODEL)) * len(measures) + of_compartments
+    of_vessels = sum(len(each.measures) - len(measures) for each in structures_of(MODEL))
+    assert of_vessels == 6 * 2 + 3 * 3, "six vessels, three of them single tubes"
+    assert len(expected_rows(MODEL)) == len(structures_of(MODEL)) * len(measures) + of_vessels + of_compartments
     assert ("total_muscle", "lean_volume", "demo") in expected_rows(MODEL)
 
 
@@ -51,4 +53,4 @@ def test_compartments_are_made_of_what_a_model_labels() -> None:
     assert sources["totalsegmentatortissuemr"]["visceral_fat"] == "torso_fat"
     assert sources["mrsegmentator"] == {}
     names = [each.table.name for each in wide_tables([load_model(MODELS / "mrsegmentator.yaml")])]
-    assert names == ["volumes", "fat_compartments"]
+    assert names == ["volumes", "fat_compartments", "vessels"]

@@ -228,7 +228,14 @@ def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
     Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
     of_people = (COVARIATE_TABLE.name, PROBLEM_TABLE.name)
-    for name in ("volumes", "fat_compartments", "body_composition", FAT_FRACTION_COMPARISON.name, *of_people):
+    for name in (
+        "volumes",
+        "fat_compartments",
+        "body_composition",
+        "vessels",
+        FAT_FRACTION_COMPARISON.name,
+        *of_people,
+    ):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
-from dixonflow.errors import DixonflowError
+from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.system.atomic import write_bytes
 
@@ -25,6 +25,8 @@ class StudyName(StrEnum):
     CENTILES = "centiles"
     INDICES = "indices"
     CHANGE = "change"
+    VESSELS = "vessels"
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ def analyse_command(
     options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models, reference, repeatability)
     try:
         folder = tables or read_config(config).paths.tables
+        if study is StudyName.ALL:
+            print(f"analyses  {_all(folder, output or folder.parent / 'analyses', options)}")
+            return
         target = output or folder.parent / "analyses" / study.value
         written = _STUDIES[study](folder, target, options)
     except DixonflowError as error:
@@ -88,7 +93,7 @@ def analyse_command(
 
 def _ageing(tables: Path, target: Path, options: Options) -> list[Path]:
     from dixonflow.analyse.ageing import study_ageing  # noqa: PLC0415 - statsmodels takes seconds
-    from dixonflow.analyse.ageing_figures import write_figures  # noqa: PLC0415
+    from dixonflow.analyse.figures.ageing_figures import write_figures  # noqa: PLC0415
     from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
 
     check_measures(options.measures, MEASURES)
@@ -112,8 +117,8 @@ def _ageing(tables: Path, target: Path, options: Options) -> list[Path]:
 
 
 def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
+    from dixonflow.analyse.figures.loss_figure import write_flow  # noqa: PLC0415
     from dixonflow.analyse.loss import study_loss  # noqa: PLC0415
-    from dixonflow.analyse.loss_figure import write_flow  # noqa: PLC0415
 
     study = study_loss(tables)
     parts = {"flow": study.flow, "groups": study.groups, "tests": study.tests}
@@ -122,9 +127,9 @@ def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
 
 
 def _centiles(tables: Path, target: Path, options: Options) -> list[Path]:
-    from dixonflow.analyse.centile_figures import write_charts  # noqa: PLC0415
     from dixonflow.analyse.centile_file import read_centiles, write_centiles  # noqa: PLC0415
     from dixonflow.analyse.centiles import apply_centiles, centile_rows, fit_centiles  # noqa: PLC0415
+    from dixonflow.analyse.figures.centile_figures import write_charts  # noqa: PLC0415
     from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
 
     check_measures(options.measures, MEASURES)
@@ -174,6 +179,59 @@ def _change(tables: Path, target: Path, options: Options) -> list[Path]:
     return [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
 
 
+def _vessels(tables: Path, target: Path, _options: Options) -> list[Path]:
+    from dixonflow.analyse.study_data import read_study_data  # noqa: PLC0415
+    from dixonflow.analyse.vessels import vessel_consistency  # noqa: PLC0415
+
+    # what was found in pieces is what this is about, whatever a check says of it
+    data = read_study_data(tables, ("components",), with_review=True, needs_covariates=False)
+    return [write_study_table(vessel_consistency(data), target / "consistency.parquet")]
+
+
+def _all(tables: Path, target: Path, options: Options) -> Path:
+    """Run every study that the tables allow, and write the page of all."""
+    from dixonflow.analyse.page import Finished, write_page  # noqa: PLC0415
+
+    finished = []
+    for study, (title, text) in _TITLES.items():
+        try:
+            written, problem = _STUDIES[study](tables, target / study.value, options), ""
+        except ConfigError as error:
+            written, problem = [], str(error)
+        finished.append(Finished(study.value, title, text, written, problem))
+    return write_page(target, finished)
+
+
+_TITLES = {
+    StudyName.LOSS: (
+        "Who was lost",
+        "Scans from the raw folders to those that are analysed, with the reasons, and whom they lose.",
+    ),
+    StudyName.INDICES: (
+        "Body composition",
+        "Compartments between landmarks, ratios and height-normalised indices, of values that passed.",
+    ),
+    StudyName.AGEING: (
+        "Ageing",
+        "Spearman's correlation of every quantity with age, largest first, and medians by quartile of age. Quantities "
+        "with fewer than 20 values are left out.",
+    ),
+    StudyName.CENTILES: (
+        "Reference centiles",
+        "Centiles by age, sex and height, of quantities with 200 values and more of a sex.",
+    ),
+    StudyName.VESSELS: (
+        "Vessels",
+        "Share of the images with a vessel in which it is one piece, before surplus pieces are removed.",
+    ),
+    StudyName.CHANGE: (
+        "Change between visits",
+        "From one visit to the next, next to the measurement error of repeated scans of the phantom. Means need 10 "
+        "pairs.",
+    ),
+}
+
+
 def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
     """Write a table of a study as Parquet."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,4 +245,5 @@ _STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {
     StudyName.CENTILES: _centiles,
     StudyName.INDICES: _indices,
     StudyName.CHANGE: _change,
+    StudyName.VESSELS: _vessels,
 }

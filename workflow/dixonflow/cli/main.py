@@ -23,7 +23,7 @@ COMMANDS = {
     "rerun": "Have the next run process named scans again.",
     "move-folders": "Move the folders of participants in results/derivatives/ to where the configuration has them.",
     "calibrate": "Fit the scanner's fat fraction to the signal fat fraction, for each structure.",
-    "analyse": "Run a study on the tables: ageing, centiles, change, indices, loss.",
+    "analyse": "Run a study on the tables: ageing, centiles, change, indices, loss, vessels.",
     "export": "Write tables for Stata, SPSS, CSV, Excel, REGENIE or PLINK.",
     "withdraw": "Remove what results hold of withdrawn participants; nothing is computed again.",
     "status": "Show the progress of a run, or propose resources for the next one.",

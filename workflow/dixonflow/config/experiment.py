@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from dixonflow.config.cohort import CohortConfig, SourceConfig
+from dixonflow.config.cohort import CohortConfig, CovariatesConfig, SourceConfig
 from dixonflow.config.fields import NamedPath, ResultsPath, Section
 from dixonflow.paths import Results
 from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy, ScanSequence
@@ -199,6 +199,7 @@ def demo_config() -> Config:
                 SourceConfig(layout=Layout.NAKO, folder=Path("demo/raw/nako")),
             ),
             withdrawn=Path("demo/withdrawn.txt"),
+            covariates=CovariatesConfig(file=Path("demo/covariates.csv")),
             scans_per_shard=6,
         ),
         segment=SegmentConfig(threads=1),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dixonflow.measure.measure_definition import MeasureDefinition
 from dixonflow.vocabulary import DIXON, Contrast, ScanSequence
 
 NOISE_FLOOR_SIGMAS = 5.0
@@ -14,51 +15,6 @@ FAT_FRACTION_STEPS = 10_000
 
 INTRAMUSCULAR_FAT_THRESHOLD = 0.5
 """Voxel fat fraction from which a muscle voxel counts as fat."""
-
-
-@dataclass(frozen=True)
-class MeasureDefinition:
-    """What a measure is.
-
-    Attributes
-    ----------
-    name
-        As in the column `measure`.
-    unit
-        `mL`, `cm2`, `mm`, `HU`, `1/s`, `1` for fractions, or empty for signal in the images' own arbitrary units.
-    definition
-        How the value comes about, for a reader of the tables.
-    source
-        Paper or project that the definition or its numbers come from, else `DixonFlow`.
-    version
-        Goes up when the definition changes.
-    of_fat
-        Whether it is made of water and fat, or of the scanner's map of the fat fraction.
-    is_graded
-        Whether it has the grade of its structure; else it describes the structure, and always passes.
-    of_vertebrae
-        Whether it is made of single vertebrae only, and other structures have no row of it.
-    of_compartments
-        Whether it is made of parts of the body between landmarks only (`dixonflow.measure.compartments.compartment`).
-    sequences
-        Scans that it is made of; none for all.
-    """
-
-    name: str
-    unit: str
-    definition: str
-    source: str = "DixonFlow"
-    version: int = 1
-    of_fat: bool = False
-    is_graded: bool = True
-    of_vertebrae: bool = False
-    of_compartments: bool = False
-    sequences: tuple[ScanSequence, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Name with version, as in the column `definition`: `volume.v1`."""
-        return f"{self.name}.v{self.version}"
 
 
 @dataclass(frozen=True)
@@ -154,6 +110,42 @@ _MEASURES = (
         f"Area of the cross-section at the middle of a vertebral body {_FIELD}, without arms and hands: interpolated "
         "between the two slices that are nearest to it.",
         of_compartments=True,
+    ),
+    MeasureDefinition(
+        "components",
+        "",
+        "Number of connected pieces (26 neighbours) of a vessel in the label map before surplus pieces were removed. "
+        "One for a vessel that was found whole.",
+        "MRSegmentator, vessel consistency (Haentze et al. 2024, arXiv 2405.06463)",
+        is_graded=False,
+        of_vessels="all",
+    ),
+    MeasureDefinition(
+        "largest_gap",
+        "mm",
+        "Largest distance between voxel centres that has to be bridged to join all pieces of a vessel in the final "
+        "label map; 0 for one piece.",
+        of_vessels="all",
+    ),
+    MeasureDefinition(
+        "centreline_length",
+        "mm",
+        "Length of the centreline from end to end: a smooth curve through the middles of the cross-sections. Of the "
+        "largest piece, where others hold at most 5 % of the vessel.",
+        of_vessels="tubes",
+    ),
+    MeasureDefinition(
+        "tortuosity",
+        "ratio",
+        "Length of the centreline over the straight distance of its ends; 1 for a straight vessel.",
+        of_vessels="tubes",
+    ),
+    MeasureDefinition(
+        "diameter",
+        "mm",
+        "Diameter of a round tube of the volume and the length of the vessel: its mean over the length, also of one "
+        "that the field of view cuts.",
+        of_vessels="tubes",
     ),
     MeasureDefinition(
         "uncut_slices",

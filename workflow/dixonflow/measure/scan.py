@@ -1,6 +1,6 @@
 """Volumes, fat and quality of one scan, as rows of the tables."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ from dixonflow.measure.compartments.body_range import find_landmarks
 from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.compartments.compartment_values import compartment_values
 from dixonflow.measure.compartments.slices import slice_counts
-from dixonflow.measure.definitions import MeasureDefinition
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import find_levels
+from dixonflow.measure.measure_definition import MeasureDefinition
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structure_values import level_values, structure_values
-from dixonflow.measure.structures import structures_of
+from dixonflow.measure.structures import Structure, structures_of
 from dixonflow.measure.tally import Images, tally
+from dixonflow.measure.vessels.vessel_values import vessel_values
 from dixonflow.models.model import Model
 
 MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "missing_reason", "model")
@@ -60,6 +61,7 @@ def measure(
     intensity_scale: float = 1.0,
     found_elsewhere: Collection[int] = (),
     others: Sequence[tuple[Model, Labels]] = (),
+    removed_components: Mapping[str, int] | None = None,
     graded_if_incomplete: bool = False,
 ) -> ScanMeasurements:
     """Measure every structure of a model in one scan and run the quality checks.
@@ -97,6 +99,8 @@ def measure(
         Whether a composite has the values of those parts that were found, and the check `parts_found` objects.
     others
         Other models of the run with their label maps on the same grid, which may have landmarks that this one lacks.
+    removed_components
+        Number of pieces of each structure that postprocessing took away, from the label map's sidecar.
     found_elsewhere
         Labels that were found where these images do not look, in those that the label map was made of.
 
@@ -125,6 +129,9 @@ def measure(
                 structure, counts, intensity_scale, elsewhere=elsewhere, graded_if_incomplete=graded_if_incomplete
             )
         ) | dict(level_values(structure, levels))
+        if structure.vessel:
+            removed = (removed_components or {}).get(structure.name, 0)
+            values |= dict(_vessel_values(structure, values, labels, affine, model, removed))
         for definition in structure.measures:
             value = values.get(definition.name, MissingReason.NO_IMAGE)
             rows.append(_row(structure.name, definition, value, model))
@@ -154,6 +161,24 @@ def measure(
         for row in quality_rows(scan)
     ]
     return ScanMeasurements(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
+
+
+def _vessel_values(
+    structure: Structure,
+    values: Mapping[str, float | MissingReason],
+    labels: Labels,
+    affine: Affine,
+    model: Model,
+    removed: int,
+) -> Iterator[tuple[str, float | MissingReason]]:
+    uncut = values["coverage_fraction"]
+    if isinstance(uncut, MissingReason):
+        for definition in structure.measures:
+            if definition.of_vessels:
+                yield definition.name, uncut
+        return
+    is_tube, label = structure.vessel == "tubes", model.structures[structure.name]
+    yield from vessel_values(labels, affine, label, removed, uncut, is_tube=is_tube)
 
 
 def _row(structure: str, definition: MeasureDefinition, value: float | MissingReason, model: Model) -> tuple[Any, ...]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 
-from dixonflow.measure.definitions import MEASURES, MeasureDefinition
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.measure_definition import MeasureDefinition
 from dixonflow.models.anatomy import is_muscle
+from dixonflow.models.anatomy import structures as vocabulary
 from dixonflow.models.comparison import vertebrae_of
 from dixonflow.models.model import Model
 from dixonflow.system.package_table import package_table
@@ -29,6 +31,8 @@ class Structure:
         Volume under which its segmentation counts as failed, where one is published.
     vertebra
         Id of the vertebra whose level it has; none where it is no single vertebra, or the model labels none.
+    vessel
+        `tubes` for a vessel that is one tube without branches, `all` for another one, empty for what is none.
     sequence
         Of the scans that the model is used on.
     """
@@ -39,6 +43,7 @@ class Structure:
     cut_by_design: bool
     lower_cutoff_ml: float | None
     vertebra: int | None
+    vessel: str
     sequence: ScanSequence
 
     @property
@@ -48,6 +53,7 @@ class Structure:
             each
             for each in MEASURES.values()
             if not each.of_compartments
+            and (each.of_vessels in ("", self.vessel) or (each.of_vessels == "all" and self.vessel))
             and (not each.sequences or self.sequence in each.sequences)
             and (not each.of_vertebrae or self.vertebra is not None)
         )
@@ -67,10 +73,20 @@ def structures_of(model: Model) -> list[Structure]:
             name in cut_by_design(),
             cutoffs.get(name),
             vertebrae.get(model.structures.get(name, 0)),
+            _vessel(name) if name in place else "",
             model.sequence,
         )
         for name, members in parts.items()
     ]
+
+
+TUBES = ("aorta", "iliac_artery_left", "iliac_artery_right")
+"""Vessels that are one tube without branches, as models label them."""
+
+
+def _vessel(name: str) -> str:
+    known = vocabulary().get(name)
+    return "" if known is None or known.group != "vessel" else "tubes" if name in TUBES else "all"
 
 
 @cache

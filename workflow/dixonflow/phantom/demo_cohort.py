@@ -14,6 +14,7 @@ import pandas as pd
 
 from dixonflow.errors import DixonflowError
 from dixonflow.phantom.anatomy.render import render_anatomy
+from dixonflow.phantom.covariates import covariate_rows
 from dixonflow.phantom.demo_scans import DEMO_SCANS, DemoScan
 from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.scanner.protocol import Protocol, nako_protocol, ukb_protocol
@@ -27,7 +28,9 @@ from dixonflow.vocabulary import Layout
 
 PACKAGE = Path(__file__).parent
 EXPECTED_NAME, TRUTH_NAME, WITHDRAWN_NAME, STAMP_NAME = "expected.json", "truth.parquet", "withdrawn.txt", "stamp.json"
-"""Next to the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp."""
+COVARIATES_NAME = "covariates.csv"
+"""Next to the raw folder: what the run has to say, true volumes, an empty list of withdrawn participants, the stamp;
+covariates of the participants."""
 
 TRUTH_COLUMNS = [
     *("participant_id", "session_id", "structure", "label", "volume_in_fov_ml", "fat_fraction", "fat_fraction_median"),
@@ -100,7 +103,8 @@ def make_demo_cohort(
     made: Callable[[DemoScan], None],
     scans: tuple[DemoScan, ...] = DEMO_SCANS,
 ) -> bool:
-    """Write the cohort below `folder` and, next to it, `expected.json`, `truth.parquet` and `withdrawn.txt`.
+    """Write the cohort below `folder` and, next to it, `expected.json`, `truth.parquet`, `covariates.csv` and
+    `withdrawn.txt`.
 
     Nothing is done where `is_current`: the stamp that says so is written last.
 
@@ -152,6 +156,8 @@ def make_demo_cohort(
         table = pd.concat([truths[item] for item in scans], ignore_index=True)
         table.to_parquet(temporary, index=False, compression="zstd")
     write_json(folder.parent / EXPECTED_NAME, [_expectation(item) for item in scans])
+    people = covariate_rows(scans).to_csv(index=False, lineterminator="\n")
+    write_bytes(folder.parent / COVARIATES_NAME, people.encode())
     if not (folder.parent / WITHDRAWN_NAME).exists():
         write_bytes(folder.parent / WITHDRAWN_NAME, b"")
     write_json(folder.parent / STAMP_NAME, _stamp(folder, options, scans))
@@ -174,7 +180,7 @@ def _expectation(item: DemoScan) -> dict[str, Any]:
 
 def _stamp(folder: Path, options: DemoOptions, scans: tuple[DemoScan, ...]) -> dict[str, Any]:
     """What the cohort depends on (list, options, the phantom's own code and data) as a hash; files and their bytes."""
-    others = [path for name in (EXPECTED_NAME, TRUTH_NAME) if (path := folder.parent / name).exists()]
+    others = [path for name in (EXPECTED_NAME, TRUTH_NAME, COVARIATES_NAME) if (path := folder.parent / name).exists()]
     return {
         "key": tree_digest(PACKAGE, repr((dataclasses.asdict(options), scans)).encode()),
         "files": {name: path.stat().st_size for name, path in _files(folder).items()},

@@ -11,7 +11,7 @@ from enum import StrEnum
 import pandas as pd
 
 NAME_ENDINGS: dict[str, str] = {
-    **{"mL": "ml", "cm2": "cm2", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "": ""},
+    **{"mL": "ml", "cm2": "cm2", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "ratio": "", "": ""},
     **{"T": "t", "ms": "ms", "deg": "deg", "years": "years", "1/s": "per_s"},
     **{"cm": "cm", "kg": "kg", "kg/m2": "kg_per_m2"},
 }

@@ -17,7 +17,8 @@ from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.compartments.landmark import level_model
-from dixonflow.measure.definitions import MEASURES, MeasureDefinition
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.measure_definition import MeasureDefinition
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import cut_by_design
 from dixonflow.models.anatomy import structures as vocabulary

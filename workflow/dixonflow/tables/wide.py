@@ -1,5 +1,5 @@
-"""The wide tables, one row per scan, generated from the long table: `volumes`, `fat_compartments` and
-`body_composition` of each model.
+"""The wide tables, one row per scan, generated from the long table: `volumes`, `fat_compartments`,
+`body_composition` and `vessels` of each model.
 
 A value column has two companions: `<...>_missing_reason`, which says why there is no value, and `<...>_grade`, the
 verdict. A value that failed is null, with the reason `failed_check`. A volume comes with the `coverage_fraction` of its
@@ -27,7 +27,7 @@ from dixonflow.tables.shards import SHARD_KEYS, joined
 from dixonflow.vocabulary import Grade, ScanSequence
 
 COVERAGE = "coverage_fraction"
-DESCRIBING = (COVERAGE, "uncut_slices")
+DESCRIBING = (COVERAGE, "uncut_slices", "components")
 """Measures that stand next to a value and have neither reason nor grade of their own."""
 
 COMPARTMENTS: tuple[tuple[str, str], ...] = (
@@ -94,12 +94,14 @@ def wide_tables(models: Sequence[Model]) -> list[WideTable]:
             tables.append(fat_compartments_table(model, ending))
         if compartments_of(model):
             tables.append(body_composition_table(model, ending))
+        if any(structure.vessel for structure in structures_of(model)):
+            tables.append(vessels_table(model, ending))
     return tables
 
 
 def sequence_of_table(name: str) -> ScanSequence:
     """Sequence of the scans in a wide table, by its name."""
-    rest = name.removeprefix("volumes_").removeprefix("body_composition_")
+    rest = name.removeprefix("volumes_").removeprefix("body_composition_").removeprefix("vessels_")
     found = [
         each for each in ScanSequence if each is not ScanSequence.DIXON and f"{rest}_".startswith(f"{each.value}_")
     ]
@@ -137,6 +139,18 @@ def body_composition_table(model: Model, ending: str = "") -> WideTable:
     pairs = [(each.name, measure.name) for each in compartments_of(model) for measure in each.measures]
     description = "One row per scan with status ok: fat and muscle between landmarks of the body, and at its levels."
     return _wide_table(f"body_composition{ending}", description, model, pairs)
+
+
+def vessels_table(model: Model, ending: str = "") -> WideTable:
+    """Pieces and gaps of every vessel of a model; length, tortuosity and diameter of single tubes."""
+    pairs = [
+        (structure.name, measure.name)
+        for structure in structures_of(model)
+        for measure in structure.measures
+        if measure.of_vessels
+    ]
+    description = "One row per scan with status ok: pieces of vessels, their length, tortuosity and diameter."
+    return _wide_table(f"vessels{ending}", description, model, pairs)
 
 
 def widen(rows: pa.Table, wide: WideTable) -> pa.Table:

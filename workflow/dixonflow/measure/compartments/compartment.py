@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dixonflow.measure.compartments.landmark import Landmark, Position, landmark_models
-from dixonflow.measure.definitions import MEASURES, MeasureDefinition
+from dixonflow.measure.definitions import MEASURES
+from dixonflow.measure.measure_definition import MeasureDefinition
 from dixonflow.models.comparison import compared_models
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import ScanSequence

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dixonflow.analyse.figure_files import save_figure
+from dixonflow.analyse.figures.figure_files import save_figure
 
 _BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "#1f5f8b"}
 _SIDE = {"boxstyle": "round,pad=0.4", "facecolor": "#f2f4f5", "edgecolor": "#9aa5ad"}

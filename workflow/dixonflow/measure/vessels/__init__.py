@@ -1,0 +1,1 @@
+"""Vessels: their pieces, and the centreline of those that are single tubes."""

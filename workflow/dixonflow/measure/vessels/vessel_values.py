@@ -1,0 +1,77 @@
+"""Values of vessels: pieces, gaps, and of those that are single tubes length, tortuosity and diameter."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial import cKDTree
+
+from dixonflow.imaging.types import Affine, Labels
+from dixonflow.labelmap.components import find_components
+from dixonflow.measure.missing_reason import MissingReason
+from dixonflow.measure.vessels.centreline import find_centreline
+
+LARGEST_REST = 0.05
+"""A vessel in several pieces has a centreline where all but the largest hold at most this share of its voxels."""
+
+
+def vessel_values(
+    labels: Labels, affine: Affine, label: int, removed: int, uncut_share: float, *, is_tube: bool
+) -> Iterator[tuple[str, float | MissingReason]]:
+    """Give every measure of a vessel.
+
+    Parameters
+    ----------
+    labels
+        Final label map (x, y, z).
+    affine
+        4x4, voxel index (centre) to RAS mm, diagonal and positive.
+    label
+        Of the vessel, which was found.
+    removed
+        Pieces that postprocessing took away.
+    uncut_share
+        Share of its surface inside the field of view.
+    is_tube
+        Whether it is one tube, without branches.
+    """
+    places = np.nonzero(labels == label)
+    low = [int(each.min()) for each in places]
+    window = tuple(slice(start, int(each.max()) + 1) for start, each in zip(low, places, strict=True))
+    mask = labels[window] == label
+    components = find_components(np.asarray(mask, np.uint8), 26)
+    numbers = components.of(1).tolist()
+    yield "components", float(len(numbers) + removed)
+    x, y, z = np.diag(affine)[:3].tolist()
+    pieces = [np.stack(np.unravel_index(components.positions_of(number), mask.shape, order=components.order), axis=1)
+              for number in numbers]  # fmt: skip
+    yield "largest_gap", _largest_gap([piece * [x, y, z] for piece in pieces])
+    if not is_tube:
+        return
+    largest = max(pieces, key=len)
+    reason: MissingReason | None = None
+    if len(largest) < (1 - LARGEST_REST) * sum(map(len, pieces)):
+        reason = MissingReason.IN_PIECES
+    elif uncut_share < 1:
+        reason = MissingReason.CUT_BY_FIELD_OF_VIEW
+    own = np.zeros(mask.shape, bool)
+    own[tuple(largest.T)] = True
+    found = None if reason is MissingReason.IN_PIECES else find_centreline(own, (x, y, z))
+    nothing = reason or MissingReason.TOO_THIN
+    yield "centreline_length", nothing if found is None or reason else found.length_mm
+    yield "tortuosity", nothing if found is None or reason else found.tortuosity
+    yield "diameter", nothing if found is None else found.diameter_mm
+
+
+def _largest_gap(pieces: list[np.ndarray]) -> float:
+    """Largest distance, between voxel centres, that has to be bridged to join all pieces; 0 for one."""
+    if len(pieces) < 2:
+        return 0.0
+    trees = [cKDTree(piece) for piece in pieces]
+    distances = np.zeros((len(pieces), len(pieces)))
+    for first in range(len(pieces)):
+        for second in range(first + 1, len(pieces)):
+            small, large = sorted((first, second), key=lambda number: len(pieces[number]))
+            near, _ = trees[large].query(pieces[small])
+            distances[first, second] = float(np.min(near))
+    return float(minimum_spanning_tree(distances).max())
