@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import duckdb
 import frictionless
 import nibabel as nib
 import numpy as np
@@ -285,3 +286,21 @@ def test_all_analyses_end_with_a_page_that_names_nobody(demo_run, scans):
     assert rows["vat_l"].notna().all()
     assert rows["skeletal_muscle_index_l3_cm2_per_m2"].notna().sum() >= 10
     shutil.rmtree(folder)
+
+
+def test_the_code_of_the_page_for_day_one_runs(demo_run, monkeypatch, capsys):
+    page = (ROOT / "docs/day_one.md").read_text()
+    blocks = re.findall(r"^```(python|sql)\n(.*?)^```", page, re.M | re.S)
+    assert [kind for kind, _ in blocks].count("python") >= 5
+    assert [kind for kind, _ in blocks].count("sql") >= 3
+    monkeypatch.chdir(demo_run.folder)
+    names: dict[str, object] = {}
+    for kind, code in blocks:
+        if kind == "python":
+            exec(code, names)
+        else:
+            assert len(duckdb.sql(code).fetchall()) > 0 or "'review'" in code
+    said = capsys.readouterr().out
+    assert "female" in said
+    assert "of 12" in said
+    assert "Volume of visceral fat t9 l5" in said
