@@ -1,13 +1,14 @@
-"""Finds ids of participants in names and contents of files, and takes the rows and lines out that hold one.
+"""Finds ids of participants in names and contents of files, and takes the rows and lines out that are theirs.
 
-An id is found as a word of its own: letters and digits between anything else. In tables it is looked for in the columns
-that name participants or files, or hold free text: a session may be called as a participant is.
+In names and free text an id counts as `sub-<id>`, or as a word of its own if it has five characters or more: shorter
+ones are also sessions and numbers of other participants. In tables and records the column of the participant decides.
 """
 
 import gzip
+import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,19 +18,39 @@ import pyarrow.parquet as pq
 from dixonflow.system.atomic import atomic_path, write_bytes
 from dixonflow.tables.parquet import ROW_GROUP_ROWS
 
-_WORD = re.compile(rb"[A-Za-z0-9]+")
-_OWNERS = ("participant_id", "source", "path")
-"""Columns that say whose a row is."""
-
-_TEXTS = (*_OWNERS, "message", "note", "others", "superseded", "more_sources")
-_PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES = (".nii.gz", ".nii")
 """Files that hold voxels: they are removed by their path, and not searched."""
 
+RECORDS = ".jsonl.gz"
+"""Ending of packed records: a line of JSON per scan."""
 
-def holds(text: bytes, ids: frozenset[bytes]) -> bool:
-    """Whether one of the ids is a word of the text."""
-    return not ids.isdisjoint(_WORD.findall(text))
+_FEWEST_CHARACTERS = 5
+_WORD = re.compile(rb"[A-Za-z0-9]+")
+_SUBJECT = re.compile(rb"sub-([A-Za-z0-9]+)")
+_PARTICIPANT = "participant_id"
+_TEXTS = ("source", "path", "message", "note", "others", "superseded", "more_sources")
+"""Columns that may name files of participants, or hold free text."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Ids:
+    """The ids of participants that are looked for.
+
+    Parameters
+    ----------
+    participants
+        Letters and digits each.
+    """
+
+    def __init__(self, participants: Collection[str]) -> None:
+        self.participants = frozenset(participants)
+        self._all = frozenset(each.encode() for each in participants)
+        self._words = frozenset(each for each in self._all if len(each) >= _FEWEST_CHARACTERS)
+
+    def in_text(self, text: bytes) -> bool:
+        """Whether a text or a name holds one."""
+        return not (self._words.isdisjoint(_WORD.findall(text)) and self._all.isdisjoint(_SUBJECT.findall(text)))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -39,17 +60,17 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def traces(folder: Path, ids: frozenset[bytes]) -> list[Path]:
+def traces(folder: Path, ids: Ids) -> list[Path]:
     """Files whose name, relative to the folder, or content holds an id, sorted."""
     return [
         path
         for path in files_below(folder)
-        if holds(str(path.relative_to(folder)).encode(errors="replace"), ids) or in_content(path, ids)
+        if ids.in_text(str(path.relative_to(folder)).encode(errors="replace")) or in_content(path, ids)
     ]
 
 
-def in_content(path: Path, ids: frozenset[bytes]) -> bool:
-    """Whether the content of a file holds an id; a Parquet file's in any column of text or in its metadata."""
+def in_content(path: Path, ids: Ids) -> bool:
+    """Whether the content of a file holds an id; of a picture all but its pixels count, of an image nothing."""
     if path.name.endswith(IMAGES):
         return False
     if path.suffix == ".parquet":
@@ -57,11 +78,13 @@ def in_content(path: Path, ids: frozenset[bytes]) -> bool:
             return _in_parquet(path, ids)
         except (pa.ArrowException, OSError):
             pass  # damaged: it is searched as bytes
-    return holds(_content(path), ids)
+    content = _content(path)
+    if path.name.endswith(RECORDS):
+        return any(_owner(line) in ids.participants or ids.in_text(line) for line in content.splitlines())
+    return ids.in_text(content)
 
 
 def _content(path: Path) -> bytes:
-    """Bytes of a file, decompressed; of a picture all but its pixels."""
     data = path.read_bytes()
     if data.startswith(_PNG):
         return _without_pixels(data)
@@ -83,49 +106,65 @@ def _without_pixels(data: bytes) -> bytes:
     return b"\n".join(parts)
 
 
-def _text_columns(schema: pa.Schema, names: tuple[str, ...]) -> list[str]:
+def _owner(line: bytes) -> str:
+    """Participant of a record; empty where the line is none."""
+    try:
+        return str(json.loads(line)["outcome"][_PARTICIPANT])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _text_columns(schema: pa.Schema) -> list[str]:
     kinds = (pa.types.is_string, pa.types.is_large_string)
-    return [each.name for each in schema if each.name in names and any(is_kind(each.type) for is_kind in kinds)]
+    return [each.name for each in schema if each.name in _TEXTS and any(is_kind(each.type) for is_kind in kinds)]
 
 
-def _in_parquet(path: Path, ids: frozenset[bytes]) -> bool:
+def _in_parquet(path: Path, ids: Ids) -> bool:
     file = pq.ParquetFile(path)
     schema = file.schema_arrow
-    if any(holds(value, ids) for value in (schema.metadata or {}).values()):
+    if any(ids.in_text(value) for value in (schema.metadata or {}).values()):
         return True
-    texts = _text_columns(schema, _TEXTS)
+    texts, has_owner = _text_columns(schema), _PARTICIPANT in schema.names
     for group in range(file.num_row_groups):
-        rows = file.read_row_group(group, columns=texts)
+        rows = file.read_row_group(group, columns=[*([_PARTICIPANT] if has_owner else []), *texts])
+        if has_owner and not ids.participants.isdisjoint(pc.unique(rows[_PARTICIPANT]).to_pylist()):
+            return True
         for name in texts:
-            for text in pc.unique(rows[name]).to_pylist():
-                if text and holds(text.encode(), ids):
-                    return True
+            if any(text and ids.in_text(text.encode()) for text in pc.unique(rows[name]).to_pylist()):
+                return True
     return False
 
 
-def without_rows(path: Path, ids: frozenset[bytes]) -> int:
-    """Rewrite a Parquet file without the rows of participants, by id or file; return their number.
+def _kept(rows: pa.Table, ids: Ids) -> pa.Array:
+    """Rows that are of no such participant: by the id, or where there is none by the file."""
+    keep = [True] * rows.num_rows
+    owners = rows[_PARTICIPANT].to_pylist() if _PARTICIPANT in rows.column_names else [None] * rows.num_rows
+    source = next((name for name in ("source", "path") if name in rows.column_names), None)
+    sources = rows[source].to_pylist() if source else [None] * rows.num_rows
+    for number, (owner, text) in enumerate(zip(owners, sources, strict=True)):
+        if owner is not None:
+            keep[number] = str(owner) not in ids.participants
+        elif text:
+            keep[number] = not ids.in_text(str(text).encode())
+    return pa.array(keep, pa.bool_())
+
+
+def without_rows(path: Path, ids: Ids) -> int:
+    """Rewrite a Parquet file without the rows of participants; return their number.
 
     Schema, metadata and order stay. A file without such rows is not touched.
     """
-    file = pq.ParquetFile(path)
-    schema = file.schema_arrow
-    texts = _text_columns(schema, _OWNERS)
     if not _in_parquet(path, ids):
         return 0
+    file = pq.ParquetFile(path)
+    schema = file.schema_arrow
     removed, waiting = 0, schema.empty_table()
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd", version="2.6") as out:
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group)
-            keep = pa.array([True] * rows.num_rows)
-            for name in texts:
-                words = pc.unique(rows[name]).to_pylist()
-                bad = [word for word in words if word and holds(word.encode(), ids)]
-                if bad:
-                    # a null is no id
-                    found = pc.is_in(rows[name], value_set=pa.array(bad, rows[name].type))
-                    keep = pc.and_not(keep, pc.fill_null(found, False))
-            kept = rows.filter(keep)
+            names = pc.unique(rows[_PARTICIPANT]).to_pylist() if _PARTICIPANT in rows.column_names else [None]
+            touched = None in names or not ids.participants.isdisjoint(names)
+            kept = rows.filter(_kept(rows, ids)) if touched else rows
             removed += rows.num_rows - kept.num_rows
             waiting = pa.concat_tables([waiting, kept])
             while waiting.num_rows >= ROW_GROUP_ROWS:
@@ -135,10 +174,13 @@ def without_rows(path: Path, ids: frozenset[bytes]) -> int:
     return removed
 
 
-def without_lines(path: Path, ids: frozenset[bytes]) -> int:
-    """Rewrite a file of text, or a compressed one, without the lines that hold an id; return their number."""
+def without_lines(path: Path, ids: Ids) -> int:
+    """Rewrite a file of text, or of records, without the lines of participants; return their number."""
     lines = _content(path).splitlines(keepends=True)
-    kept = [line for line in lines if not holds(line, ids)]
+    if path.name.endswith(RECORDS):
+        kept = [line for line in lines if _owner(line) not in ids.participants]
+    else:
+        kept = [line for line in lines if not ids.in_text(line)]
     if len(kept) < len(lines):
         data = b"".join(kept)
         write_bytes(path, gzip.compress(data, compresslevel=6, mtime=0) if path.suffix == ".gz" else data)

@@ -14,7 +14,7 @@ from typing import Any
 from dixonflow.cohort.shards import Shard, read_shard, read_shard_names, shard_of
 from dixonflow.errors import ConfigError
 from dixonflow.paths import Results
-from dixonflow.privacy.traces import IMAGES, files_below, holds, in_content, traces, without_lines, without_rows
+from dixonflow.privacy.traces import IMAGES, Ids, files_below, in_content, traces, without_lines, without_rows
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Stage
@@ -123,7 +123,7 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
     Certificate
         Its `left` names what could not be cleaned.
     """
-    ids = frozenset(each.encode() for each in withdrawn)
+    ids = Ids(withdrawn)
     certificate = Certificate(len(withdrawn))
     if not results.root.is_dir():
         return certificate
@@ -133,7 +133,7 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
     _remove_images(results, withdrawn, touched, certificate)
     _remove_what_is_remade(results, certificate)
     for shard in touched:
-        _rename_shard(results, shard, withdrawn, ids, certificate)
+        _rename_shard(results, shard, ids, certificate)
     _rewrite_names(results, certificate)
     folders = [folder for folder in (results.root, *(project / name for name in _LOGS)) if folder.is_dir()]
     for folder in folders:
@@ -192,25 +192,22 @@ def _remove_what_is_remade(results: Results, certificate: Certificate) -> None:
         certificate.removed["report"] += 1
 
 
-def _rename_shard(
-    results: Results, shard: Shard, withdrawn: frozenset[str], ids: frozenset[bytes], certificate: Certificate
-) -> None:
+def _rename_shard(results: Results, shard: Shard, ids: Ids, certificate: Certificate) -> None:
     """Give the other members of a shard a list and files of their own, of the same dates: no job runs again for them.
 
     The name of a shard follows from its members. Its old list goes last, so that a call which is cut off is repeated.
     """
-    stay = [entry for entry in shard.scans if entry.scan.participant not in withdrawn]
+    stay = [entry for entry in shard.scans if entry.scan.participant not in ids.participants]
     certificate.removed["scans_in_shard_lists"] += len(shard.scans) - len(stay)
     old_list = results.shard(shard.name)
     new = shard_of(stay) if stay else None
     for path in _files_of(results, shard.name):
-        if path.is_dir():  # of scans that were being worked on
-            certificate.removed["temporary_files"] += sum(1 for _ in files_below(path))
-            shutil.rmtree(path)
-            continue
-        _clean(path, ids, certificate)
+        if path.is_dir():  # what jobs that were killed have left of scans, finished ones too
+            _clean_folder(path, ids, certificate)
+        else:
+            _clean(path, ids, certificate)
         if new is None:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         elif path.exists():
             path.replace(path.with_name(path.name.replace(shard.name, new.name, 1)))
     if new is not None:
@@ -249,9 +246,17 @@ def _rewrite_names(results: Results, certificate: Certificate) -> None:
         certificate.removed["digests"] += 1
 
 
-def _clean(path: Path, ids: frozenset[bytes], certificate: Certificate) -> None:
+def _clean_folder(folder: Path, ids: Ids, certificate: Certificate) -> None:
+    """Take files and folders that are named by participants out of a folder."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if ids.in_text(path.name.encode(errors="replace")):
+            certificate.removed["temporary_files"] += 1
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _clean(path: Path, ids: Ids, certificate: Certificate) -> None:
     """Take what holds an id out of a file, with its dates kept; a file named by one goes as a whole."""
-    if holds(path.name.encode(errors="replace"), ids):
+    if ids.in_text(path.name.encode(errors="replace")):
         path.unlink()
         certificate.removed["files_named_by_participants"] += 1
         return
@@ -265,5 +270,5 @@ def _clean(path: Path, ids: frozenset[bytes], certificate: Certificate) -> None:
     os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
 
 
-def _without_ids(name: str, ids: frozenset[bytes]) -> str:
-    return "(a name that holds an id)" if holds(name.encode(errors="replace"), ids) else name
+def _without_ids(name: str, ids: Ids) -> str:
+    return "(a name that holds an id)" if ids.in_text(name.encode(errors="replace")) else name
