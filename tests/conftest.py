@@ -13,7 +13,7 @@ from xdist.scheduler import LoadFileScheduling
 settings.register_profile("dixonflow", deadline=None)
 settings.load_profile("dixonflow")
 
-SHARE_THE_DEMO = ("test_demo.py", "test_truth.py", "test_two_models.py")
+SHARE_THE_DEMO = ("test_demo.py", "test_demo_analyses.py", "test_truth.py", "test_two_models.py")
 """Modules of tests that use the fixture `demo_run`."""
 
 WITHOUT_CLUSTER = ("test_local_faults.py", "test_whole_files.py")

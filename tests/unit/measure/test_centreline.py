@@ -86,6 +86,22 @@ def test_length_and_tortuosity_are_within_two_percent(name, spacing):
     assert np.mean(diameters) == pytest.approx(2 * radius, rel=0.02)
 
 
+def test_a_vessel_that_tapers_keeps_its_narrow_end():
+    path, _, length, chord = TUBES["cane"]
+    radii = np.interp(np.linspace(0, 1, len(path)), [0, 0.5, 1], [15.0, 12.0, 8.5])
+    step = np.array((1.4, 1.4, 3.0))
+    low = path.min(axis=0) - 20
+    shape = np.ceil((path.max(axis=0) + 20 - low) / step).astype(int)
+    axes = [low[axis] + step[axis] * np.arange(shape[axis]) for axis in range(3)]
+    centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    distance, nearest = cKDTree(path).query(centres)
+    mask = (distance <= radii[nearest]) & (nearest > 0) & (nearest < len(path) - 1)
+    found = find_centreline(mask.reshape(shape), (1.4, 1.4, 3.0))
+    assert found is not None
+    assert found.length_mm == pytest.approx(length, rel=0.02)
+    assert found.tortuosity == pytest.approx(length / chord, rel=0.02)
+
+
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_it_does_not_depend_on_the_order_of_axes_or_on_the_direction(axes):
     path, radius, *_ = TUBES["cane"]

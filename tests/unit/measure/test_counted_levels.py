@@ -65,6 +65,27 @@ def test_above_a_lost_disc_nothing_has_a_name(anatomy, ends):
     assert {levels.missing[vertebra] for vertebra in range(FIRST, L5)} == {MissingReason.OUT_OF_ORDER}
 
 
+def test_a_lost_disc_under_l4_leaves_no_l5_of_twice_its_height(anatomy, ends):
+    labels = anatomy.labels.copy()
+    labels[disc_below(anatomy, ends, L4)] = BODY
+    levels = counted(anatomy, labels)
+    assert set(levels.found) == {SACRUM}
+    assert levels.missing[L5] is MissingReason.OUT_OF_ORDER
+
+
+@pytest.mark.parametrize("vertebra", [L5, L4, L3])
+def test_two_discs_that_are_joined_shift_no_name(vertebra, anatomy, ends):
+    labels = anatomy.labels.copy()
+    places = np.argwhere(disc_below(anatomy, ends, vertebra - 1))
+    x, y, z = np.median(places, axis=0).astype(int)
+    height = round((ends[vertebra][1] - ends[vertebra][0]) / SPACING_MM)
+    labels[x : x + 2, y : y + 2, z - height - 4 : z] = DISC
+    before, found = counted(anatomy).found, counted(anatomy, labels).found
+    assert set(found) < set(before)
+    for each in set(found) - {SACRUM}:
+        assert found[each].centre_mm == pytest.approx(before[each].centre_mm, abs=SPACING_MM)
+
+
 def test_a_lost_body_is_seen_too(anatomy, ends):
     labels = anatomy.labels.copy()
     z = anatomy.affine[2, 3] + SPACING_MM * np.arange(labels.shape[2])

@@ -35,6 +35,37 @@ def test_arms_go_whether_they_touch_or_not(gap_mm):
     assert not found.joined.any()
 
 
+def test_arms_that_touch_by_bridges_of_two_widths_go_both():
+    left, right = disc(260 - 200, 150, 40, 45), disc(260 + 206, 150, 40, 45)
+    body = without_arms(stack(TRUNK | left | right), AFFINE).mask[:, :, 0]
+    assert body.sum() == pytest.approx(TRUNK.sum(), rel=0.02)
+
+
+def test_a_stray_humerus_in_the_trunk_takes_nothing_off():
+    section = TRUNK.astype(np.uint8)
+    section[disc(290, 150, 8, 8)] = BONE
+    found = without_arms(section[:, :, None], AFFINE, [BONE])
+    assert (found.mask[:, :, 0] == TRUNK).all()
+    assert not found.joined.any()
+
+
+def test_a_thin_leg_is_no_hand():
+    thick, thin = disc(350, 150, 90, 95), disc(170, 150, 45, 50)
+    section = (thick | thin).astype(np.uint8)
+    section[disc(170, 150, 10, 10)] = BONE
+    assert (without_arms(section[:, :, None], AFFINE, (), [BONE]).mask[:, :, 0] == (thick | thin)).all()
+
+
+def test_an_open_ring_of_fat_is_closed_by_what_has_signal():
+    ring = TRUNK & ~disc(260, 150, 150, 90)
+    ring[128:132, :60] = False
+    inner = disc(260, 150, 30, 25)
+    labels, tissue = stack(ring | inner), TRUNK[:, :, None]
+    assert not (without_arms(labels, AFFINE).mask[:, :, 0] & inner).any(), "this is why"
+    body = without_arms(labels, AFFINE, tissue=tissue).mask[:, :, 0]
+    assert (body & inner).sum() == inner.sum()
+
+
 def test_both_thighs_stay_and_hands_go():
     thighs = [disc(260 + side * 90, 150, 85, 90) for side in (-1, 1)]
     hands = [disc(260 + side * 225, 150, 30, 40) for side in (-1, 1)]

@@ -22,7 +22,8 @@ LONG, SHORT = Ids(["1000017"]), Ids(["2"])
         ("sub-1000017_ses-2_dseg.json", True),
         ("1000017_20201_2_0.zip", True),
         ("scan of 1000017: done", True),
-        ("10000171 and x1000017", False),
+        ("/raw/PAT1000017_S1/1.dcm", True),
+        ("10000171 and 21000017", False),
         ("11000017", False),
     ],
 )
@@ -68,6 +69,32 @@ def test_records_go_by_their_participant(tmp_path):
     assert in_content(path, SHORT)
     assert without_lines(path, SHORT) == 1
     assert gzip.decompress(path.read_bytes()).decode().splitlines() == [lines[0].strip(), lines[2].strip()]
+
+
+def test_a_number_that_equals_an_id_is_none_and_a_text_is(tmp_path):
+    count, text = tmp_path / "count.json", tmp_path / "text.json"
+    count.write_text(json.dumps({"voxels": 1000017}))
+    text.write_text(json.dumps({"inputs": ["raw/1000017_20201_2_0.zip"]}))
+    assert traces(tmp_path, LONG) == [text]
+    assert count.exists()
+
+
+def test_departures_go_by_their_participant(tmp_path):
+    path = tmp_path / "departures.csv"
+    path.write_text("date,participant_id,session_id\n2026-01-01,01,2\n2026-01-01,02,01\n")
+    assert without_lines(path, Ids(["01"])) == 1
+    assert path.read_text().splitlines()[1:] == ["2026-01-01,02,01"]
+
+
+def test_folders_behind_links_are_searched_once(tmp_path):
+    elsewhere = tmp_path / "disk"
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").write_text("sub-1000017")
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "tables").symlink_to(elsewhere)
+    (results / "again").symlink_to(results)
+    assert [path.name for path in traces(results, LONG)] == ["a.txt"]
 
 
 def test_text_of_pictures_counts_and_their_pixels_do_not(tmp_path):

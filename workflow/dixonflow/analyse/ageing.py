@@ -17,6 +17,7 @@ from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.diagnostic import lilliefors
 
+from dixonflow.analyse.disclosure import LIMIT
 from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData, one_scan_each
 
 AGES = (18.0, 100.0)
@@ -159,7 +160,8 @@ def _correlation(
     p = float(2 * stats.t.sf(abs(t), free))
     distance, normal_p = _against_normal(values)
     split = _quartiles(age)
-    h, kruskal_p = stats.kruskal(*(values[split == place] for place in range(4)))
+    filled = [values[split == place] for place in range(4) if (split == place).any()]
+    h, kruskal_p = stats.kruskal(*filled) if len(filled) > 1 else (np.nan, np.nan)
     return n, rho, float(low), float(high), p, distance, normal_p, float(h), float(kruskal_p)
 
 
@@ -187,7 +189,7 @@ def _of_quartiles(
     parts: Sequence[NDArray[np.float64]], age: NDArray[np.float64], split: NDArray[np.intp]
 ) -> Iterator[tuple[object, ...]]:
     for place, (name, part) in enumerate(zip(QUARTILES, parts, strict=True)):
-        if len(part):
+        if len(part) >= LIMIT:  # a box of fewer shows single participants
             low, median, high = np.percentile(part, [25, 50, 75]).tolist()
             ages = age[split == place]
             yield name, len(part), float(ages.min()), float(ages.max()), median, low, high
@@ -199,8 +201,16 @@ def _of_pairs(parts: Sequence[NDArray[np.float64]]) -> Iterator[tuple[object, ..
             # with the correction for ties, which ages and rounded values have
             result = stats.mannwhitneyu(parts[second], parts[first], method="asymptotic", use_continuity=False)
             sizes = len(parts[first]), len(parts[second])
-            z = float(np.sign(result.statistic - sizes[0] * sizes[1] / 2) * stats.norm.isf(result.pvalue / 2))
+            z = _z(float(result.statistic), np.concatenate([parts[second], parts[first]]), sizes)
             yield QUARTILES[first], QUARTILES[second], *sizes, z, float(result.pvalue)
+
+
+def _z(u: float, values: NDArray[np.float64], sizes: tuple[int, int]) -> float:
+    """Standard score of a rank-sum statistic, with the correction for ties."""
+    n = len(values)
+    _, ties = np.unique(values, return_counts=True)
+    variance = sizes[0] * sizes[1] / 12 * (n + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (n * (n - 1)))
+    return (u - sizes[0] * sizes[1] / 2) / float(np.sqrt(variance)) if variance > 0 else 0.0
 
 
 def _corrected(rows: pd.DataFrame, column: str) -> pd.DataFrame:

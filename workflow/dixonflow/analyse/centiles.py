@@ -27,6 +27,9 @@ FEWEST = 200
 AGE_SHARE = 0.01
 """Share of the participants below the lowest, and above the highest, age that the curves go to."""
 
+SMALLEST_RANGE = 5.0
+"""Fewest years that the curves go over."""
+
 LARGEST_Z = 4.0
 """Standard scores beyond are given as this: nobody can say how far out a value lies that no reference comes near."""
 
@@ -142,6 +145,9 @@ def fit_centiles(data: StudyData, *, with_height: bool = True, fewest: int = FEW
                 known &= values > 0
             if known.sum() < fewest or np.ptp(values[known]) == 0:
                 continue
+            low, high = np.quantile(age[known], [AGE_SHARE, 1 - AGE_SHARE])
+            if high - low < SMALLEST_RANGE:
+                continue
             keys = [str(quantity[name]) for name in (*QUANTITY, "unit")]
             heights = height[known] if with_height else None
             found.append(_fitted(keys, sex, values[known], age[known], heights, logarithmic=logarithmic))
@@ -205,7 +211,8 @@ def apply_centiles(curves: Sequence[Curves], data: StudyData) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per scan and quantity with curves: its ids, `z`, `centile` (0 to 1), and where they are null the
-        `missing_reason`: no_value, sex_unknown, age_unknown, age_outside (of the reference) or height_unknown.
+        `missing_reason`: no_value, sex_unknown, no_curves_of_sex, age_unknown, age_outside (of the reference) or
+        height_unknown.
     """
     scans = data.scans
     age, height = (scans[name].to_numpy(float) for name in ("age_years", "height_cm"))
@@ -224,7 +231,8 @@ def apply_centiles(curves: Sequence[Curves], data: StudyData) -> pd.DataFrame:
         reason = np.full(len(scans), None, object)
         reason[~np.isfinite(values)] = "no_value"
         known_sex = np.isin(sex, list(own))
-        reason[np.isfinite(values) & ~known_sex] = "sex_unknown"
+        reason[np.isfinite(values) & ~known_sex] = "no_curves_of_sex"
+        reason[np.isfinite(values) & (sex == "")] = "sex_unknown"
         for name, each in own.items():
             mine = np.isfinite(values) & (sex == name)
             reason[mine & np.isnan(age)] = "age_unknown"

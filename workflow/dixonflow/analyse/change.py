@@ -66,13 +66,14 @@ def study_change(data: StudyData, errors: pd.DataFrame) -> Change:
     errors
         Within-person SDs, columns structure, measure, unit and sd_within.
     """
-    scans = data.scans.assign(row=range(len(data.scans)))
-    order = scans.sort_values(["participant_id", "sequence", "age_years", "session_id"], kind="stable")
+    scans = data.scans.assign(row=range(len(data.scans)), at=_place_in_time(data.scans))
+    scans["number"] = pd.to_numeric(scans["session_id"], errors="coerce")
+    order = scans.sort_values(["participant_id", "sequence", "at", "number", "session_id"], kind="stable")
     before = order.groupby(["participant_id", "sequence"])["row"].shift()
     pairs = order[before.notna()].assign(before=before[before.notna()].astype(int))
     first, second = pairs["before"].to_numpy(int), pairs["row"].to_numpy(int)
-    age = data.scans["age_years"].to_numpy(float)
-    years = age[second] - age[first]
+    when = scans["at"].to_numpy(float)
+    years = when[second] - when[first]
     years = np.where(years > 0, years, np.nan)
     known = errors.set_index(["structure", "measure"])
     changes, summary = [], []
@@ -111,6 +112,22 @@ def study_change(data: StudyData, errors: pd.DataFrame) -> Change:
         pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=columns),
         pd.DataFrame(summary, columns=names),
     )
+
+
+def _place_in_time(scans: pd.DataFrame) -> "pd.Series[float]":
+    """Years of each scan on a scale of its participant: dates where all have one, else ages, else nothing.
+
+    An unknown age in between must not put visits in another order.
+    """
+    keys = [scans["participant_id"], scans["sequence"]]
+    dates = pd.to_datetime(scans["scan_date"], errors="coerce")
+    of_dates = (dates - pd.Timestamp("1970-01-01")).dt.days / 365.25
+    ages = scans["age_years"].astype(float)
+    place = pd.Series(np.nan, index=scans.index)
+    for values in (ages, of_dates):
+        whole = values.notna().groupby(keys).transform("all")
+        place = values.where(whole, place)
+    return place
 
 
 def _summary(

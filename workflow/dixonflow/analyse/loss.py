@@ -25,6 +25,7 @@ _BMI = ((0.0, 18.5, "under 18.5"), (18.5, 25.0, "18.5 to 24.9"), (25.0, 30.0, "2
 """Classes of the WHO (Technical Report Series 894, 2000)."""
 
 UNKNOWN = "unknown"
+OTHER = "other reasons"
 _LEFT = "left after: "
 _GROUPS = ("sex", "age_group", "bmi_class", "centre")
 
@@ -41,7 +42,8 @@ class Loss:
     groups
         One row per variable, level and outcome (`analysed`, or the reason): `n`, `share` of the level.
     tests
-        One row per variable: chi-squared test of analysed against lost, over the levels that are known.
+        One row per variable: chi-squared test of analysed against lost, over the levels that are known; where counts
+        are hidden, the p-value alone, with one digit.
     """
 
     flow: pd.DataFrame
@@ -117,7 +119,10 @@ def _flow_without_small(flow: pd.DataFrame, limit: int) -> pd.DataFrame:
     hidden = of_reasons & flow["n_participants"].lt(limit)
     steps = [str(step).removeprefix(_LEFT) for step in flow.loc[~of_reasons, "step"].iloc[1:]]
     counts = [flow.loc[hidden & flow["step"].eq(step), "n_scans"].tolist() for step in steps]
-    for step, is_hidden in zip(steps, hidden_totals(counts, limit), strict=True):
+    people = [flow.loc[hidden & flow["step"].eq(step), "n_participants"].tolist() for step in steps]
+    by_scans, by_people = hidden_totals(counts, limit), hidden_totals(people, limit)
+    for step, *unsafe in zip(steps, by_scans, by_people, strict=True):
+        is_hidden = any(unsafe)
         hidden |= flow["step"].eq(f"{_LEFT}{step}") & is_hidden
     numbers = flow[["n_scans", "n_participants"]].astype("Int64")
     numbers[hidden.to_numpy()] = pd.NA
@@ -136,9 +141,10 @@ def _of_groups(scans: pd.DataFrame, people: pd.DataFrame | None, limit: int) -> 
     rows, tests = [], []
     for variable in _GROUPS:
         levels = both[variable].astype(object).where(both[variable].notna(), UNKNOWN).astype(str)
-        counts = pd.crosstab(levels, both["outcome"]).sort_index()
+        outcomes = _joined(both["outcome"], both["participant_id"], limit)
+        counts = pd.crosstab(levels, outcomes).sort_index()
         counts = counts[[KEPT, *(name for name in counts if name != KEPT)]] if KEPT in counts else counts
-        once = both.assign(level=levels).drop_duplicates(["participant_id", "level", "outcome"])
+        once = both.assign(level=levels, outcome=outcomes).drop_duplicates(["participant_id", "level", "outcome"])
         people_of = pd.crosstab(once["level"], once["outcome"]).reindex(index=counts.index, columns=counts.columns)
         numbers = counts.to_numpy(int)
         hidden = suppressed(numbers, limit, people_of.to_numpy(int))
@@ -147,18 +153,32 @@ def _of_groups(scans: pd.DataFrame, people: pd.DataFrame | None, limit: int) -> 
             for number, outcome in enumerate(counts.columns):
                 n, gone = int(numbers[place, number]), bool(hidden[place, number])
                 rows.append((variable, level, outcome, pd.NA if gone else n, np.nan if gone else n / total, gone))
-        tests.append((variable, *_test(counts.drop(index=UNKNOWN, errors="ignore"))))
+        tests.append((variable, *_test(counts.drop(index=UNKNOWN, errors="ignore"), coarse=bool(hidden.any()))))
     groups = pd.DataFrame(rows, columns=columns).astype({"n": "Int64"})
     return groups, pd.DataFrame(tests, columns=test_columns)
 
 
-def _test(counts: pd.DataFrame) -> tuple[int, float, float, float]:
+def _joined(outcomes: pd.Series, people: pd.Series, limit: int) -> pd.Series:
+    """Outcomes of few people as one: an interval of a count can be no wider than the total of its outcome."""
+    sizes = people.groupby(outcomes).nunique().drop(KEPT, errors="ignore").sort_values(kind="stable")
+    small, total = set[str](), 0
+    for name, size in sizes.items():  # the smallest first
+        if size < limit or (small and total < limit):
+            small.add(str(name))
+            total += int(size)
+    return outcomes.where(~outcomes.isin(small), OTHER)
+
+
+def _test(counts: pd.DataFrame, *, coarse: bool) -> tuple[int, float, float, float]:
+    """Chi-squared test; `coarse` where counts are hidden, which a statistic of many digits would give back."""
     kept = counts[KEPT] if KEPT in counts else pd.Series(0, index=counts.index)
     both = np.stack([kept.to_numpy(float), (counts.sum(axis=1) - kept).to_numpy(float)])
     both = both[:, both.sum(axis=0) > 0]
     if both.shape[1] < 2 or (both.sum(axis=1) == 0).any():
         return both.shape[1], np.nan, np.nan, np.nan
     result = stats.chi2_contingency(both, correction=False)
+    if coarse:
+        return both.shape[1], np.nan, float(result.dof), float(f"{result.pvalue:.1g}")
     return both.shape[1], float(result.statistic), float(result.dof), float(result.pvalue)
 
 

@@ -119,7 +119,10 @@ def _change(files: dict[str, Path]) -> pd.DataFrame:
 def _vessels(files: dict[str, Path]) -> pd.DataFrame:
     rows = pd.read_parquet(files["consistency.parquet"])
     rows = rows[rows["images"] >= LIMIT]
-    return rows[["structure", "images", "consistency", "mean_pieces_of_others"]]
+    others = rows["images"] - rows["in_one_piece"]
+    few = (others > 0) & (others < LIMIT)
+    rows = rows.assign(consistency=rows["consistency"].mask(few), others=rows["mean_pieces_of_others"].mask(few))
+    return rows[["structure", "images", "consistency", "others"]].rename(columns={"others": "mean pieces of others"})
 
 
 _ROWS = {"ageing": _ageing, "loss": _loss, "indices": _indices, "change": _change, "vessels": _vessels}

@@ -110,7 +110,7 @@ def read_study_data(
     quantities = rows.take(pa.array(first)).select([*QUANTITY, "unit"]).to_pandas()
     at = place.to_numpy().astype(np.intp)
     values = np.full((len(scans), len(quantities)), np.nan)
-    reason = _reasons(rows, with_review=with_review)
+    reason = _reasons(rows, _cut_structures(tables) if with_review else None, with_review=with_review)
     used = reason == ""
     values[at[used], which[used]] = rows["value"].to_numpy()[used]
     lost = (
@@ -163,7 +163,16 @@ def _names(rows: pa.Table | pd.DataFrame, keys: list[str]) -> pa.ChunkedArray:
     return joined(rows, keys)
 
 
-def _reasons(rows: pa.Table, *, with_review: bool) -> NDArray[np.object_]:
+def _cut_structures(tables: Path) -> pa.Array:
+    """Scans, models and structures to which the check of the field of view objects, whatever decided their grade."""
+    path = tables / "quality.parquet"
+    if not path.exists():
+        return pa.array([], pa.string())
+    objects = (pc.field("check") == _CUT) & (pc.field("grade") != Grade.PASS.value)
+    return _names(_read(path, [*KEYS, "model", "structure"], objects), [*KEYS, "model", "structure"]).combine_chunks()
+
+
+def _reasons(rows: pa.Table, cut: pa.Array | None, *, with_review: bool) -> NDArray[np.object_]:
     """Why each value is not used; empty where it is."""
     grade, decided = (rows[name].to_pandas().to_numpy(object) for name in ("grade", "decided_by"))
     reason = np.full(rows.num_rows, "", object)
@@ -174,6 +183,9 @@ def _reasons(rows: pa.Table, *, with_review: bool) -> NDArray[np.object_]:
     if not with_review:
         reason[reviewed] = Lost.TO_REVIEW.value
     reason[reviewed & (decided == _CUT)] = Lost.CUT.value
+    if cut is not None and len(cut):
+        of_cut = pc.is_in(_names(rows, [*KEYS, "model", "structure"]), value_set=cut).to_numpy()
+        reason[reviewed & of_cut] = Lost.CUT.value
     return reason
 
 

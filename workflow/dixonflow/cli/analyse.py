@@ -12,7 +12,7 @@ import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
-from dixonflow.errors import ConfigError, DixonflowError
+from dixonflow.errors import DixonflowError
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.system.atomic import write_bytes
 
@@ -196,7 +196,7 @@ def _all(tables: Path, target: Path, options: Options) -> Path:
     for study, (title, text) in _TITLES.items():
         try:
             written, problem = _STUDIES[study](tables, target / study.value, options), ""
-        except ConfigError as error:
+        except DixonflowError as error:
             written, problem = [], str(error)
         finished.append(Finished(study.value, title, text, written, problem))
     return write_page(target, finished)

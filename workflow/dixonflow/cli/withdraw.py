@@ -11,8 +11,10 @@ from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.withdrawn import check_zeros, read_withdrawn
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError
-from dixonflow.privacy.withdrawal import add_to_list, read_cohort_list, withdraw, write_certificate
-from dixonflow.run.lock import RunLock
+from dixonflow.paths import Results
+from dixonflow.privacy.cohort_list import add_to_list, read_cohort_list
+from dixonflow.privacy.withdrawal import withdraw, write_certificate
+from dixonflow.run.lock import RunLock, read_run
 
 
 def withdraw_command(
@@ -38,7 +40,7 @@ def withdraw_command(
         check_zeros(ids, known)
         RunLock(results).take()
         added = add_to_list(listed, ids)
-        certificate = withdraw(results, read_withdrawn(listed), Path.cwd(), listed)
+        certificate = withdraw(results, read_withdrawn(listed), _project(results), listed)
         path = write_certificate(results, certificate)
     except DixonflowError as error:
         sys.exit(f"withdraw: {error}")
@@ -50,3 +52,10 @@ def withdraw_command(
     print(f"certificate: {path}")
     if certificate.left:
         sys.exit(f"withdraw: {len(certificate.left)} files still hold an id: the certificate names them")
+
+
+def _project(results: Results) -> Path:
+    """Folder in which the workflow was called last; this one where there was no call."""
+    run = read_run(results)
+    folder = Path(run.folder) if run is not None else Path.cwd()
+    return folder if folder.is_dir() else Path.cwd()

@@ -12,6 +12,8 @@ from dixonflow.errors import ConfigError
 from dixonflow.tables.schema import TableError
 
 PARTICIPANT, SESSION = "participant_id", "session_id"
+_LINKING = ("source", "raw_key", "shard", "message", "note", "content_key")
+"""Columns that lead back to the ids that a bridge replaces: names of files, fingerprints, free text."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def per_participant(source: Exported) -> Exported:
         If the table has several rows per session of a participant: it is no wide table.
     """
     rows = source.rows
+    if PARTICIPANT in rows:  # a file without an id is nobody's
+        rows = rows[[isinstance(each, str) for each in rows[PARTICIPANT]]]
     if PARTICIPANT not in rows or SESSION not in rows or rows.duplicated([PARTICIPANT, SESSION]).any():
         raise ConfigError(f"table {source.name} has not one row per session: export it with one row per scan")
     sessions = sorted(rows[SESSION].unique())
@@ -124,6 +128,8 @@ def bridged(source: Exported, bridge: Mapping[str, str]) -> tuple[Exported, int]
     """Replace participants' ids by those of another application; rows without one are left out and counted."""
     if PARTICIPANT not in source.rows:
         raise ConfigError(f"table {source.name} has no participants")
+    variables = tuple(each for each in source.variables if each.name not in _LINKING)
+    source = Exported(source.name, source.rows[[each.name for each in variables]], variables)
     ids = source.rows[PARTICIPANT].map(lambda own: bridge.get(own) if isinstance(own, str) else None)
     known = ids.notna()
     rows = source.rows.assign(**{PARTICIPANT: ids.astype(object)})[known].reset_index(drop=True)
@@ -145,6 +151,7 @@ def read_bridge(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the bridge file {path} cannot be read: {type(error).__name__}") from error
     bridge: dict[str, str] = {}
+    others: set[str] = set()
     for number, line in enumerate(lines, 1):
         words = [word.strip().strip('"') for word in line.replace("\t", ",").replace(";", ",").split(",")]
         words = line.split() if len(words) == 1 else words
@@ -157,7 +164,8 @@ def read_bridge(path: Path) -> dict[str, str]:
         own, other = words
         if number == 1 and not any(character.isdigit() for character in line):
             continue
-        if own in bridge or other in bridge.values():
+        if own in bridge or other in others:
             raise ConfigError(f"{path}, line {number}: an id that stood in an earlier line")
         bridge[own] = other
+        others.add(other)
     return bridge

@@ -37,5 +37,6 @@ class MissingReason(StrEnum):
         "the vertebrae that delimit the measure are not in anatomical order, or cannot be counted from the sacrum",
     )
     ARMS_JOINED = "arms_joined", "the arms cannot be parted from the trunk"
+    SIDES_DIFFER = "sides_differ", "the two sides of a bone that delimits the measure lie at different heights"
     IN_PIECES = "in_pieces", "the vessel is in pieces, which have no one centreline"
     NO_LANDMARK = "no_landmark", "no model of the run labels the landmarks that delimit the measure"

@@ -6,10 +6,12 @@ ones are also sessions and numbers of other participants. In tables and records 
 
 import gzip
 import json
+import os
 import re
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,8 +26,11 @@ IMAGES = (".nii.gz", ".nii")
 RECORDS = ".jsonl.gz"
 """Ending of packed records: a line of JSON per scan."""
 
+DEPARTURES = "departures.csv"
+
 _FEWEST_CHARACTERS = 5
 _WORD = re.compile(rb"[A-Za-z0-9]+")
+_NUMBER = re.compile(rb"[0-9]+")
 _SUBJECT = re.compile(rb"sub-([A-Za-z0-9]+)")
 _PARTICIPANT = "participant_id"
 _TEXTS = ("source", "path", "message", "note", "others", "superseded", "more_sources")
@@ -47,17 +52,35 @@ class Ids:
         self.participants = frozenset(participants)
         self._all = frozenset(each.encode() for each in participants)
         self._words = frozenset(each for each in self._all if len(each) >= _FEWEST_CHARACTERS)
+        # a cohort may put letters before a number: PAT200000
+        self._numbers = frozenset(each for each in self._words if each.isdigit())
 
     def in_text(self, text: bytes) -> bool:
         """Whether a text or a name holds one."""
-        return not (self._words.isdisjoint(_WORD.findall(text)) and self._all.isdisjoint(_SUBJECT.findall(text)))
+        return not (
+            self._words.isdisjoint(_WORD.findall(text))
+            and self._numbers.isdisjoint(_NUMBER.findall(text))
+            and self._all.isdisjoint(_SUBJECT.findall(text))
+        )
+
+    def in_strings(self, content: Any) -> bool:
+        """Whether a text in JSON holds one; a number that is equal to an id is none."""
+        if isinstance(content, str):
+            return self.in_text(content.encode())
+        if isinstance(content, dict):
+            return any(self.in_strings(each) for pair in content.items() for each in pair)
+        return isinstance(content, list) and any(map(self.in_strings, content))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, links not followed."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path
+    """All files below a folder, also behind links to folders, each folder once."""
+    seen: set[str] = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(name)
+        folders[:] = sorted(folders) if real not in seen else []
+        if real not in seen:
+            seen.add(real)
+            yield from (path for file in sorted(files) if (path := Path(name) / file).is_file())
 
 
 def traces(folder: Path, ids: Ids) -> list[Path]:
@@ -80,8 +103,23 @@ def in_content(path: Path, ids: Ids) -> bool:
             pass  # damaged: it is searched as bytes
     content = _content(path)
     if path.name.endswith(RECORDS):
-        return any(_owner(line) in ids.participants or ids.in_text(line) for line in content.splitlines())
-    return ids.in_text(content)
+        return any(_owner(line) in ids.participants or _in_json(line, ids) for line in content.splitlines())
+    if path.name == DEPARTURES:
+        return any(_departed(line) in ids.participants for line in content.splitlines()) or ids.in_text(content)
+    return _in_json(content, ids) if path.suffix == ".json" else ids.in_text(content)
+
+
+def _in_json(content: bytes, ids: Ids) -> bool:
+    try:
+        return ids.in_strings(json.loads(content))
+    except ValueError:  # no JSON, or half of it
+        return ids.in_text(content)
+
+
+def _departed(line: bytes) -> str:
+    """Participant of a row of departures.csv: its second column."""
+    cells = line.decode(errors="replace").split(",")
+    return cells[1] if len(cells) > 1 else ""
 
 
 def _content(path: Path) -> bytes:
@@ -179,6 +217,8 @@ def without_lines(path: Path, ids: Ids) -> int:
     lines = _content(path).splitlines(keepends=True)
     if path.name.endswith(RECORDS):
         kept = [line for line in lines if _owner(line) not in ids.participants]
+    elif path.name == DEPARTURES:
+        kept = [line for line in lines if _departed(line) not in ids.participants and not ids.in_text(line)]
     else:
         kept = [line for line in lines if not ids.in_text(line)]
     if len(kept) < len(lines):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -11,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dixonflow.cohort.shards import Shard, read_shard, read_shard_names, shard_of
-from dixonflow.errors import ConfigError
+import pyarrow as pa
+
+from dixonflow.cohort.shards import Shard, read_shard_names, read_shards, shard_of
 from dixonflow.paths import Results
 from dixonflow.privacy.traces import IMAGES, Ids, files_below, in_content, traces, without_lines, without_rows
 from dixonflow.report.contact_sheet import sheet_name
@@ -20,6 +22,9 @@ from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Stage
 
 _LOGS = (".snakemake/log", ".snakemake/slurm_logs")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.")
+"""Begin of the names of temporary files (`system.atomic`)."""
+
 _REMADE = ("analyses", "exports")
 """Folders, next to the tables, of what was made of all participants together: it is made again without them."""
 
@@ -57,53 +62,6 @@ class Certificate:
         }
 
 
-def add_to_list(listed: Path, ids: Iterable[str]) -> int:
-    """Add ids to the list that the configuration names, those that are not on it; return their number."""
-    before = listed.read_text(encoding="utf-8-sig") if listed.exists() else ""
-    known = set(before.split())
-    new = [each for each in dict.fromkeys(ids) if each not in known]
-    if new:
-        start = before if not before or before.endswith("\n") else f"{before}\n"
-        write_bytes(listed, (start + "".join(f"{each}\n" for each in new)).encode())
-    return len(new)
-
-
-def read_cohort_list(path: Path) -> tuple[list[str], int]:
-    """Read the list that a cohort sends: one id a line, no heading. UK Biobank's may hold negative ids.
-
-    Returns
-    -------
-    ids
-        Of participants.
-    negative
-        Number of negative ids: those of participants who had withdrawn before, of whom nothing was ever delivered.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or a line is no id. The message names the line, not what is in it.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the list {path} cannot be read: {type(error).__name__}") from error
-    ids, negative = [], 0
-    for number, line in enumerate(lines, 1):
-        word = line.strip().strip('"').strip()
-        if not word or word.startswith("#"):
-            continue
-        if word.startswith("-") and word[1:].isdigit():
-            negative += 1
-        elif word.isascii() and word.isalnum():
-            if any(character.isdigit() for character in word):
-                ids.append(word)
-            elif number > 1:
-                raise ConfigError(f"{path}, line {number}: not a participant id")
-        else:
-            raise ConfigError(f"{path}, line {number}: not a participant id (letters and digits, one id per line)")
-    return ids, negative
-
-
 def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed: Path) -> Certificate:
     """Take withdrawn participants out of all results. A call that is cut off is finished by the next one.
 
@@ -128,7 +86,8 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
     if not results.root.is_dir():
         return certificate
     write_bytes(results.withdrawing, b"dixonflow withdraw\n")
-    shards = [read_shard(path) for path in sorted(results.shards.glob("*.json"))] if results.shards.is_dir() else []
+    _remove_unfinished(results)
+    shards = read_shards(results.shards)
     touched = [shard for shard in shards if any(entry.scan.participant in withdrawn for entry in shard.scans)]
     _remove_images(results, withdrawn, touched, certificate)
     _remove_what_is_remade(results, certificate)
@@ -143,6 +102,8 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
     for folder in folders:
         left = [path for path in traces(folder, ids) if path.resolve() != listed.resolve()]
         certificate.left += [_without_ids(str(path.relative_to(folder)), ids) for path in left]
+    # what has new names is looked at again by the next run: the records say that it is done, and what has changed
+    results.look_again.unlink(missing_ok=True)
     results.withdrawing.unlink()
     return certificate
 
@@ -163,6 +124,7 @@ def _remove_images(
         for prefixed in (False, True):
             folder = results.participant_placed(participant, prefixed=prefixed)
             if folder.is_dir():
+                folder = folder.resolve()
                 kinds = Counter("images" if path.name.endswith(IMAGES) else "sidecars" for path in files_below(folder))
                 shutil.rmtree(folder)
                 certificate.removed.update(kinds)
@@ -183,13 +145,27 @@ def _remove_what_is_remade(results: Results, certificate: Certificate) -> None:
         folder = results.root / name
         if folder.is_dir():
             certificate.removed[name] += sum(1 for _ in files_below(folder))
-            shutil.rmtree(folder)
+            _empty(folder)
     if results.close_ups.is_dir():
         certificate.removed["pictures"] += sum(1 for _ in files_below(results.close_ups))
-        shutil.rmtree(results.close_ups)
+        _empty(results.close_ups)
     for path in results.report.glob("*.html"):
         path.unlink()
         certificate.removed["report"] += 1
+
+
+def _empty(folder: Path) -> None:
+    """Remove all that is in a folder, which may be a link, and the folder or the link."""
+    shutil.rmtree(folder.resolve())
+    if folder.is_symlink():
+        folder.unlink()
+
+
+def _remove_unfinished(results: Results) -> None:
+    """Remove temporary files of writers that were killed: no run is active, and nothing else knows them."""
+    for path in files_below(results.root):
+        if _UNFINISHED.match(path.name):
+            path.unlink()
 
 
 def _rename_shard(results: Results, shard: Shard, ids: Ids, certificate: Certificate) -> None:
@@ -201,6 +177,14 @@ def _rename_shard(results: Results, shard: Shard, ids: Ids, certificate: Certifi
     certificate.removed["scans_in_shard_lists"] += len(shard.scans) - len(stay)
     old_list = results.shard(shard.name)
     new = shard_of(stay) if stay else None
+    if new is not None:  # first: a call that is cut off and made again with a longer list finds both
+        content = json.loads(old_list.read_text(encoding="utf-8"))
+        names = {(entry.scan.participant, entry.scan.session) for entry in stay}
+        scans = [each for each in content["scans"] if (each["participant"], each["session"]) in names]
+        target = results.shard(new.name)
+        date = old_list.stat()
+        write_json(target, {"shard": new.name, "scans": scans})
+        os.utime(target, ns=(date.st_atime_ns, date.st_mtime_ns))
     for path in _files_of(results, shard.name):
         if path.is_dir():  # what jobs that were killed have left of scans, finished ones too
             _clean_folder(path, ids, certificate)
@@ -210,17 +194,7 @@ def _rename_shard(results: Results, shard: Shard, ids: Ids, certificate: Certifi
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         elif path.exists():
             path.replace(path.with_name(path.name.replace(shard.name, new.name, 1)))
-    if new is not None:
-        content = json.loads(old_list.read_text(encoding="utf-8"))
-        names = {(entry.scan.participant, entry.scan.session) for entry in stay}
-        scans = [each for each in content["scans"] if (each["participant"], each["session"]) in names]
-        target = results.shard(new.name)
-        date = old_list.stat()
-        write_json(target, {"shard": new.name, "scans": scans})
-        os.utime(target, ns=(date.st_atime_ns, date.st_mtime_ns))
-        _replace_name(results, shard.name, new.name)
-    else:
-        _replace_name(results, shard.name, None)
+    _replace_name(results, shard.name, new.name if new is not None else None)
     old_list.unlink()
 
 
@@ -264,7 +238,12 @@ def _clean(path: Path, ids: Ids, certificate: Certificate) -> None:
         return  # a line less would break it: what is left is told
     date = path.stat()
     if path.suffix == ".parquet":
-        certificate.removed["rows"] += without_rows(path, ids)
+        try:
+            certificate.removed["rows"] += without_rows(path, ids)
+        except (pa.ArrowException, OSError):  # damaged: the next run makes it again
+            path.unlink()
+            certificate.removed["damaged_files"] += 1
+            return
     else:
         certificate.removed["lines"] += without_lines(path, ids)
     os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))

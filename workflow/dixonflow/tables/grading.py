@@ -184,8 +184,11 @@ def _with_composites(names: Iterable[str], model: Model) -> tuple[str, ...]:
 
 
 def _wholes(model: Model) -> dict[str, tuple[str, ...]]:
-    """What values are made of: of each composite its parts, of each compartment its source and the parts of that."""
-    return dict(model.composites) | {each.name: (each.source, *each.parts) for each in compartments_of(model)}
+    """What values are made of: of a composite its parts, of a compartment its source with its parts, and its bones."""
+    return dict(model.composites) | {
+        each.name: (each.source, *each.parts, *(name for name in each.where.bones if name in model.structures))
+        for each in compartments_of(model)
+    }
 
 
 def _names(model: Model) -> tuple[str, ...]:

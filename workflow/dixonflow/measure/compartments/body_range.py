@@ -16,6 +16,9 @@ from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.models.anatomy import have_single_vertebrae, vertebra_of
 from dixonflow.models.model import Model
 
+LARGEST_DIFFERENCE_MM = 30.0
+"""The two sides of a bone that lie further apart in height are no landmark: one is not whole, or a stray."""
+
 
 @dataclass(frozen=True)
 class Landmarks:
@@ -162,6 +165,8 @@ def _bone_mm(
         if end is None:
             return MissingReason.NOT_FOUND
         ends.append(float(affine[2, 3] + end * affine[2, 2]))
+    if max(ends) - min(ends) > LARGEST_DIFFERENCE_MM:
+        return MissingReason.SIDES_DIFFER
     height = sum(ends) / len(ends)
     low, high = min(box.low_mm[2] for box in boxes), max(box.high_mm[2] for box in boxes)
     voxel = float(affine[2, 2])

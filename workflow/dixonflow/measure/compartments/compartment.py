@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dixonflow.measure.compartments.landmark import Landmark, Position, landmark_models
+from dixonflow.measure.compartments.landmark import BONES, Landmark, Position, landmark_models
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.measure_definition import MeasureDefinition
 from dixonflow.models.comparison import compared_models
@@ -44,6 +44,13 @@ class NamedRange:
     def is_level(self) -> bool:
         """Whether it has no length."""
         return self.upper == self.lower
+
+    @property
+    def bones(self) -> tuple[str, ...]:
+        """Labels of the bones that delimit it."""
+        return tuple(
+            name for each in (self.upper, self.lower) if each.structure in BONES for name in BONES[each.structure][0]
+        )
 
     @property
     def needs_vertebrae(self) -> bool:

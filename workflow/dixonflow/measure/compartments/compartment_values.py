@@ -69,6 +69,8 @@ def _objection(
     compartment: Compartment, counts: SliceCounts, weights: NDArray[np.float64], *, graded_if_incomplete: bool
 ) -> MissingReason | None:
     """Why a compartment has no value although its range lies in the scan."""
+    if (weights > 0)[~counts.seen].any():
+        return MissingReason.OUTSIDE_FIELD_OF_VIEW
     found = counts.voxels[list(compartment.regions)].sum(axis=1) > 0
     if not found.any():
         return MissingReason.NOT_FOUND

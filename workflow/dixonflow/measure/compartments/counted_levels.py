@@ -43,14 +43,19 @@ SMALLEST_FILLING = 0.5
 """Smallest share of the slices between two discs that hold a part of a vertebral body."""
 
 
+TALLEST_DISC_MM = 22.0
+"""A piece that is taller than this along a line is more than one disc: the network has joined two."""
+
+
 @dataclass(frozen=True)
 class _Disc:
-    """Inferior and superior face of a disc, and its middle, in mm; whether the field of view cuts it."""
+    """Faces of a disc in mm, its size, whether the field of view cuts it, and its height where it is tallest."""
 
     lower_mm: float
     upper_mm: float
     voxels: int
     is_cut: bool
+    height_mm: float = 0.0
 
     @property
     def middle_mm(self) -> float:
@@ -102,6 +107,11 @@ def counted_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], 
         if upper.is_cut or lower.is_cut:
             reason = MissingReason.CUT_BY_FIELD_OF_VIEW
             break
+        if max(lower.height_mm, upper.height_mm) > TALLEST_DISC_MM:
+            reason = MissingReason.OUT_OF_ORDER
+            break
+        if len(found) == 1 and pitch is not None and distance < pitch / LARGEST_RATIO:
+            found.clear()  # a disc is missing below it
         is_like = pitch is None or 1 / LARGEST_RATIO <= distance / pitch <= LARGEST_RATIO
         if not is_like or _filling(bodies, level, affine) < SMALLEST_FILLING:
             reason = MissingReason.OUT_OF_ORDER
@@ -131,7 +141,9 @@ def _discs(spine: Labels, affine: Affine, inside: NDArray[np.bool_] | None) -> l
         lower = np.median(lines.argmax(axis=1)) - 0.5
         upper = np.median(lines.shape[1] - lines[:, ::-1].argmax(axis=1)) - 0.5
         faces = [_mm(piece.corner[2] + float(face), affine) for face in (lower, upper)]
-        discs.append(_Disc(faces[0], faces[1], piece.size, is_cut(piece, inside, spine.shape)))
+        heights = lines.shape[1] - lines[:, ::-1].argmax(axis=1) - lines.argmax(axis=1)
+        tallest = float(heights.max() * affine[2, 2])
+        discs.append(_Disc(faces[0], faces[1], piece.size, is_cut(piece, inside, spine.shape), tallest))
     largest = max((disc.voxels for disc in discs), default=0)
     joined: list[_Disc] = []
     for disc in sorted(discs, key=lambda each: each.middle_mm):

@@ -16,6 +16,9 @@ from dixonflow.models.model import Model
 from dixonflow.vocabulary import Contrast
 
 _HUMERI = ("humerus_left", "humerus_right")
+_LEGS = ("femur_left", "femur_right", "hip_left", "hip_right")
+_WHOLE_BODY = ("subcutaneous_fat", "inner_fat", "muscle")
+"""A model with these labels everything inside the skin."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class SliceCounts:
         Those of them with a neighbour across x or y that lies outside the field of view.
     joined
         Slices in which an arm grows out of the trunk, shape (z,).
+    seen
+        Slices that lie in a station, shape (z,).
     signal, fat, lean
         Voxels above the noise floor; the sum of their fat fractions; those below `INTRAMUSCULAR_FAT_THRESHOLD`. None
         for a scan that is not Dixon.
@@ -40,6 +45,7 @@ class SliceCounts:
     voxels: NDArray[np.float64]
     edge: NDArray[np.float64]
     joined: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
     signal: NDArray[np.float64] | None = None
     fat: NDArray[np.float64] | None = None
     lean: NDArray[np.float64] | None = None
@@ -60,8 +66,14 @@ def slice_counts(
         Counts of the whole scan.
     """
     inside = field_of_view(labels.shape, affine, boxes)
-    humeri = [model.structures[name] for name in _HUMERI if name in model.structures]
-    body, interior = without_arms(labels, affine, humeri), tally.interior(labels.shape)
+    humeri, legs = (
+        [model.structures[name] for name in names if name in model.structures] for names in (_HUMERI, _LEGS)
+    )
+    tissue = None
+    if tally.noise_floor > 0 and not set(_WHOLE_BODY) <= set(model.structures):
+        tissue = np.add(images[Contrast.WATER], images[Contrast.FAT], dtype=np.float32) >= tally.noise_floor
+    body = without_arms(labels, affine, humeri, legs, tissue)
+    interior = tally.interior(labels.shape)
     known = sorted(model.labels)
     regions, depth = len(known) + 1, labels.shape[2]
     table = np.zeros(np.iinfo(labels.dtype).max + 1, np.uint16)
@@ -91,7 +103,8 @@ def slice_counts(
         fats["lean"][:, plane] = np.bincount(bright[fraction < INTRAMUSCULAR_FAT_THRESHOLD], minlength=regions)
         fats["eroded_signal"][:, plane] = np.bincount(bright[eroded], minlength=regions)
         fats["eroded_fat"][:, plane] = np.bincount(bright[eroded], fraction[eroded], minlength=regions)
-    return SliceCounts(**counts, joined=body.joined, **(fats if tally.dixon is not None else {}))
+    looked_at = np.ones(depth, bool) if inside is None else np.asarray(inside.any(axis=(0, 1)))
+    return SliceCounts(**counts, joined=body.joined, seen=looked_at, **(fats if tally.dixon is not None else {}))
 
 
 def _rim(shape: tuple[int, ...], inside: Mask | None) -> Mask:

@@ -51,7 +51,13 @@ class BodyWithoutArms:
     joined: NDArray[np.bool_]
 
 
-def without_arms(labels: Labels, affine: Affine, humeri: Sequence[int] = ()) -> BodyWithoutArms:
+def without_arms(
+    labels: Labels,
+    affine: Affine,
+    humeri: Sequence[int] = (),
+    legs: Sequence[int] = (),
+    tissue: Mask | None = None,
+) -> BodyWithoutArms:
     """Mark the body without arms and hands.
 
     Parameters
@@ -62,6 +68,10 @@ def without_arms(labels: Labels, affine: Affine, humeri: Sequence[int] = ()) -> 
         4x4, voxel index (centre) to RAS mm, diagonal and positive.
     humeri
         Labels of the upper arm's bones, where the model has them.
+    legs
+        Labels of femurs and hip bones: a piece that holds one is no arm, however small.
+    tissue
+        Voxels with signal, for models that do not label the whole body: without them a cross-section can be open.
     """
     kept = np.zeros(labels.shape, bool, order="F")
     joined = np.zeros(labels.shape[2], bool)
@@ -69,32 +79,45 @@ def without_arms(labels: Labels, affine: Affine, humeri: Sequence[int] = ()) -> 
     for plane in range(labels.shape[2]):
         section = np.asarray(labels[:, :, plane] > 0)
         if section.any():
-            body = _largest(section, spacing)
+            axial = np.isin(labels[:, :, plane], list(legs)) if legs else None
+            body = _largest(section if tissue is None else section | tissue[:, :, plane], axial, spacing)
             for label in humeri:
                 bone = body & (labels[:, :, plane] == label)
-                if bone.any():
+                if bone.any() and _is_beside(bone, body):
                     joined[plane] = True
-                    body = _large_pieces(body & ~_around(bone, body, spacing))
+                    body = _large_pieces(body & ~_around(bone, body, spacing), axial)
             kept[:, :, plane] = body
     return BodyWithoutArms(kept, joined)
 
 
-def _largest(section: Mask, spacing: tuple[float, float]) -> Mask:
+def _largest(section: Mask, axial: Mask | None, spacing: tuple[float, float]) -> Mask:
     """Trunk or thighs of a slice."""
     rows, columns = (np.flatnonzero(section.any(axis=axis)) for axis in (1, 0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     filled = _filled(section[window])
     result = np.zeros(section.shape, bool)
-    result[window] = _parted(_large_pieces(filled), spacing)
+    inside = None if axial is None else axial[window]
+    result[window] = _parted(_large_pieces(filled, inside), inside, spacing)
     return result
 
 
-def _large_pieces(section: Mask) -> Mask:
+def _large_pieces(section: Mask, axial: Mask | None) -> Mask:
+    """Pieces of a size like that of the largest one, and those that hold a bone of a leg."""
     pieces, number = ndimage.label(section)
     if number < 2:
         return section
     areas = np.bincount(pieces.ravel(), minlength=number + 1)[1:]
-    return np.isin(pieces, 1 + np.flatnonzero(areas >= LIMB_SHARE * areas.max()))
+    large = 1 + np.flatnonzero(areas >= LIMB_SHARE * areas.max())
+    of_legs = np.unique(pieces[axial & section]) if axial is not None else np.empty(0, int)
+    return np.isin(pieces, np.union1d(large, of_legs[of_legs > 0]))
+
+
+def _is_beside(bone: Mask, section: Mask) -> bool:
+    """Whether the middle of a humerus lies beyond the middle half of the cross-section: else it is a stray."""
+    rows = np.flatnonzero(section.any(axis=1))
+    quarter = (rows[-1] - rows[0]) / 4
+    middle = float(np.flatnonzero(bone.any(axis=1)).mean())
+    return not rows[0] + quarter <= middle <= rows[-1] - quarter
 
 
 def _around(bone: Mask, section: Mask, spacing: tuple[float, float]) -> Mask:
@@ -114,8 +137,17 @@ def _filled(section: Mask) -> Mask:
     return np.asarray(outside != outside[0, 0])[1:-1, 1:-1]
 
 
-def _parted(section: Mask, spacing: tuple[float, float]) -> Mask:
+def _parted(section: Mask, axial: Mask | None, spacing: tuple[float, float]) -> Mask:
     """Take off arms that touch the rest: small pieces that appear when the outermost part is removed."""
+    while True:  # a wider bridge than the first may hold the other arm
+        rest = _less_narrowest(section, axial, spacing)
+        if rest is section:
+            return section
+        section = rest
+
+
+def _less_narrowest(section: Mask, axial: Mask | None, spacing: tuple[float, float]) -> Mask:
+    """Without the arms at the narrowest bridges; the section itself where there is none."""
     depth = ndimage.distance_transform_edt(np.pad(section, 1), sampling=spacing)[1:-1, 1:-1]
     voxel_mm2 = spacing[0] * spacing[1]
     for bridge in BRIDGES_MM:
@@ -128,6 +160,8 @@ def _parted(section: Mask, spacing: tuple[float, float]) -> Mask:
         is_arm = (whole < LIMB_SHARE * whole.max()) & (whole >= SMALLEST_ARM_MM2)
         lateral = _is_lateral(cores, number, int(whole.argmax()) + 1)
         arms = 1 + np.flatnonzero(is_arm & lateral)
+        if axial is not None:
+            arms = np.setdiff1d(arms, np.unique(cores[axial]))
         if not len(arms):
             continue
         nearest = ndimage.distance_transform_edt(

@@ -26,7 +26,10 @@ _STEP_MM = 0.5
 """Distance of the points of the curve."""
 
 _WHOLE_SHARE = 0.8
-"""A slice at an end is whole from this share of the usual number of voxels on."""
+"""A slice at an end is whole from this share of the usual number of voxels in its neighbourhood on."""
+
+_NEAR = 9
+"""So many slices from it inwards are its neighbourhood: vessels taper."""
 
 _SMALLEST_SHARE = 0.2
 """A voxel counts at most five times as much as in a straight tube."""
@@ -158,8 +161,7 @@ def _smooth(
     middles, size = middles[filled] / size[filled, None], size[filled]
     at = np.bincount(bins, weight * place)[filled] / size
     # the outermost slices are cut: their middles are not those of the tube
-    whole = np.flatnonzero(size >= _WHOLE_SHARE * np.median(size))
-    inner = slice(whole[0], whole[-1] + 1)
+    inner = _whole(size)
     middles, size, at = middles[inner], size[inner], at[inner]
     if len(middles) < 4:
         return None
@@ -175,6 +177,15 @@ def _smooth(
     tangents = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-9)
     bends = np.gradient(tangents, _STEP_MM, axis=0)
     return _Curve(path, tangents, bends)
+
+
+def _whole(size: NDArray[np.float64]) -> slice:
+    """Slices from the first whole one to the last: each compared with those that follow it inwards."""
+    ends = []
+    for sizes in (size, size[::-1]):
+        near = [float(np.median(sizes[place : place + _NEAR])) for place in range(len(sizes))]
+        ends.append(int(np.argmax(sizes >= _WHOLE_SHARE * np.array(near))))
+    return slice(ends[0], max(len(size) - ends[1], ends[0]))
 
 
 def _extended(path: NDArray[np.float64]) -> NDArray[np.float64]:
