@@ -206,3 +206,10 @@ def test_the_key_of_version_0_1_for_swaps_is_read_and_has_no_effect(value):
     config = parse_config(plain | {"stitch": plain["stitch"] | {"exclude_swaps": value}})
     assert config == demo_config()
     assert config.stitch.repair_swaps
+
+
+def test_null_on_the_command_line_of_snakemake_is_null():
+    content = {"cohort": {"sources": [{"layout": "ukb", "folder": "raw"}], "covariates": "null", "withdrawn": "null"}}
+    cohort = parse_config(content).cohort
+    assert cohort.covariates is None
+    assert cohort.withdrawn is None

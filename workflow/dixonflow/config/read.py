@@ -26,7 +26,7 @@ def parse_config(content: Mapping[str, Any]) -> Config:
         One line a problem: the key and what is wrong with it.
     """
     try:
-        return Config.model_validate(content)
+        return Config.model_validate(_with_nulls(content))
     except ValidationError as error:
         lines = []
         problems = error.errors()
@@ -39,6 +39,15 @@ def parse_config(content: Mapping[str, Any]) -> Config:
             lines.append(f"config: {one_line(key)}: {one_line(_PROBLEMS.get(problem['type'], what), 1000)}")
         more = [f"config: {len(lines) - _SHOWN} more problems"] if len(lines) > _SHOWN else []
         raise ConfigError("\n".join(lines[:_SHOWN] + more)) from error
+
+
+def _with_nulls(content: Any) -> Any:
+    """Content with null for the text `null`: Snakemake reads what is nested on its command line as text."""
+    if isinstance(content, Mapping):
+        return {key: _with_nulls(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_nulls(value) for value in content]
+    return None if content == "null" else content
 
 
 def read_config(path: Path) -> Config:
