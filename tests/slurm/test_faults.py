@@ -1,12 +1,14 @@
 """What dies on a cluster: after one more call of the same command the tables are those of an undisturbed run.
 
 Each fault hits a shard of two scans while its second scan is worked on. What was finished before is not recomputed.
-Where Slurm ends a job, one next call is made on the cluster and one on this machine, which is faster.
+Of the jobs that Slurm itself ends, by `scancel` and by their time limit, the second is slow; its next call is made on
+this machine.
 """
 
 import json
 import re
 
+import pytest
 from moment import stop_in_the_middle
 
 from dixonflow.run.lock import is_running
@@ -46,6 +48,7 @@ def test_a_node_that_dies_with_its_jobs(cluster, project, undisturbed):
     moment.nothing_was_done_twice(run)
 
 
+@pytest.mark.slow
 def test_a_job_over_its_time_limit(cluster, project, undisturbed):
     run = project.slurm("results/time", "--retries", "0")
     call = run.start()
