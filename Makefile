@@ -31,7 +31,7 @@ slurm-test: install ## install Slurm from Debian's packages (as root) and run th
 	@scripts/install_slurm.sh
 	@python -m pytest -n 2 --no-loadscope-reorder tests/slurm
 
-slurm-test-ci: install ## the same with one test of each fault
+slurm-test-ci: install ## the same with one test of each kind of fault
 	@scripts/install_slurm.sh
 	@python -m pytest -n 2 --no-loadscope-reorder tests/slurm -m "not slow"
 
