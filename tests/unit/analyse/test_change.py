@@ -109,7 +109,12 @@ def test_the_command_takes_a_table_of_errors(tmp_path):
     result = CliRunner().invoke(app, ["change", "--tables", str(tables), "--repeatability", str(errors)])
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(tmp_path / "analyses/change/repeatability.parquet")["sd_within"].tolist() == [10.0]
-    for wrong in (ERRORS.drop(columns="sd_within"), ERRORS.assign(sd_within=0.0), pd.concat([ERRORS, ERRORS])):
+    for wrong in (
+        ERRORS.drop(columns="sd_within"),
+        ERRORS.assign(sd_within=0.0),
+        ERRORS.assign(sd_within="x"),
+        pd.concat([ERRORS, ERRORS]),
+    ):
         wrong.to_csv(errors, index=False)
         with pytest.raises(ConfigError):
             read_repeatability(errors)

@@ -46,12 +46,12 @@ def phantom_repeatability() -> pd.DataFrame:
 def read_repeatability(path: Path) -> pd.DataFrame:
     """Read a table of within-person SDs. Raises ConfigError."""
     try:
-        rows = pd.read_csv(path, dtype={"structure": str, "measure": str, "unit": str})
+        rows = pd.read_csv(path, dtype={"structure": str, "measure": str, "unit": str, "sd_within": float})
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
     if missing := sorted({*COLUMNS[:4]} - set(rows.columns)):
         raise ConfigError(f"{path} has no column {missing[0]}")
-    if rows.duplicated(["structure", "measure"]).any() or not (rows["sd_within"].astype(float) > 0).all():
+    if rows.duplicated(["structure", "measure"]).any() or not (rows["sd_within"] > 0).all():
         raise ConfigError(f"{path}: each structure and measure needs one row, with an sd_within above 0")
     return rows
 

@@ -8,7 +8,6 @@ import io
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyreadstat
 from openpyxl import Workbook
@@ -24,6 +23,9 @@ _STATA_UNICODE = 14
 """Stata 14 and later read UTF-8; the next newer format is for Stata/MP alone."""
 
 _LONGEST_TEXT = 2045
+_LARGEST = 8.9884656743e307
+"""Largest number of Stata: above are its missing values."""
+
 _EXCEL_ROWS, _EXCEL_COLUMNS, _EXCEL_TEXT = 1_048_576, 16_384, 32_767
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -144,8 +146,8 @@ def _excel_cell(sheet: object, value: str | float | None) -> object:
 
 
 def check_finite(source: Exported) -> None:
-    """Raise ConfigError for a number that is not finite: nothing here can hold it."""
+    """Raise ConfigError for a number that is not finite, or in the range of Stata's missing values."""
     for each in source.variables:
         column = source.rows[each.name]
-        if not is_text(column) and column.dtype == float and np.isinf(column).any():
-            raise ConfigError(f"table {source.name}: {each.name} has a value that is not finite")
+        if not is_text(column) and column.dtype == float and (column.abs() > _LARGEST).any():
+            raise ConfigError(f"table {source.name}: {each.name} has a value that is not finite, or too large")
