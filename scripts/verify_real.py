@@ -70,7 +70,7 @@ def results_of(items: list[dict[str, Any]], folder: Path, model: str, weights: P
     ]
     settings = {
         "results": str(folder / "results"),
-        "cohort": {"sources": sources, "withdrawn": None},
+        "cohort": {"sources": sources, "withdrawn": None, "covariates": None},
         "segment": {"models": [model], "consent": [model], "weights": str(weights.resolve())},
     }
     write_json(folder / "config.json", settings)

@@ -76,7 +76,9 @@ def test_the_tables_say_the_same_under_the_names_of_schema_2(upgraded):
     same = value.notna() & both["value_before"].notna() & ~both["measure"].str.contains("_(?:mean|sd|median|p5|p95)$")
     assert same.sum() > 500
     pd.testing.assert_series_equal(value[same], both.loc[same, "value_before"], check_names=False)
-    assert set(now["measure"]) - set(was["measure"]) == {"fat_volume"}
+    of_vessels = {"components", "largest_gap", "centreline_length", "tortuosity", "diameter"}
+    of_compartments = {"area", "uncut_slices"}
+    assert set(now["measure"]) - set(was["measure"]) == {"fat_volume", *of_vessels, *of_compartments}
     scans, was = project.table("scans"), pd.read_parquet(io.BytesIO(tables["scans.parquet"][1]))
     same = ["participant_id", "status", "reason", "raw_key", "shard", "last_stage", "n_stations", "n_slices"]
     pd.testing.assert_frame_equal(scans[same], was[same])

@@ -75,6 +75,8 @@ def test_a_compartment_is_no_better_than_what_it_is_made_of():
     cut = ("1", "lower_cutoff", "inner_fat", "fail")
     assert of_a_compartment(cut, model="fat", of="fat") == {"inner_fat": "fail", "visceral_fat_t9_l5": "fail"}
     assert set(of_a_compartment(cut, model="column", of="fat").values()) == {"pass"}
+    edge = ("1", "cut_by_field_of_view", "inner_fat", "review")
+    assert of_a_compartment(edge, model="fat", of="fat") == {"inner_fat": "review", "visceral_fat_t9_l5": "pass"}
     mirrored = ("1", "liver_right_of_spleen", "", "fail")
     assert of_a_compartment(mirrored, model="fat", of="fat")["visceral_fat_t9_l5"] != "pass"
 

@@ -138,7 +138,7 @@ def _reached(check: str, structures: Sequence[str], model: Model) -> Iterable[st
     """Structures and composites whose values a check of `structures` decides on."""
     definition = CHECKS[check]
     if definition.decides == "checked":
-        return _with_composites(structures, model)
+        return _with_composites(structures, model, definition)
     return _reached_by_scan(definition, model.name, tuple(model.structures), tuple(_wholes(model).items()))
 
 
@@ -152,7 +152,7 @@ def _inherited(check: str, structures: Sequence[str], own: Model, other: Model) 
         return ()
     if definition.decides == "checked":
         unknown = [name for name in other.structures if name not in own.structures]
-        return _with_composites([name for name in structures if name in other.structures] or unknown, other)
+        return _with_composites([name for name in structures if name in other.structures] or unknown, other, definition)
     reached = _reached(check, structures, other)
     return [name for name in reached if name in _names(other)]
 
@@ -178,9 +178,9 @@ def _reached_by_scan(
             return ()
 
 
-def _with_composites(names: Iterable[str], model: Model) -> tuple[str, ...]:
-    chosen = set(names)
-    return (*chosen, *(name for name, parts in _wholes(model).items() if chosen & set(parts)))
+def _with_composites(names: Iterable[str], model: Model, check: CheckDefinition) -> tuple[str, ...]:
+    chosen, wholes = set(names), _wholes(model) if check.of_compartments else dict(model.composites)
+    return (*chosen, *(name for name, parts in wholes.items() if chosen & set(parts)))
 
 
 def _wholes(model: Model) -> dict[str, tuple[str, ...]]:

@@ -186,6 +186,7 @@ OF_ANATOMY = (
         asks_for_a_look=False,
         advice="Do not use the volume as that of the whole structure; coverage_fraction says how much of its surface "
         "is seen.",
+        of_compartments=False,
     ),
     CheckDefinition(
         "scan_ends_early",

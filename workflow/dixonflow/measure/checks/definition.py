@@ -49,6 +49,8 @@ class CheckDefinition:
         `needs`, of structures that the field of view cuts by design, levels of vertebrae, or none.
     with_touched
         Whether it also decides on the structures that its `place` names: those that touch what it objects to.
+    of_compartments
+        Whether it decides on compartments of what it objects to, too; not where they are looked at by themselves.
     of_fat
         Whether it decides on measures alone that are made of water and fat.
     asks_for_a_look
@@ -83,6 +85,7 @@ class CheckDefinition:
     of: Literal["scan", "labels", "single_pieces", "cutoffs", "composites", "shared"] = "scan"
     decides: Decides = "all"
     with_touched: bool = False
+    of_compartments: bool = True
     of_fat: bool = False
     asks_for_a_look: bool = True
     of_cohort: bool = False
