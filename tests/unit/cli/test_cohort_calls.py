@@ -32,6 +32,7 @@ class Cohort:
         self.content["cohort"] |= {
             "sources": [{"layout": "ukb", "folder": str(self.raw)}],
             "withdrawn": str(self.withdrawn),
+            "covariates": None,
         }
         self.content |= {"results": str(folder / "results")}
 

@@ -31,7 +31,11 @@ def write_zip(path: Path, seed: int = 0) -> Path:
 
 def plan_of(raw: Path, layout: Layout = Layout.UKB) -> Plan:
     content = json.loads(demo_config().model_dump_json())
-    content["cohort"] |= {"sources": [{"layout": layout.value, "folder": str(raw)}], "withdrawn": None}
+    content["cohort"] |= {
+        "sources": [{"layout": layout.value, "folder": str(raw)}],
+        "withdrawn": None,
+        "covariates": None,
+    }
     return Plan.from_config(content | {"results": str(raw.parent / "results")})
 
 

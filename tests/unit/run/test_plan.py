@@ -27,7 +27,7 @@ def plan(tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     content = json.loads(demo_config().model_dump_json())
-    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": None}
+    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": None, "covariates": None}
     return Plan.from_config(content | {"results": str(tmp_path / "results"), "verify": True})
 
 
@@ -153,7 +153,11 @@ def test_the_tables_of_covariates_follow_the_file_its_settings_and_the_withdrawn
     people.write_text("eid,age\n1,50\n")
     withdrawn.write_text("")
     content = json.loads(demo_config().model_dump_json())
-    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": str(withdrawn)}
+    content["cohort"] |= {
+        "sources": [{"layout": "ukb", "folder": str(raw)}],
+        "withdrawn": str(withdrawn),
+        "covariates": None,
+    }
 
     def plan_with(section):
         return Plan.from_config(content | {"cohort": content["cohort"] | {"covariates": section}})
@@ -178,7 +182,11 @@ def test_the_tables_of_covariates_follow_the_file_its_settings_and_the_withdrawn
 def test_a_file_of_covariates_that_is_not_there_is_said_at_the_start(tmp_path):
     content = json.loads(demo_config().model_dump_json())
     (tmp_path / "raw").mkdir()
-    content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(tmp_path / "raw")}], "withdrawn": None}
+    content["cohort"] |= {
+        "sources": [{"layout": "ukb", "folder": str(tmp_path / "raw")}],
+        "withdrawn": None,
+        "covariates": None,
+    }
     content["cohort"]["covariates"] = {"file": str(tmp_path / "none.csv")}
     with pytest.raises(ConfigError, match=r"cohort\.covariates\.file: there is no file"):
         Plan.from_config(content)

@@ -29,7 +29,7 @@ class Finished:
         raw = folder / "raw"
         raw.mkdir()
         content = json.loads(demo_config().model_dump_json())
-        content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": None}
+        content["cohort"] |= {"sources": [{"layout": "ukb", "folder": str(raw)}], "withdrawn": None, "covariates": None}
         self.plan = Plan.from_config(content | {"results": str(folder / "results"), "verify": True})
         self.results = self.plan.results
         scans = [make_scan(ScanId(f"00{number}", "2")) for number in range(3)]

@@ -139,7 +139,11 @@ def _run(project: Project, model: Model) -> str:
     layout = Layout.CT if model.modality == "ct" else Layout.BIDS
     settings = {
         "results": str(results.root),
-        "cohort": {"sources": [{"layout": layout.value, "folder": str(project.raw / layout)}], "withdrawn": None},
+        "cohort": {
+            "sources": [{"layout": layout.value, "folder": str(project.raw / layout)}],
+            "withdrawn": None,
+            "covariates": None,
+        },
         "segment": {"models": [model.name], "consent": [model.name], "weights": str(project.weights.resolve())},
         "merge": {"strategy": MergeStrategy.PRIORITY.value},  # as published
     }
