@@ -141,7 +141,7 @@ def _parted(section: Mask, axial: Mask | None, spacing: tuple[float, float]) -> 
     """Take off arms that touch the rest: small pieces that appear when the outermost part is removed."""
     while True:  # a wider bridge than the first may hold the other arm
         rest = _less_narrowest(section, axial, spacing)
-        if rest is section:
+        if rest is section or not (section & ~rest).any():
             return section
         section = rest
 

@@ -11,6 +11,9 @@ from dixonflow.labelmap.components import find_components
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.vessels.centreline import find_centreline
 
+MOST_PIECES = 40
+"""Gaps are those between the largest pieces, so many at most: a label map of noise has thousands."""
+
 LARGEST_REST = 0.05
 """A vessel in several pieces has a centreline where all but the largest hold at most this share of its voxels."""
 
@@ -67,6 +70,7 @@ def _largest_gap(pieces: list[np.ndarray]) -> float:
     """Largest distance, between voxel centres, that has to be bridged to join all pieces; 0 for one."""
     if len(pieces) < 2:
         return 0.0
+    pieces = sorted(pieces, key=len, reverse=True)[:MOST_PIECES]
     trees = [cKDTree(piece) for piece in pieces]
     distances = np.zeros((len(pieces), len(pieces)))
     for first in range(len(pieces)):
