@@ -17,7 +17,7 @@ from scipy import stats
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.measure.definitions import MEASURES
-from dixonflow.tables.definitions import SCANS
+from dixonflow.tables.definitions import QUALITY, SCANS
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import arrow_schema
@@ -71,7 +71,7 @@ def draw_cohort(
 
 
 def write_cohort(folder: Path, cohort: Cohort, *, measure: str = "volume", session: str = "2") -> Path:
-    """Write scans, measurements and covariates of a cohort; return the folder."""
+    """Write scans, measurements, covariates and a table of checks without rows; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     ids = cohort.people["participant_id"].astype(str)
     stages = {f"{stage.value}_status": "ok" for stage in Stage} | {f"{stage.value}_reason": "none" for stage in Stage}
@@ -86,6 +86,7 @@ def write_cohort(folder: Path, cohort: Cohort, *, measure: str = "volume", sessi
                           "values_to_review": "Int64"})  # fmt: skip
     write_table(folder / "scans.parquet", SCANS, scans[list(SCANS.names)])
     write_measurements(folder, cohort, measure=measure, session=session)
+    pq.write_table(arrow_schema(QUALITY).empty_table(), folder / "quality.parquet")
     people = cohort.people.assign(session_id=session, centre="11025", scan_date="2020-01-01")
     people["bmi_kg_per_m2"] = people["weight_kg"] / (people["height_cm"] / 100) ** 2
     write_table(folder / "covariates.parquet", COVARIATE_TABLE, people[list(COVARIATE_TABLE.names)])

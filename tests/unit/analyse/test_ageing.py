@@ -1,16 +1,20 @@
 """The study of ageing on cohorts of which the correlations are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from scipy import stats
 from synthetic_cohort import PUBLISHED, Cohort, draw_cohort, write_cohort
 from typer.testing import CliRunner
 
 from dixonflow.analyse.ageing import study_ageing
-from dixonflow.analyse.study_data import read_study_data
+from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData, read_study_data
 from dixonflow.cli.analyse import analyse_command
 from dixonflow.errors import ConfigError
+from dixonflow.tables.shards import SCAN_KEYS
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +86,12 @@ def test_shuffled_ages_are_significant_as_often_as_they_should_be():
 
 
 def in_memory(cohort: Cohort):
-    from dixonflow.analyse.study_data import KEYS, QUANTITY, Lost, StudyData
-
     scans = cohort.people.assign(session_id="2", sequence="dixon", centre=None, scan_date=None)
     quantities = pd.DataFrame(
         [("dixon", "demo", name, "volume", "mL") for name in cohort.values], columns=[*QUANTITY, "unit"]
     )
     lost = pd.DataFrame(0, index=range(len(quantities)), columns=[each.value for each in Lost])
-    assert set(KEYS) <= set(scans)
+    assert set(SCAN_KEYS) <= set(scans)
     return StudyData(scans, quantities, np.column_stack(list(cohort.values.values())), lost)
 
 
@@ -140,9 +142,6 @@ def test_one_scan_of_each_participant_counts_and_mixed_models_take_all():
     rng = np.random.default_rng(1)
     own = rng.normal(1500, 200, 300)
     values = np.concatenate([own, own - 10.0 * 5]) + rng.normal(0, 5, 600)
-    values -= 10.0 * np.concatenate([data.scans["age_years"]] * 2) * 0
-    from dataclasses import replace
-
     repeated = replace(data, scans=pd.concat([data.scans, later], ignore_index=True), values=values[:, None])
     study = study_ageing(repeated, mixed_models=True)
     assert of_all(study.correlations).at["liver", "n"] == 300
@@ -151,6 +150,20 @@ def test_one_scan_of_each_participant_counts_and_mixed_models_take_all():
     row = study.repeats.iloc[0]
     assert (row["n_scans"], row["n_participants"]) == (600, 300)
     assert row["per_year_low"] <= row["per_year"] <= row["per_year_high"] < 0
+
+
+def test_a_mixed_model_without_a_result_has_no_numbers_and_ends_no_study():
+    both = draw_cohort(60, {"liver": 0.0, "spleen": 0.0}, seed=7)
+    data = in_memory(both)
+    later = data.scans.assign(session_id="3", age_years=data.scans["age_years"] + 5)
+    own = np.random.default_rng(0).normal(1500, 200, 60)
+    values = np.column_stack([np.concatenate([own, own])] * 2)
+    values[-1, 0] += 1e9
+    repeated = replace(data, scans=pd.concat([data.scans, later], ignore_index=True), values=values)
+    rows = study_ageing(repeated, mixed_models=True).repeats.set_index("structure")
+    assert rows.loc["liver", ["per_year", "per_year_low", "per_year_high", "p"]].isna().all()
+    assert rows.at["liver", "n_scans"] == 120
+    assert rows.at["spleen", "per_year"] == pytest.approx(0, abs=1e-3)
 
 
 def test_failed_cut_and_unsure_values_are_not_used(tmp_path):
@@ -174,8 +187,6 @@ def test_failed_cut_and_unsure_values_are_not_used(tmp_path):
 
 
 def test_the_command_writes_tables_and_figures(tables, tmp_path):
-    import typer
-
     app = typer.Typer()
     app.command()(analyse_command)
     result = CliRunner().invoke(app, ["ageing", "--tables", str(tables), "--output", str(tmp_path), "--by-sex"])
@@ -193,7 +204,25 @@ def test_the_command_writes_tables_and_figures(tables, tmp_path):
     assert again.exit_code == 0
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     wrong = CliRunner().invoke(app, ["ageing", "--tables", str(tables), "--measure", "weight"])
-    assert wrong.exit_code != 0
+    assert wrong.exit_code == 1
+    assert "no measure weight" in wrong.output
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["loss", "--measure", "volume"], "--measure is an option of ageing, centiles, change alone"),
+        (["centiles", "--adjust-height"], "--adjust-height is an option of ageing alone"),
+        (["ageing", "--reference", "x.json"], "--reference is an option of centiles alone"),
+    ],
+)
+def test_an_option_that_a_study_does_not_take_is_refused(words, problem, tables, tmp_path):
+    app = typer.Typer()
+    app.command()(analyse_command)
+    result = CliRunner().invoke(app, [*words, "--tables", str(tables), "--output", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert problem in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_covariates_it_says_what_to_do(tmp_path):
@@ -202,3 +231,11 @@ def test_without_covariates_it_says_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match=r"cohort\.covariates"):
         read_study_data(folder)
     assert len(read_study_data(folder, needs_covariates=False).scans) == 20
+
+
+def test_without_the_checks_nobody_knows_which_values_are_cut(tmp_path):
+    folder = write_cohort(tmp_path, draw_cohort(20, {"liver": 0.0}))
+    (folder / "quality.parquet").unlink()
+    assert len(read_study_data(folder).scans) == 20
+    with pytest.raises(ConfigError, match=r"there is no .*quality\.parquet"):
+        read_study_data(folder, with_review=True)

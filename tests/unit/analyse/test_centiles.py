@@ -94,6 +94,11 @@ def test_the_file_gives_the_same_scores_and_holds_nobody(curves, data, tmp_path)
         (lambda content: content["curves"][0].update(knots=[1.0] * 10), "no file of centiles"),
         (lambda content: content["curves"][0]["coefficients"][0].pop(), "no file of centiles"),
         (lambda content: content["curves"][0].update(sex="both"), "no file of centiles"),
+        (lambda content: content["curves"][0].update(n=0), "no file of centiles"),
+        (lambda content: content["curves"][0].update(more=1), "no file of centiles"),
+        (lambda content: content["curves"][0].pop("n"), "no file of centiles"),
+        (lambda content: content["curves"][0]["coefficients"][0].__setitem__(0, float("nan")), "no file of centiles"),
+        (lambda content: content["curves"][0].update(knots=[40.0, 80.0]), "no file of centiles"),
         (lambda content: content.update(format="x"), "no file of centiles of this version"),
         (lambda content: content["definitions"].update(volume="volume.v7"), "fit the centiles again"),
         (lambda content: content.pop("curves"), "no file of centiles"),
@@ -159,7 +164,7 @@ def test_the_command_fits_and_applies(reference, other, tmp_path):
     file = str(first / "centiles.json")
     done = CliRunner().invoke(app, ["centiles", "--tables", str(other), "--output", str(second), "--reference", file])
     assert done.exit_code == 0, done.output
-    assert [path.name for path in second.iterdir()] == ["z_scores.parquet"]
+    assert {path.name for path in second.iterdir()} == {"z_scores.parquet", "losses.parquet"}
     assert len(pd.read_parquet(second / "z_scores.parquet")) == 4000
     rows = centile_rows(read_centiles(first / "centiles.json"))
     assert set(rows["centile"]) == set(CENTILES)

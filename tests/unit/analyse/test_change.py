@@ -1,4 +1,4 @@
-"""Change between visits, with the measurement error beside it, and repeatability, against closed forms."""
+"""Change between visits and its measurement error, and repeatability, against closed forms."""
 
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """Indices of body composition with closed forms, and the view in UK Biobank's fields."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 from dixonflow.analyse.indices import definition_rows, index_rows, indices, ukb_rows
 from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData
 from dixonflow.cli.analyse import analyse_command
+from dixonflow.errors import ConfigError
 from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.models.load import MODELS, load_model
 
@@ -83,6 +86,21 @@ def test_what_is_missing_is_the_reason(data):
     assert (other["vat_l_missing"] == "visceral_fat_t9_femur volume").all()
 
 
+def test_values_of_two_models_are_not_mixed(data):
+    more = data.quantities.assign(model="another").iloc[1:]
+    both = replace(
+        data,
+        quantities=pd.concat([data.quantities, more], ignore_index=True),
+        values=np.hstack([data.values, 2 * data.values[:, 1:]]),
+    )
+    with pytest.raises(ConfigError, match="several models"):
+        index_rows(both)
+    assert index_rows(both, "demo").equals(index_rows(data))
+    other = index_rows(both, "another").iloc[0]
+    assert other["asat_l"] == 10.0
+    assert pd.isna(other["trunk_fat_l"])
+
+
 def test_the_view_has_one_row_a_participant_and_names_fields_as_ukb_does(data):
     view = ukb_rows(index_rows(data))
     assert view["eid"].tolist() == ["1", "2"]
@@ -112,7 +130,8 @@ def test_the_command_writes_three_tables(tmp_path):
     result = CliRunner().invoke(app, ["indices", "--tables", str(tables)])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "analyses/indices"
-    assert {path.name for path in folder.iterdir()} == {"indices.parquet", "ukb_fields.parquet", "definitions.parquet"}
+    names = {"indices.parquet", "ukb_fields.parquet", "definitions.parquet", "losses.parquet"}
+    assert {path.name for path in folder.iterdir()} == names
     rows = pd.read_parquet(folder / "indices.parquet")
     volume = cohort.values["visceral_fat_t9_femur"] / 1000
     assert rows["vat_l"].to_numpy(float) == pytest.approx(volume)

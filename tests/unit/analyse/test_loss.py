@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
 from dixonflow.analyse.loss import KEPT, study_loss
 from dixonflow.cli.analyse import analyse_command
+from dixonflow.tables.schema import TableError
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,12 @@ def test_without_covariates_there_is_a_flow_and_no_groups(tables, tmp_path):
     loss = study_loss(tmp_path)
     assert len(loss.flow) > 5
     assert loss.groups.empty
+
+
+def test_a_damaged_table_is_named(tables, tmp_path):
+    (tmp_path / "scans.parquet").write_bytes((tables / "scans.parquet").read_bytes()[:5000])
+    with pytest.raises(TableError, match=r"scans\.parquet cannot be read"):
+        study_loss(tmp_path)
 
 
 def test_the_command_draws_the_flow(tables, tmp_path):

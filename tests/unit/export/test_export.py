@@ -12,12 +12,15 @@ from scipy import stats
 from synthetic_cohort import draw_cohort, write_cohort
 from typer.testing import CliRunner
 
+from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.cli.export import export_command
+from dixonflow.errors import ConfigError
 from dixonflow.export.formats import write_csv, write_excel, write_spss, write_stata
 from dixonflow.export.genetics import normal_scores
 from dixonflow.export.names import STATA_LENGTH, short_names
 from dixonflow.export.source import Exported, Variable
 from dixonflow.models.load import MODELS, load_model
+from dixonflow.tables.parquet import write_table
 from dixonflow.tables.wide import wide_tables
 
 APP = typer.Typer()
@@ -208,7 +211,51 @@ def test_what_is_not_there_is_named(tables, tmp_path):
     result = called("csv", "--table", "volumes", tables=tables, output=tmp_path)
     assert result.exit_code == 1
     assert "there is no table volumes" in result.output
-    assert "covariates, measurements, scans" in result.output
+    assert "covariates, measurements, quality, scans" in result.output
+    unknown = called("regenie", "--measure", "weight", tables=tables, output=tmp_path)
+    assert unknown.exit_code == 1
+    assert "no measure weight" in unknown.output
+
+
+def test_every_wide_table_and_the_covariates_are_exported_unless_named(tables, tmp_path):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    rows = pd.read_parquet(tables / "covariates.parquet")
+    names = ("volumes", "volumes_other", "fat_compartments", "body_composition", "vessels", "covariates")
+    for name in (*names, "scans"):
+        rows.to_parquet(folder / f"{name}.parquet")
+    result = called("csv", tables=folder, output=tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {*names, "variables"}
+
+
+def test_a_row_of_genetics_is_one_session(tables, tmp_path):
+    """The first session has no HASTE scan: that of a later one has another age, and is left out and counted."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "quality.parquet").write_bytes((tables / "quality.parquet").read_bytes())
+    for name in ("scans", "measurements", "covariates"):
+        rows = pd.read_parquet(tables / f"{name}.parquet")
+        first = rows["participant_id"].iloc[0]
+        later = rows[rows["participant_id"].eq(first)].assign(session_id="3")
+        if name == "covariates":
+            later["age_years"] += 5
+        else:
+            later["sequence"] = "haste"
+        both = pd.concat([rows, later], ignore_index=True)
+        if name == "covariates":
+            write_table(folder / "covariates.parquet", COVARIATE_TABLE, both)
+        else:
+            both.to_parquet(folder / f"{name}.parquet")
+    result = called("regenie", tables=folder, output=tmp_path)
+    assert result.exit_code == 0, result.output
+    phenotypes = pd.read_csv(tmp_path / "phenotypes.txt", sep="\t", dtype={"IID": str}).set_index("IID")
+    assert phenotypes.filter(like="_haste").isna().all(axis=None)
+    people = pd.read_csv(tmp_path / "covariates.txt", sep="\t", dtype={"IID": str}).set_index("IID")
+    ages = pd.read_parquet(tables / "covariates.parquet").set_index("participant_id")["age_years"]
+    assert people.at[first, "age_years"] == ages[first]
+    lost = pd.read_csv(tmp_path / "exclusions.csv").set_index("reason")["n"]
+    assert lost["further_scan_of_participant"] == 1
 
 
 def test_what_a_sheet_cannot_hold_is_refused(tmp_path):
@@ -216,4 +263,7 @@ def test_what_a_sheet_cannot_hold_is_refused(tmp_path):
     source = Exported("volumes", wide, tuple(Variable(name, name, "") for name in wide))
     with pytest.raises(Exception, match="export it as CSV"):
         write_excel(source, tmp_path / "x.xlsx")
+    long = Exported("scans", pd.DataFrame({"message": ["x" * 32_768]}), (Variable("message", "message", ""),))
+    with pytest.raises(ConfigError, match="32,767 characters"):
+        write_excel(long, tmp_path / "x.xlsx")
     assert not list(tmp_path.iterdir())

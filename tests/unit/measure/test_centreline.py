@@ -149,6 +149,17 @@ def test_pieces_and_gaps_are_counted():
     assert values(one)["largest_gap"] == 0
 
 
+def test_a_vessel_of_noise_has_no_gap():
+    specks = np.zeros((11, 11, 2), np.uint8)
+    specks[::2, ::2, 0] = 1
+    assert np.count_nonzero(specks) == 36
+    assert values(specks)["largest_gap"] == pytest.approx(2 * 2.2)
+    specks = np.pad(specks, ((0, 2), (0, 0), (0, 0)))
+    specks[12, ::2, 0] = 1
+    noise = values(specks)
+    assert (noise["components"], noise["largest_gap"]) == (42, MissingReason.IN_PIECES)
+
+
 def test_a_cut_vessel_has_a_diameter_and_no_length():
     labels = np.zeros((20, 20, 60), np.uint8)
     labels[6:13, 6:13, :] = 1

@@ -33,6 +33,7 @@ from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expe
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, scan_problems
+from dixonflow.tables.wide import WIDE_NAMES
 from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, Stage, Status
 
 _AGGREGATE = "aggregate"
@@ -228,14 +229,7 @@ def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
     Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
     of_people = (COVARIATE_TABLE.name, PROBLEM_TABLE.name)
-    for name in (
-        "volumes",
-        "fat_compartments",
-        "body_composition",
-        "vessels",
-        FAT_FRACTION_COMPARISON.name,
-        *of_people,
-    ):
+    for name in (*WIDE_NAMES, FAT_FRACTION_COMPARISON.name, *of_people):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)

@@ -42,7 +42,8 @@ class AgeingStudy:
     pairs
         Rank-sum test between two quartiles of age, also after Bonferroni's correction over all pairs of all quantities.
     repeats
-        Change per year in a mixed model with a random intercept of each participant; empty where not asked for.
+        Change per year in a mixed model with a random intercept of each participant, null where the fit has no
+        result; empty where not asked for.
     losses
         Values and scans that are not in the study, by reason; of scans, quantity columns are empty.
     """
@@ -233,16 +234,24 @@ def _mixed(data: StudyData, fewest: int) -> pd.DataFrame:
             continue
         spread = y.std()
         exog = np.column_stack([np.ones(known.sum()), age[known] - age[known].mean()])
-        fit = MixedLM(y / spread, exog, groups=of).fit(reml=True, method=["lbfgs", "powell"])
-        slope, error = fit.params[1] * spread, fit.bse[1] * spread
-        low, high = slope - 1.96 * error, slope + 1.96 * error
-        rows.append((*keys, int(known.sum()), len(names), slope, low, high, float(fit.pvalues[1])))
+        rows.append((*keys, int(known.sum()), len(names), *_slope(y / spread, exog, of, spread)))
     return pd.DataFrame(rows, columns=[*QUANTITY, *_MIXED])
 
 
+def _slope(
+    y: NDArray[np.float64], exog: NDArray[np.float64], of: NDArray[np.object_], spread: float
+) -> tuple[float, float, float, float]:
+    """Change per year, its interval and p-value; NaN where the fit ends without a result."""
+    try:
+        fit = MixedLM(y, exog, groups=of).fit(reml=True, method=["lbfgs", "powell"])
+    except np.linalg.LinAlgError:
+        fit = None
+    if fit is None or not fit.converged:
+        return np.nan, np.nan, np.nan, np.nan
+    slope, error = fit.params[1] * spread, fit.bse[1] * spread
+    return slope, slope - 1.96 * error, slope + 1.96 * error, float(fit.pvalues[1])
+
+
 def _losses(data: StudyData, of_scans: dict[str, int]) -> pd.DataFrame:
-    scans = pd.DataFrame([(*[""] * 4, reason, count) for reason, count in of_scans.items()])
-    values = data.quantities[QUANTITY].join(data.lost).melt(QUANTITY, var_name="reason", value_name="n")
-    values = values[values["n"] > 0].sort_values([*QUANTITY, "reason"])
-    scans.columns = pd.Index([*QUANTITY, "reason", "n"])
-    return pd.concat([scans, values], ignore_index=True)
+    rows = [(*[""] * len(QUANTITY), reason, count) for reason, count in of_scans.items()]
+    return pd.concat([pd.DataFrame(rows, columns=[*QUANTITY, "reason", "n"]), data.losses], ignore_index=True)

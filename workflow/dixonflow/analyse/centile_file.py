@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import TypeAdapter
 
 from dixonflow.analyse.centiles import CENTILES, SEXES, Curves
 from dixonflow.errors import ConfigError
@@ -16,25 +16,8 @@ from dixonflow.system.regular_file import read_regular
 
 _FORMAT = "dixonflow-centiles-1"
 _MOST_BYTES = 64 << 20
-
-
-class _Entry(BaseModel):
-    """Curves as they stand in the file."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    sequence: str
-    model: str
-    structure: str
-    measure: str
-    unit: str
-    sex: str
-    n: int = Field(ge=1)
-    logarithmic: bool
-    knots: tuple[float, ...] = Field(min_length=8)
-    height_cm: float | None
-    coefficients: tuple[tuple[float, ...], ...]
-    crossings: float
+_ORDER = 4
+"""Of cubic splines, which have so many knots at each end."""
 
 
 def write_centiles(path: Path, curves: Sequence[Curves]) -> None:
@@ -78,16 +61,16 @@ def _checked(path: Path, content: Any) -> list[Any]:
 
 
 def _curves(content: Any) -> Curves:
-    try:
-        entry = _Entry.model_validate(content)
-    except ValidationError as error:
-        raise ValueError("a curve is not as it should be") from error
-    width = len(entry.knots) - 4 + (entry.height_cm is not None)
+    curves = TypeAdapter(Curves).validate_python(content)
+    knots = curves.knots
+    width = len(knots) - _ORDER + (curves.height_cm is not None)
     if (
-        entry.sex not in SEXES
-        or list(entry.knots) != sorted(entry.knots)
-        or entry.knots[0] >= entry.knots[-1]
-        or [len(row) for row in entry.coefficients] != [width] * len(CENTILES)
+        curves.sex not in SEXES
+        or curves.n < 1
+        or len(knots) < 2 * _ORDER
+        or list(knots) != sorted(knots)
+        or knots[0] >= knots[-1]
+        or [len(row) for row in curves.coefficients] != [width] * len(CENTILES)
     ):
         raise ValueError("a curve is not as it should be")
-    return Curves(**entry.model_dump())
+    return curves

@@ -7,11 +7,12 @@ Fernandez-Val and Galichon, Econometrica 2010, 78:1093-1125), and how often is t
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ConfigDict, with_config
 from scipy import stats
 from scipy.interpolate import BSpline
 from statsmodels.regression.quantile_regression import QuantReg
@@ -39,6 +40,7 @@ _TOLERANCE = 1e-5
 SEXES = ("female", "male")
 
 
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
 @dataclass(frozen=True)
 class Curves:
     """Centiles of a quantity in one sex.
@@ -180,7 +182,7 @@ def _fitted(
     )
     grid = curves.at(np.arange(low, high, 0.5), None, ordered=False)
     crossed = float((np.diff(grid, axis=1) < 0).any(axis=1).mean())
-    return Curves(**{**asdict(curves), "crossings": round(crossed, 4)})
+    return replace(curves, crossings=round(crossed, 4))
 
 
 def _design(

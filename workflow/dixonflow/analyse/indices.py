@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dixonflow.analyse.study_data import StudyData
+from dixonflow.errors import ConfigError
 from dixonflow.system.package_table import package_table
 
 MEASURES_OF_INDICES = ("volume", "lean_volume", "area", "fat_fraction_eroded_mean")
@@ -101,20 +102,30 @@ def index_rows(data: StudyData, model: str | None = None) -> pd.DataFrame:
     data
         Values of `MEASURES_OF_INDICES`.
     model
-        Model whose compartments count; by default the first in the data.
+        Model whose compartments count; None where it is the only one that has any.
 
     Returns
     -------
     pandas.DataFrame
         One row per Dixon scan: ids, each index, and the reason where it is null: the part, or `height`, `weight`.
+
+    Raises
+    ------
+    ConfigError
+        If no model is named and several have compartments.
     """
     scans = data.scans
     here = scans["sequence"].eq("dixon").to_numpy(bool)
-    quantities = data.quantities[data.quantities["sequence"].eq("dixon")]
-    quantities = quantities[quantities["model"].eq(model)] if model is not None else quantities
-    columns: dict[tuple[str, str], int] = {}
-    for number, row in quantities.iterrows():
-        columns.setdefault((str(row["structure"]), str(row["measure"])), int(str(number)))
+    structures = {structure for index in indices() for structure, _ in index.parts}
+    quantities = data.quantities
+    quantities = quantities[quantities["sequence"].eq("dixon") & quantities["structure"].isin(structures)]
+    models = quantities["model"].unique() if model is None else [model]
+    if len(models) > 1:
+        raise ConfigError(
+            "several models have compartments: body_composition.parquet, which says whose count, is missing"
+        )
+    quantities = quantities[quantities["model"].isin(models)]
+    columns = {(str(row["structure"]), str(row["measure"])): int(str(at)) for at, row in quantities.iterrows()}
     height, weight = scans["height_cm"].to_numpy(float) / 100, scans["weight_kg"].to_numpy(float)
     people = {"height": height, "weight": weight}
     nothing = np.full(len(scans), np.nan)

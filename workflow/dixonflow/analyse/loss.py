@@ -14,9 +14,10 @@ from scipy import stats
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
-from dixonflow.errors import ConfigError
+from dixonflow.analyse.study_data import read_columns
 from dixonflow.tables.parquet import read_table
 from dixonflow.tables.schema import to_pandas
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, Status
 
 KEPT = "analysed"
@@ -68,11 +69,8 @@ def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
     TableError
         If a table is damaged.
     """
-    path = tables / "scans.parquet"
-    if not path.exists():
-        raise ConfigError(f"there is no {path}: run the workflow first, or name the folder of the tables")
-    columns = ["participant_id", "session_id", "sequence", "status", "reason", "scan_grade"]
-    scans = pd.read_parquet(path, columns=columns).astype(object)
+    columns = [*SCAN_KEYS, "status", "reason", "scan_grade"]
+    scans = read_columns(tables / "scans.parquet", columns).to_pandas().astype(object)
     scans["outcome"] = _outcomes(scans)
     people = tables / f"{COVARIATE_TABLE.name}.parquet"
     known = to_pandas(read_table(people, COVARIATE_TABLE)) if people.exists() else None

@@ -1,6 +1,6 @@
 """What studies are made of: values of the tables as one column per quantity, with the covariates of each scan."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.errors import ConfigError
+from dixonflow.measure.definitions import MEASURES
 from dixonflow.tables.parquet import read_table
 from dixonflow.tables.schema import TableError, to_pandas
-from dixonflow.tables.shards import joined
+from dixonflow.tables.shards import SCAN_KEYS, joined
 from dixonflow.vocabulary import Grade, Status
 
 STUDIED = (
@@ -26,8 +27,8 @@ STUDIED = (
 )
 """Measures that studies look at where nothing else is asked for."""
 
-KEYS = ["participant_id", "session_id", "sequence"]
 QUANTITY = ["sequence", "model", "structure", "measure"]
+_STRUCTURE_KEYS = [*SCAN_KEYS, "model", "structure"]
 _CUT = "cut_by_field_of_view"
 
 
@@ -52,8 +53,8 @@ class StudyData:
     Attributes
     ----------
     scans
-        One row per scan with status ok, in order: `KEYS`, age_years, sex, height_cm, weight_kg, bmi_kg_per_m2, centre
-        and scan_date; covariates are null where they are unknown.
+        One row per scan with status ok, in order: `SCAN_KEYS`, age_years, sex, height_cm, weight_kg, bmi_kg_per_m2,
+        centre and scan_date; covariates are null where they are unknown.
     quantities
         One row per sequence, model, structure and measure, with its unit.
     values
@@ -66,6 +67,12 @@ class StudyData:
     quantities: pd.DataFrame
     values: NDArray[np.float64]
     lost: pd.DataFrame
+
+    @property
+    def losses(self) -> pd.DataFrame:
+        """One row per quantity and reason why values of it are not used: `QUANTITY`, reason and n."""
+        rows = self.quantities[QUANTITY].join(self.lost).melt(QUANTITY, var_name="reason", value_name="n")
+        return rows[rows["n"] > 0].sort_values([*QUANTITY, "reason"], ignore_index=True)
 
     def of_scans(self, chosen: "pd.Series[bool]") -> "StudyData":
         """Give the same data of some scans alone."""
@@ -93,15 +100,17 @@ def read_study_data(
     Raises
     ------
     ConfigError
-        If a table is not there.
+        If a table is not there, or a measure does not exist.
     TableError
         If one is damaged.
     """
+    if unknown := sorted(set(measures) - set(MEASURES)):
+        raise ConfigError(f"no measure {unknown[0]}: docs/outputs.md and the table dictionary list them")
     scans = _scans(tables, needs_covariates=needs_covariates)
     path = tables / "measurements.parquet"
-    columns = [*KEYS, "structure", "measure", "model", "value", "unit", "grade", "decided_by", "missing_reason"]
-    rows = _read(path, columns, pc.field("measure").isin(list(measures)))
-    place = pc.index_in(_names(rows, KEYS), value_set=_names(scans, KEYS).combine_chunks())
+    columns = [*SCAN_KEYS, "structure", "measure", "model", "value", "unit", "grade", "decided_by", "missing_reason"]
+    rows = read_columns(path, columns, pc.field("measure").isin(list(measures)))
+    place = pc.index_in(_names(rows, SCAN_KEYS), value_set=_names(scans, SCAN_KEYS).combine_chunks())
     if place.null_count:
         raise TableError(f"{path} has values of scans that scans.parquet does not have as ok: run the workflow again")
     encoded = pc.dictionary_encode(_names(rows, QUANTITY)).combine_chunks()
@@ -128,12 +137,13 @@ def read_study_data(
 
 
 def _scans(tables: Path, *, needs_covariates: bool) -> pd.DataFrame:
-    scans = _read(tables / "scans.parquet", [*KEYS, "status"], pc.field("status") == Status.OK.value).to_pandas()
-    scans = scans[KEYS].sort_values(KEYS, ignore_index=True).astype(str)
+    is_ok = pc.field("status") == Status.OK.value
+    scans = read_columns(tables / "scans.parquet", [*SCAN_KEYS, "status"], is_ok).to_pandas()
+    scans = scans[SCAN_KEYS].sort_values(SCAN_KEYS, ignore_index=True).astype(str)
     path = tables / f"{COVARIATE_TABLE.name}.parquet"
     if path.exists():
         people = to_pandas(read_table(path, COVARIATE_TABLE))
-        known: pd.DataFrame = scans.merge(people, on=KEYS[:2], how="left", validate="many_to_one")
+        known: pd.DataFrame = scans.merge(people, on=SCAN_KEYS[:2], how="left", validate="many_to_one")
         return known
     if needs_covariates:
         raise ConfigError(
@@ -145,11 +155,20 @@ def _scans(tables: Path, *, needs_covariates: bool) -> pd.DataFrame:
     return unknown
 
 
-def _read(path: Path, columns: list[str], which: Any) -> pa.Table:
+def read_columns(path: Path, columns: Sequence[str], which: Any = None) -> pa.Table:
+    """Read columns of a table of the run; all but `value` as text.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there.
+    TableError
+        If it is damaged.
+    """
     if not path.exists():
         raise ConfigError(f"there is no {path}: run the workflow first, or name the folder of the tables")
     try:
-        rows = pq.read_table(path, columns=columns, filters=which)
+        rows = pq.read_table(path, columns=list(columns), filters=which)
     except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
     fields = [pa.field(each.name, each.type if each.name == "value" else pa.string()) for each in rows.schema]
@@ -165,11 +184,9 @@ def _names(rows: pa.Table | pd.DataFrame, keys: list[str]) -> pa.ChunkedArray:
 
 def _cut_structures(tables: Path) -> pa.Array:
     """Scans, models and structures to which the check of the field of view objects, whatever decided their grade."""
-    path = tables / "quality.parquet"
-    if not path.exists():
-        return pa.array([], pa.string())
     objects = (pc.field("check") == _CUT) & (pc.field("grade") != Grade.PASS.value)
-    return _names(_read(path, [*KEYS, "model", "structure"], objects), [*KEYS, "model", "structure"]).combine_chunks()
+    rows = read_columns(tables / "quality.parquet", _STRUCTURE_KEYS, objects)
+    return _names(rows, _STRUCTURE_KEYS).combine_chunks()
 
 
 def _reasons(rows: pa.Table, cut: pa.Array | None, *, with_review: bool) -> NDArray[np.object_]:
@@ -184,7 +201,7 @@ def _reasons(rows: pa.Table, cut: pa.Array | None, *, with_review: bool) -> NDAr
         reason[reviewed] = Lost.TO_REVIEW.value
     reason[reviewed & (decided == _CUT)] = Lost.CUT.value
     if cut is not None and len(cut):
-        of_cut = pc.is_in(_names(rows, [*KEYS, "model", "structure"]), value_set=cut).to_numpy()
+        of_cut = pc.is_in(_names(rows, _STRUCTURE_KEYS), value_set=cut).to_numpy()
         reason[reviewed & of_cut] = Lost.CUT.value
     return reason
 
@@ -194,7 +211,7 @@ def first_model(tables: Path) -> str | None:
     path = tables / "body_composition.parquet"
     if not path.exists():
         return None
-    names = _read(path, ["model"], None)["model"].unique().to_pylist()
+    names = read_columns(path, ["model"])["model"].unique().to_pylist()
     return str(names[0]) if names else None
 
 
@@ -203,9 +220,3 @@ def one_scan_each(scans: pd.DataFrame, usable: "pd.Series[bool]") -> "pd.Series[
     order = scans[usable].sort_values(["age_years", "session_id"], kind="stable")
     first = order.drop_duplicates(["participant_id", "sequence"]).index
     return pd.Series(scans.index.isin(first), scans.index)
-
-
-def check_measures(measures: Collection[str], known: Collection[str]) -> None:
-    """Raise ConfigError for a measure that does not exist."""
-    if unknown := sorted(set(measures) - set(known)):
-        raise ConfigError(f"no measure {unknown[0]}: docs/outputs.md and the table dictionary list them")

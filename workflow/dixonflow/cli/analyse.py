@@ -1,8 +1,8 @@
 """`dixonflow analyse`: studies of the tables of a run."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +12,7 @@ import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
-from dixonflow.errors import DixonflowError
-from dixonflow.measure.definitions import MEASURES
+from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.system.atomic import write_bytes
 
 
@@ -33,7 +32,7 @@ class StudyName(StrEnum):
 class Options:
     """What the studies are asked for, beyond the tables."""
 
-    measures: tuple[str, ...]
+    measure: tuple[str, ...]
     with_review: bool
     by_sex: bool
     adjust_height: bool
@@ -78,6 +77,7 @@ def analyse_command(
     start_logging()
     options = Options(tuple(measure or ()), with_review, by_sex, adjust_height, mixed_models, reference, repeatability)
     try:
+        _check_options(study, options)
         folder = tables or read_config(config).paths.tables
         if study is StudyName.ALL:
             print(f"analyses  {_all(folder, output or folder.parent / 'analyses', options)}")
@@ -91,13 +91,33 @@ def analyse_command(
     print(f"{study.value}: {len(written)} files in {target}")
 
 
+def _check_options(study: StudyName, options: Options) -> None:
+    """Raise ConfigError for an option that the study would not heed."""
+    for field in fields(options):
+        takers = _TAKERS[field.name]
+        if getattr(options, field.name) and study not in (*takers, StudyName.ALL):
+            raise ConfigError(f"--{field.name.replace('_', '-')} is an option of {', '.join(takers)} alone")
+
+
+_OF_VALUES = (StudyName.AGEING, StudyName.CENTILES, StudyName.CHANGE)
+_TAKERS: dict[str, tuple[StudyName, ...]] = {
+    "measure": _OF_VALUES,
+    "with_review": (*_OF_VALUES, StudyName.INDICES),
+    "by_sex": (StudyName.AGEING,),
+    "adjust_height": (StudyName.AGEING,),
+    "mixed_models": (StudyName.AGEING,),
+    "reference": (StudyName.CENTILES,),
+    "repeatability": (StudyName.CHANGE,),
+}
+"""Studies that heed an option."""
+
+
 def _ageing(tables: Path, target: Path, options: Options) -> list[Path]:
     from dixonflow.analyse.ageing import study_ageing  # noqa: PLC0415 - statsmodels takes seconds
     from dixonflow.analyse.figures.ageing_figures import write_figures  # noqa: PLC0415
-    from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
+    from dixonflow.analyse.study_data import STUDIED, read_study_data  # noqa: PLC0415
 
-    check_measures(options.measures, MEASURES)
-    data = read_study_data(tables, options.measures or STUDIED, with_review=options.with_review)
+    data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review)
     study = study_ageing(
         data,
         by_sex=options.by_sex,
@@ -112,8 +132,7 @@ def _ageing(tables: Path, target: Path, options: Options) -> list[Path]:
     }
     if options.mixed_models:
         parts["repeats"] = study.repeats
-    written = [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
-    return [*written, *write_figures(study, target)]
+    return [*_write(target, parts), *write_figures(study, target)]
 
 
 def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
@@ -121,8 +140,7 @@ def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
     from dixonflow.analyse.loss import study_loss  # noqa: PLC0415
 
     study = study_loss(tables)
-    parts = {"flow": study.flow, "groups": study.groups, "tests": study.tests}
-    written = [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
+    written = _write(target, {"flow": study.flow, "groups": study.groups, "tests": study.tests})
     return [*written, *write_flow(study.flow, target)]
 
 
@@ -130,22 +148,18 @@ def _centiles(tables: Path, target: Path, options: Options) -> list[Path]:
     from dixonflow.analyse.centile_file import read_centiles, write_centiles  # noqa: PLC0415
     from dixonflow.analyse.centiles import apply_centiles, centile_rows, fit_centiles  # noqa: PLC0415
     from dixonflow.analyse.figures.centile_figures import write_charts  # noqa: PLC0415
-    from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
+    from dixonflow.analyse.study_data import STUDIED, read_study_data  # noqa: PLC0415
 
-    check_measures(options.measures, MEASURES)
-    data = read_study_data(tables, options.measures or STUDIED, with_review=options.with_review)
+    data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review)
     written = []
     if options.reference is None:
         curves = fit_centiles(data)
-        write_centiles(target / "centiles.json", curves)
-        written = [
-            target / "centiles.json",
-            write_study_table(centile_rows(curves), target / "centiles.parquet"),
-            *write_charts(curves, target),
-        ]
+        file = target / "centiles.json"
+        write_centiles(file, curves)
+        written = [file, *_write(target, {"centiles": centile_rows(curves)}), *write_charts(curves, target)]
     else:
         curves = read_centiles(options.reference)
-    return [*written, write_study_table(apply_centiles(curves, data), target / "z_scores.parquet")]
+    return [*written, *_write(target, {"z_scores": apply_centiles(curves, data), "losses": data.losses})]
 
 
 def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
@@ -159,8 +173,8 @@ def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
 
     data = read_study_data(tables, MEASURES_OF_INDICES, with_review=options.with_review, needs_covariates=False)
     rows = index_rows(data, first_model(tables))
-    parts = {"indices": rows, "ukb_fields": ukb_rows(rows), "definitions": definition_rows()}
-    return [write_study_table(part, target / f"{name}.parquet") for name, part in parts.items()]
+    parts = {"indices": rows, "ukb_fields": ukb_rows(rows), "definitions": definition_rows(), "losses": data.losses}
+    return _write(target, parts)
 
 
 def _change(tables: Path, target: Path, options: Options) -> list[Path]:
@@ -169,23 +183,21 @@ def _change(tables: Path, target: Path, options: Options) -> list[Path]:
         read_repeatability,
         study_change,
     )
-    from dixonflow.analyse.study_data import STUDIED, check_measures, read_study_data  # noqa: PLC0415
+    from dixonflow.analyse.study_data import STUDIED, read_study_data  # noqa: PLC0415
 
-    check_measures(options.measures, MEASURES)
     errors = read_repeatability(options.repeatability) if options.repeatability else phantom_repeatability()
-    data = read_study_data(tables, options.measures or STUDIED, with_review=options.with_review, needs_covariates=False)
+    data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review, needs_covariates=False)
     study = study_change(data, errors)
-    parts = {"changes": study.changes, "summary": study.summary, "repeatability": errors}
-    return [write_study_table(rows, target / f"{name}.parquet") for name, rows in parts.items()]
+    parts = {"changes": study.changes, "summary": study.summary, "repeatability": errors, "losses": data.losses}
+    return _write(target, parts)
 
 
 def _vessels(tables: Path, target: Path, _options: Options) -> list[Path]:
     from dixonflow.analyse.study_data import read_study_data  # noqa: PLC0415
     from dixonflow.analyse.vessels import vessel_consistency  # noqa: PLC0415
 
-    # what was found in pieces is what this is about, whatever a check says of it
-    data = read_study_data(tables, ("components",), with_review=True, needs_covariates=False)
-    return [write_study_table(vessel_consistency(data), target / "consistency.parquet")]
+    data = read_study_data(tables, ("components",), needs_covariates=False)
+    return _write(target, {"consistency": vessel_consistency(data), "losses": data.losses})
 
 
 def _all(tables: Path, target: Path, options: Options) -> Path:
@@ -232,11 +244,12 @@ _TITLES = {
 }
 
 
-def write_study_table(rows: pd.DataFrame, path: Path) -> Path:
-    """Write a table of a study as Parquet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, rows.to_parquet(index=False, compression="zstd"))
-    return path
+def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write tables of a study as Parquet, by name."""
+    paths = {name: folder / f"{name}.parquet" for name in tables}
+    for name, rows in tables.items():
+        write_bytes(paths[name], rows.to_parquet(index=False, compression="zstd"))
+    return list(paths.values())
 
 
 _STUDIES: dict[StudyName, Callable[[Path, Path, Options], list[Path]]] = {

@@ -8,6 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.analyse.study_data import read_study_data
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
@@ -16,6 +17,7 @@ from dixonflow.export.formats import check_finite, write_csv, write_excel, write
 from dixonflow.export.genetics import GeneticsFormat, genetics_files
 from dixonflow.export.source import bridged, per_participant, read_bridge, read_source
 from dixonflow.system.atomic import write_bytes
+from dixonflow.tables.wide import WIDE_NAMES
 
 
 class Format(StrEnum):
@@ -42,7 +44,7 @@ _WRITERS = {
     Format.CSV: (".csv", write_csv),
     Format.EXCEL: (".xlsx", write_excel),
 }
-_USUAL = ("volumes", "fat_compartments", "body_composition", "covariates")
+_USUAL = (*WIDE_NAMES, COVARIATE_TABLE.name)
 
 
 def export_command(

@@ -24,7 +24,7 @@ STAGE_VERSIONS: dict[Stage, int] = {
     Stage.SEGMENT: 2,
     Stage.MERGE: 1,
     Stage.POSTPROCESS: 1,
-    Stage.MEASURE: 6,
+    Stage.MEASURE: 7,
 }
 """Raise a number when a change of the code changes what the stage computes."""
 

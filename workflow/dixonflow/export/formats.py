@@ -117,17 +117,25 @@ def _cells(column: "pd.Series") -> list[str | float | int | None]:
 
 
 def write_excel(source: Exported, path: Path) -> dict[str, str]:
-    """Write an .xlsx file: ids as text, numbers with 16 digits. Raises ConfigError for more than a sheet can hold."""
+    """Write an .xlsx file: ids as text, numbers with 16 digits, control characters as blanks.
+
+    Raises
+    ------
+    ConfigError
+        If there is more than a sheet can hold, or a cell.
+    """
     rows, columns = source.rows.shape
     if rows + 1 > _EXCEL_ROWS or columns > _EXCEL_COLUMNS:
         raise ConfigError(
             f"table {source.name} has {rows:,} rows and {columns:,} columns: a sheet has {_EXCEL_ROWS:,} and "
             f"{_EXCEL_COLUMNS:,}; export it as CSV"
         )
+    cells = [_cells(source.rows[each.name]) for each in source.variables]
+    if any(isinstance(value, str) and len(value) > _EXCEL_TEXT for column in cells for value in column):
+        raise ConfigError(f"table {source.name} has a text of more than {_EXCEL_TEXT:,} characters: export it as CSV")
     book = Workbook(write_only=True)
     sheet = book.create_sheet(source.name[:31])
     sheet.append([each.name for each in source.variables])
-    cells = [_cells(source.rows[each.name]) for each in source.variables]
     for row in zip(*cells, strict=True):
         sheet.append([_excel_cell(sheet, value) for value in row])
     with atomic_path(path) as temporary:
@@ -139,7 +147,7 @@ def _excel_cell(sheet: object, value: str | float | None) -> object:
     if not isinstance(value, str):
         return value
     # text that begins like a formula stays text
-    cell = WriteOnlyCell(sheet, value=_NOT_IN_XML.sub(" ", value)[:_EXCEL_TEXT])
+    cell = WriteOnlyCell(sheet, value=_NOT_IN_XML.sub(" ", value))
     cell.data_type = "s"
     cell.number_format = "@"
     return cell

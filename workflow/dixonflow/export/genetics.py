@@ -52,7 +52,8 @@ def genetics_files(
     Parameters
     ----------
     data
-        Values of the cohort; of several scans of a participant the first counts, by age, then by session.
+        Values of the cohort; of a participant the scans of the first session count, by age, then by name: a row has
+        one age.
     normalise
         Whether values become normal scores of their ranks (Blom), ties the mean rank.
     bridge
@@ -60,9 +61,9 @@ def genetics_files(
     """
     scans = data.scans
     order = scans.assign(row=range(len(scans))).sort_values(
-        ["participant_id", "sequence", "age_years", "session_id"], kind="stable"
+        ["participant_id", "age_years", "session_id", "sequence"], kind="stable"
     )
-    first = order.drop_duplicates(["participant_id", "sequence"])
+    first = order[order["session_id"].eq(order.groupby("participant_id")["session_id"].transform("first"))]
     people = sorted(first["participant_id"].unique())
     lost: list[tuple[str, str, int]] = [("", Lost.FURTHER_SCAN.value, len(scans) - len(first))]
     ids = {each: each for each in people}

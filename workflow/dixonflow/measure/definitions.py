@@ -124,7 +124,7 @@ _MEASURES = (
         "largest_gap",
         "mm",
         "Largest distance between voxel centres that has to be bridged to join all pieces of a vessel in the final "
-        "label map; 0 for one piece.",
+        "label map; 0 for one piece, none for more than 40.",
         of_vessels="all",
     ),
     MeasureDefinition(

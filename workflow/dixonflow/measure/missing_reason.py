@@ -38,5 +38,5 @@ class MissingReason(StrEnum):
     )
     ARMS_JOINED = "arms_joined", "the arms cannot be parted from the trunk"
     SIDES_DIFFER = "sides_differ", "the two sides of a bone that delimits the measure lie at different heights"
-    IN_PIECES = "in_pieces", "the vessel is in pieces, which have no one centreline"
+    IN_PIECES = "in_pieces", "the vessel is in pieces, which have no one centreline, or in more than 40"
     NO_LANDMARK = "no_landmark", "no model of the run labels the landmarks that delimit the measure"

@@ -100,7 +100,8 @@ def measure(
     others
         Other models of the run with their label maps on the same grid, which may have landmarks that this one lacks.
     removed_components
-        Number of pieces of each structure that postprocessing took away, from the label map's sidecar.
+        Number of pieces of each structure that postprocessing took away, from the label map's sidecar; none where it
+        took nothing away.
     found_elsewhere
         Labels that were found where these images do not look, in those that the label map was made of.
 

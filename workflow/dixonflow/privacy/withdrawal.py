@@ -93,7 +93,7 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
     _remove_what_is_remade(results, certificate)
     for shard in touched:
         _rename_shard(results, shard, ids, certificate)
-    _rewrite_names(results, certificate)
+    _forget_digest(results, certificate)
     folders = [folder for folder in (results.root, *(project / name for name in _LOGS)) if folder.is_dir()]
     for folder in folders:
         for path in list(files_below(folder)):
@@ -213,7 +213,7 @@ def _replace_name(results: Results, old: str, new: str | None) -> None:
     write_bytes(results.shard_names, "".join(f"{name}\n" for name in names).encode())
 
 
-def _rewrite_names(results: Results, certificate: Certificate) -> None:
+def _forget_digest(results: Results, certificate: Certificate) -> None:
     """The digest of the list of scans goes: the next run rebuilds the tables."""
     if results.found_digest.exists():
         results.found_digest.unlink()

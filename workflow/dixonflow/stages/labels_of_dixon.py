@@ -58,7 +58,7 @@ class LabelsOfDixonWork(PostprocessWork):
             "model": of_dixon["model"],
             "segment": {"contrast_agreement": {}},
             "sides": of_dixon["sides"],
-            "removed_components": of_dixon.get("removed_components", []),
+            "removed_components": of_dixon["removed_components"],
             "dixon": {
                 "content_key": dixon.content_key,
                 "labels": [label for label in np.unique(labels).tolist() if label],

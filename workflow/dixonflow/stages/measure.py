@@ -78,9 +78,7 @@ class MeasureWork(ContextWork):
             swapped_patches=_swapped_patches(of_labels["segment"]),
             model_agreement=agreement_of_models(labels, model, [each for each in others if each[0].name in compared]),
             others=others,
-            removed_components={
-                each["structure"]: each["components"] for each in of_labels.get("removed_components", [])
-            },
+            removed_components={each["structure"]: each["components"] for each in of_labels["removed_components"]},
             intensity_scale=sidecar["intensity_scale"],
             graded_if_incomplete=self.context.config.measure.incomplete_composites == "graded",
             found_elsewhere=dixon["labels"] if dixon else (),

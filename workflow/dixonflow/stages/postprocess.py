@@ -47,13 +47,11 @@ class PostprocessWork(ContextWork):
 
     def result(self, scan: RawScan) -> str:
         """Hash over the label map, and over what the next stage reads of its sidecar."""
-        facts = sidecar_facts(self._sidecar(scan), ["segment", "sides"], optional=["removed_components"])
+        facts = sidecar_facts(self._sidecar(scan), ["segment", "sides", "removed_components"])
         read_later = {
             "contrast_agreement": facts["segment"].get("contrast_agreement"),
             "wrong_side_ml": facts["sides"]["wrong_side_ml"],
-            "removed_components": [
-                [each["structure"], each["components"]] for each in facts.get("removed_components") or []
-            ],
+            "removed_components": [[each["structure"], each["components"]] for each in facts["removed_components"]],
         }
         if "swapped_patches" in facts["segment"]:
             read_later["swapped_patches"] = facts["segment"]["swapped_patches"]

@@ -26,6 +26,9 @@ from dixonflow.tables.measurements import MISSING_REASON_DEFINITION
 from dixonflow.tables.shards import SHARD_KEYS, joined
 from dixonflow.vocabulary import Grade, ScanSequence
 
+WIDE_NAMES = ("volumes", "fat_compartments", "body_composition", "vessels")
+"""Names of the wide tables of the first model; those of others begin with them."""
+
 COVERAGE = "coverage_fraction"
 DESCRIBING = (COVERAGE, "uncut_slices", "components")
 """Measures that stand next to a value and have neither reason nor grade of their own."""
@@ -101,7 +104,8 @@ def wide_tables(models: Sequence[Model]) -> list[WideTable]:
 
 def sequence_of_table(name: str) -> ScanSequence:
     """Sequence of the scans in a wide table, by its name."""
-    rest = name.removeprefix("volumes_").removeprefix("body_composition_").removeprefix("vessels_")
+    kind = next(each for each in WIDE_NAMES if name == each or name.startswith(f"{each}_"))
+    rest = name.removeprefix(kind).removeprefix("_")
     found = [
         each for each in ScanSequence if each is not ScanSequence.DIXON and f"{rest}_".startswith(f"{each.value}_")
     ]

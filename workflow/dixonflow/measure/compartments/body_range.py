@@ -142,23 +142,24 @@ def find_landmarks(
     boxes
         The stations; together they are the field of view.
     """
-    chosen = level_model([model for model, _ in label_maps])
-    levels = None
+    models = [model for model, _ in label_maps]
+    labels_of = {model.name: labels for model, labels in label_maps}
+    chosen, levels = level_model(models), None
     if chosen is not None:
-        labels = next(labels for model, labels in label_maps if model.name == chosen.name)
         find = find_levels if have_single_vertebrae(chosen.structures) else counted_levels
-        levels = find(labels, affine, boxes, chosen)
-    return Landmarks(levels, {name: _bone_mm(name, label_maps, affine, boxes) for name in BONES})
+        levels = find(labels_of[chosen.name], affine, boxes, chosen)
+    bones: dict[str, float | MissingReason] = {}
+    for name in BONES:
+        model = with_bone(name, models)
+        found = MissingReason.NO_LANDMARK
+        bones[name] = found if model is None else _bone_mm(name, model, labels_of[model.name], affine, boxes)
+    return Landmarks(levels, bones)
 
 
 def _bone_mm(
-    name: str, label_maps: Sequence[tuple[Model, Labels]], affine: Affine, boxes: Sequence[StationBox]
+    name: str, model: Model, labels: Labels, affine: Affine, boxes: Sequence[StationBox]
 ) -> float | MissingReason:
     structures, place = BONES[name]
-    model = with_bone(name, [each for each, _ in label_maps])
-    if model is None:
-        return MissingReason.NO_LANDMARK
-    labels = next(labels for each, labels in label_maps if each.name == model.name)
     ends = []
     for structure in structures:
         end = _end(labels, model.structures[structure], place)

@@ -10,6 +10,7 @@ from typing import Literal
 from dixonflow.measure.compartments.landmark import BONES, Landmark, Position, landmark_models
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.measure_definition import MeasureDefinition
+from dixonflow.models.anatomy import vertebra_of
 from dixonflow.models.comparison import compared_models
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import ScanSequence
@@ -55,7 +56,7 @@ class NamedRange:
     @property
     def needs_vertebrae(self) -> bool:
         """Whether a vertebra delimits it."""
-        return any(each.structure.startswith("vertebrae_") for each in (self.upper, self.lower))
+        return any(vertebra_of(each.structure) is not None for each in (self.upper, self.lower))
 
 
 def _vertebra(name: str, place: Position) -> Landmark:

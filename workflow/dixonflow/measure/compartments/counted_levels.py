@@ -42,7 +42,6 @@ LARGEST_RATIO = 1.5
 SMALLEST_FILLING = 0.5
 """Smallest share of the slices between two discs that hold a part of a vertebral body."""
 
-
 TALLEST_DISC_MM = 22.0
 """A piece that is taller than this along a line is more than one disc: the network has joined two."""
 
@@ -55,7 +54,7 @@ class _Disc:
     upper_mm: float
     voxels: int
     is_cut: bool
-    height_mm: float = 0.0
+    height_mm: float
 
     @property
     def middle_mm(self) -> float:
@@ -70,12 +69,8 @@ def counted_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], 
 
     Parameters
     ----------
-    labels
-        Label map (x, y, z), uint8 or uint16.
-    affine
-        4x4, voxel index (centre) to RAS mm, diagonal and positive.
-    boxes
-        The stations; together they are the field of view.
+    labels, affine, boxes
+        As `dixonflow.measure.levels.find_levels` takes them.
     model
         The model behind the label map, which labels sacrum, vertebra_body and IVD.
     """
@@ -99,7 +94,7 @@ def counted_levels(labels: Labels, affine: Affine, boxes: Sequence[StationBox], 
             reason, discs = MissingReason.OUT_OF_ORDER, []
         elif start > FIRST_DISTANCES[0]:
             face = _lowest_face(spine, affine, sacrum.upper_mm, discs[0].lower_mm)
-            discs.insert(0, _Disc(sacrum.upper_mm, face, 0, is_cut=False))
+            discs.insert(0, _Disc(sacrum.upper_mm, face, 0, is_cut=False, height_mm=0.0))
     pitch = None
     for vertebra, lower, upper in zip(reversed(every), discs, discs[1:], strict=False):
         distance = upper.middle_mm - lower.middle_mm

@@ -27,7 +27,6 @@ BRIDGES_MM = (4.0, 8.0, 14.0, 20.0, 26.0, 32.0, 38.0)
 SMALLEST_ARM_MM2 = 300.0
 """What is parted from the trunk is an arm, and no fold of skin, from this area on."""
 
-
 ARM_RADII = 1.0
 """How far an arm reaches from the middle of its humerus, in distances of the nearest skin: an arm is nearly round."""
 

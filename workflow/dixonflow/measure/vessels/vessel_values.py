@@ -12,7 +12,7 @@ from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.vessels.centreline import find_centreline
 
 MOST_PIECES = 40
-"""Gaps are those between the largest pieces, so many at most: a label map of noise has thousands."""
+"""A vessel in more pieces has no gap: this is noise, of which a label map may have thousands of pieces."""
 
 LARGEST_REST = 0.05
 """A vessel in several pieces has a centreline where all but the largest hold at most this share of its voxels."""
@@ -48,7 +48,8 @@ def vessel_values(
     x, y, z = np.diag(affine)[:3].tolist()
     pieces = [np.stack(np.unravel_index(components.positions_of(number), mask.shape, order=components.order), axis=1)
               for number in numbers]  # fmt: skip
-    yield "largest_gap", _largest_gap([piece * [x, y, z] for piece in pieces])
+    countable = len(pieces) <= MOST_PIECES
+    yield "largest_gap", _gap_mm([piece * [x, y, z] for piece in pieces]) if countable else MissingReason.IN_PIECES
     if not is_tube:
         return
     largest = max(pieces, key=len)
@@ -66,11 +67,10 @@ def vessel_values(
     yield "diameter", nothing if found is None else found.diameter_mm
 
 
-def _largest_gap(pieces: list[np.ndarray]) -> float:
+def _gap_mm(pieces: list[np.ndarray]) -> float:
     """Largest distance, between voxel centres, that has to be bridged to join all pieces; 0 for one."""
     if len(pieces) < 2:
         return 0.0
-    pieces = sorted(pieces, key=len, reverse=True)[:MOST_PIECES]
     trees = [cKDTree(piece) for piece in pieces]
     distances = np.zeros((len(pieces), len(pieces)))
     for first in range(len(pieces)):
