@@ -1,9 +1,16 @@
 """The networks of a model in memory, as a configuration runs them."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from dixonflow.config import SegmentConfig
+from dixonflow.imaging.nifti import NiftiImage
+from dixonflow.imaging.types import Labels
 from dixonflow.models.comparison import interpolate_of
 from dixonflow.models.label_table import label_lookup
 from dixonflow.models.model import Model
+from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import PartsPredictor, SegmentOptions
 
 
@@ -39,3 +46,37 @@ def load_networks(model: Model, options: SegmentOptions) -> PartsPredictor:
     parts = {part.name: part for part in model.parts}
     lookups = {name: label_lookup(model, parts.get(name)) for name in model.folders}
     return PartsPredictor(model.folders, lookups, options, model.pad_voxels)
+
+
+class HelperNetwork:
+    """The networks of a model in memory that finds something in the images of a scan for another model.
+
+    Parameters
+    ----------
+    model
+        What is run, as its own file says, with all folds.
+    segment
+        Device and threads.
+    """
+
+    def __init__(self, model: Model, segment: SegmentConfig) -> None:
+        self.model = model
+        self._predictor: PartsPredictor = load_networks(model, options_of_file(model, segment))
+
+    def labels(self, channels: Sequence[NiftiImage]) -> Labels:
+        """Label map (x, y, z) on the grid of the images.
+
+        Parameters
+        ----------
+        channels
+            Images on one grid that go into the network together, in its order.
+        """
+        image = channels[0]
+        on_grid = [to_model_grid(each, self.model) for each in channels]
+        prepared = self._predictor.prepare(
+            [np.stack([each.data for each in on_grid])] if self.model.channels else [on_grid[0].data],
+            on_grid[0].spacing_mm,
+        )
+        labels = self._predictor.restore(prepared, self._predictor.infer(prepared))
+        found: Labels = to_image_grid(labels, self.model, on_grid[0].affine, image.data.shape, image.affine)
+        return found

@@ -12,9 +12,7 @@ from dixonflow.imaging.types import Affine, Box
 from dixonflow.labelmap.components import bounding_box
 from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Crop
-from dixonflow.resample.model_grid import to_image_grid, to_model_grid
-from dixonflow.segment import PartsPredictor
-from dixonflow.segment.networks import load_networks, options_of_file
+from dixonflow.segment.networks import HelperNetwork
 from dixonflow.vocabulary import Contrast
 
 
@@ -28,30 +26,26 @@ class RoughModel:
     model
         The rough model, of one image.
     segment
-        Device and threads; it is run as its own file says, with all folds.
+        Device and threads.
     """
 
     def __init__(self, crop: Crop, model: Model, segment: SegmentConfig) -> None:
-        self._crop, self._model = crop, model
-        self._predictor: PartsPredictor = load_networks(model, options_of_file(model, segment))
+        self._crop, self._network = crop, HelperNetwork(model, segment)
 
     @property
     def contrast(self) -> Contrast:
         """The image that it takes."""
-        return self._model.contrasts_read[0]
+        return self._network.model.contrasts_read[0]
 
     def box(self, image: NiftiImage) -> Box | None:
         """Where the structures lie in an image, with the margin around them; None where none of them is found."""
-        on_grid = to_model_grid(image, self._model)
-        prepared = self._predictor.prepare([on_grid.data], on_grid.spacing_mm)
-        labels = self._predictor.restore(prepared, self._predictor.infer(prepared))
-        labels = to_image_grid(labels, self._model, on_grid.affine, image.data.shape, image.affine)
-        wanted = [label for name in self._crop.structures for label in self._model.regions[name]]
+        labels = self._network.labels([image])
+        wanted = [label for name in self._crop.structures for label in self._network.model.regions[name]]
         return box_around(np.isin(labels, wanted), image.spacing_mm, self._crop.margin_mm)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the box, for the sidecar of the label map."""
-        return {"sha256": self._model.weights_hash, **self._crop.model_dump(mode="json")}
+        return {"sha256": self._network.model.weights_hash, **self._crop.model_dump(mode="json")}
 
 
 def box_around(mask: NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float) -> Box | None:

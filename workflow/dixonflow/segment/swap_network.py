@@ -10,9 +10,7 @@ from dixonflow.config import SegmentConfig
 from dixonflow.imaging.nifti import NiftiImage
 from dixonflow.imaging.types import Labels
 from dixonflow.models.model import Model
-from dixonflow.resample.model_grid import to_image_grid, to_model_grid
-from dixonflow.segment import PartsPredictor
-from dixonflow.segment.networks import load_networks, options_of_file
+from dixonflow.segment.networks import HelperNetwork
 from dixonflow.vocabulary import Contrast
 
 SHOWS_WATER, SHOWS_FAT = 1, 2
@@ -27,12 +25,11 @@ class SwapNetwork:
     model
         With `finds_swaps`. Its first channel takes the image, water or fat.
     segment
-        Device and threads; it is run as its own file says, with all folds.
+        Device and threads.
     """
 
     def __init__(self, model: Model, segment: SegmentConfig) -> None:
-        self._model = model
-        self._predictor: PartsPredictor = load_networks(model, options_of_file(model, segment))
+        self._network = HelperNetwork(model, segment)
 
     def swapped(self, images: Mapping[Contrast, NiftiImage]) -> NDArray[np.bool_]:
         """Voxels (x, y, z) that show fat in the water image and water in the fat image, by two runs of the network.
@@ -50,13 +47,8 @@ class SwapNetwork:
         return swapped
 
     def _shown(self, images: Mapping[Contrast, NiftiImage], first: Contrast) -> Labels:
-        image = images[first]
-        on_grid = [to_model_grid(images[each], self._model) for each in (first, *self._model.channels[1:])]
-        prepared = self._predictor.prepare([np.stack([each.data for each in on_grid])], on_grid[0].spacing_mm)
-        labels = self._predictor.restore(prepared, self._predictor.infer(prepared))
-        shown: Labels = to_image_grid(labels, self._model, on_grid[0].affine, image.data.shape, image.affine)
-        return shown
+        return self._network.labels([images[each] for each in (first, *self._network.model.channels[1:])])
 
     def provenance(self) -> dict[str, Any]:
         """What decides the voxels, for the sidecar of the label map."""
-        return {"model": self._model.name, "sha256": self._model.weights_hash}
+        return {"model": self._network.model.name, "sha256": self._network.model.weights_hash}
