@@ -3,9 +3,9 @@
 
 from pathlib import Path
 
-from dixonflow.cli.config_files import config_schema, config_yaml
 from dixonflow.cli.options import run
 from dixonflow.config import demo_config
+from dixonflow.config.documents import config_schema, config_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from mutators import mutate_gzip, mutate_json, mutate_json_lines, mutate_yaml
 from targets import Target
 
-from dixonflow.cli.config_files import config_yaml
 from dixonflow.cohort.included import read_included
 from dixonflow.cohort.shards import ShardError, read_shard, shard_of, write_shards
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import demo_config, read_config
+from dixonflow.config.documents import config_yaml
 from dixonflow.errors import ConfigError
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Record, Records

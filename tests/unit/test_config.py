@@ -10,8 +10,8 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dixonflow.cli.config_files import config_schema, config_yaml
 from dixonflow.config import check_folders, demo_config, parse_config, read_config
+from dixonflow.config.documents import config_schema, config_yaml
 from dixonflow.errors import ConfigError
 from dixonflow.models.load import MODELS
 

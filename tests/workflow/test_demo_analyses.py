@@ -1,7 +1,9 @@
 """What users do with the tables of the demo: covariates, all analyses, and the code of the page for day one."""
 
+import json
 import re
 import shutil
+import subprocess
 
 import duckdb
 import pandas as pd
@@ -43,6 +45,43 @@ def test_all_analyses_end_with_a_page_that_names_nobody(demo_run, scans):
     assert rows["vat_l"].notna().sum() >= 10
     assert rows["skeletal_muscle_index_l3_cm2_per_m2"].notna().sum() >= 8
     shutil.rmtree(folder)
+
+
+def test_what_has_rows_of_people_does_not_leave_and_groups_do(demo_run, scans):
+    for study in ("indices", "vessels"):
+        assert demo_run.call("python", "-m", "dixonflow", "analyse", study).returncode == 0
+    folder = demo_run.results / "analyses"
+    refused = demo_run.call("python", "-m", "dixonflow", "release", "results/analyses")
+    assert refused.returncode == 1
+    assert "indices/indices.parquet: column participant_id says whose a row is" in refused.stdout
+    assert not any(participant in refused.stdout for participant in scans["participant_id"])
+    rows = pd.read_parquet(folder / "vessels/consistency.parquet")
+    groups = rows[rows["images"] >= 5].drop(columns="in_one_piece")
+    assert len(groups) > 0
+    shutil.rmtree(folder)
+    (folder / "paper").mkdir(parents=True)
+    groups.to_csv(folder / "paper/vessels.csv", index=False)
+    passed = demo_run.call("python", "-m", "dixonflow", "release", "results/analyses/paper")
+    assert passed.returncode == 0, passed.stdout
+    receipt = demo_run.folder / passed.stdout.split("list with checksums: ")[1].strip()
+    assert pd.read_csv(receipt)["path"].tolist() == ["vessels.csv"]
+    shutil.rmtree(folder)
+    receipt.unlink()
+
+
+def test_a_citable_version_holds_all_tables_and_says_what_made_them(demo_run, scans):
+    done = demo_run.call("python", "-m", "dixonflow", "release", "--pack", "2026.1")
+    assert done.returncode == 0, done.stdout
+    folder = demo_run.results / "releases/2026.1"
+    subprocess.run(["sha256sum", "--quiet", "--strict", "-c", "SHA256SUMS"], cwd=folder, check=True)
+    tables = demo_run.results / "tables"
+    assert {path.name for path in (folder / "tables").iterdir()} == {path.name for path in tables.iterdir()}
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert sum(each["n"] for each in provenance["scans"]) == len(scans)
+    assert [each["name"] for each in provenance["models"]] == ["demo"]
+    assert "structures were segmented" in (folder / "methods.md").read_text()
+    assert "@" in (folder / "references.bib").read_text()
+    shutil.rmtree(folder.parent)
 
 
 def test_the_code_of_the_page_for_day_one_runs(demo_run, monkeypatch, capsys):

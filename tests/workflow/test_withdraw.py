@@ -38,6 +38,9 @@ def project(tmp_path_factory) -> SmallProject:
     project.run()
     (project.folder / "results/exports").mkdir()
     (project.folder / "results/exports/volumes.csv").write_text(f'"{GONE}",1\n')
+    # of other ids: only the bridge, which is not here, could say which rows are whose
+    (project.folder / "results/releases/1").mkdir(parents=True)
+    (project.folder / "results/releases/1/volumes.csv").write_text("B17,1\n")
     return project
 
 
@@ -144,6 +147,8 @@ def test_a_shard_without_members_goes_and_a_second_call_finds_nothing(project):
     removed = max((each["removed"] for each in certificates), key=lambda each: each.get("images", 0))
     for kind in ("images", "pictures", "rows", "scans_in_shard_lists"):
         assert removed[kind] > 0, kind
+    assert any(each["removed"].get("releases") == 1 for each in certificates)
+    assert not (project.folder / "results/releases").exists()
     again = withdraw(project, ALONE)
     assert again.returncode == 0, again.stdout
     assert "0 ids added" in again.stdout

@@ -55,6 +55,11 @@ class Results:
         return self.scans.with_suffix(".sha256")
 
     @property
+    def releases(self) -> Path:
+        """Folder of the citable versions of the tables."""
+        return self.root / "releases"
+
+    @property
     def inspected(self) -> Path:
         """Scans that the cohort stage has inspected, of how many, while it works."""
         return self.root / "cohort" / "inspected.txt"

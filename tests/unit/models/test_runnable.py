@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dixonflow.cli.config_files import config_yaml
 from dixonflow.config import demo_config, parse_config
+from dixonflow.config.documents import config_yaml
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dixonflow.cli.config_files import config_yaml
 from dixonflow.config import demo_config, read_config
+from dixonflow.config.documents import config_yaml
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.models.load import MODELS, load_model
 

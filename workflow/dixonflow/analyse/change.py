@@ -12,6 +12,9 @@ from dixonflow.errors import ConfigError
 from dixonflow.evaluation.repeatability import COLUMNS
 from dixonflow.system.package_table import package_table
 
+ERROR_COLUMNS = COLUMNS[:4]
+"""Columns of within-person SDs that the study needs."""
+
 FEWEST = 10
 """Fewest pairs of scans of which a mean change is given."""
 
@@ -49,7 +52,7 @@ def read_repeatability(path: Path) -> pd.DataFrame:
         rows = pd.read_csv(path, dtype={"structure": str, "measure": str, "unit": str, "sd_within": float})
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
-    if missing := sorted({*COLUMNS[:4]} - set(rows.columns)):
+    if missing := sorted({*ERROR_COLUMNS} - set(rows.columns)):
         raise ConfigError(f"{path} has no column {missing[0]}")
     if rows.duplicated(["structure", "measure"]).any() or not (rows["sd_within"] > 0).all():
         raise ConfigError(f"{path}: each structure and measure needs one row, with an sd_within above 0")

@@ -179,6 +179,7 @@ def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
 
 def _change(tables: Path, target: Path, options: Options) -> list[Path]:
     from dixonflow.analyse.change import (  # noqa: PLC0415
+        ERROR_COLUMNS,
         phantom_repeatability,
         read_repeatability,
         study_change,
@@ -188,7 +189,12 @@ def _change(tables: Path, target: Path, options: Options) -> list[Path]:
     errors = read_repeatability(options.repeatability) if options.repeatability else phantom_repeatability()
     data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review, needs_covariates=False)
     study = study_change(data, errors)
-    parts = {"changes": study.changes, "summary": study.summary, "repeatability": errors, "losses": data.losses}
+    parts = {
+        "changes": study.changes,
+        "summary": study.summary,
+        "repeatability": errors[list(ERROR_COLUMNS)],
+        "losses": data.losses,
+    }
     return _write(target, parts)
 
 

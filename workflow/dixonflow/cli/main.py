@@ -25,6 +25,7 @@ COMMANDS = {
     "calibrate": "Fit the scanner's fat fraction to the signal fat fraction, for each structure.",
     "analyse": "Run a study on the tables: ageing, centiles, change, indices, loss, vessels.",
     "export": "Write tables for Stata, SPSS, CSV, Excel, REGENIE or PLINK.",
+    "release": "Check a folder that is to leave a protected environment, or pack a citable version of the tables.",
     "withdraw": "Remove what results hold of withdrawn participants; nothing is computed again.",
     "status": "Show the progress of a run, or propose resources for the next one.",
     "import-model": "Import the published weights of a segmentation model.",

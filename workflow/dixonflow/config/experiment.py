@@ -1,7 +1,7 @@
 """The experiment as typed records: the one source of config.yaml and of its JSON schema.
 
 Defaults are those for a cohort; `demo_config` changes what the demo needs. `scripts/make_config.py` writes both files
-(`dixonflow.cli.config_files`).
+(`dixonflow.config.documents`).
 """
 
 from pathlib import Path

@@ -12,7 +12,7 @@ from dixonflow.errors import ConfigError
 from dixonflow.tables.schema import TableError
 
 PARTICIPANT, SESSION = "participant_id", "session_id"
-_LINKING = ("source", "raw_key", "shard", "message", "note", "content_key")
+LINKING = ("source", "raw_key", "shard", "message", "note", "content_key")
 """Columns that lead back to the ids that a bridge replaces: names of files, fingerprints, free text."""
 
 
@@ -128,7 +128,7 @@ def bridged(source: Exported, bridge: Mapping[str, str]) -> tuple[Exported, int]
     """Replace participants' ids by those of another application; rows without one are left out and counted."""
     if PARTICIPANT not in source.rows:
         raise ConfigError(f"table {source.name} has no participants")
-    variables = tuple(each for each in source.variables if each.name not in _LINKING)
+    variables = tuple(each for each in source.variables if each.name not in LINKING)
     source = Exported(source.name, source.rows[[each.name for each in variables]], variables)
     ids = source.rows[PARTICIPANT].map(lambda own: bridge.get(own) if isinstance(own, str) else None)
     known = ids.notna()

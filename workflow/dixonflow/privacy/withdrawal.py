@@ -25,7 +25,7 @@ _LOGS = (".snakemake/log", ".snakemake/slurm_logs")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.")
 """Begin of the names of temporary files (`system.atomic`)."""
 
-_REMADE = ("analyses", "exports")
+_REMADE = ("analyses", "exports", "releases")
 """Folders, next to the tables, of what was made of all participants together: it is made again without them."""
 
 

@@ -1,0 +1,156 @@
+"""A citable version of the tables: as they are, with what made them, what describes them, and checksums of all."""
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dixonflow.errors import ConfigError
+from dixonflow.export.source import LINKING, PARTICIPANT, SESSION
+from dixonflow.paths import Results
+from dixonflow.system.atomic import as_json, write_bytes
+from dixonflow.tables.schema import TableError
+
+CHECKSUMS = "SHA256SUMS"
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
+
+
+@dataclass(frozen=True)
+class Described:
+    """What stands next to the tables.
+
+    Attributes
+    ----------
+    provenance
+        Versions, models, configuration, numbers of scans.
+    methods
+        In words.
+    bibtex
+        What to cite.
+    """
+
+    provenance: Mapping[str, Any]
+    methods: str
+    bibtex: str
+
+
+def pack_release(results: Results, version: str, described: Described, bridge: Mapping[str, str] | None = None) -> Path:
+    """Write `releases/<version>/` below the results; it is there as a whole, or not at all.
+
+    Parameters
+    ----------
+    results
+        Of a run whose tables are finished.
+    version
+        Name of the version, such as 2026.1.
+    described
+        What stands next to the tables.
+    bridge
+        Ids to write instead of our own. Who is not in it is left out; columns that lead back to our ids are, too.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ConfigError
+        If the version has no such name or is there already, or the tables are not finished.
+    TableError
+        If a table is damaged.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ConfigError("the name of a version has letters, digits, dots, - and _, at most 41 in all")
+    target = results.releases / version
+    if target.exists():
+        raise ConfigError(f"{target} is there already: a version that was cited does not change, take another name")
+    if not results.datapackage.exists():
+        raise ConfigError(f"{results.tables} has no finished tables: run the workflow first")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{secrets.token_hex(6)}.{version}")
+    try:
+        left_out = _write_tables(results, unfinished / "tables", bridge)
+        provenance = {
+            "version": version,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            **described.provenance,
+        }
+        if bridge is not None:
+            provenance["rows_left_out_for_want_of_an_id"] = left_out
+        write_bytes(unfinished / "provenance.json", as_json(provenance))
+        write_bytes(unfinished / "methods.md", described.methods.encode())
+        write_bytes(unfinished / "references.bib", described.bibtex.encode())
+        files = sorted(path for path in unfinished.rglob("*") if path.is_file())
+        lines = [f"{_sha256(path)}  {path.relative_to(unfinished).as_posix()}\n" for path in files]
+        write_bytes(unfinished / CHECKSUMS, "".join(lines).encode())
+        for path in unfinished.rglob("*"):
+            if path.is_file():
+                path.chmod(0o444)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _write_tables(results: Results, folder: Path, bridge: Mapping[str, str] | None) -> dict[str, int]:
+    """Copy the tables that datapackage.json names, or write them with other ids; return the rows left out."""
+    package = json.loads(results.datapackage.read_bytes())
+    left_out = {}
+    folder.mkdir(parents=True)
+    for resource in package["resources"]:
+        source = results.tables / resource["path"]
+        if bridge is None:
+            shutil.copyfile(source, folder / source.name)
+            continue
+        try:
+            table = pq.read_table(source)
+        except (pa.ArrowException, OSError) as error:
+            raise TableError(f"{source} cannot be read: {type(error).__name__}") from error
+        if PARTICIPANT in table.column_names:
+            before, table = table.num_rows, with_other_ids(table, bridge)
+            left_out[source.stem] = before - table.num_rows
+        pq.write_table(table, folder / source.name, compression="zstd")
+        _leave_out(resource["schema"], table.column_names)
+    description = as_json(package) if bridge is not None else results.datapackage.read_bytes()
+    write_bytes(folder / results.datapackage.name, description)
+    return left_out
+
+
+def with_other_ids(table: pa.Table, bridge: Mapping[str, str]) -> pa.Table:
+    """Rows of a table whose participant is in the bridge, with the other id, in its order, which tells nothing."""
+    place = pc.index_in(table[PARTICIPANT], pa.array(list(bridge), pa.string()))
+    known = table.filter(pc.is_valid(place))
+    others = pa.array(list(bridge.values()), pa.string()).take(pc.drop_null(place))
+    field = table.schema.field(PARTICIPANT)
+    known = known.set_column(table.schema.get_field_index(PARTICIPANT), field, others)
+    known = known.drop_columns([name for name in LINKING if name in known.column_names])
+    order = [(name, "ascending") for name in (PARTICIPANT, SESSION) if name in known.column_names]
+    return known.sort_by(order)
+
+
+def _leave_out(schema: dict[str, Any], there: list[str]) -> None:
+    """Take columns that were left out of the description of a table."""
+    schema["fields"] = [field for field in schema["fields"] if field["name"] in there]
+    for key in ("primaryKey", "uniqueKeys"):
+        if key in schema and not set(_names(schema[key])) <= set(there):
+            del schema[key]
+
+
+def _names(keys: list[Any]) -> list[str]:
+    return [name for key in keys for name in (key if isinstance(key, list) else [key])]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
