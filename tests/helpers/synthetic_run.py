@@ -25,7 +25,7 @@ from dixonflow.vocabulary import DIXON, SHARD_STAGES, Layout, Reason, ScanId, St
 STAGES = list(SHARD_STAGES)
 TABLES = (
     *("scans", "acquisitions", "timings", "measurements", "volumes", "fat_compartments", "body_composition"),
-    *("quality", "dictionary"),
+    *("quality", "structures", "measures", "checks", "dictionary"),
 )
 LIVER = 5
 

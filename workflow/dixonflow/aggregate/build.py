@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from dixonflow.aggregate.explained import explaining_tables
 from dixonflow.aggregate.graded_tables import (
     OF_GRADES,
     ModelsOfSequence,
@@ -112,7 +113,11 @@ def aggregate(
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
     found = covariates(people, read, withdrawn) if people else None
     of_people = _write_covariates(tables, found) if found else ()
-    all_tables = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *further, QUALITY, *of_people, DICTIONARY)
+    explaining = explaining_tables(models)
+    for table, rows in explaining.items():
+        write_table(tables / f"{table.name}.parquet", table, rows)
+    of_scans = (SCANS, ACQUISITIONS, TIMINGS, MEASUREMENTS, *further, QUALITY, *of_people)
+    all_tables = (*of_scans, *explaining, DICTIONARY)
     write_table(tables / "dictionary.parquet", DICTIONARY, dictionary_rows(all_tables))
     remove_leftovers(results.datapackage)
     _remove_other_tables(tables, {each.name for each in all_tables})

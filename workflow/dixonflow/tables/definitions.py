@@ -14,10 +14,6 @@ STATUS_DEFINITION = (
     "failed: should have worked, the next run retries; withdrawn: the participant took back consent"
 )
 REASON_DEFINITION = "; ".join(f"{reason.value}: {reason.description}" for reason in Reason)
-CHECK_DEFINITION = " | ".join(
-    f"{check.name}{f' ({check.unit})' if check.unit else ''}: {check.definition} Threshold: {check.source}."
-    for check in CHECKS.values()
-)
 WITH_TOUCHED = ", ".join(check.name for check in CHECKS.values() if check.with_touched)
 OF_COHORT = ", ".join(check.name for check in CHECKS.values() if check.of_cohort or check.of_protocol)
 OF_STRUCTURES = ", ".join(check.name for check in CHECKS.values() if check.each_structure)
@@ -210,7 +206,7 @@ SHARD_QUALITY = Table(
     (
         PARTICIPANT,
         SESSION,
-        text_column("check", "Name of the check", CHECK_DEFINITION, allowed=CHECKS),
+        text_column("check", "Name of the check", "the table checks says what each is", allowed=CHECKS),
         text_column(
             "structure",
             "Structure or composite that was checked; an empty text if the whole scan was checked",

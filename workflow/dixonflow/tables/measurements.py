@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from dixonflow.measure.checks.of_model import CHECKS
-from dixonflow.measure.compartments.compartment import RANGES, compartments_of
+from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import structures_of
@@ -58,13 +58,12 @@ SHARD_MEASUREMENTS = Table(
         text_column(
             "structure",
             "Structure of the model, a composite, or a compartment: a tissue in a part of the body",
-            f"composites are named in the model file; compartments end in the part of the body, and are measured "
-            f"without arms and hands: {'; '.join(f'{each.name}: {each.words}' for each in RANGES.values())}",
+            "the table structures says what each is",
         ),
         text_column(
             "measure",
             "Name of the measure",
-            " | ".join(f"{measure.name} ({measure.key}): {measure.definition}" for measure in MEASURES.values()),
+            "the table measures has its definition, for each structure",
             allowed=MEASURES,
         ),
         Column("value", ColumnType.DOUBLE, "Measured value, in the unit of its row", nullable=True),
@@ -73,7 +72,9 @@ SHARD_MEASUREMENTS = Table(
             "Unit of value; 1 for fractions, empty for signal in arbitrary units",
             allowed=_UNITS,
         ),
-        text_column("definition", "Version of the measure's definition", "see column measure", allowed=_KEYS),
+        text_column(
+            "definition", "Version of the measure's definition", "its text is in the table measures", allowed=_KEYS
+        ),
         text_column(
             "missing_reason",
             "Reason for a missing value; null if there is a value",
