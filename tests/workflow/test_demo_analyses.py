@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 from project_copy import ROOT
+from r_program import needs_r, run_r
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,27 @@ def test_all_analyses_end_with_a_page_that_names_nobody(demo_run, scans):
     shutil.rmtree(folder)
 
 
+def test_profiles_add_up_to_the_volumes_between_the_same_levels(demo_run, scans):
+    steps = pd.read_parquet(demo_run.results / "tables/body_profiles.parquet")
+    body = pd.read_parquet(demo_run.results / "tables/body_composition.parquet").set_index("participant_id")
+    heights = {}
+    for tissue in ("visceral_fat", "subcutaneous_fat"):
+        name = f"{tissue}_t9_l5"
+        for participant, own in steps[steps["structure"].eq(name)].groupby("participant_id"):
+            volume = body.at[participant, f"{name}_volume_ml"]
+            areas = own.set_index("position_cm")["area_cm2"].loc[0:]
+            assert len(areas) > 25
+            sums = areas.cumsum()
+            if pd.notna(volume) and areas.loc[:35].notna().all():
+                last = int((sums < volume).sum())
+                before = sums.iloc[last - 1]
+                heights.setdefault(participant, []).append(last + (volume - before) / areas.iloc[last])
+    both = pd.DataFrame([each for each in heights.values() if len(each) == 2])
+    assert len(both) >= 8
+    assert both.min(axis=None) > 15
+    assert (both[0] - both[1]).abs().max() < 0.4, "both tissues end at the same height, T9"
+
+
 def test_what_has_rows_of_people_does_not_leave_and_groups_do(demo_run, scans):
     for study in ("indices", "vessels"):
         assert demo_run.call("python", "-m", "dixonflow", "analyse", study).returncode == 0
@@ -56,6 +78,9 @@ def test_what_has_rows_of_people_does_not_leave_and_groups_do(demo_run, scans):
     assert "indices/indices.parquet: column participant_id says whose a row is" in refused.stdout
     assert not any(participant in refused.stdout for participant in scans["participant_id"])
     rows = pd.read_parquet(folder / "vessels/consistency.parquet")
+    aorta = rows[rows["structure"].eq("aorta")].set_index("contrast")
+    assert list(aorta.index) == ["all", "water", "in_phase", "opposed_phase"]
+    assert (aorta["images"] >= 11).all()
     groups = rows[rows["images"] >= 5].drop(columns="in_one_piece")
     assert len(groups) > 0
     shutil.rmtree(folder)
@@ -100,3 +125,29 @@ def test_the_code_of_the_page_for_day_one_runs(demo_run, monkeypatch, capsys):
     assert "female" in said
     assert re.search(r"[0-9]+ of 1[0-2]\n", said)
     assert "Volume of visceral fat t9 l5" in said
+
+
+@needs_r
+def test_the_r_code_of_the_page_for_day_one_runs_and_says_the_same(demo_run):
+    page = (ROOT / "docs/day_one.md").read_text()
+    (call,) = re.findall(r"^    \.venv/bin/dixonflow (export .*)$", page, re.M)
+    done = demo_run.call("python", "-m", "dixonflow", *call.split())
+    assert done.returncode == 0, done.stdout
+    blocks = re.findall(r"^```r\n(.*?)^```", page, re.M | re.S)
+    assert len(blocks) == 5
+    said = run_r("\n".join(blocks), demo_run.folder)
+    tables = demo_run.results / "tables"
+    volumes = pd.read_parquet(tables / "volumes.parquet")
+    assert said.splitlines()[0] == f"[1] {volumes['liver_volume_ml'].notna().sum()}"
+    body = pd.read_parquet(tables / "body_composition.parquet")
+    both = body.merge(pd.read_parquet(tables / "covariates.parquet"), on=["participant_id", "session_id"])
+    passed = both[both["visceral_fat_t9_l5_volume_grade"].eq("pass")]
+    for sex, median in passed.groupby("sex")["visceral_fat_t9_l5_volume_ml"].median().items():
+        found = re.search(rf"\b{sex} +([0-9.]+)", said)
+        assert found is not None
+        assert float(found[1]) == pytest.approx(median, rel=1e-4)
+    fat = pd.read_parquet(tables / "fat_compartments.parquet")
+    liver = fat.loc[fat["liver_fat_fraction_grade"].eq("pass"), "liver_fat_fraction"]
+    assert f"{(liver > 0.0556).sum()} of {len(liver)}" in said
+    assert "Volume of visceral fat t9 l5" in said
+    shutil.rmtree(demo_run.results / "exports")

@@ -90,6 +90,10 @@ class Results:
         """Quality rows of a shard."""
         return self.root / Stage.MEASURE.value / f"{shard}.quality.parquet"
 
+    def profiles(self, shard: str) -> Path:
+        """Profiles of a shard, where the configuration asks for them."""
+        return self.root / Stage.MEASURE.value / f"{shard}.profiles.parquet"
+
     def records(self, stage: Stage, shard: str, model: str) -> Path:
         """What a shard has done at a stage for a model, kept across runs.
 

@@ -15,7 +15,9 @@ def test_184_of_200_is_0_92(tmp_path):
     pieces[200:] = np.nan  # not found: no image with any
     cohort.values["aorta"], cohort.values["portal_vein_and_splenic_vein"] = pieces, np.ones(210)
     data = read_study_data(write_cohort(tmp_path, cohort, measure="components"), ("components",))
-    rows = vessel_consistency(data).set_index("structure")
+    found = vessel_consistency(data)
+    assert set(found["contrast"]) == {"all"}
+    rows = found.set_index("structure")
     aorta = rows.loc["aorta"]
     assert (aorta["images"], aorta["in_one_piece"]) == (200, 184)
     assert aorta["consistency"] == pytest.approx(0.92)

@@ -9,7 +9,8 @@ from graded_rows import graded
 from small_models import rule, small_model
 from spine import LABEL, MODEL, Spine, phantom_spine
 
-from dixonflow.config import demo_config
+from dixonflow.analyse.vessels import MEASURES_OF_CONSISTENCY
+from dixonflow.config import MeasureConfig, demo_config
 from dixonflow.execution.content_keys import settings
 from dixonflow.measure.checks.of_model import CHECKS, expected_checks
 from dixonflow.measure.compartments.compartment import compartments_of
@@ -131,7 +132,7 @@ def test_other_models_have_the_rows_and_keys_that_they_had(name: str) -> None:
         for measure, definition in of_mr.items()
         if not (definition.of_vertebrae or definition.of_compartments or definition.of_vessels)
     ]
-    of_vessels = {"components", "largest_gap", "centreline_length", "tortuosity", "diameter"}
+    of_vessels = {*MEASURES_OF_CONSISTENCY, "largest_gap", "centreline_length", "tortuosity", "diameter"}
     assert set(of_mr) - set(without) == {*OF_LEVELS, "area", "uncut_slices", *of_vessels}
     structures = [*model.structures, *model.composites]
     of_structures = {(structure, each, name) for structure in structures for each in without}
@@ -147,5 +148,8 @@ def test_other_models_have_the_rows_and_keys_that_they_had(name: str) -> None:
     assert bool(compartments) == ("subcutaneous_fat" in structures)
     assert not {check for check, *_ in expected_checks(model, [model])} & OF_ORDER
     of_measure = {"name", "ids", "composites", "cutoffs", "muscles"}
-    assert set(settings(Stage.MEASURE, demo_config(), model)) == of_measure
-    assert set(settings(Stage.MEASURE, demo_config(), MODEL)) == of_measure | {"vertebrae"}
+    config = demo_config()
+    assert set(settings(Stage.MEASURE, config, model)) == of_measure | {"profiles"}
+    config = config.model_copy(update={"measure": MeasureConfig()})
+    assert set(settings(Stage.MEASURE, config, model)) == of_measure
+    assert set(settings(Stage.MEASURE, config, MODEL)) == of_measure | {"vertebrae"}

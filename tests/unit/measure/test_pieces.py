@@ -1,5 +1,7 @@
 """Connected pieces of structures, and what the small ones touch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graded_rows import graded
@@ -7,7 +9,7 @@ from measured_body import AFFINE, MODEL, SHAPE, body, whole
 from small_models import rule, small_model
 
 from dixonflow.measure.checks.pieces import Pieces, pieces_of
-from dixonflow.measure.scan import ScanMeasurements, measure
+from dixonflow.measure.scan import measure
 
 KIDNEYS = small_model(
     {1: rule("kidney_left", "a"), 2: rule("kidney_right", "a"), 3: rule("liver", "a"), 4: rule("spleen", "a")}
@@ -54,7 +56,7 @@ def test_rows_name_what_small_pieces_touch_where_a_cohort_may_object() -> None:
     assert rows.at["kidney_right", "place"] == ""
     row = found.quality["check"].eq("in_one_piece") & found.quality["structure"].eq("kidney_left")
     objecting = found.quality[row].assign(grade="review")
-    values = graded(ScanMeasurements(found.measurements, objecting), MODEL)
+    values = graded(replace(found, quality=objecting), MODEL)
     volumes = values[values["measure"].eq("volume")].set_index("structure")["grade"]
     assert {"kidney_left", "kidney_right", "kidneys"} <= set(volumes.index[volumes.eq("review")])
     assert volumes["spleen"] == "pass"

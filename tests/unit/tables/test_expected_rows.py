@@ -21,7 +21,7 @@ def test_expected_rows_are_every_structure_times_every_measure() -> None:
     of_compartments = sum(len(each.measures) for each in compartments_of(MODEL))
     assert of_compartments > 100
     of_vessels = sum(len(each.measures) - len(measures) for each in structures_of(MODEL))
-    assert of_vessels == 6 * 2 + 3 * 3, "six vessels, three of them single tubes"
+    assert of_vessels == 6 * 5 + 3 * 3, "six vessels, three of them single tubes"
     assert len(expected_rows(MODEL)) == len(structures_of(MODEL)) * len(measures) + of_vessels + of_compartments
     assert ("total_muscle", "lean_volume", "demo") in expected_rows(MODEL)
 

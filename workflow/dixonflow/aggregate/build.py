@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from dixonflow.aggregate.body_profiles import lost_profiles, write_profiles
 from dixonflow.aggregate.explained import explaining_tables
 from dixonflow.aggregate.graded_tables import (
     OF_GRADES,
@@ -30,7 +31,7 @@ from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALI
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.fat_comparison import FAT_FRACTION_COMPARISON
 from dixonflow.tables.grading import Grading
-from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
+from dixonflow.tables.measurements import BODY_PROFILES, MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, scan_problems
@@ -63,6 +64,8 @@ def aggregate(
     max_attempts: int,
     people: CovariatesConfig | None = None,
     withdrawn: Collection[str] = frozenset(),
+    *,
+    with_profiles: bool = False,
 ) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
@@ -81,6 +84,8 @@ def aggregate(
         The file of covariates, if there is one.
     withdrawn
         Participants who have withdrawn, with or without a scan.
+    with_profiles
+        Whether the shards have profiles along the body.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def aggregate(
         raise
     shards = sorted(cohort["shard"].dropna().unique())
     stages = {stage: _stage_rows(results, stage, shards) for stage in SHARD_STAGES}
-    scans = _checked(scan_rows(cohort, stages), results, models)
+    scans = _checked(scan_rows(cohort, stages), results, models, with_profiles=with_profiles)
     broken = _broken(scans, stages)
     for shard in shards:
         _note_loss(results, shard, max_attempts, lost=shard in broken)
@@ -105,7 +110,11 @@ def aggregate(
 
     tables = results.tables
     checked = write_quality(results, cohort, ok, models)
-    further, counts = write_measurements(results, ok, models, Grading(checked.objections, models))
+    grading = Grading(checked.objections, models)
+    further, counts = write_measurements(results, ok, models, grading)
+    if with_profiles:
+        write_profiles(results, ok, grading)
+        further.append(BODY_PROFILES)
     scans = with_grades(scans, checked, counts)
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, scans)
@@ -206,7 +215,7 @@ def _note_loss(results: Results, shard: str, max_attempts: int, *, lost: bool) -
     record_failures(results, shard, _AGGREGATE, failures, max_attempts)
 
 
-def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence) -> pd.DataFrame:
+def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence, *, with_profiles: bool) -> pd.DataFrame:
     """Fail the scans that are ok by their outcome and whose rows of measurements or quality are not all there."""
     scans = scans.copy()
     wanted = {
@@ -223,6 +232,9 @@ def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence) ->
         for table, (path, rows) in wanted[str(members["sequence"].iloc[0])].items():
             problems = scan_problems(path(str(shard)), table, members, rows)
             _fail(scans, problems, Reason.INTERNAL_ERROR)
+    if with_profiles:
+        there = scans.loc[scans["status"].eq(Status.OK.value), "shard"].astype(str)
+        _fail(scans, lost_profiles(results, dict(there.items())), Reason.INTERNAL_ERROR)
     for column in ("status", "reason"):
         scans[f"{Stage.MEASURE.value}_{column}"] = scans[column]
     return scans
@@ -234,7 +246,7 @@ def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
     Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
     of_people = (COVARIATE_TABLE.name, PROBLEM_TABLE.name)
-    for name in (*WIDE_NAMES, FAT_FRACTION_COMPARISON.name, *of_people):
+    for name in (*WIDE_NAMES, FAT_FRACTION_COMPARISON.name, BODY_PROFILES.name, *of_people):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)

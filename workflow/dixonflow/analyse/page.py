@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from dixonflow.analyse.disclosure import LIMIT
+from dixonflow.analyse.vessels import MERGED
 from dixonflow.system.atomic import write_bytes
 
 PERSONAL = ("z_scores.parquet", "changes.parquet", "indices.parquet", "ukb_fields.parquet")
@@ -118,7 +119,7 @@ def _change(files: dict[str, Path]) -> pd.DataFrame:
 
 def _vessels(files: dict[str, Path]) -> pd.DataFrame:
     rows = pd.read_parquet(files["consistency.parquet"])
-    rows = rows[rows["images"] >= LIMIT]
+    rows = rows[rows["images"].ge(LIMIT) & rows["contrast"].eq(MERGED)]
     others = rows["images"] - rows["in_one_piece"]
     few = (others > 0) & (others < LIMIT)
     rows = rows.assign(consistency=rows["consistency"].mask(few), others=rows["mean_pieces_of_others"].mask(few))

@@ -105,7 +105,7 @@ def read_study_data(
         If one is damaged.
     """
     if unknown := sorted(set(measures) - set(MEASURES)):
-        raise ConfigError(f"no measure {unknown[0]}: docs/outputs.md and the table dictionary list them")
+        raise ConfigError(f"no measure {unknown[0]}: the table measures lists them")
     scans = _scans(tables, needs_covariates=needs_covariates)
     path = tables / "measurements.parquet"
     columns = [*SCAN_KEYS, "structure", "measure", "model", "value", "unit", "grade", "decided_by", "missing_reason"]

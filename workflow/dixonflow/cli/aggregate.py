@@ -45,7 +45,14 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
         cohort = settings.cohort
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
-        summary = aggregate(results, of_sequence, settings.max_attempts, cohort.covariates, withdrawn)
+        summary = aggregate(
+            results,
+            of_sequence,
+            settings.max_attempts,
+            cohort.covariates,
+            withdrawn,
+            with_profiles=settings.measure.profiles,
+        )
         write_dataset_files(results, of_sequence, [source.folder for source in cohort.sources])
         scans = read_scans(results.scan_table)
         included = read_included(cohort.include) if cohort.include else None

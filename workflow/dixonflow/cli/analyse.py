@@ -200,9 +200,9 @@ def _change(tables: Path, target: Path, options: Options) -> list[Path]:
 
 def _vessels(tables: Path, target: Path, _options: Options) -> list[Path]:
     from dixonflow.analyse.study_data import read_study_data  # noqa: PLC0415
-    from dixonflow.analyse.vessels import vessel_consistency  # noqa: PLC0415
+    from dixonflow.analyse.vessels import MEASURES_OF_CONSISTENCY, vessel_consistency  # noqa: PLC0415
 
-    data = read_study_data(tables, ("components",), needs_covariates=False)
+    data = read_study_data(tables, tuple(MEASURES_OF_CONSISTENCY), needs_covariates=False)
     return _write(target, {"consistency": vessel_consistency(data), "losses": data.losses})
 
 

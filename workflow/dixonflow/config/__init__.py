@@ -4,6 +4,7 @@ from dixonflow.config.cohort import CohortConfig, SourceConfig
 from dixonflow.config.experiment import (
     Config,
     KeepConfig,
+    MeasureConfig,
     MergeConfig,
     PostprocessConfig,
     SegmentConfig,
@@ -16,6 +17,7 @@ __all__ = [
     "CohortConfig",
     "Config",
     "KeepConfig",
+    "MeasureConfig",
     "MergeConfig",
     "PostprocessConfig",
     "SegmentConfig",

@@ -135,6 +135,11 @@ class MeasureConfig(Section):
         description="Composites of which a part was not found, such as kidneys without the left one. missing: no value "
         "(reason incomplete); graded: the sum of what was found, with the grade review.",
     )
+    profiles: bool = Field(
+        default=False,
+        description="Also measure cross-sections of fat and muscle of every centimetre along the body, the table "
+        "body_profiles (docs/body_composition.md); scans that are done are measured again, which takes seconds each.",
+    )
 
 
 class KeepConfig(Section):
@@ -203,4 +208,5 @@ def demo_config() -> Config:
             scans_per_shard=6,
         ),
         segment=SegmentConfig(threads=1),
+        measure=MeasureConfig(profiles=True),
     )

@@ -24,7 +24,7 @@ STAGE_VERSIONS: dict[Stage, int] = {
     Stage.SEGMENT: 2,
     Stage.MERGE: 1,
     Stage.POSTPROCESS: 1,
-    Stage.MEASURE: 7,
+    Stage.MEASURE: 8,
 }
 """Raise a number when a change of the code changes what the stage computes."""
 
@@ -132,6 +132,8 @@ def settings(stage: Stage, config: Config, model: Model) -> dict[str, Any]:
                 more["check_contrasts"] = False
             if config.measure.incomplete_composites != "missing":
                 more["incomplete_composites"] = config.measure.incomplete_composites
+            if config.measure.profiles:
+                more["profiles"] = True
             return {**chosen, "cutoffs": cutoffs, "muscles": muscles, **more}
         case Stage.COHORT:
             return {}

@@ -29,6 +29,10 @@ def result_hash(images: Iterable[Path], facts: Mapping[str, Any] | None = None, 
     return digest.hexdigest()
 
 
+MORE_FACTS = ("swapped_patches", "vessel_pieces")
+"""What measure reads of how a label map was predicted, where its version recorded it, besides `contrast_agreement`."""
+
+
 def sidecar_facts(sidecar: Path, names: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
     """Chosen entries of a sidecar; those of `optional` where it has them.
 

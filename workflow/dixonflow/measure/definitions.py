@@ -10,6 +10,9 @@ NOISE_FLOOR_SIGMAS = 5.0
 """A voxel has signal where F + W is at least this many times the noise level (Rose criterion, A. Rose, J. Opt. Soc. Am.
 38, 1948)."""
 
+PIECES_OF = (Contrast.WATER, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE)
+"""Contrasts of which the pieces of vessels are counted before they are merged."""
+
 FAT_FRACTION_STEPS = 10_000
 """Voxel fat fractions are resolved to 1 / this."""
 
@@ -119,6 +122,19 @@ _MEASURES = (
         "MRSegmentator, vessel consistency (Haentze et al. 2024, arXiv 2405.06463)",
         is_graded=False,
         of_vessels="all",
+    ),
+    *(
+        MeasureDefinition(
+            f"{contrast}_components",
+            "",
+            "Number of connected pieces (26 neighbours) of a vessel in what the network gives for one image alone, "
+            f"{contrast.value.replace('_', ' ')}, on the network's voxels, before the contrasts are merged.",
+            "MRSegmentator, vessel consistency (Haentze et al. 2024, arXiv 2405.06463)",
+            is_graded=False,
+            of_vessels="all",
+            sequences=(ScanSequence.DIXON,),
+        )
+        for contrast in PIECES_OF
     ),
     MeasureDefinition(
         "largest_gap",

@@ -39,4 +39,5 @@ class MissingReason(StrEnum):
     ARMS_JOINED = "arms_joined", "the arms cannot be parted from the trunk"
     SIDES_DIFFER = "sides_differ", "the two sides of a bone that delimits the measure lie at different heights"
     IN_PIECES = "in_pieces", "the vessel is in pieces, which have no one centreline, or in more than 40"
+    NOT_RECORDED = "not_recorded", "the label map was made by a version that did not record it"
     NO_LANDMARK = "no_landmark", "no model of the run labels the landmarks that delimit the measure"

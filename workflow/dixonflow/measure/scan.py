@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.swap_witness import SwappedPatches
@@ -12,8 +13,9 @@ from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.scan_checks import quality_rows
 from dixonflow.measure.checks.stitch_findings import CheckValue
 from dixonflow.measure.compartments.body_range import find_landmarks
-from dixonflow.measure.compartments.compartment import compartments_of
+from dixonflow.measure.compartments.compartment import compartments_of, profiled
 from dixonflow.measure.compartments.compartment_values import compartment_values
+from dixonflow.measure.compartments.profile import profile
 from dixonflow.measure.compartments.slices import slice_counts
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.levels import find_levels
@@ -22,11 +24,15 @@ from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structure_values import level_values, structure_values
 from dixonflow.measure.structures import Structure, structures_of
 from dixonflow.measure.tally import Images, tally
-from dixonflow.measure.vessels.vessel_values import vessel_values
+from dixonflow.measure.vessels.vessel_values import pieces_by_contrast, vessel_values
 from dixonflow.models.model import Model
 
 MEASUREMENT_COLUMNS = ("structure", "measure", "value", "unit", "definition", "missing_reason", "model")
+PROFILE_COLUMNS = ("structure", "model", "position_cm", "area_cm2", "fat_fraction", "missing_reason")
 QUALITY_COLUMNS = ("check", "structure", "model", "value", "threshold", "grade", "place")
+
+
+_NUMBERS = ("value", "threshold", "area_cm2", "fat_fraction")
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,13 @@ class ScanMeasurements:
         where `missing_reason` is given.
     quality
         One row per check, or per check and structure, columns `QUALITY_COLUMNS`.
+    profiles
+        One row per tissue and centimetre along the body, columns `PROFILE_COLUMNS`; none where nobody asked for them.
     """
 
     measurements: pd.DataFrame
     quality: pd.DataFrame
+    profiles: pd.DataFrame
 
 
 def measure(
@@ -62,7 +71,9 @@ def measure(
     found_elsewhere: Collection[int] = (),
     others: Sequence[tuple[Model, Labels]] = (),
     removed_components: Mapping[str, int] | None = None,
+    vessel_pieces: Mapping[str, Mapping[str, int]] | None = None,
     graded_if_incomplete: bool = False,
+    with_profiles: bool = False,
 ) -> ScanMeasurements:
     """Measure every structure of a model in one scan and run the quality checks.
 
@@ -102,6 +113,10 @@ def measure(
     removed_components
         Number of pieces of each structure that postprocessing took away, from the label map's sidecar; none where it
         took nothing away.
+    with_profiles
+        Whether profiles along the body are wanted.
+    vessel_pieces
+        Pieces of each vessel by contrast, from the label map's sidecar; None where they were not recorded.
     found_elsewhere
         Labels that were found where these images do not look, in those that the label map was made of.
 
@@ -133,15 +148,19 @@ def measure(
         if structure.vessel:
             removed = (removed_components or {}).get(structure.name, 0)
             values |= dict(_vessel_values(structure, values, labels, affine, model, removed))
+            values |= dict(pieces_by_contrast(structure.name, model, vessel_pieces))
         for definition in structure.measures:
             value = values.get(definition.name, MissingReason.NO_IMAGE)
             rows.append(_row(structure.name, definition, value, model))
+    steps: list[tuple[Any, ...]] = []
     if compartments := compartments_of(model):
         landmarks = find_landmarks([(model, labels), *others], affine, station_boxes)
         slices = slice_counts(labels, images, affine, station_boxes, model, counts)
         for each in compartments:
             values = compartment_values(each, slices, landmarks, affine, graded_if_incomplete=graded_if_incomplete)
             rows += [_row(each.name, definition, values[definition.name], model) for definition in each.measures]
+        for each in profiled(compartments) if with_profiles else ():
+            steps += [(name, model.name, *step) for name, *step in profile(each, slices, landmarks, affine)]
     scan = CheckedScan(
         tally=counts,
         labels=labels,
@@ -161,7 +180,9 @@ def measure(
         (row.check, row.structure, model.name, row.value, row.threshold, row.grade.value, row.place)
         for row in quality_rows(scan)
     ]
-    return ScanMeasurements(_frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS))
+    return ScanMeasurements(
+        _frame(rows, MEASUREMENT_COLUMNS), _frame(quality, QUALITY_COLUMNS), _frame(steps, PROFILE_COLUMNS)
+    )
 
 
 def _vessel_values(
@@ -191,6 +212,7 @@ def _row(structure: str, definition: MeasureDefinition, value: float | MissingRe
 def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFrame:
     """Make a table with types that tell null from NaN."""
     text, number = pd.StringDtype("pyarrow", na_value=pd.NA), pd.Float64Dtype()
-    types = {name: number if name in ("value", "threshold") else text for name in columns}
-    entries = dict(zip(columns, zip(*rows, strict=True), strict=True))
+    types: dict[str, ExtensionDtype] = {name: number if name in _NUMBERS else text for name in columns}
+    types |= {name: pd.Int64Dtype() for name in columns if name == "position_cm"}
+    entries = dict(zip(columns, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(columns, ())
     return pd.DataFrame({name: pd.Series(entries[name], dtype=types[name]) for name in columns})

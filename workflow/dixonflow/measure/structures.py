@@ -89,6 +89,11 @@ def _vessel(name: str) -> str:
     return "" if known is None or known.group != "vessel" else "tubes" if name in TUBES else "all"
 
 
+def vessels_of(model: Model) -> dict[str, int]:
+    """Label of each vessel of a model, by name."""
+    return {each.name: model.structures[each.name] for each in structures_of(model) if each.vessel}
+
+
 @cache
 def cut_by_design() -> frozenset[str]:
     """Names of structures that leave the field of view in every scan (why: in the file)."""

@@ -19,7 +19,7 @@ from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.run.plan import Plan
 from dixonflow.run.retry import TABLES, request_retry
 from dixonflow.tables.definitions import SHARD_QUALITY
-from dixonflow.tables.measurements import SHARD_MEASUREMENTS
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS, SHARD_PROFILES
 from dixonflow.tables.parquet import check_file
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import SHARD_STAGES, ScanId, Stage, Status
@@ -49,7 +49,7 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
         outcomes = plan.results.outcomes(Stage.MEASURE, shard)
         if not outcomes.exists():
             continue  # this shard has not ended yet: the run itself makes what is missing
-        missing = _lost_rows(plan.results, shard)
+        missing = _lost_rows(plan, shard)
         members = read_shard(plan.results.shard(shard))
         models = models_for(members.sequence, plan.models, plan.config)
         done: set[ScanId] = set()
@@ -70,10 +70,13 @@ def lost_files(plan: Plan) -> dict[str, list[Path]]:
     return lost
 
 
-def _lost_rows(results: Results, shard: str) -> list[Path]:
+def _lost_rows(plan: Plan, shard: str) -> list[Path]:
     """Rows of a shard in addition to the outcomes of its last stage."""
+    results = plan.results
     tables = [(results.outcomes(stage, shard), OUTCOMES) for stage in SHARD_STAGES if stage is not Stage.MEASURE]
     tables += [(results.measurements(shard), SHARD_MEASUREMENTS), (results.quality(shard), SHARD_QUALITY)]
+    if plan.config.measure.profiles:
+        tables.append((results.profiles(shard), SHARD_PROFILES))
     lost = []
     for path, table in tables:
         try:

@@ -28,7 +28,7 @@ from dixonflow.stitch.files import read_stitched
 from dixonflow.stitch.values import check_negative
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.definitions import SHARD_QUALITY
-from dixonflow.tables.measurements import SHARD_MEASUREMENTS
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS, SHARD_PROFILES
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import Contrast, Reason, ScanId, ScanSequence, Stage
@@ -79,16 +79,25 @@ class MeasureWork(ContextWork):
             model_agreement=agreement_of_models(labels, model, [each for each in others if each[0].name in compared]),
             others=others,
             removed_components={each["structure"]: each["components"] for each in of_labels["removed_components"]},
+            vessel_pieces=of_labels["segment"].get("vessel_pieces"),
             intensity_scale=sidecar["intensity_scale"],
+            with_profiles=self.context.config.measure.profiles,
             graded_if_incomplete=self.context.config.measure.incomplete_composites == "graded",
             found_elsewhere=dixon["labels"] if dixon else (),
         )
         # Checked scan by scan: rows that break their table are this scan's failure, not that of its shard.
-        for rows, table in ((measured.measurements, SHARD_MEASUREMENTS), (measured.quality, SHARD_QUALITY)):
+        for rows, table in (
+            (measured.measurements, SHARD_MEASUREMENTS),
+            (measured.quality, SHARD_QUALITY),
+            (measured.profiles, SHARD_PROFILES),
+        ):
             check_rows(to_arrow(rows.assign(**_ids(scan.scan)), table), table)
         for picture in self.outputs(scan):
             write_bytes(picture, contact_sheet(images, labels, affine))
-        return StageResult({"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)})
+        payload = {"measurements": _rows(measured.measurements), "quality": _rows(measured.quality)}
+        if self.context.config.measure.profiles:
+            payload["profiles"] = _rows(measured.profiles)
+        return StageResult(payload)
 
     def write_rows(self, records: Sequence[Record]) -> None:
         """Write the rows of the shard; then the stitched images may go, where they are not kept."""
@@ -97,6 +106,10 @@ class MeasureWork(ContextWork):
             results.measurements(shard), SHARD_MEASUREMENTS, _table(records, "measurements", SHARD_MEASUREMENTS.names)
         )
         write_table(results.quality(shard), SHARD_QUALITY, _table(records, "quality", SHARD_QUALITY.names))
+        if self.context.config.measure.profiles:
+            write_table(results.profiles(shard), SHARD_PROFILES, _table(records, "profiles", SHARD_PROFILES.names))
+        else:
+            results.profiles(shard).unlink(missing_ok=True)
         if not self.context.config.keep.stitched:  # only now: the records that say so are on disk
             for scan in {record.outcome.scan for record in records}:
                 for contrast in scan.sequence.images:

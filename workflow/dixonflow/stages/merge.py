@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.result_hash import MORE_FACTS, result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels, write_labels
 from dixonflow.imaging.types import Affine
@@ -45,7 +45,7 @@ class MergeWork(TemporaryWork):
         provenance = self.context.results.segment_provenance(self.context.shard, scan.scan, self.context.model.name)
         return result_hash(
             self.outputs(scan),
-            sidecar_facts(provenance, ["contrast_agreement"], ["swapped_patches"]),
+            sidecar_facts(provenance, ["contrast_agreement"], MORE_FACTS),
             extra=self.context.stitched_result(scan),
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.result_hash import MORE_FACTS, result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import read_labels, write_labels
 from dixonflow.models.comparison import merge_strategy_of
@@ -53,8 +53,7 @@ class PostprocessWork(ContextWork):
             "wrong_side_ml": facts["sides"]["wrong_side_ml"],
             "removed_components": [[each["structure"], each["components"]] for each in facts["removed_components"]],
         }
-        if "swapped_patches" in facts["segment"]:
-            read_later["swapped_patches"] = facts["segment"]["swapped_patches"]
+        read_later |= {name: facts["segment"][name] for name in MORE_FACTS if name in facts["segment"]}
         return result_hash([self._labels(scan)], read_later, extra=self.context.stitched_result(scan))
 
     def _labels(self, scan: RawScan) -> Path:

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dixonflow.execution.result_hash import result_hash, sidecar_facts
+from dixonflow.execution.result_hash import MORE_FACTS, result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import NiftiImage, read_header, read_nifti, write_labels
 from dixonflow.imaging.types import Affine, Box, Labels
 from dixonflow.labelmap.agreement import agreement_of_contrasts
 from dixonflow.labelmap.swap_witness import UNSWAPPED, SwappedPatches, swapped_patches
+from dixonflow.measure.structures import vessels_of
+from dixonflow.measure.vessels.vessel_values import pieces_of_contrasts
 from dixonflow.models.comparison import merge_strategy_of
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.reader import read_stations
@@ -140,7 +142,7 @@ class SegmentWork(TemporaryWork):
         """Hash over the label maps and what later stages read of their provenance."""
         return result_hash(
             self._maps(scan.scan),
-            sidecar_facts(self._provenance_path(scan.scan), ["contrast_agreement"], ["swapped_patches"]),
+            sidecar_facts(self._provenance_path(scan.scan), ["contrast_agreement"], MORE_FACTS),
             extra=self.context.stitched_result(scan),
         )
 
@@ -200,12 +202,15 @@ class SegmentWork(TemporaryWork):
             target.name: self._predictor.image_provenance(inferred)
             for target, inferred in zip(scan.targets, scan.inferred, strict=True)
         }
-        maps = self._maps_of_contrasts(scan)
+        maps, several = self._maps_of_contrasts(scan), len(model.input_contrasts) > 1
         content = {
             **self._predictor.provenance(),
             "images": images,
             "contrast_agreement": agreement_of_contrasts(maps, model),
         }
+        if len(maps) == 1 and several:
+            of_each = dict(zip(model.input_contrasts, maps[0], strict=True))
+            content["vessel_pieces"] = pieces_of_contrasts(of_each, vessels_of(model))
         if len(maps) == 1 and (found := self._swapped_patches(scan, labels, maps[0])):
             content["swapped_patches"] = asdict(found)
             if self._swap_network is not None:

@@ -1,4 +1,4 @@
-"""Tables that explain the others: what structures, measures, checks and columns are; the last as a data package, too."""
+"""Tables that explain the others: what structures, measures, checks and columns are; of columns a data package, too."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The long table `measurements`: the truth that the wide tables are generated from."""
+"""The long tables: `measurements`, the truth that the wide tables are generated from, and `body_profiles`."""
 
 from dataclasses import replace
 
@@ -93,6 +93,59 @@ SHARD_MEASUREMENTS = Table(
 )
 """Rows of one shard, not graded yet; `MEASUREMENTS` has those of all."""
 
+_PROFILE_REASONS = (
+    MissingReason.CUT_BY_FIELD_OF_VIEW,
+    MissingReason.OUTSIDE_FIELD_OF_VIEW,
+    MissingReason.ARMS_JOINED,
+)
+_PROFILE_VALUES = (
+    Column("area_cm2", ColumnType.DOUBLE, "Mean area of the cross-sections", "cm2", nullable=True, minimum=0),
+    Column(
+        "fat_fraction",
+        ColumnType.DOUBLE,
+        "Mean voxel fat fraction of the cross-sections; null where nothing is above the noise floor",
+        "1",
+        nullable=True,
+        minimum=0,
+        maximum=1,
+    ),
+)
+
+
+def _area_or_reason(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return rows["area_cm2"].isna().eq(rows["missing_reason"].notna()).astype(bool)
+
+
+SHARD_PROFILES = Table(
+    "body_profiles",
+    "One row per scan, tissue and centimetre along the body, without arms and hands.",
+    ("participant_id", "session_id", "structure", "model", "position_cm"),
+    (
+        PARTICIPANT,
+        SESSION,
+        text_column("structure", "Tissue; the compartment of this name has its grade", "see the table structures"),
+        text_column("model", "Segmentation model of the tissue"),
+        Column(
+            "position_cm",
+            ColumnType.INT64,
+            "Bottom of the centimetre, counted up from the inferior endplate of L5; negative below it",
+            "cm",
+            definition="a scan in which that endplate was not found has no rows",
+        ),
+        *_PROFILE_VALUES,
+        text_column(
+            "missing_reason",
+            "Reason for missing values; null if there are some",
+            "; ".join(f"{reason.value}: {reason.description}" for reason in _PROFILE_REASONS),
+            nullable=True,
+            allowed=_PROFILE_REASONS,
+        ),
+    ),
+    (Rule("either an area or missing_reason", _area_or_reason),),
+    since=2,
+)
+"""Rows of one shard, not graded yet; `BODY_PROFILES` has those of all."""
+
 GRADED = (
     text_column(
         "grade",
@@ -123,6 +176,32 @@ MEASUREMENTS = replace(
     _ALL,
     columns=(*_ALL.columns, *GRADED),
     rules=(*_ALL.rules, Rule("a grade with what decided it, and a failed value set apart", _grade_of_values)),
+)
+
+_ALL_PROFILES = with_sequence(SHARD_PROFILES)
+_REASON_OF_ALL = text_column(
+    "missing_reason",
+    "Reason for missing values; null if there are some",
+    "; ".join(f"{reason.value}: {reason.description}" for reason in (*_PROFILE_REASONS, MissingReason.FAILED_CHECK)),
+    nullable=True,
+    allowed=(*_PROFILE_REASONS, MissingReason.FAILED_CHECK),
+)
+BODY_PROFILES = replace(
+    _ALL_PROFILES,
+    columns=(
+        *(column for column in _ALL_PROFILES.columns if column.name != "missing_reason"),
+        _REASON_OF_ALL,
+        *(
+            text_column(
+                f"{name}_grade",
+                f"Verdict on {name}; null if there is no value",
+                GRADE_DEFINITION,
+                nullable=True,
+                allowed=Grade,
+            )
+            for name in ("area", "fat_fraction")
+        ),
+    ),
 )
 
 

@@ -151,7 +151,7 @@ def vessels_table(model: Model, ending: str = "") -> WideTable:
         (structure.name, measure.name)
         for structure in structures_of(model)
         for measure in structure.measures
-        if measure.of_vessels
+        if measure.of_vessels and not measure.sequences
     ]
     description = "One row per scan with status ok: pieces of vessels, their length, tortuosity and diameter."
     return _wide_table(f"vessels{ending}", description, model, pairs)

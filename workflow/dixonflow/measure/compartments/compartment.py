@@ -105,6 +105,9 @@ SOURCES: dict[str, tuple[Tissue, tuple[str, ...], tuple[NamedRange, ...]]] = {
 """Of each tissue: what it is, the structures or composites that it is made of in a model, the first that the model has,
 and its ranges. Fat of the torso, or inside the muscles of its wall, is visceral where the range lies in the abdomen."""
 
+PROFILED = {"visceral_fat": False, "subcutaneous_fat": True, "total_muscle": True}
+"""Tissues that have a profile along the body, and whether arms that are joined to the trunk spoil it."""
+
 _OF_RANGE: dict[Tissue, tuple[str, ...]] = {
     "fat": ("volume", "fat_volume", "uncut_slices"),
     "muscle": (
@@ -182,6 +185,15 @@ def compartments_of(model: Model) -> list[Compartment]:
         if source is not None
         for where in SOURCES[tissue][2]
     ]
+
+
+def profiled(compartments: Sequence[Compartment]) -> list[Compartment]:
+    """One compartment of each tissue, which grades its profile: the first that ends below L5."""
+    first: dict[str, Compartment] = {}
+    for each in compartments:
+        if each.where.lower == _L5 and not each.where.is_level:
+            first.setdefault(each.tissue, each)
+    return [each for tissue, each in first.items() if tissue in PROFILED]
 
 
 def consulted_models(model: Model, models: Sequence[Model]) -> list[Model]:

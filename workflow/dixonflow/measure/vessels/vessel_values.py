@@ -1,6 +1,6 @@
 """Values of vessels: pieces, gaps, and of those that are single tubes length, tortuosity and diameter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
@@ -8,8 +8,11 @@ from scipy.spatial import cKDTree
 
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.labelmap.components import find_components
+from dixonflow.measure.definitions import PIECES_OF
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.vessels.centreline import find_centreline
+from dixonflow.models.model import Model
+from dixonflow.vocabulary import Contrast
 
 MOST_PIECES = 40
 """A vessel in more pieces has no gap: this is noise, of which a label map may have thousands of pieces."""
@@ -65,6 +68,50 @@ def vessel_values(
     yield "centreline_length", nothing if found is None or reason else found.length_mm
     yield "tortuosity", nothing if found is None or reason else found.tortuosity
     yield "diameter", nothing if found is None else found.diameter_mm
+
+
+def pieces_of_contrasts(
+    of_contrasts: Mapping[Contrast, Labels], vessels: Mapping[str, int]
+) -> dict[str, dict[str, int]]:
+    """Count the pieces of every vessel in what the network gives for each contrast.
+
+    Parameters
+    ----------
+    of_contrasts
+        Label map (x, y, z) of each contrast, on any grid.
+    vessels
+        Label of each vessel, by name.
+
+    Returns
+    -------
+    By contrast and vessel; 0 where it was not found.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for contrast, labels in of_contrasts.items():
+        alone = np.where(np.isin(labels, list(vessels.values())), labels, 0).astype(labels.dtype)
+        components = find_components(alone, 26)
+        found[contrast.value] = {name: len(components.of(label)) for name, label in vessels.items()}
+    return found
+
+
+def pieces_by_contrast(
+    vessel: str, model: Model, recorded: Mapping[str, Mapping[str, int]] | None
+) -> Iterator[tuple[str, float | MissingReason]]:
+    """Give the pieces of a vessel in each contrast as measures.
+
+    Parameters
+    ----------
+    recorded
+        From `pieces_of_contrasts`; None where the label map has no such record.
+    """
+    for contrast in PIECES_OF:
+        name = f"{contrast}_components"
+        if len(model.input_contrasts) < 2 or contrast not in model.input_contrasts:
+            yield name, MissingReason.NOT_APPLICABLE
+        elif recorded is None:
+            yield name, MissingReason.NOT_RECORDED
+        else:
+            yield name, float(recorded[contrast.value][vessel])
 
 
 def _gap_mm(pieces: list[np.ndarray]) -> float:
