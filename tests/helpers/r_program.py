@@ -1,4 +1,4 @@
-"""R, where it is installed (scripts/install_r.sh): CI has it, other machines need not."""
+"""R, where it is installed (scripts/install_readers.sh): CI has it, other machines need not."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ import pytest
 def has_r() -> bool:
     """Whether R is here with haven. In CI it must be."""
     if shutil.which("Rscript") is None:
-        assert "CI" not in os.environ, "R is not installed: run scripts/install_r.sh"
+        assert "CI" not in os.environ, "R is not installed: run scripts/install_readers.sh"
         return False
     return subprocess.run(["Rscript", "-e", "library(haven)"], capture_output=True, check=False).returncode == 0
 
 
-needs_r = pytest.mark.skipif(not has_r(), reason="R with haven is not installed (scripts/install_r.sh)")
+needs_r = pytest.mark.skipif(not has_r(), reason="R with haven is not installed (scripts/install_readers.sh)")
 
 
 def run_r(code: str, folder: Path) -> str:

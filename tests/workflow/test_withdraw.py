@@ -156,3 +156,32 @@ def test_a_shard_without_members_goes_and_a_second_call_finds_nothing(project):
     project.run()  # looks at the renamed shards, and finds all done
     assert records(project) == done
     assert {key[1] for key in done} == {STAYING}
+
+
+def test_the_withdrawn_can_be_a_number_alone(project):
+    cohort = {
+        "sources": [{"layout": "bids", "folder": "raw/bids"}],
+        "withdrawn": "withdrawn.txt",
+        "withdrawn_rows": "counted",
+        "scans_per_shard": 2,
+    }
+    project.configure(["bids"], cohort=cohort)
+    done = records(project)
+    project.run()
+    assert records(project) == done
+    scans = project.table("scans")
+    counted = scans[scans["status"].eq("withdrawn")]
+    assert counted["source"].tolist() == ["withdrawn 1", "withdrawn 2"]
+    assert counted[["participant_id", "session_id", "raw_key", "content_key"]].isna().all(axis=None)
+    assert scans.loc[scans["status"].eq("ok"), "participant_id"].tolist() == [STAYING]
+    assert "withdrawn         2" in " ".join((project.folder / "results/summary.txt").read_text().splitlines())
+    for gone in (GONE, ALONE):
+        assert set(holding(project, gone)) <= {"results/cohort/scans.parquet"}
+    assert "Nothing to be done" in project.run()
+    loss = call_in(project.folder, sys.executable, "-m", "dixonflow", "analyse", "loss")
+    assert loss.returncode == 0, loss.stdout
+    # who has withdrawn is not lost: another one on the list is seen, and their rows are made again
+    project.withdrawn.write_text(project.withdrawn.read_text() + f"{STAYING}\n")
+    project.run()
+    assert project.table("scans")["source"].tolist() == ["withdrawn 1", "withdrawn 2", "withdrawn 3"]
+    assert holding(project, STAYING)[:1] != ["results/tables/scans.parquet"]

@@ -19,6 +19,7 @@ rule aggregate:
     params:
         config=CONFIG,
         covariates=lambda wildcards: PLAN.covariate_state(),
+        withdrawn_rows=PLAN.config.cohort.withdrawn_rows,
         retry=lambda wildcards: PLAN.retry("tables"),
     shell:
         "python -m dixonflow aggregate --config {params.config:q} 2> {log:q}"

@@ -39,7 +39,9 @@ def test_what_the_configuration_does_not_ask_for_any_more_did_not_vanish():
     )
     included = Included(participants=frozenset({"001", "002", "004"}))
     left = departures(
-        pd.concat([before, haste, elsewhere]), scans(("001", "2", "ok")), lambda row: is_chosen(row, config, included)
+        pd.concat([before, haste, elsewhere]),
+        scans(("001", "2", "ok")),
+        is_chosen=lambda row: is_chosen(row, config, included),
     )
     assert list(left[["participant_id", "sequence", "why"]].itertuples(index=False, name=None)) == [
         ("002", "dixon", "raw_data_vanished"),
@@ -128,3 +130,12 @@ def test_a_damaged_earlier_table_does_not_keep_a_run_from_replacing_it(tmp_path,
     results.scan_table.write_bytes(b"PAR1 half written by another program")
     assert _earlier(results) is None
     assert "the scans removed since the last run" in caplog.text
+
+
+def test_who_is_on_the_list_has_withdrawn_also_where_no_row_names_them() -> None:
+    before = scans(("1", "2", "ok"), ("2", "2", "ok"), ("3", "2", "ok"))
+    left = departures(before, scans(("1", "2", "ok")), {"2"})
+    assert dict(zip(left["participant_id"], left["why"], strict=True)) == {
+        "2": "consent_withdrawn",
+        "3": "raw_data_vanished",
+    }

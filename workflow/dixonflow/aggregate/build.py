@@ -20,6 +20,7 @@ from dixonflow.aggregate.graded_tables import (
 from dixonflow.aggregate.summary import Summary, summarise
 from dixonflow.analyse.covariates import COVARIATE_TABLE, PROBLEM_TABLE, Covariates, covariates
 from dixonflow.cohort.table import COHORT_SCANS
+from dixonflow.cohort.withdrawn import COUNTED
 from dixonflow.config.cohort import CovariatesConfig
 from dixonflow.execution.outcome import OUTCOMES
 from dixonflow.paths import Results
@@ -66,6 +67,7 @@ def aggregate(
     withdrawn: Collection[str] = frozenset(),
     *,
     with_profiles: bool = False,
+    count_withdrawn: bool = False,
 ) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
@@ -86,6 +88,8 @@ def aggregate(
         Participants who have withdrawn, with or without a scan.
     with_profiles
         Whether the shards have profiles along the body.
+    count_withdrawn
+        Whether the rows of those who have withdrawn bear neither id nor file.
 
     Raises
     ------
@@ -117,7 +121,7 @@ def aggregate(
         further.append(BODY_PROFILES)
     scans = with_grades(scans, checked, counts)
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
-    write_table(results.scan_table, SCANS, scans)
+    write_table(results.scan_table, SCANS, _without_names(scans) if count_withdrawn else scans)
     read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
     found = covariates(people, read, withdrawn) if people else None
@@ -132,6 +136,16 @@ def aggregate(
     _remove_other_tables(tables, {each.name for each in all_tables})
     write_json(results.datapackage, datapackage(all_tables))
     return summarise(scans, found)
+
+
+def _without_names(scans: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the table `scans` in which those of withdrawn participants have no id and no file: they are counted."""
+    counted = scans.copy()
+    withdrawn = counted["status"].eq(Status.WITHDRAWN.value).fillna(False).astype(bool)
+    numbers = range(1, int(withdrawn.sum()) + 1)
+    counted.loc[withdrawn, "source"] = [f"{COUNTED} {number}" for number in numbers]
+    counted.loc[withdrawn, ["participant_id", "session_id", "raw_key", "content_key"]] = None
+    return counted
 
 
 def _write_covariates(tables: Path, found: Covariates) -> tuple[Table, ...]:

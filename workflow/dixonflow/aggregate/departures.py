@@ -4,7 +4,7 @@ silence.
 
 import csv
 import io
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,12 +23,17 @@ Row = Mapping[Hashable, Any]
 
 
 def departures(
-    before: pd.DataFrame, now: pd.DataFrame, is_chosen: Callable[[Row], bool] = lambda row: True
+    before: pd.DataFrame,
+    now: pd.DataFrame,
+    withdrawn: Collection[str] = (),
+    is_chosen: Callable[[Row], bool] = lambda row: True,
 ) -> pd.DataFrame:
     """Compare two states of the table `scans`.
 
     Parameters
     ----------
+    withdrawn
+        Participants who have withdrawn: their rows in `now` need not name them.
     is_chosen
         Whether the configuration still asks for a scan of `before`.
 
@@ -37,16 +42,17 @@ def departures(
     DataFrame
         `participant_id`, `session_id`, `sequence`, `status_before` and `why` of each scan that was in the tables and is
         not any more: without a row in `now` `raw_data_vanished`, or `left_out_by_configuration` where it is not asked
-        for any more; `consent_withdrawn` with a row that says so.
+        for any more; `consent_withdrawn` where a row or the list says so.
     """
     was_in = before[before["status"].ne(Status.WITHDRAWN.value) & before["participant_id"].notna()]
     both = was_in[[*SCAN_KEYS, "source", "status"]].merge(
         now[[*SCAN_KEYS, "status"]], how="left", on=list(SCAN_KEYS), suffixes=("_before", "_now")
     )
-    withdrawn = both["status_now"].eq(Status.WITHDRAWN.value).fillna(False).astype(bool)
-    gone = both[both["status_now"].isna() | withdrawn]
+    by_consent = both["status_now"].eq(Status.WITHDRAWN.value).fillna(False).astype(bool)
+    by_consent |= both["status_now"].isna() & both["participant_id"].isin(list(withdrawn))
+    gone = both[both["status_now"].isna() | by_consent]
     why = [
-        Reason.CONSENT_WITHDRAWN.value if withdrawn[index] else VANISHED if is_chosen(row) else LEFT_OUT
+        Reason.CONSENT_WITHDRAWN.value if by_consent[index] else VANISHED if is_chosen(row) else LEFT_OUT
         for index, row in zip(gone.index, gone.to_dict("records"), strict=True)
     ]
     return gone[[*SCAN_KEYS, "status_before"]].assign(why=why).reset_index(drop=True)

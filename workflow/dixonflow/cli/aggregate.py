@@ -52,6 +52,7 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
             cohort.covariates,
             withdrawn,
             with_profiles=settings.measure.profiles,
+            count_withdrawn=cohort.withdrawn_rows == "counted",
         )
         write_dataset_files(results, of_sequence, [source.folder for source in cohort.sources])
         scans = read_scans(results.scan_table)
@@ -60,7 +61,9 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         check_conservation(sources_of(cohort), scans, withdrawn, included=included, files=files)
         remove_orphaned_pictures(results)
         if before is not None:
-            write_departures(results, departures(before, scans, lambda row: is_chosen(row, settings, included)))
+            write_departures(
+                results, departures(before, scans, withdrawn, lambda row: is_chosen(row, settings, included))
+            )
         results.scans_before.unlink(missing_ok=True)
     except DixonflowError as error:
         sys.exit(f"aggregate: {error}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from dixonflow.cohort.second_listing import ConservationError, ScanKey, as_text, list_again
+from dixonflow.cohort.withdrawn import COUNTED
 from dixonflow.errors import ConfigError
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.vocabulary import ScanId, Status
@@ -95,6 +96,16 @@ def check_conservation(
             *(scans_table[name] for name in ("participant_id", "session_id", "sequence", "source")), strict=True
         )
     ]
+    # rows that are only counted stand for scans of the withdrawn, one each
+    counted = {row for row in rows if row[0] is None and str(row[2]).startswith(f"{COUNTED} ")}
+    if counted:
+        of_withdrawn = {key for key in raw if key[0] in withdrawn}
+        if len(counted) != len(of_withdrawn):
+            raise ConservationError(
+                f"{len(of_withdrawn)} scans of withdrawn participants are in the raw folders, and the table counts "
+                f"{len(counted)}. If the list changed during the run, run the command again"
+            )
+        raw, rows = raw - of_withdrawn, [row for row in rows if row not in counted]
     counts = Counter(rows)
     lost, unknown = raw - set(counts), set(counts) - raw
     twice = {key for key, count in counts.items() if count > 1}
@@ -121,7 +132,7 @@ def check_conservation(
         )
     statuses = Counter(Status(status) for status in scans_table["status"])
     n_unparsable = sum(key[0] is None for key in raw)
-    return ConservationResult(len(raw), n_unparsable, {status: statuses[status] for status in Status})
+    return ConservationResult(len(raw) + len(counted), n_unparsable, {status: statuses[status] for status in Status})
 
 
 def check_not_emptied(sources: Sequence[Source], scans_table: pd.DataFrame) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from dixonflow.errors import ConfigError
 
+COUNTED = "withdrawn"
+"""In the place of the file of a scan that is only counted; a number follows."""
+
 WITHDRAWN_MESSAGE = "the participant is on the list of withdrawn participants"
 
 _HEADINGS = {"participant_id", "participant", "eid", "id"}

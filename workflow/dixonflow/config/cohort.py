@@ -135,6 +135,11 @@ class CohortConfig(Section):
     withdrawn: NamedPath | None = Field(
         default=None, description="Text file with the ids of withdrawn participants, one per line; null for none."
     )
+    withdrawn_rows: Literal["named", "counted"] = Field(
+        default="named",
+        description="Rows of withdrawn participants in the table scans, which have no values: named, with id and "
+        "file; counted, without them, so that only their number is known.",
+    )
     include: NamedPath | None = Field(
         default=None,
         description="Text file of the scans to include: a participant, or participant and session, per line; null for "

@@ -64,7 +64,8 @@ _STAGE_COLUMNS = tuple(
 
 def _ids_known(rows: pd.DataFrame) -> "pd.Series[bool]":
     known = rows["participant_id"].notna() & rows["session_id"].notna()
-    return (known | rows["reason"].eq(Reason.UNPARSABLE_NAME.value)).astype(bool)
+    unnamed = rows["reason"].isin([Reason.UNPARSABLE_NAME.value, Reason.CONSENT_WITHDRAWN.value])
+    return (known | unnamed).astype(bool)
 
 
 def _one_row_each(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -93,15 +94,15 @@ def _stage_rule(stage: Stage) -> Rule:
     return Rule(f"{prefix}status and {prefix}reason agree", lambda rows: reason_fits_status(rows, prefix))
 
 
+_NO_IDS = "null only where reason is unparsable_name, or consent_withdrawn where those rows are only counted"
+
 SCANS = Table(
     "scans",
     "One row per scan in the raw folders, whatever its outcome.",
     ("participant_id", "session_id", "sequence", "source"),
     (
-        text_column(
-            PARTICIPANT.name, PARTICIPANT.description, "null only where reason is unparsable_name", nullable=True
-        ),
-        text_column(SESSION.name, SESSION.description, "null only where reason is unparsable_name", nullable=True),
+        text_column(PARTICIPANT.name, PARTICIPANT.description, _NO_IDS, nullable=True),
+        text_column(SESSION.name, SESSION.description, _NO_IDS, nullable=True),
         text_column(
             SEQUENCE.name,
             SEQUENCE.description,
@@ -168,7 +169,7 @@ SCANS = Table(
     (
         Rule("status and reason agree", reason_fits_status),
         Rule("scans that are ok have a grade, what decided it, and counts of values", _graded_if_ok),
-        Rule("ids are missing for unparsable names only", _ids_known),
+        Rule("ids are missing for unparsable names and the withdrawn only", _ids_known),
         Rule("a scan has one row", _one_row_each),
         Rule("the last stage has the status of the scan, and is measure where that is ok", _last_stage_decides),
         *(_stage_rule(stage) for stage in Stage),
