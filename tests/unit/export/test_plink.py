@@ -50,7 +50,7 @@ def test_an_association_study_by_plink_uses_every_value(tmp_path: Path) -> None:
     own = cohort.people
     for name in ("age_years", "height_cm", "weight_kg"):
         np.testing.assert_allclose(read[name], own[name], rtol=1e-5)
-    plink(tmp_path, *both, "--glm", "hide-covar", "--covar-variance-standardize")
+    plink(tmp_path, *both, "--glm", "hide-covar", "--covar-variance-standardize", "--covar-name", "age_years", "male")
     result = pd.read_csv(tmp_path / "found.spleen_volume_ml_demo_dixon.glm.linear", sep="\t")
     assert result["OBS_CT"].eq(n - 25).all()
     assert result["P"].between(0, 1).all()
