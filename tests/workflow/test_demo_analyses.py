@@ -113,7 +113,7 @@ def test_the_code_of_the_page_for_day_one_runs(demo_run, monkeypatch, capsys):
     page = (ROOT / "docs/day_one.md").read_text()
     blocks = re.findall(r"^```(python|sql)\n(.*?)^```", page, re.M | re.S)
     assert [kind for kind, _ in blocks].count("python") >= 5
-    assert [kind for kind, _ in blocks].count("sql") >= 3
+    assert [kind for kind, _ in blocks].count("sql") == 5
     monkeypatch.chdir(demo_run.folder)
     names: dict[str, object] = {}
     for kind, code in blocks:

@@ -136,10 +136,12 @@ def test_a_later_delivery_replaces_what_it_holds(tmp_path: Path, all_of_it: bool
     assert set(row.superseded) <= set(old)
     if all_of_it:
         assert_read(row, second)
-        assert row.note == "4 of its files are replaced by those of a later delivery"
+        assert row.note.startswith("4 of its files are replaced by those of a later delivery, in ")
+        assert row.note.endswith(str(sources[1].folder))
     else:
         assert isinstance(row.entry, RawScan)
         assert row.entry.paths == tuple(sorted([*old[1:], new[0]]))
+        assert row.note.endswith(f"in {sources[1].folder}")
 
 
 def test_a_whole_zip_replaces_the_parts_of_an_earlier_delivery(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ class TestOther:
         np.testing.assert_array_equal(station.images[Contrast.MR], image)
 
     def test_two_positions_of_a_philips_scanner_are_one_image_of_45_slices(self, tmp_path, shared_data):
-        """Real series that overlap by 25 slices after the table moved by 60 mm."""
+        """Real series that overlap by 15 slices after the table moved by 60 mm."""
         for number, name in enumerate(("philips_dual_echo_iso", "philips_dual_echo_table_moved_60mm")):
             (tmp_path / "raw" / f"p1_pos{number}").mkdir(parents=True)
             for path in (shared_data / "dicom" / name).rglob("*"):

@@ -21,6 +21,7 @@ from dixonflow.vocabulary import Grade, Layout
 MODEL = load_model(MODELS / "demo.yaml", demo_config().segment.weights)
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 EDGES = {"top": (2, 1), "bottom": (2, 0), "left": (0, 0), "right": (0, 1)}
+SIDES = {"top": "above", "bottom": "below", "left": "left", "right": "right"}
 UNSEEN = {
     "bone_other": "hands and forearms leave the picture as bones of their own, and what is left is not cut",
     "spinal_cord": "it loses a slice or two, less than table positions vary between scans",
@@ -42,7 +43,9 @@ class Scan:
         self.low = np.min([box.low_mm for box in self.boxes], axis=0)
         self.high = np.max([box.high_mm for box in self.boxes], axis=0)
         self.extents: dict[str, float] = {}
+        self.cut: dict[str, str] = {}
         self.whole = self.volumes(self.low, self.high)
+        self.cut_in_whole = frozenset(self.cut)
 
     def volumes(self, low, high) -> pd.DataFrame:
         """Graded volumes of what lies inside a smaller box, among scans that all reach as far as the whole one."""
@@ -56,6 +59,8 @@ class Scan:
         for place, row in extents.iterrows():
             if row["value"] < self.extents[row["check"]] - UNUSUAL_DEVIATIONS * SMALLEST_SPREAD_MM:
                 found.quality.loc[place, "grade"] = Grade.REVIEW.value
+        cut = found.quality[found.quality["check"].eq("cut_by_field_of_view") & found.quality["grade"].ne("pass")]
+        self.cut = dict(zip(cut["structure"], cut["place"], strict=True))
         rows = graded(found, MODEL)
         return rows[rows["measure"].eq("volume")].set_index("structure")
 
@@ -76,6 +81,8 @@ def test_what_a_cut_changes_is_graded_and_nothing_else_is_lost(scan, edge) -> No
         rows = scan.volumes(low, high)
         now = rows["value"].fillna(rows["value_before_grade"]).astype(float)
         change = now / before - 1
+        newly = {name: place for name, place in scan.cut.items() if name not in scan.cut_in_whole}
+        assert all(SIDES[edge] in place.split(", ") for place in newly.values()), newly
         missing = now.isna() & before.notna()
         assert rows.loc[missing, "missing_reason"].notna().all()
         moved = change.abs().gt(0.05)
@@ -86,3 +93,4 @@ def test_what_a_cut_changes_is_graded_and_nothing_else_is_lost(scan, edge) -> No
         lost = untouched & rows["value"].isna()
         assert not lost.any(), f"{share:g} of the scan at the {edge}: {rows.loc[lost, 'decided_by'].to_dict()}"
     assert moved_at_all > 20
+    assert len(newly) >= 3

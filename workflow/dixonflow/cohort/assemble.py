@@ -73,7 +73,9 @@ def _entries(scan: ScanId, layout: Layout, group: _Group, sources: Sequence[Sour
         by_name[group.held[path].part.name].append(group.held[path])
     note = ""
     if group.superseded:
-        note = f"{len(group.superseded)} of its files are replaced by those of a later delivery"
+        delivered = {sources[held.source] for held in group.held.values()}
+        kept = sorted(str(source.folder) for source in delivered if source.supersedes is not None)
+        note = f"{len(group.superseded)} of its files are replaced by those of a later delivery, in {', '.join(kept)}"
     entries = []
     for place in range(max(map(len, by_name.values()))):
         chosen = [each[min(place, len(each) - 1)] for _, each in sorted(by_name.items())]

@@ -232,7 +232,9 @@ SHARD_QUALITY = Table(
         text_column(
             "place",
             "Stations, numbered from the head, and slices, numbered from the feet, that the value is about; an empty "
-            f"text where it is about all of them. For {WITH_TOUCHED}: structures that touch what the check may object "
+            "text where it is about all of them. For cut_by_field_of_view: the sides at which the structure is cut, "
+            "the most cut first: left, right, front, back, above, below. "
+            f"For {WITH_TOUCHED}: structures that touch what the check may object "
             "to, and which it then also decides on",
         ),
     ),

@@ -178,7 +178,7 @@ OF_ANATOMY = (
         "1",
         "Surface of the structure (voxel faces by area) on the edge of the field of view, over the surface of a ball "
         "of its volume. Of structures that a whole-body scan always cuts (measure/cut_by_design.csv): share of their "
-        "own surface, where the top and the bottom of the scan do not count.",
+        "own surface, where the top and the bottom of the scan do not count. The place says at which sides.",
         "at_most",
         0.0075,
         of="labels",
@@ -213,7 +213,7 @@ OF_ANATOMY = (
             "mm",
             f"Distance from the centroid of {words} to the {end} of the scan. Threshold: median minus three times the "
             "spread (from the median absolute deviation, at least 5 mm) of all scans of the run in the same layout; "
-            "null for fewer than 10. Below it {lacks}.",
+            f"null for fewer than 10. Below it {lacks}.",
             needs=needs,
             decides=decides,
             asks_for_a_look=decides == "all",

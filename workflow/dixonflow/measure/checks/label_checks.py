@@ -4,7 +4,11 @@ import numpy as np
 
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.of_model import CHECKS
+from dixonflow.measure.field_of_view import field_of_view
 from dixonflow.measure.structures import cut_by_design
+
+_SIDES = (("left", "right"), ("back", "front"), ("below", "above"))
+"""Ends of the axes of an image, which is RAS+."""
 
 
 def volumes_ml(scan: CheckedScan) -> dict[str, float]:
@@ -67,6 +71,28 @@ def cut_shares(scan: CheckedScan) -> dict[str, float]:
             else:
                 shares[structure] = sum(_cut(scan, structure))
     return shares
+
+
+def cut_sides(scan: CheckedScan, structure: str) -> list[str]:
+    """Sides of the body at which the edge of the field of view cuts a structure, the most cut first.
+
+    Sides with less than a twentieth of the cut surface are left out.
+    """
+    mask = np.pad(scan.mask(structure), 1)
+    inside = field_of_view(scan.labels.shape, scan.affine, scan.boxes)
+    seen = np.ones(scan.labels.shape, bool) if inside is None else inside
+    window = tuple(slice(each.start, each.stop + 2) for each in scan.tally.box)
+    seen = np.pad(seen, 1)[window]
+    mask &= seen
+    spacing = np.diag(scan.affine)[:3]
+    cut: dict[str, float] = {}
+    for axis, names in enumerate(_SIDES):
+        face_mm2 = float(np.prod(np.delete(spacing, axis)))
+        for step, name in zip((-1, 1), names, strict=True):
+            beyond = mask & ~np.roll(seen, -step, axis)  # the ring of nothing around the box is never in the mask
+            cut[name] = float(np.count_nonzero(beyond)) * face_mm2
+    whole = sum(cut.values())
+    return sorted((name for name, area in cut.items() if area > whole / 20), key=lambda name: -cut[name])
 
 
 def scan_ends_early(scan: CheckedScan) -> float:

@@ -12,6 +12,7 @@ from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.measure.checks.label_checks import (
     contradicted_shares,
     cut_shares,
+    cut_sides,
     logarithms,
     parts_found,
     scan_ends_early,
@@ -85,9 +86,13 @@ def _of_structures(check: CheckDefinition, scan: CheckedScan) -> list[QualityRow
             rows.append(QualityRow(check.name, structure, None, threshold, Grade.REVIEW if lacking else Grade.PASS))
         else:
             objects = check.may_object(value, threshold)
-            touched = _TOUCHED[check.name](scan).get(structure, ()) if check.with_touched and objects else ()
+            places: Sequence[str] = ()
+            if objects and check.with_touched:
+                places = _TOUCHED[check.name](scan).get(structure, ())
+            elif objects and check.name == "cut_by_field_of_view":
+                places = cut_sides(scan, structure)
             grade = check.grade(value, threshold)
-            rows.append(QualityRow(check.name, structure, value, threshold, grade, ", ".join(touched)))
+            rows.append(QualityRow(check.name, structure, value, threshold, grade, ", ".join(places)))
     return rows
 
 
