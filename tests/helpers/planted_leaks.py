@@ -4,48 +4,19 @@ import base64
 import gzip
 import hashlib
 import io
-import json
 import zipfile
-from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-from pypdf import PdfWriter
-from pypdf.generic import NameObject, TextStringObject
+from leaks_in_drawings import SHOWN, Plant, Rng
 
-Rng = np.random.Generator
-Plant = Callable[[Path, str, Rng], None]
 GROUPS = pd.DataFrame(
     {"structure": ["liver", "spleen", "kidneys"], "n": [412, 407, 399], "mean": [1543.2, 210.7, 301.4]}
 )
 """An aggregate that may leave."""
-
-
-def figure_bytes(ending: str, text: str = "") -> bytes:
-    """A small figure of groups."""
-    figure = Figure(figsize=(2.5, 2))
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.barh(["liver", "spleen"], [-0.1, 0.3])
-    axes.set_xlabel(text or "correlation with age")
-    out = io.BytesIO()
-    figure.savefig(out, format=ending, metadata={"Date": None} if ending == "svg" else None)
-    return out.getvalue()
-
-
-_FIGURES: dict[str, bytes] = {}
-
-
-def _figure(ending: str) -> bytes:
-    return _FIGURES.setdefault(ending, figure_bytes(ending))
 
 
 def _csv(folder: Path, rows: pd.DataFrame, name: str = "table.csv") -> None:
@@ -126,137 +97,6 @@ def _renamed_id_column(folder: Path, _own: str, rng: Rng) -> None:
     rows.to_parquet(folder / "table.parquet")
 
 
-def _text_chunk(folder: Path, own: str, _rng: Rng) -> None:
-    with Image.open(io.BytesIO(_figure("png"))) as image:
-        info = PngInfo()
-        info.add_text("Comment", f"without {own}", zip=True)
-        image.save(folder / "figure.png", pnginfo=info)
-
-
-def _exif(folder: Path, own: str, _rng: Rng) -> None:
-    with Image.open(io.BytesIO(_figure("png"))) as image:
-        exif = Image.Exif()
-        exif[0x010E] = own
-        image.save(folder / "figure.png", exif=exif)
-
-
-def _behind_the_end(folder: Path, own: str, _rng: Rng) -> None:
-    (folder / "figure.png").write_bytes(_figure("png") + gzip.compress(own.encode()))
-
-
-def scan_picture(rng: Rng, size: int = 120) -> Image.Image:
-    """A body with the texture and noise of an image of a scanner."""
-    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
-    body = (x / 0.8) ** 2 + (y / 0.95) ** 2 < 1
-    smooth = 120 + 60 * np.sin(3 * x + 2 * y)
-    pixels = np.where(body, smooth + rng.normal(0, 6, (size, size)), 0)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-def _scan(folder: Path, _own: str, rng: Rng) -> None:
-    scan_picture(rng).save(folder / "figure.png")
-
-
-def _scan_in_a_figure(folder: Path, _own: str, rng: Rng) -> None:
-    with Image.open(io.BytesIO(_figure("png"))) as image:
-        whole = image.convert("RGB")
-    whole.paste(scan_picture(rng, 48), (int(rng.integers(0, 150)), int(rng.integers(0, 100))))
-    whole.save(folder / "figure.png")
-
-
-def _svg(folder: Path, old: str, new: str) -> None:
-    text = _figure("svg").decode()
-    assert old in text
-    (folder / "figure.svg").write_text(text.replace(old, new, 1))
-
-
-def _svg_comment(folder: Path, own: str, _rng: Rng) -> None:
-    _svg(folder, "</svg>", f"<!-- {own} --></svg>")
-
-
-def _svg_letters(folder: Path, own: str, _rng: Rng) -> None:
-    letters = "".join(f"<tspan>{each}</tspan>" for each in own)
-    _svg(folder, "</svg>", f"<text>{letters}</text></svg>")
-
-
-def _svg_entities(folder: Path, own: str, _rng: Rng) -> None:
-    _svg(folder, "</svg>", "<desc>" + "".join(f"&#{ord(each)};" for each in own) + "</desc></svg>")
-
-
-def _svg_picture(folder: Path, _own: str, rng: Rng) -> None:
-    out = io.BytesIO()
-    scan_picture(rng).save(out, "PNG")
-    data = base64.b64encode(out.getvalue()).decode()
-    _svg(folder, "</svg>", f'<image width="9" height="9" href="data:image/png;base64,{data}"/></svg>')
-
-
-def _pdf(folder: Path, change: Callable[[PdfWriter], None]) -> None:
-    writer = PdfWriter(clone_from=io.BytesIO(_figure("pdf")))
-    change(writer)
-    writer.write(folder / "figure.pdf")
-
-
-def _pdf_metadata(folder: Path, own: str, rng: Rng) -> None:
-    key = ("/Title", "/Keywords", "/Subject")[int(rng.integers(3))]
-    _pdf(folder, lambda writer: writer.add_metadata({key: f"cohort without {own}"}))
-
-
-def _pdf_text(folder: Path, own: str, _rng: Rng) -> None:
-    (folder / "figure.pdf").write_bytes(figure_bytes("pdf", f"age of {own}"))
-
-
-def _pdf_attachment(folder: Path, _own: str, _rng: Rng) -> None:
-    _pdf(folder, lambda writer: writer.add_attachment("values.csv", b"a,b\n1,2\n"))
-
-
-def _pdf_object(folder: Path, own: str, _rng: Rng) -> None:
-    _pdf(folder, lambda writer: writer._root_object.update({NameObject("/Note"): TextStringObject(own)}))
-
-
-def _pdf_picture(folder: Path, _own: str, rng: Rng) -> None:
-    scan_picture(rng).save(folder / "figure.pdf", "PDF")
-
-
-def _html(folder: Path, body: str) -> None:
-    table = "<table><tr><th>structure</th><th>n</th></tr><tr><td>liver</td><td>412</td></tr></table>"
-    (folder / "page.html").write_text(f"<!DOCTYPE html><html><body>{table}{body}</body></html>")
-
-
-def _html_comment(folder: Path, own: str, _rng: Rng) -> None:
-    _html(folder, f"<!-- {own} -->")
-
-
-def _html_entities(folder: Path, own: str, _rng: Rng) -> None:
-    _html(folder, "<p title='" + "".join(f"&#x{ord(each):x};" for each in own) + "'>x</p>")
-
-
-def _html_picture(folder: Path, _own: str, rng: Rng) -> None:
-    out = io.BytesIO()
-    scan_picture(rng).save(out, "JPEG")
-    _html(folder, f"<img src='data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}'>")
-
-
-def _html_script(folder: Path, own: str, _rng: Rng) -> None:
-    _html(folder, f"<script>const people = {json.dumps([escape(own)])}</script>")
-
-
-def _html_small_count(folder: Path, _own: str, _rng: Rng) -> None:
-    _html(folder, "<table><tr><th>reason</th><th>n participants</th></tr><tr><td>cut</td><td>2</td></tr></table>")
-
-
-def _json_key(folder: Path, own: str, _rng: Rng) -> None:
-    (folder / "curves.json").write_text(json.dumps({"curves": [{"knots": [40.0, 60.0]}], "left_out": {own: True}}))
-
-
-def _json_number(folder: Path, own: str, _rng: Rng) -> None:
-    (folder / "curves.json").write_text(json.dumps({"curves": [{"knots": [40.0, int(own)]}]}))
-
-
-def _json_rows(folder: Path, _own: str, rng: Rng) -> None:
-    rows = [{"age": round(float(age), 1), "liver": round(float(age) * 9, 1)} for age in rng.uniform(40, 80, 20)]
-    (folder / "rows.json").write_text(json.dumps(rows))
-
-
 def _image(folder: Path, _own: str, rng: Rng) -> None:
     (folder / "water.nii.gz").write_bytes(gzip.compress(rng.bytes(400)))
 
@@ -283,12 +123,102 @@ def _markdown_rows(folder: Path, _own: str, rng: Rng) -> None:
     (folder / "rows.md").write_text("\n".join(lines))
 
 
+def _table(text: str) -> Plant:
+    """Plant a file of separated values as it is written here; {own} is the id."""
+
+    def plant(folder: Path, own: str, _rng: Rng) -> None:
+        (folder / "table.csv").write_text(text.replace("{own}", own))
+
+    return plant
+
+
+def _text(text: str) -> Plant:
+    def plant(folder: Path, own: str, _rng: Rng) -> None:
+        grouped = f"{int(own):,}"
+        coded = base64.b64encode(f"{own}\n".encode()).decode()
+        lines = text.replace("{own}", own).replace("{grouped}", grouped).replace("{coded}", coded)
+        (folder / "notes.txt").write_text(lines)
+
+    return plant
+
+
+def _people(columns: dict[str, object]) -> Plant:
+    """Plant rows of people with further columns that look like numbers of people."""
+
+    def plant(folder: Path, _own: str, rng: Rng) -> None:
+        rows = pd.DataFrame({"age": rng.uniform(40, 80, 30).round(1), "liver": rng.normal(1500, 200, 30).round(1)})
+        _csv(folder, rows.assign(**columns))
+
+    return plant
+
+
+def _printed(folder: Path, _own: str, rng: Rng) -> None:
+    rows = pd.DataFrame({"age": rng.uniform(40, 80, 12).round(1), "liver": rng.normal(1500, 200, 12).round(1)})
+    (folder / "notes.txt").write_text(f"Results\n\n{rows.to_string()}\n")
+
+
+def _markdown_under_a_title(folder: Path, _own: str, rng: Rng) -> None:
+    rows = "\n".join(f"| {age:.1f} | {20 * age:.1f} |" for age in rng.uniform(40, 80, 5))
+    (folder / "notes.md").write_text(f"# Results\n\n| age | liver |\n|---|---|\n{rows}\n")
+
+
+def _transposed(folder: Path, _own: str, rng: Rng) -> None:
+    (folder / "table.csv").write_text(",".join(f"{value:.1f}" for value in rng.normal(1500, 200, 30)) + "\n")
+
+
+def _negative(folder: Path, own: str, _rng: Rng) -> None:
+    GROUPS.assign(code=[10, -int(own), 30]).to_parquet(folder / "table.parquet")
+
+
+def _date(folder: Path, own: str, _rng: Rng) -> None:
+    table = pa.table({"n": pa.array([40]), "day": pa.array([int(own)], pa.int32()).cast(pa.date32())})
+    pq.write_table(table, folder / "table.parquet")
+
+
+def _same_name_twice(folder: Path, own: str, _rng: Rng) -> None:
+    table = pa.table([pa.array([400]), pa.array([int(own)]), pa.array([60])], names=["n", "some code", "some_code"])
+    pq.write_table(table, folder / "table.parquet")
+
+
+def _between_parts(folder: Path, own: str, _rng: Rng) -> None:
+    out = io.BytesIO()
+    GROUPS.to_parquet(out)
+    data = out.getvalue()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    (folder / "table.parquet").write_bytes(data[:footer] + gzip.compress(own.encode()) + data[footer:])
+
+
+def _split_over_folders(folder: Path, own: str, _rng: Rng) -> None:
+    (folder / own[:4]).mkdir()
+    _csv(folder / own[:4], GROUPS, f"{own[4:]}.csv")
+
+
 KINDS: dict[str, Plant] = {
-    name.removeprefix("_"): plant
-    for name, plant in list(globals().items())
-    if name.startswith("_")
-    and name not in ("_figure", "_csv", "_svg", "_pdf", "_html", "_FIGURES")
-    and callable(plant)
-    and getattr(plant, "__module__", "") == __name__
+    **SHOWN,
+    **{"file_name": _file_name, "folder_name": _folder_name, "cell": _cell, "numbers": _numbers, "floats": _floats},
+    **{"file_metadata": _file_metadata, "field_metadata": _field_metadata, "unused_category": _unused_category},
+    **{"column_name": _column_name, "hashed": _hashed, "base_64": _base_64, "two_bytes": _two_bytes},
+    **{"small_count": _small_count, "rows_of_people": _rows_of_people, "renamed_id_column": _renamed_id_column},
+    **{"image": _image, "disguised_zip": _disguised_zip, "link": _link, "hidden": _hidden},
+    **{"markdown_rows": _markdown_rows, "printed": _printed, "markdown_under_a_title": _markdown_under_a_title},
+    **{"transposed": _transposed, "negative": _negative, "date": _date},
+    **{"same_name_twice": _same_name_twice, "between_parts": _between_parts, "split_over_folders": _split_over_folders},
+    "float_counts": _table("site,n,fail,pass\na,50,3.0,47.0\nb,40,,40.0\n"),
+    "counts_with_shares": _table("group,n,women\na,400,3 (0.8%)\nb,300,140 (46.7%)\n"),
+    "suppressed_beside_a_small_one": _table("group,n,cases\na,400,3\nb,300,<5\nc,500,11\n"),
+    "decimal_commas": _table("group;n;cases\na;400;3,0\nb;300;20,0\n"),
+    "second_line_of_heading": _table("group,n,liver,liver\n,,mean,count\na,400,1500.1,3\n"),
+    "no_heading": _table("a,400,1500.1\nb,300,1400.2\n"),
+    "quoted_line_break": _table('group,n,note\na,400,"one line\nand {own}"\n'),
+    "slices_as_people": _people({"n_slices": 224}),
+    "totals_as_people": _people({"total": 99.5}),
+    "empty_numbers_of_people": _people({"n": np.nan}),
+    "no_people": _people({"n": 0}),
+    "id_with_session": _text("see sub{own}ses2"),
+    "id_with_version": _text("see t1w{own}v2"),
+    "in_an_identifier": _text("1.2.840.113619.{own}.3"),
+    "in_groups_of_three": _text("left out: {grouped} and others"),
+    "base_64_of_a_line": _text("{coded}"),
+    "escaped": _text("a\\u0031 {own}"),
 }
 """Every way to plant a leak, by name."""

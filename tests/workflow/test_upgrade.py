@@ -14,6 +14,8 @@ from bids_validation import bids_issues
 from project_copy import call_in
 from small_project import SmallProject
 
+from dixonflow.analyse.vessels import MEASURES_OF_CONSISTENCY
+
 FINISHED = Path(__file__).parents[1] / "data" / "finished_run_0_1.tar.xz"
 """Raw data and results of four scans, one of them damaged in the middle: UK Biobank, NAKO and BIDS."""
 
@@ -76,7 +78,7 @@ def test_the_tables_say_the_same_under_the_names_of_schema_2(upgraded):
     same = value.notna() & both["value_before"].notna() & ~both["measure"].str.contains("_(?:mean|sd|median|p5|p95)$")
     assert same.sum() > 500
     pd.testing.assert_series_equal(value[same], both.loc[same, "value_before"], check_names=False)
-    of_vessels = {"components", "largest_gap", "centreline_length", "tortuosity", "diameter"}
+    of_vessels = {*MEASURES_OF_CONSISTENCY, "largest_gap", "centreline_length", "tortuosity", "diameter"}
     of_compartments = {"area", "uncut_slices"}
     assert set(now["measure"]) - set(was["measure"]) == {"fat_volume", *of_vessels, *of_compartments}
     scans, was = project.table("scans"), pd.read_parquet(io.BytesIO(tables["scans.parquet"][1]))

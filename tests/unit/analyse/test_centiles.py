@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dixonflow.analyse.centile_file import read_centiles, write_centiles
 from dixonflow.analyse.centiles import CENTILES, apply_centiles, centile_rows, fit_centiles
+from dixonflow.analyse.shareable import SHAREABLE
 from dixonflow.analyse.study_data import StudyData, read_study_data
 from dixonflow.cli.analyse import analyse_command
 from dixonflow.errors import ConfigError
@@ -160,11 +161,11 @@ def test_the_command_fits_and_applies(reference, other, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     done = CliRunner().invoke(app, ["centiles", "--tables", str(reference), "--output", str(first)])
     assert done.exit_code == 0, done.output
-    assert {path.suffix for path in first.iterdir()} == {".json", ".parquet", ".pdf", ".svg", ".png"}
+    assert {path.suffix for path in first.iterdir()} == {".json", ".parquet", ".pdf", ".svg", ".png", ".sha256"}
     file = str(first / "centiles.json")
     done = CliRunner().invoke(app, ["centiles", "--tables", str(other), "--output", str(second), "--reference", file])
     assert done.exit_code == 0, done.output
-    assert {path.name for path in second.iterdir()} == {"z_scores.parquet", "losses.parquet"}
+    assert {path.name for path in second.iterdir()} == {"z_scores.parquet", "losses.parquet", SHAREABLE}
     assert len(pd.read_parquet(second / "z_scores.parquet")) == 4000
     rows = centile_rows(read_centiles(first / "centiles.json"))
     assert set(rows["centile"]) == set(CENTILES)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
 from dixonflow.analyse.loss import KEPT, study_loss
+from dixonflow.analyse.shareable import SHAREABLE
 from dixonflow.cli.analyse import analyse_command
 from dixonflow.tables.schema import TableError
 
@@ -161,7 +162,7 @@ def test_the_command_draws_the_flow(tables, tmp_path):
     app.command()(analyse_command)
     result = CliRunner().invoke(app, ["loss", "--tables", str(tables), "--output", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    names = {path.name for path in tmp_path.iterdir()}
+    names = {path.name for path in tmp_path.iterdir()} - {SHAREABLE}
     assert names == {"flow.parquet", "groups.parquet", "tests.parquet", "flow.svg", "flow.pdf", "flow.png"}
     svg = (tmp_path / "flow.svg").read_text()
     assert "found in the raw folders" in svg

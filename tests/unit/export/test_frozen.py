@@ -13,9 +13,10 @@ from dixonflow.export.frozen import Described, pack_release
 from dixonflow.export.source import LINKING
 from dixonflow.paths import Results
 from dixonflow.privacy.traces import Ids, traces
-from dixonflow.tables.definitions import QUALITY, SCANS
-from dixonflow.tables.dictionary import datapackage
+from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS
+from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.measurements import MEASUREMENTS
+from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import TableError
 
 DESCRIBED = Described({"versions": {"dixonflow": "0.2.0"}}, "# Methods\n", "@article{a,}\n")
@@ -53,7 +54,7 @@ def test_a_version_is_the_tables_byte_for_byte_with_checksums(results: Results) 
 def test_a_bridge_replaces_all_ids_and_nothing_leads_back(results: Results) -> None:
     own = sorted(pd.read_parquet(results.tables / "scans.parquet")["participant_id"])
     bridge = {each: f"B{900 - number}" for number, each in enumerate(own[:9])}
-    folder = pack_release(results, "other", DESCRIBED, bridge)
+    folder = pack_release(results, "other", DESCRIBED, bridge=bridge)
     checked(folder)
     assert traces(folder, Ids(own)) == []
     package = json.loads((folder / "tables/datapackage.json").read_text())
@@ -76,7 +77,7 @@ def test_a_version_is_never_written_over_and_never_half_there(results: Results) 
         pack_release(results, "1", DESCRIBED)
     (results.tables / "quality.parquet").write_bytes(b"PAR1")
     with pytest.raises(TableError, match=r"quality\.parquet cannot be read"):
-        pack_release(results, "2", DESCRIBED, {"1000000": "1"})
+        pack_release(results, "2", DESCRIBED, bridge={"1000000": "1"})
     assert [path.name for path in results.releases.iterdir()] == ["1"]
     for name in ("", "..", "a/b", "-x", "x" * 60):
         with pytest.raises(ConfigError, match="name of a version"):
@@ -84,3 +85,33 @@ def test_a_version_is_never_written_over_and_never_half_there(results: Results) 
     results.datapackage.unlink()
     with pytest.raises(ConfigError, match="no finished tables"):
         pack_release(results, "3", DESCRIBED)
+
+
+def test_who_has_withdrawn_is_in_no_version(results: Results) -> None:
+    own = pd.read_parquet(results.tables / "scans.parquet")["participant_id"].iloc[0]
+    with pytest.raises(ConfigError, match="who have withdrawn: run the workflow first"):
+        pack_release(results, "1", DESCRIBED, {own})
+    assert list(results.releases.iterdir()) == []
+
+
+def test_a_damaged_table_is_in_no_version_and_what_a_killed_call_left_goes(results: Results) -> None:
+    left = results.releases / ".0123456789ab.1"
+    left.mkdir(parents=True)
+    (left / "scans.parquet").write_text("half")
+    (results.tables / "quality.parquet").write_bytes(b"PAR1 garbage")
+    with pytest.raises(TableError, match="quality"):
+        pack_release(results, "1", DESCRIBED)
+    results.datapackage.write_text("{")
+    with pytest.raises(TableError, match="datapackage"):
+        pack_release(results, "1", DESCRIBED)
+    assert list(results.releases.iterdir()) == []
+
+
+def test_the_dictionary_of_other_ids_names_no_column_that_is_left_out(results: Results) -> None:
+    write_table(results.tables / "dictionary.parquet", DICTIONARY, dictionary_rows([SCANS, MEASUREMENTS, DICTIONARY]))
+    results.datapackage.write_text(json.dumps(datapackage([SCANS, MEASUREMENTS, DICTIONARY])))
+    folder = pack_release(results, "1", DESCRIBED, bridge={"1000000": "B1"})
+    rows = pd.read_parquet(folder / "tables/dictionary.parquet")
+    for table in ("scans", "measurements"):
+        there = set(pd.read_parquet(folder / f"tables/{table}.parquet").columns)
+        assert set(rows.loc[rows["table_name"].eq(table), "name"]) == there

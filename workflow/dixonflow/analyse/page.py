@@ -11,11 +11,9 @@ import jinja2
 import pandas as pd
 
 from dixonflow.analyse.disclosure import LIMIT
+from dixonflow.analyse.shareable import PERSONAL
 from dixonflow.analyse.vessels import MERGED
 from dixonflow.system.atomic import write_bytes
-
-PERSONAL = ("z_scores.parquet", "changes.parquet", "indices.parquet", "ukb_fields.parquet")
-"""Files of studies that have a row per participant."""
 
 _MOST_ROWS = 25
 

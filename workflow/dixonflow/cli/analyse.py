@@ -10,6 +10,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from dixonflow.analyse.shareable import record_shareable
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError
@@ -84,6 +85,7 @@ def analyse_command(
             return
         target = output or folder.parent / "analyses" / study.value
         written = _STUDIES[study](folder, target, options)
+        record_shareable(target, written)
     except DixonflowError as error:
         sys.exit(f"analyse: {error}")
     except OSError as error:
@@ -217,7 +219,9 @@ def _all(tables: Path, target: Path, options: Options) -> Path:
         except DixonflowError as error:
             written, problem = [], str(error)
         finished.append(Finished(study.value, title, text, written, problem))
-    return write_page(target, finished)
+    page = write_page(target, finished)
+    record_shareable(target, [page, *(path for each in finished for path in each.written)])
+    return page
 
 
 _TITLES = {

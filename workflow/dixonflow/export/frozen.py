@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,9 @@ from dixonflow.errors import ConfigError
 from dixonflow.export.source import LINKING, PARTICIPANT, SESSION
 from dixonflow.paths import Results
 from dixonflow.system.atomic import as_json, write_bytes
+from dixonflow.tables.definitions import DICTIONARY
 from dixonflow.tables.schema import TableError
+from dixonflow.vocabulary import Status
 
 CHECKSUMS = "SHA256SUMS"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
@@ -44,17 +47,25 @@ class Described:
     bibtex: str
 
 
-def pack_release(results: Results, version: str, described: Described, bridge: Mapping[str, str] | None = None) -> Path:
+def pack_release(
+    results: Results,
+    version: str,
+    described: Described,
+    withdrawn: Collection[str] = (),
+    bridge: Mapping[str, str] | None = None,
+) -> Path:
     """Write `releases/<version>/` below the results; it is there as a whole, or not at all.
 
     Parameters
     ----------
     results
-        Of a run whose tables are finished.
+        Of a run whose tables are finished, and that is not active.
     version
         Name of the version, such as 2026.1.
     described
         What stands next to the tables.
+    withdrawn
+        Participants who have withdrawn: none of them may have a value in the tables.
     bridge
         Ids to write instead of our own. Who is not in it is left out; columns that lead back to our ids are, too.
 
@@ -66,21 +77,24 @@ def pack_release(results: Results, version: str, described: Described, bridge: M
     Raises
     ------
     ConfigError
-        If the version has no such name or is there already, or the tables are not finished.
+        If the version has no such name or is there already, or the tables are not finished or hold somebody who has
+        withdrawn.
     TableError
         If a table is damaged.
     """
     if not _VERSION.fullmatch(version):
         raise ConfigError("the name of a version has letters, digits, dots, - and _, at most 41 in all")
     target = results.releases / version
-    if target.exists():
+    if os.path.lexists(target):
         raise ConfigError(f"{target} is there already: a version that was cited does not change, take another name")
     if not results.datapackage.exists():
         raise ConfigError(f"{results.tables} has no finished tables: run the workflow first")
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".*"):  # of a process that was killed
+        shutil.rmtree(left)
     unfinished = target.with_name(f".{secrets.token_hex(6)}.{version}")
     try:
-        left_out = _write_tables(results, unfinished / "tables", bridge)
+        left_out = _write_tables(results, unfinished / "tables", withdrawn, bridge)
         provenance = {
             "version": version,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,28 +117,55 @@ def pack_release(results: Results, version: str, described: Described, bridge: M
     return target
 
 
-def _write_tables(results: Results, folder: Path, bridge: Mapping[str, str] | None) -> dict[str, int]:
+def _write_tables(
+    results: Results, folder: Path, withdrawn: Collection[str], bridge: Mapping[str, str] | None
+) -> dict[str, int]:
     """Copy the tables that datapackage.json names, or write them with other ids; return the rows left out."""
-    package = json.loads(results.datapackage.read_bytes())
-    left_out = {}
+    try:
+        package = json.loads(results.datapackage.read_bytes())
+        resources = [(resource, results.tables / resource["path"]) for resource in package["resources"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise TableError(f"{results.datapackage} cannot be read: {type(error).__name__}") from error
+    left_out: dict[str, int] = {}
     folder.mkdir(parents=True)
-    for resource in package["resources"]:
-        source = results.tables / resource["path"]
-        if bridge is None:
-            shutil.copyfile(source, folder / source.name)
-            continue
+    gone: dict[str, set[str]] = {}
+    for resource, source in resources:
         try:
             table = pq.read_table(source)
+            _check_withdrawn(table, withdrawn, source)
+            if bridge is not None and PARTICIPANT in table.column_names:
+                before, names = table.num_rows, set(table.column_names)
+                table = with_other_ids(table, bridge)
+                left_out[source.stem] = before - table.num_rows
+                gone[source.stem] = names - set(table.column_names)
+                _leave_out(resource["schema"], table.column_names)
+            if bridge is not None and source.stem == DICTIONARY.name:
+                table = _without_columns(table, gone)
         except (pa.ArrowException, OSError) as error:
             raise TableError(f"{source} cannot be read: {type(error).__name__}") from error
-        if PARTICIPANT in table.column_names:
-            before, table = table.num_rows, with_other_ids(table, bridge)
-            left_out[source.stem] = before - table.num_rows
-        pq.write_table(table, folder / source.name, compression="zstd")
-        _leave_out(resource["schema"], table.column_names)
+        if bridge is None:
+            shutil.copyfile(source, folder / source.name)
+        else:
+            pq.write_table(table, folder / source.name, compression="zstd")
     description = as_json(package) if bridge is not None else results.datapackage.read_bytes()
     write_bytes(folder / results.datapackage.name, description)
     return left_out
+
+
+def _check_withdrawn(table: pa.Table, withdrawn: Collection[str], source: Path) -> None:
+    if PARTICIPANT not in table.column_names:
+        return
+    rows = table.filter(pc.is_in(table[PARTICIPANT], value_set=pa.array(sorted(withdrawn), pa.string())))
+    if "status" in rows.column_names:  # a row without values that says so
+        rows = rows.filter(pc.not_equal(rows["status"], Status.WITHDRAWN.value))
+    if rows.num_rows:
+        raise ConfigError(f"{source.name} holds participants who have withdrawn: run the workflow first")
+
+
+def _without_columns(dictionary: pa.Table, gone: Mapping[str, set[str]]) -> pa.Table:
+    """The dictionary without the columns that were left out of tables."""
+    pairs = zip(dictionary["table_name"].to_pylist(), dictionary["name"].to_pylist(), strict=True)
+    return dictionary.filter(pa.array([name not in gone.get(table, ()) for table, name in pairs], pa.bool_()))
 
 
 def with_other_ids(table: pa.Table, bridge: Mapping[str, str]) -> pa.Table:

@@ -2,9 +2,8 @@
 
 import csv
 import io
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,31 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dixonflow.privacy.known_people import KnownPeople
 
 HOLDS_ID = "it holds an id of a participant"
 
 _ID_COLUMN = re.compile(
-    r"(participant|subject|person|patient|proband|case)(_?(ids?|nr|number|no|key))?|f?e?iid|[ef]id|ids?|sub"
-    r"|session(_?id)?|source|raw_key|content_key|scan(_?id)?|birth.*|date_of_birth|dob",
+    r"(participant|subject|person|patient|proband)(_?(ids?|nr|number|no|key))?|f?e?iid|[ef]id|ids?|sub|session(_?id)?"
+    r"|raw_key|content_key|scan_?id|birth.*|date_of_birth|dob",
     re.IGNORECASE,
 )
 """Names of columns that say whose a row is."""
 
-_COUNTS = re.compile(
-    r"(n|count|counts|number|pairs|images|participants|people|persons|scans|values|observations|freq(uency)?|total)"
-    r"|(n|number|count)_.*|.*_(n|count|counts|participants|people|scans|values)|in_one_piece",
+_PEOPLE = re.compile(
+    r"n|count|counts|size|participants|people|persons|subjects|scans|pairs|images|cases|observations|obs|freq(uency)?"
+    r"|(n|number_of|count_of)_(people|persons|participants|subjects|scans|pairs|images|cases|obs|first|second|\w*male)"
+    r"|obs_ct|(people|persons|participants|subjects|scans|pairs|images|cases)_(n|count)",
     re.IGNORECASE,
 )
 """Names of columns that say how many people or scans a row stands for."""
 
-_NO_COUNTS = re.compile(
-    r"levels|degrees_of_freedom|ukb_field|position|year|quartile|quintile|decile|centile|label|index|station",
+_CODES = re.compile(
+    r"|__index_level_\d+__|unnamed:_\d+|.*levels|degrees_of_freedom|df|ukb_field|position|year|month|wave|visit|quartile"
+    r"|quintile|decile|centile|label|index|station|sex|male|.*_group|group|rank|term|model|stage|n_(models|knots|levels)"
+    r"|(.*_)?(p|q|share|fraction|proportion|percent|rate|ratio|rho|r|z|coverage|consistency)(_.*)?",
     re.IGNORECASE,
 )
 """Columns of whole numbers that count nobody."""
@@ -42,47 +45,65 @@ _ORDER_STATISTIC = re.compile(
 )
 """Columns that may hold the value of one participant, as the middle of a group's may be."""
 
-DESCRIBING: tuple[frozenset[str], ...] = (
-    frozenset({"sequence", "model", "structure", "measure", "unit", "sex", "age_years", "centile", "value"}),
-    frozenset({"variable", "levels", "chi_squared", "degrees_of_freedom", "p"}),
-    frozenset({"structure", "measure", "unit", "sd_within"}),
-    frozenset({"index", "definition", "ukb_field", "ukb_title", "ukb_difference", "source"}),
-    frozenset({"table", "name", "column", "unit", "description"}),
-    frozenset(
-        {"table_name", "position", "name", "type", "unit", "description", "definition", "source", "nullable"}
-        | {"published_dice", "published_dice_source"}
-    ),
-)
-"""Columns of tables whose rows are no people: centiles, tests, repeatability, definitions, variables, dictionary."""
+_NOTHING = {"", "na", "nan", "null", "none", "not shown", ".", "-", "suppressed"}
+_NUMBER = re.compile(r"^[\s'\"]*([+-]?\d[\d,. '\u00a0\u2009\u202f]*(?:[eE][+-]?\d+)?)")
+_SUPPRESSED = re.compile(r"^\s*(<|≤|under\s)\s*\d+\s*$")
+_FEWEST_NUMBERS = 2
+"""Numbers in a line of text from which it may be the row of a table."""
+
+Column = tuple[str, pd.Series]
 
 
-def in_parquet(data: bytes, people: KnownPeople, limit: int) -> Iterator[str]:
-    """Check a Parquet file: rows, names, metadata, and texts that no row shows."""
+def in_parquet(data: bytes, people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
+    """Check a Parquet file: rows, names, metadata, texts that no row shows, and that it is nothing else as well.
+
+    Parameters
+    ----------
+    known
+        Whether a study wrote it, or somebody has looked at it: its rows need no number of people then.
+    """
     file = pq.ParquetFile(io.BytesIO(data))
-    schema = file.schema_arrow
-    pieces = [*(file.metadata.metadata or {}).items(), *(schema.metadata or {}).items()]
-    pieces += [pair for field in schema for pair in (field.metadata or {}).items()]
+    schema, footer = file.schema_arrow, int.from_bytes(data[-8:-4], "little")
+    if people.in_bytes(data[-8 - footer : -8]) or not _is_covered(file, len(data) - 8 - footer):
+        yield "its metadata hold an id of a participant, or there is something between its parts"
+    pieces = [
+        pair for each in (schema.metadata, *(field.metadata for field in schema)) for pair in (each or {}).items()
+    ]
     if any(people.in_bytes(each) for pair in pieces for each in pair):
         yield "its metadata hold an id of a participant"
-    table = pq.read_table(io.BytesIO(data))
-    if any(pa.types.is_nested(field.type) or pa.types.is_binary(field.type) for field in schema):
+    if any(pa.types.is_nested(each.type) or pa.types.is_binary(each.type) for each in schema):
         yield "it has columns of lists or bytes"
         return
-    texts = [name for name in table.column_names if _is_text(schema.field(name).type)]
-    whole = pq.read_table(io.BytesIO(data), columns=texts, read_dictionary=texts)
-    for name in texts:  # a dictionary may hold more than the rows show
-        entries = [chunk.dictionary for chunk in whole[name].chunks if pa.types.is_dictionary(chunk.type)]
-        for each in entries:
-            values = each.dictionary if pa.types.is_dictionary(each.type) else each
-            if any(value and people.in_text(str(value)) for value in values.to_pylist()):
+    coded = [field.name for field in schema if _is_text(field.type)]
+    table = pq.read_table(io.BytesIO(data), read_dictionary=coded)
+    columns: list[Column] = []
+    for place, name in enumerate(table.column_names):
+        column = table.column(place)
+        if pa.types.is_dictionary(column.type):  # which may hold more than the rows show
+            entries = pa.chunked_array([chunk.dictionary for chunk in column.chunks], column.type.value_type)
+            entries = pc.cast(entries, entries.type.value_type) if pa.types.is_dictionary(entries.type) else entries
+            if people.in_text("\n".join(str(each) for each in entries.to_pylist())):
                 yield HOLDS_ID
-    columns = {}
-    for name in table.column_names:
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
             column = pc.cast(column, column.type.value_type)
-        columns[name] = column.to_pandas()
-    yield from _in_columns(columns, people, limit)
+            column = pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        columns.append((name, _as_series(column)))
+    yield from _in_columns(columns, people, limit, known)
+
+
+def _is_covered(file: pq.ParquetFile, end: int) -> bool:
+    """Whether the parts of a file follow each other without gaps."""
+    spans = []
+    for group in range(file.metadata.num_row_groups):
+        for number in range(file.metadata.num_columns):
+            chunk = file.metadata.row_group(group).column(number)
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            spans.append((start, start + chunk.total_compressed_size))
+    place = 4
+    for start, stop in sorted(spans):
+        if start != place:
+            return False
+        place = stop
+    return place == end
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -90,119 +111,138 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
-def in_delimited(data: bytes, people: KnownPeople, limit: int) -> Iterator[str]:
+def _as_series(column: pa.ChunkedArray) -> pd.Series:
+    """Numbers, also those of dates and decimals; texts as they are; truth values as none of both."""
+    kind = column.type
+    if pa.types.is_temporal(kind):
+        bits = pa.int32() if kind.bit_width == 32 else pa.int64()
+        column = pc.cast(column, bits)
+    if pa.types.is_decimal(kind):
+        column = pc.cast(column, pa.float64(), safe=False)
+    if _is_text(column.type):
+        return _typed(["" if each is None else str(each) for each in column.to_pylist()])
+    if pa.types.is_null(column.type):
+        return pd.Series(np.full(len(column), np.nan))
+    return pd.Series(column.to_pandas())
+
+
+def in_delimited(data: bytes, people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
     """Check a file of separated values with a heading."""
     text = data.decode("utf-8-sig")
+    if people.in_text(text):
+        yield HOLDS_ID
     if "\0" in text:
         yield "it is no plain text"
-    dialect = max(",\t;", key=text.partition("\n")[0].count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=dialect))
-    yield from in_rows(rows, people, limit)
+    separator = max(",\t;|", key=text.partition("\n")[0].count)
+    yield from in_rows(list(csv.reader(io.StringIO(text), delimiter=separator)), people, limit, known)
 
 
-def in_rows(rows: Sequence[Sequence[str]], people: KnownPeople, limit: int) -> Iterator[str]:
+def in_lines(text: str, people: KnownPeople, limit: int) -> Iterator[str]:
+    """Check lines of a text that are like those of a table: they follow each other and have as many cells."""
+    if people.own_values(np.array([float(each) for each in re.findall(r"\d+\.\d+", text)], float)):
+        yield "it holds values of single participants"
+    for separator in (r"\s*\|\s*", r"\s*,\s*", r"\s*;\s*", r"\t", r"\s{2,}"):
+        run: list[list[str]] = []
+        for line in [*text.splitlines(), ""]:
+            cells = re.split(separator, line.strip().strip("|").strip())
+            if set(line) <= set("|-:+= ") and line.strip():
+                continue  # a rule under a heading
+            if run and len(cells) != len(run[0]):
+                yield from _in_run(run, people, limit)
+                run = []
+            if len(cells) > 1:
+                run.append(cells)
+
+
+def _in_run(run: list[list[str]], people: KnownPeople, limit: int) -> Iterator[str]:
+    numbers = sum(sum(bool(_NUMBER.match(cell)) for cell in cells) >= _FEWEST_NUMBERS for cells in run)
+    if numbers >= 2 or (len(run) > 1 and any(_PEOPLE.fullmatch(_cleaned(cell)) for cell in run[0])):
+        yield from in_rows(run, people, limit, False)
+
+
+def in_rows(rows: Sequence[Sequence[str]], people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
     """Check rows of text, the first of which names the columns."""
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         return
-    names = rows[0]
-    if any(len(row) > len(names) for row in rows[1:]):
+    if any(_NUMBER.match(cell) and cell.strip()[0] not in "'\"" for cell in rows[0]):
+        yield "its first line is no heading: the names of its columns are not known"
+    if any(len(row) > len(rows[0]) for row in rows[1:]):
         yield "its rows are longer than its heading"
         return
-    columns = {}
-    for place, name in enumerate(names):
-        cells = [row[place].strip() if place < len(row) else "" for row in rows[1:]]
-        columns[f"{name}" if name not in columns else f"{name}_{place}"] = _typed(cells)
-    yield from _in_columns(columns, people, limit)
-
-
-_NOTHING = {"", "na", "nan", "null", "none", "not shown", "."}
+    columns = [
+        (name, _typed([row[place] if place < len(row) else "" for row in rows[1:]]))
+        for place, name in enumerate(rows[0])
+    ]
+    yield from _in_columns(columns, people, limit, known)
 
 
 def _typed(cells: Sequence[str]) -> pd.Series:
-    """Numbers where all cells are some, whole ones where none has a decimal point; else text."""
-    known = [cell.replace(",", "") if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", cell) else cell for cell in cells]
-    known = ["" if cell.casefold() in _NOTHING else cell for cell in known]
+    """Numbers where all cells that hold something begin with one, `3 (0.8 %)` too; else text."""
+    numbers: list[float] = []
+    for cell in cells:
+        if cell.strip().casefold() in _NOTHING or _SUPPRESSED.match(cell):
+            numbers.append(np.nan)
+            continue
+        found = _NUMBER.match(cell)
+        if found is None:
+            return pd.Series(list(cells), dtype=object)
+        numbers.append(_number(found[1]))
+    return pd.Series(numbers, dtype=float)
+
+
+def _number(text: str) -> float:
+    plain = re.sub("[' \u00a0\u2009\u202f]", "", text).rstrip(",.")
+    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", plain):
+        plain = plain.replace(",", "")
+    elif plain.count(",") == 1 and "." not in plain:
+        plain = plain.replace(",", ".")
     try:
-        numbers = pd.Series([float(cell) if cell else np.nan for cell in known], dtype=float)
-    except ValueError:
-        return pd.Series(list(cells), dtype=object)
-    whole = all(re.fullmatch(r"[+-]?[0-9]{1,18}", cell) for cell in known if cell)
-    return numbers.astype("Int64") if whole else numbers
+        return float(plain)
+    except ValueError:  # a version, a date: no number
+        return np.nan
 
 
-def in_json(data: bytes, people: KnownPeople, limit: int) -> Iterator[str]:
-    """Check a JSON document: its texts, and its lists of records as tables."""
-    yield from _in_value(json.loads(data.decode("utf-8")), people, limit)
+def _cleaned(name: object) -> str:
+    return str(name).strip().strip("\"'").replace(" ", "_").replace(".", "_")
 
 
-def _in_value(value: Any, people: KnownPeople, limit: int) -> Iterator[str]:
-    match value:
-        case str():
-            if people.in_text(value):
-                yield HOLDS_ID
-        case dict():
-            yield from _in_record(value, people, limit)
-        case list():
-            yield from _in_list(value, people, limit)
-
-
-def _in_record(record: Mapping[str, Any], people: KnownPeople, limit: int) -> Iterator[str]:
-    if any(people.in_text(key) for key in record):
-        yield HOLDS_ID
-    if any(_COUNTS.fullmatch(key) and _is_number(each) and 0 < each < limit for key, each in record.items()):
-        yield f"a count is under {limit}"
-    yield from _in_list([each for each in record.values() if _is_number(each)], people, limit)
-    for each in record.values():
-        yield from _in_value(each, people, limit)
-
-
-def _in_list(values: Sequence[Any], people: KnownPeople, limit: int) -> Iterator[str]:
-    numbers = np.asarray([each for each in values if _is_number(each)], float)
-    if people.in_numbers(numbers):
-        yield HOLDS_ID
-    if people.own_values(numbers):
-        yield "it holds values of single participants"
-    if len(values) >= limit and all(map(_is_record, values)):
-        names = list(dict.fromkeys(name for each in values for name in each))
-        cells = [["" if each.get(name) is None else str(each[name]) for name in names] for each in values]
-        yield from in_rows([names, *cells], people, limit)
-    for each in values:
-        yield from _in_value(each, people, limit)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and not any(isinstance(each, dict | list) for each in value.values())
-
-
-def _in_columns(columns: Mapping[str, pd.Series], people: KnownPeople, limit: int) -> Iterator[str]:
-    if any(people.in_text(str(name)) for name in columns):
+def _in_columns(columns: Sequence[Column], people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
+    named = [(_cleaned(name), column) for name, column in columns]
+    if people.in_text("\n".join(str(name) for name, _ in columns)):
         yield "the name of a column holds an id of a participant"
-    columns = {str(name).strip().replace(" ", "_"): column for name, column in columns.items()}
-    describing = frozenset(columns) in DESCRIBING
-    if not describing and (named := [name for name in columns if _ID_COLUMN.fullmatch(name)]):
-        yield f"column {named[0]} says whose a row is"
-    has_counts = False
-    for name, column in columns.items():
+    if not known and (found := [name for name, _ in named if _ID_COLUMN.fullmatch(name)]):
+        yield f"column {found[0]} says whose a row is"
+    sizes, filled = [], np.zeros(max((len(column) for _, column in named), default=0), bool)
+    for name, column in named:
         if pd.api.types.is_bool_dtype(column.dtype):
             continue
         if not pd.api.types.is_numeric_dtype(column.dtype):
-            if any(people.in_text(str(each)) for each in pd.unique(column.dropna())):
+            words = [str(each) for each in pd.unique(column.dropna())]
+            if people.in_text("\n".join(words)):
                 yield HOLDS_ID
+            if not known and any(re.fullmatch(r"\s*[+-]?[0-9][0-9.,]*\s*", word) for word in words):
+                yield f"column {name} has numbers among words: what they count is not known"
             continue
         numbers = column.astype("Float64").to_numpy(float, na_value=np.nan)
-        counts = bool(_COUNTS.fullmatch(name))
-        has_counts |= counts
-        whole = pd.api.types.is_integer_dtype(column.dtype) and not _NO_COUNTS.fullmatch(name)
-        if (counts or whole) and not describing and ((np.abs(numbers) > 0) & (np.abs(numbers) < limit)).any():
-            yield f"column {name} has counts under {limit}"
-        if people.in_numbers(numbers):
-            yield HOLDS_ID
-        if not _ORDER_STATISTIC.fullmatch(name) and people.own_values(numbers):
-            yield f"column {name} holds values of single participants"
-    rows = max((len(column) for column in columns.values()), default=0)
-    if rows and not has_counts and not describing:
-        yield "no column says how many people a row stands for (n, count, participants)"
+        yield from _in_numbers(name, numbers[np.isfinite(numbers)], people, limit)
+        if _PEOPLE.fullmatch(name):
+            sizes.append(np.nan_to_num(numbers) >= limit)
+        else:
+            filled |= np.isfinite(numbers)
+    if known or not len(filled):
+        return
+    if not sizes:
+        yield "no column says how many people a row stands for (n, count, participants): add one"
+    elif (filled & ~np.logical_or.reduce(sizes)).any():
+        yield "rows have values and no number of people"
+
+
+def _in_numbers(name: str, numbers: NDArray[np.floating[Any]], people: KnownPeople, limit: int) -> Iterator[str]:
+    whole = bool(len(numbers)) and bool((numbers == np.round(numbers)).all()) and not _CODES.fullmatch(name)
+    if (_PEOPLE.fullmatch(name) or whole) and ((np.abs(numbers) > 0) & (np.abs(numbers) < limit)).any():
+        yield f"column {name} has counts under {limit}"
+    if people.in_numbers(numbers):
+        yield HOLDS_ID
+    if not _ORDER_STATISTIC.fullmatch(name) and people.own_values(numbers):
+        yield f"column {name} holds values of single participants"

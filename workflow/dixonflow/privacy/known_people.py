@@ -1,13 +1,13 @@
-"""What must not leave with a release: the ids of a cohort's participants, in any writing, and their values."""
+"""What must not leave with a release: the ids of a cohort's participants, in any usual writing, and their values."""
 
 import base64
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +24,19 @@ from dixonflow.tables.wide import WIDE_NAMES
 FEWEST_CHARACTERS = 5
 """Shorter ids are also counts and sessions: they count as `sub-<id>` and in columns of ids alone."""
 
-FEWEST_DIGITS = 7
-"""A value of a participant is known again from this many significant digits on."""
+_FEWEST_DIGITS, _COMPARED_DIGITS = 9, 12
+"""A value of a participant is known again from so many significant digits on, and compared to so many: programs write
+15 digits and more. With fewer, numbers of others would be taken for it."""
 
-# not the digits after a decimal point, which may be any
-_WORD = re.compile(r"(?<![0-9]\.)(?<![A-Za-z0-9])[A-Za-z0-9]+")
-_AFFIXED = re.compile(r"[a-z]*?([0-9]{5,})[a-z]*")
+_DECIMAL = re.compile(r"(?<![\w.])[+-]?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?(?![\w.])")
+_GROUPED = re.compile(r"(?<![0-9])[0-9]{1,3}(?:([,.' \u00a0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*(?![0-9])")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_DIGITS = re.compile(r"[0-9]{5,}")
+_CODE = re.compile(r"[A-Za-z0-9+/]{6,}")
+_DIGEST = re.compile(r"[a-z]?(?=(?:[0-9]*[a-f]){2})[0-9a-f]{10,}")
+"""Ids of parts of drawings, checksums: what digits stand in them says nothing."""
 _SUBJECT = re.compile(r"sub[-_]?([a-z0-9]+)")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})|\\u00([0-9A-Fa-f]{2})")
 _PARTICIPANT = "participant_id"
 
 
@@ -48,62 +54,84 @@ class KnownPeople:
     def __init__(self, ids: Collection[str], values: Iterable[NDArray[np.float64]] = ()) -> None:
         plain = {each.casefold() for each in ids}
         long = {each for each in plain if len(each) >= FEWEST_CHARACTERS}
+        bare = {each.lstrip("0") for each in long}
         self.ids = frozenset(plain)
-        self._words = frozenset(
-            long | {each.lstrip("0") for each in long if len(each.lstrip("0")) >= FEWEST_CHARACTERS}
-        )
+        self._words = frozenset(long | {each for each in bare if len(each) >= FEWEST_CHARACTERS})
         self._coded = frozenset(code for each in ids if each.casefold() in long for code in _codes(each))
-        numbers = sorted({int(each) for each in self._words if each.isdigit() and len(each) < 19})
-        self._numbers = np.array(numbers, np.int64)
+        self._numbers = np.array(
+            sorted(int(each) for each in self._words if each.isdigit() and len(each) < 19), np.int64
+        )
         parts = [each[np.isfinite(each)] for each in values]
         self._values = np.unique(_in_detail(np.concatenate(parts))) if parts else np.empty(0)
 
     def in_text(self, text: str) -> bool:
-        """Whether a text or a name holds an id: as it is, without leading zeros, escaped, hashed or in base 64."""
-        forms = {text, unescape(text), unquote(text)}
-        return any(self._in_words(form) for form in forms)
+        """Whether a text or a name holds an id: as it is, without leading zeros, escaped, in groups of three digits,
+        hashed or in base 64.
+        """
+        return any(self._in_form(form) for form in dict.fromkeys(_forms(text)))
 
-    def _in_words(self, text: str) -> bool:
-        words = set(_WORD.findall(text))
-        if not self._coded.isdisjoint(words) or not self._coded.isdisjoint(word.lower() for word in words):
+    def _in_form(self, text: str) -> bool:
+        words = set(_WORD.findall(_DECIMAL.sub(" ", text)))
+        codes = set(_CODE.findall(text)) | {word.lower() for word in words}
+        if not self._coded.isdisjoint(codes):
             return True
         lower = {word.casefold() for word in words}
-        bare = {word.lstrip("0") for word in lower}
-        inner = {found[1].lstrip("0") for word in lower if (found := _AFFIXED.fullmatch(word))}
+        runs = {run for word in lower if not _DIGEST.fullmatch(word) for run in _DIGITS.findall(word)}
+        runs |= {re.sub("[^0-9]", "", found[0]) for found in _GROUPED.finditer(text)}
+        bare = {word.lstrip("0") for word in lower | runs}
+        if not self._words.isdisjoint(lower | runs | bare):
+            return True
         subjects = set(_SUBJECT.findall(text.casefold()))
-        return not (self._words.isdisjoint(lower | bare | inner) and self.ids.isdisjoint(subjects))
+        return not self.ids.isdisjoint(subjects | {each.partition("ses")[0] for each in subjects})
 
     def in_bytes(self, data: bytes) -> bool:
         """Whether bytes hold an id, as text of one or of two bytes a character."""
-        texts = [data.decode("latin-1")]
-        if b"\0" in data:
-            texts += [data.replace(b"\0", b"").decode("latin-1")]
-        return any(self.in_text(text) for text in texts)
+        if self.in_text(data.decode("latin-1")):
+            return True
+        return b"\0" in data and self.in_text(data.replace(b"\0", b"").decode("latin-1"))
 
     def in_numbers(self, numbers: NDArray[np.floating[Any]]) -> bool:
-        """Whether a number is an id."""
+        """Whether a number is an id, with or without a sign."""
         whole = numbers[np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) < 2**62)]
-        return bool(np.isin(whole.astype(np.int64), self._numbers).any())
+        return bool(np.isin(np.abs(whole).astype(np.int64), self._numbers).any())
 
     def own_values(self, numbers: NDArray[np.floating[Any]]) -> int:
-        """How many of these numbers are values of single participants, to the last digit."""
+        """How many of these numbers are values of single participants."""
         return int(np.isin(_in_detail(numbers[np.isfinite(numbers)]), self._values).sum())
 
 
+def _forms(text: str) -> Iterator[str]:
+    yield text
+    if "%" in text or "\\u" in text:
+        yield _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+    if "&" in text:
+        yield unescape(text)
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKC", text)
+        yield "".join(each for each in plain if unicodedata.category(each) != "Cf")
+
+
 def _in_detail(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Values that have so many digits that two people hardly share one."""
+    """Values that have so many digits that two people hardly share one, rounded alike."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 10.0 ** (FEWEST_DIGITS - 2 - np.floor(np.log10(np.abs(values))))
-        coarse = np.round(values * scale) / scale
+        magnitude = np.floor(np.log10(np.abs(values)))
+        coarse = np.round(values * 10.0 ** (_FEWEST_DIGITS - 2 - magnitude)) / 10.0 ** (_FEWEST_DIGITS - 2 - magnitude)
+        fine = np.round(values * 10.0 ** (_COMPARED_DIGITS - 1 - magnitude)) / 10.0 ** (
+            _COMPARED_DIGITS - 1 - magnitude
+        )
     detailed = np.isfinite(coarse) & (np.abs(coarse - values) > np.abs(values) * 1e-12)
-    chosen: NDArray[np.floating[Any]] = values[detailed]
+    chosen: NDArray[np.floating[Any]] = fine[detailed]
     return chosen
 
 
 def _codes(participant: str) -> list[str]:
-    data = participant.encode()
-    hashes = [hashlib.new(name, data, usedforsecurity=False).hexdigest() for name in ("md5", "sha1", "sha256")]
-    return [*hashes, base64.b64encode(data).decode().rstrip("="), data.hex()]
+    found = []
+    for written in (participant, f"{participant}\n", f"sub-{participant}", f"sub-{participant}\n"):
+        data = written.encode()
+        for name in ("md5", "sha1", "sha256", "sha512"):
+            found.append(hashlib.new(name, data, usedforsecurity=False).hexdigest())
+        found += [base64.b64encode(data).decode().rstrip("="), data.hex()]
+    return found
 
 
 def known_people(results: Results, withdrawn: Collection[str], further: Collection[str] = ()) -> KnownPeople:
