@@ -35,13 +35,21 @@ def project(tmp_path_factory) -> SmallProject:
     project.configure(["bids"], cohort=cohort)
     for number, participant in enumerate((GONE, STAYING, ALONE)):
         write_bids(project.raw / "bids", ScanId(participant, "2"), trunk_stations(number))
+    before = raw_files(project)
     project.run()
+    assert raw_files(project) == before, "raw folders may be read-only mounts: nothing is written or touched there"
     (project.folder / "results/exports").mkdir()
     (project.folder / "results/exports/volumes.csv").write_text(f'"{GONE}",1\n')
     # of other ids: only the bridge, which is not here, could say which rows are whose
     (project.folder / "results/releases/1").mkdir(parents=True)
     (project.folder / "results/releases/1/volumes.csv").write_text("B17,1\n")
     return project
+
+
+def raw_files(project: SmallProject) -> dict[str, tuple[int, int]]:
+    """Everything in the raw folder, with its inode and its date."""
+    states = {str(path): path.stat() for path in project.raw.rglob("*")}
+    return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
 
 
 def withdraw(project: SmallProject, *ids: str) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """Who was lost: numbers that add up, and small ones that nobody can work out."""
 
+import shutil
 from itertools import product
 
 import numpy as np
@@ -50,6 +51,20 @@ def test_the_flow_adds_up_and_is_that_of_the_conservation_law(tables):
     assert totals.diff().dropna().mul(-1).tolist() == reasons.tolist()
     counts = scans["status"].value_counts()
     assert counts["ok"] + counts["excluded"] + counts["failed"] + counts["withdrawn"] == totals.iloc[0]
+
+
+def test_values_are_counted_by_grade_and_reason_and_few_people_are_not_shown(tables, tmp_path):
+    rows = pd.read_parquet(tables / "measurements.parquet", dtype_backend="pyarrow")
+    rows.loc[:99, ["value", "grade", "missing_reason"]] = [None, None, "not_found"]
+    rows.loc[100:102, ["value", "grade", "missing_reason"]] = [None, None, "cut_by_field_of_view"]
+    rows.loc[103:152, "grade"] = "review"
+    for name in ("scans", "covariates"):
+        shutil.copy(tables / f"{name}.parquet", tmp_path)
+    rows.to_parquet(tmp_path / "measurements.parquet")
+    found = study_loss(tmp_path).values.set_index("outcome")["n_values"]
+    assert found.drop("cut_by_field_of_view").to_dict() == {"pass": 847, "not_found": 100, "review": 50}
+    assert found.isna()["cut_by_field_of_view"]
+    assert study_loss(tmp_path, limit=1).values["n_values"].sum() == len(rows) == 1000
 
 
 def test_small_numbers_of_the_flow_cannot_be_worked_out(tables):
@@ -163,7 +178,15 @@ def test_the_command_draws_the_flow(tables, tmp_path):
     result = CliRunner().invoke(app, ["loss", "--tables", str(tables), "--output", str(tmp_path)])
     assert result.exit_code == 0, result.output
     names = {path.name for path in tmp_path.iterdir()} - {SHAREABLE}
-    assert names == {"flow.parquet", "groups.parquet", "tests.parquet", "flow.svg", "flow.pdf", "flow.png"}
+    assert names == {
+        "flow.parquet",
+        "values.parquet",
+        "groups.parquet",
+        "tests.parquet",
+        "flow.svg",
+        "flow.pdf",
+        "flow.png",
+    }
     svg = (tmp_path / "flow.svg").read_text()
     assert "found in the raw folders" in svg
     assert "1,000 scans" in svg

@@ -4,19 +4,24 @@ The steps are those of a flow diagram as STROBE asks for (item 13: numbers at ea
 Lancet 2007, 370:1453-1457). Each step's number is that before it less what it names, down to what is analysed.
 """
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from scipy import stats
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
 from dixonflow.analyse.study_data import read_columns
+from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_table
-from dixonflow.tables.schema import to_pandas
+from dixonflow.tables.schema import TableError, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, Status
 
@@ -42,6 +47,9 @@ class Loss:
         step, with an empty reason; of those that it takes out, by reason).
     groups
         One row per variable, level and outcome (`analysed`, or the reason): `n`, `share` of the level.
+    values
+        What became of the values of the scans that are ok, of all structures and measures: one row per outcome (`pass`,
+        `review`, or the reason why there is none): `n_values`, null where it is that of few participants.
     tests
         One row per variable: chi-squared test of analysed against lost, over the levels that are known; where counts
         are hidden, the p-value alone, with one digit.
@@ -50,6 +58,7 @@ class Loss:
     flow: pd.DataFrame
     groups: pd.DataFrame
     tests: pd.DataFrame
+    values: pd.DataFrame
 
 
 def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
@@ -75,7 +84,7 @@ def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
     people = tables / f"{COVARIATE_TABLE.name}.parquet"
     known = to_pandas(read_table(people, COVARIATE_TABLE)) if people.exists() else None
     groups, tests = _of_groups(scans, known, limit)
-    return Loss(_flow(scans, limit), groups, tests)
+    return Loss(_flow(scans, limit), groups, tests, _values(tables / f"{MEASUREMENTS.name}.parquet", limit))
 
 
 def _outcomes(scans: pd.DataFrame) -> pd.Series:
@@ -105,6 +114,28 @@ def _flow(scans: pd.DataFrame, limit: int) -> pd.DataFrame:
         rows.append((f"{_LEFT}{step}", "", *_sizes(scans[left])))
     flow = pd.DataFrame(rows, columns=["step", "reason", "n_scans", "n_participants"])
     return _flow_without_small(flow, limit)
+
+
+def _values(path: Path, limit: int) -> pd.DataFrame:
+    """Count the values by outcome, a piece of the table at a time."""
+    counts, people = Counter[str](), defaultdict[str, set[str]](set)
+    try:
+        for rows in pq.ParquetFile(path).iter_batches(columns=["participant_id", "missing_reason", "grade"]):
+            text = [rows[name].cast(pa.string()) for name in ("missing_reason", "grade")]
+            table = pa.table({"outcome": pc.coalesce(*text, UNKNOWN), "participant": rows["participant_id"]})
+            for outcome, participant, n in zip(
+                *table.group_by(["outcome", "participant"]).aggregate([([], "count_all")]).to_pydict().values(),
+                strict=True,
+            ):
+                counts[outcome] += n
+                people[outcome].add(participant)
+    except FileNotFoundError:
+        pass
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+    rows = [(name, n, len(people[name]) < limit) for name, n in counts.most_common()]
+    found = pd.DataFrame(rows, columns=["outcome", "n_values", "suppressed"])
+    return found.assign(n_values=found["n_values"].astype("Int64").mask(found["suppressed"].astype(bool)))
 
 
 def _sizes(rows: pd.DataFrame) -> tuple[int, int]:

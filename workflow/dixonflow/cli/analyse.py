@@ -142,8 +142,9 @@ def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
     from dixonflow.analyse.loss import study_loss  # noqa: PLC0415
 
     study = study_loss(tables)
-    written = _write(target, {"flow": study.flow, "groups": study.groups, "tests": study.tests})
-    return [*written, *write_flow(study.flow, target)]
+    parts = {"flow": study.flow, "values": study.values, "groups": study.groups, "tests": study.tests}
+    written = _write(target, parts)
+    return [*written, *write_flow(study.flow, study.values, target)]
 
 
 def _centiles(tables: Path, target: Path, options: Options) -> list[Path]:

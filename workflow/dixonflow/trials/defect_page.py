@@ -1,5 +1,6 @@
 """The page of planted defects, made of their table."""
 
+import numpy as np
 import pandas as pd
 
 from dixonflow.trials.defect_outcomes import NO_DEFECT
@@ -32,6 +33,7 @@ there was none. Outcomes:
 | slipped | {slipped} |
 | hit rate: all but those that slipped | {rate:.1f} % |
 | hit rate of the gross forms | {gross:.1f} % |
+| largest change of a value that passed | {largest} |
 | of the {measured} cases in which values of a measured scan moved: listed for a look | {looks} ({look_rate:.1f} %) |
 | scans without a defect that are listed for a look | {listed} of {clean} |
 | the same in a cohort of {cohort:,}, whose rows of `quality` are drawn from theirs | {share:.2f} % |
@@ -69,10 +71,12 @@ def defect_page(found: pd.DataFrame, review: pd.DataFrame) -> str:
     looks = int(moved["listed"].eq("yes").sum())
     total = review[review["checks"].eq(ALL)].iloc[0]
     gross = planted.groupby("defect", sort=False).tail(1)
+    largest = [_largest(rows) for _, rows in planted[planted["worst_change"].notna()].groupby("worst_unit")]
     return _TEXT.format(
         clean=len(clean),
         listed=int(clean["outcome"].eq("listed").sum()),
         cases=len(planted),
+        largest="; ".join(largest) or "none",
         measured=len(moved),
         looks=looks,
         look_rate=100 * looks / len(moved),
@@ -82,4 +86,13 @@ def defect_page(found: pd.DataFrame, review: pd.DataFrame) -> str:
         gross=100 * float(gross["outcome"].ne("slipped").mean()),
         table="\n".join(lines),
         **counts,
+    )
+
+
+def _largest(rows: pd.DataFrame) -> str:
+    """Largest change of a value that passed, in one unit."""
+    row = rows.sort_values("worst_change", key=np.abs).iloc[-1]
+    worst = str(row["worst"]).replace("_", chr(92) + "_")
+    return (
+        f"{row['worst_change']:+.2f} {row['worst_unit']} ({worst}; {row['defect']}, {row['strength']:g} {row['unit']})"
     )
