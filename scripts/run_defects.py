@@ -26,6 +26,7 @@ from dixonflow.trials.example_pictures import (
     picture_of_check,
     picture_of_delivery,
 )
+from dixonflow.trials.further_examples import write_further_examples
 from dixonflow.trials.parallel import run_all
 from dixonflow.trials.review_list import SCANS, resampled_grades, review_counts
 
@@ -79,6 +80,7 @@ def main(
         write_bytes(REPEATABILITY, repeatability_file(pd.concat(again, ignore_index=True)).encode())
         pictures = page.parent / "examples"
         examples = [_example(kept, name, found.iloc[place], pictures) for name, place in example_cases(found).items()]
+        examples += write_further_examples(pictures)
         drawn = pd.DataFrame([each for each in examples if each], columns=list(EXAMPLES)).sort_values("name")
         write_bytes(pictures / "examples.csv", drawn.to_csv(index=False).encode())
         typer.echo(f"written to {page.parent}; now call scripts/make_check_page.py")
