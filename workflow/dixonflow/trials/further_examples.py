@@ -123,7 +123,7 @@ def _said(
 
 
 def _turned(body: _Body) -> Iterator[Example]:
-    for name, axis, words in (("head_up", 2, "image upside down"), ("front_ahead", 1, "front and back exchanged")):
+    for name, axis, words in (("head_up", 2, "image upside down"), ("front_ahead", 1, "front and back swapped")):
         labels = np.flip(body.labels, axis).copy()
         images = {contrast: np.flip(image, axis).copy() for contrast, image in body.images.items()}
         said = _said(name, labels, images, body.affine, body.boxes, body.model)
@@ -164,7 +164,7 @@ def _stitched(body: _Body) -> Iterator[Example]:
     shown[Contrast.WATER][place], shown[Contrast.FAT][place] = fat, water
     picture = contact_sheet(shown, body.labels, body.affine)
     threshold = CHECKS["swaps_repaired"].threshold
-    yield Example("swaps_repaired", "water and fat of a station exchanged, here as delivered", 1, "station", "",
+    yield Example("swaps_repaired", "water and fat of a station swapped, here as delivered", 1, "station", "",
                   found.value, threshold, picture)  # fmt: skip
     # water and fat that are nearly alike say little about which is which
     alike = []
