@@ -19,7 +19,6 @@ from dixonflow.config import Config, demo_config, parse_config
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.accuracy import Summary, summarise
 from dixonflow.evaluation.phantom import evaluate_demo_scan, fat_fraction_errors, table_of
-from dixonflow.evaluation.repeatability import repeatability_file
 from dixonflow.evaluation.swaps import evaluate_scan as evaluate_swaps
 from dixonflow.evaluation.swaps import swap_rates
 from dixonflow.evaluation.targets import Targets, Violation, evaluation_record, violations
@@ -31,10 +30,8 @@ from dixonflow.phantom.demo_scans import DEMO_SCANS, UNEVEN_SCANS, DemoScan, fur
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.stages.context import StageContext, stage_work
 from dixonflow.system.atomic import write_bytes, write_json
-from dixonflow.trials.repeated_scans import RepeatedRuns, repeated_scans, repeated_values
 from dixonflow.vocabulary import SHARD_STAGES, Layout, MergeStrategy, ScanId, Stage, Status
 
-REPEATABILITY = Path("workflow/dixonflow/analyse/repeatability.csv")
 WEIGHTS = demo_config().segment.weights
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -134,22 +131,6 @@ def swaps(
         shares = " | ".join(f"{100 * row[each]:.2f} %" for each in ("station", "half", "scan", "specificity"))
         typer.echo(f"| {row['size']} | {row['scans']} | {row['stations']} | {shares} | {row['smallest_margin']:.1f} |")
     typer.echo(f"written to {output}")
-
-
-@app.command()
-def repeated(
-    folder: Annotated[Path, typer.Option(help="For scans and results; what is finished is not done again.")] = Path(
-        "results/evaluation/repeated"
-    ),
-) -> None:
-    """Scan phantom participants three times and write how much their measures differ."""
-    config = parse_config(demo_config().model_dump() | {"segment": {"threads": 1, "device": "cpu"}})
-    runs = RepeatedRuns(folder, config, load_model(MODELS / "demo.yaml", config.segment.weights))
-    scans = repeated_scans()
-    for item in track(scans, "scans", console=Console(stderr=True)):
-        runs.clean(item)
-    write_bytes(REPEATABILITY, repeatability_file(repeated_values(runs, scans)).encode())
-    typer.echo(f"written to {REPEATABILITY}")
 
 
 def evaluate_scan(
