@@ -35,7 +35,7 @@ _PEOPLE = re.compile(
 _CODES = re.compile(
     r"|__index_level_\d+__|unnamed:_\d+|.*levels|degrees_of_freedom|df|ukb_field|position|year|month|wave|visit|quartile"
     r"|quintile|decile|centile|label|index|station|sex|male|.*_group|group|rank|term|model|stage|n_(models|knots|levels)"
-    r"|(.*_)?(p|q|share|fraction|proportion|percent|rate|ratio|rho|r|z|coverage|consistency)(_.*)?",
+    r"|(.*_)?(mean|sd|se|median|beta|estimate|difference|slope)(_.*)?|(.*_)?(p|q|share|fraction|proportion|percent|rate|ratio|rho|r|z|coverage|consistency)(_.*)?",
     re.IGNORECASE,
 )
 """Columns of whole numbers that count nobody."""
