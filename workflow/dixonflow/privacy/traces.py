@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -175,16 +176,21 @@ def _in_parquet(path: Path, ids: Ids) -> bool:
 
 def _kept(rows: pa.Table, ids: Ids) -> pa.Array:
     """Rows that are of no such participant: by the id, or where there is none by the file."""
-    keep = [True] * rows.num_rows
-    owners = rows[_PARTICIPANT].to_pylist() if _PARTICIPANT in rows.column_names else [None] * rows.num_rows
+    if _PARTICIPANT in rows.column_names:
+        owners = rows[_PARTICIPANT].combine_chunks()
+        gone = pc.is_in(owners, value_set=pa.array(sorted(ids.participants), pa.string())).to_numpy(
+            zero_copy_only=False
+        )
+        unowned = owners.is_null().to_numpy(zero_copy_only=False)
+    else:
+        gone, unowned = np.zeros(rows.num_rows, bool), np.ones(rows.num_rows, bool)
+    keep = ~gone
     source = next((name for name in ("source", "path") if name in rows.column_names), None)
-    sources = rows[source].to_pylist() if source else [None] * rows.num_rows
-    for number, (owner, text) in enumerate(zip(owners, sources, strict=True)):
-        if owner is not None:
-            keep[number] = str(owner) not in ids.participants
-        elif text:
-            keep[number] = not ids.in_text(str(text).encode())
-    return pa.array(keep, pa.bool_())
+    if source is not None:
+        places = np.flatnonzero(unowned)
+        texts = rows[source].take(pa.array(places)).to_pylist()
+        keep[places] = [not (text and ids.in_text(str(text).encode())) for text in texts]
+    return pa.array(keep)
 
 
 def without_rows(path: Path, ids: Ids) -> int:
