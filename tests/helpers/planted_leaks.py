@@ -136,7 +136,13 @@ def _text(text: str) -> Plant:
     def plant(folder: Path, own: str, _rng: Rng) -> None:
         grouped = f"{int(own):,}"
         coded = base64.b64encode(f"{own}\n".encode()).decode()
-        lines = text.replace("{own}", own).replace("{grouped}", grouped).replace("{coded}", coded)
+        escaped = "".join(f"\\u{ord(each):04x}" for each in own)
+        lines = (
+            text.replace("{escaped}", escaped)
+            .replace("{own}", own)
+            .replace("{grouped}", grouped)
+            .replace("{coded}", coded)
+        )
         (folder / "notes.txt").write_text(lines)
 
     return plant
@@ -219,6 +225,6 @@ KINDS: dict[str, Plant] = {
     "in_an_identifier": _text("1.2.840.113619.{own}.3"),
     "in_groups_of_three": _text("left out: {grouped} and others"),
     "base_64_of_a_line": _text("{coded}"),
-    "escaped": _text("a\\u0031 {own}"),
+    "escaped": _text("{escaped}"),
 }
 """Every way to plant a leak, by name."""

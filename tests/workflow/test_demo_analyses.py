@@ -8,8 +8,8 @@ import subprocess
 import duckdb
 import pandas as pd
 import pytest
+from other_programs import needs_r, run_r
 from project_copy import ROOT
-from r_program import needs_r, run_r
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,8 @@ def test_values_are_counted_by_grade_and_reason_and_few_people_are_not_shown(tab
     assert found.drop("cut_by_field_of_view").to_dict() == {"pass": 847, "not_found": 100, "review": 50}
     assert found.isna()["cut_by_field_of_view"]
     assert study_loss(tmp_path, limit=1).values["n_values"].sum() == len(rows) == 1000
+    (tmp_path / "measurements.parquet").unlink()
+    assert study_loss(tmp_path).values is None
 
 
 def test_small_numbers_of_the_flow_cannot_be_worked_out(tables):

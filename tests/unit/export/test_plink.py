@@ -1,23 +1,15 @@
 """Phenotype and covariate files read by PLINK 2 itself, where it is installed (scripts/install_readers.sh)."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
+from other_programs import needs_plink
 from synthetic_cohort import draw_cohort, write_cohort
 
 from dixonflow.analyse.study_data import read_study_data
 from dixonflow.export.genetics import GeneticsFormat, genetics_files
-
-
-def has_plink() -> bool:
-    found = shutil.which("plink2") is not None
-    assert found or "CI" not in os.environ, "PLINK 2 is not installed: run scripts/install_readers.sh"
-    return found
 
 
 def plink(folder: Path, *options: str) -> None:
@@ -27,7 +19,7 @@ def plink(folder: Path, *options: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(not has_plink(), reason="PLINK 2 is not installed (scripts/install_readers.sh)")
+@needs_plink
 def test_an_association_study_by_plink_uses_every_value(tmp_path: Path) -> None:
     n = 300
     cohort = draw_cohort(n, {"liver": 0.2, "spleen": -0.1}, seed=8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from r_program import needs_r, run_r
+from other_programs import needs_r, run_r
 from synthetic_cohort import draw_cohort, write_cohort
 
 from dixonflow.export.formats import write_stata

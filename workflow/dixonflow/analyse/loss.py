@@ -49,7 +49,8 @@ class Loss:
         One row per variable, level and outcome (`analysed`, or the reason): `n`, `share` of the level.
     values
         What became of the values of the scans that are ok, of all structures and measures: one row per outcome (`pass`,
-        `review`, or the reason why there is none): `n_values`, null where it is that of few participants.
+        `review`, or the reason why there is none): `n_values`, null where it is that of few participants. None where
+        the table of measurements is not among those handed over.
     tests
         One row per variable: chi-squared test of analysed against lost, over the levels that are known; where counts
         are hidden, the p-value alone, with one digit.
@@ -58,7 +59,7 @@ class Loss:
     flow: pd.DataFrame
     groups: pd.DataFrame
     tests: pd.DataFrame
-    values: pd.DataFrame
+    values: pd.DataFrame | None
 
 
 def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
@@ -84,7 +85,8 @@ def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
     people = tables / f"{COVARIATE_TABLE.name}.parquet"
     known = to_pandas(read_table(people, COVARIATE_TABLE)) if people.exists() else None
     groups, tests = _of_groups(scans, known, limit)
-    return Loss(_flow(scans, limit), groups, tests, _values(tables / f"{MEASUREMENTS.name}.parquet", limit))
+    measured = tables / f"{MEASUREMENTS.name}.parquet"
+    return Loss(_flow(scans, limit), groups, tests, _values(measured, limit) if measured.exists() else None)
 
 
 def _outcomes(scans: pd.DataFrame) -> pd.Series:
@@ -129,8 +131,6 @@ def _values(path: Path, limit: int) -> pd.DataFrame:
             ):
                 counts[outcome] += n
                 people[outcome].add(participant)
-    except FileNotFoundError:
-        pass
     except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
     rows = [(name, n, len(people[name]) < limit) for name, n in counts.most_common()]

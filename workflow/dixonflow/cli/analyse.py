@@ -142,7 +142,9 @@ def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
     from dixonflow.analyse.loss import study_loss  # noqa: PLC0415
 
     study = study_loss(tables)
-    parts = {"flow": study.flow, "values": study.values, "groups": study.groups, "tests": study.tests}
+    parts = {"flow": study.flow, "groups": study.groups, "tests": study.tests}
+    if study.values is not None:
+        parts["values"] = study.values
     written = _write(target, parts)
     return [*written, *write_flow(study.flow, study.values, target)]
 

@@ -14,8 +14,8 @@ _GRADES = {"pass": "passed", "review": "to be looked at first"}
 _SIDE = {"boxstyle": "round,pad=0.4", "facecolor": "#f2f4f5", "edgecolor": "#9aa5ad"}
 
 
-def write_flow(flow: pd.DataFrame, values: pd.DataFrame, folder: Path) -> list[Path]:
-    """Draw the flow of `study_loss` in all formats, down to the values of the scans that are left."""
+def write_flow(flow: pd.DataFrame, values: pd.DataFrame | None, folder: Path) -> list[Path]:
+    """Draw the flow of `study_loss` in all formats, down to the values of the scans that are left if they are known."""
     steps = flow[flow["reason"].eq("")].reset_index(drop=True)
     figure = Figure(figsize=(7.0, 1.3 * (len(steps) + 1)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -33,7 +33,8 @@ def write_flow(flow: pd.DataFrame, values: pd.DataFrame, folder: Path) -> list[P
             own = flow[flow["step"].eq(str(step["step"]).removeprefix("left after: ")) & flow["reason"].ne("")]
             lines = [f"{row['reason'].replace('_', ' ')}: {_number(row['n_scans'])}" for _, row in own.iterrows()]
             axes.text(5.4, y + 0.5, "\n".join(lines) or "none", ha="left", va="center", fontsize=6, bbox=_SIDE)
-    _draw_values(axes, values, -float(len(steps)))
+    if values is not None:
+        _draw_values(axes, values, -float(len(steps)))
     return save_figure(figure, folder, "flow")
 
 
