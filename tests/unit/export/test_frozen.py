@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from synthetic_cohort import draw_cohort, write_cohort
 
@@ -69,6 +71,30 @@ def test_a_bridge_replaces_all_ids_and_nothing_leads_back(results: Results) -> N
     assert list(after.index) == sorted(after.index)
     left_out = json.loads((folder / "provenance.json").read_text())["rows_left_out_for_want_of_an_id"]
     assert left_out == {"scans": 3, "measurements": 3, "quality": 0}
+
+
+@pytest.mark.parametrize("rows_of_a_group", [1, 5, 12, 1000])
+def test_a_bridge_sorts_each_structure_again_however_a_table_is_cut(results: Results, rows_of_a_group: int) -> None:
+    path = results.tables / "measurements.parquet"
+    liver = pq.read_table(path)
+    place = liver.schema.get_field_index("structure")
+    structures = [
+        liver.set_column(
+            place, liver.schema.field(place), pa.array([each] * liver.num_rows).cast(liver["structure"].type)
+        )
+        for each in ("liver", "pancreas", "spleen")
+    ]
+    pq.write_table(pa.concat_tables(structures), path, row_group_size=rows_of_a_group)
+    before = pq.read_table(path).to_pandas()
+    bridge = {each: f"B{900 - number}" for number, each in enumerate(sorted(before["participant_id"].unique())[:9])}
+    folder = pack_release(results, "other", DESCRIBED, bridge=bridge)
+    after = pd.read_parquet(folder / "tables/measurements.parquet")
+    keys = ["structure", "participant_id"]
+    expected = before.assign(participant_id=before["participant_id"].map(bridge)).dropna(subset="participant_id")
+    expected = expected.sort_values(keys)[[*keys, "value"]]
+    assert after[[*keys, "value"]].to_numpy().tolist() == expected.to_numpy().tolist()
+    left_out = json.loads((folder / "provenance.json").read_text())["rows_left_out_for_want_of_an_id"]
+    assert left_out["measurements"] == 9
 
 
 def test_a_version_is_never_written_over_and_never_half_there(results: Results) -> None:

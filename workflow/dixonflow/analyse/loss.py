@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from scipy import stats
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
 from dixonflow.analyse.study_data import read_columns
 from dixonflow.tables.measurements import MEASUREMENTS
-from dixonflow.tables.parquet import read_table
-from dixonflow.tables.schema import TableError, to_pandas
+from dixonflow.tables.parquet import read_pieces, read_table
+from dixonflow.tables.schema import to_pandas
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, Status
 
@@ -121,18 +120,12 @@ def _flow(scans: pd.DataFrame, limit: int) -> pd.DataFrame:
 def _values(path: Path, limit: int) -> pd.DataFrame:
     """Count the values by outcome, a piece of the table at a time."""
     counts, people = Counter[str](), defaultdict[str, set[str]](set)
-    try:
-        for rows in pq.ParquetFile(path).iter_batches(columns=["participant_id", "missing_reason", "grade"]):
-            text = [rows[name].cast(pa.string()) for name in ("missing_reason", "grade")]
-            table = pa.table({"outcome": pc.coalesce(*text, UNKNOWN), "participant": rows["participant_id"]})
-            for outcome, participant, n in zip(
-                *table.group_by(["outcome", "participant"]).aggregate([([], "count_all")]).to_pydict().values(),
-                strict=True,
-            ):
-                counts[outcome] += n
-                people[outcome].add(participant)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+    for piece in read_pieces(path, ["participant_id", "missing_reason", "grade"]):
+        text = [piece[name].cast(pa.string()) for name in ("missing_reason", "grade")]
+        table = pa.table({"outcome": pc.coalesce(*text, UNKNOWN), "participant": piece["participant_id"]})
+        for row in table.group_by(["outcome", "participant"]).aggregate([([], "count_all")]).to_pylist():
+            counts[row["outcome"]] += row["count_all"]
+            people[row["outcome"]].add(row["participant"])
     rows = [(name, n, len(people[name]) < limit) for name, n in counts.most_common()]
     found = pd.DataFrame(rows, columns=["outcome", "n_values", "suppressed"])
     return found.assign(n_values=found["n_values"].astype("Int64").mask(found["suppressed"].astype(bool)))

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.errors import ConfigError
 from dixonflow.measure.definitions import MEASURES
-from dixonflow.tables.parquet import read_table
+from dixonflow.tables.parquet import read_table, read_whole
 from dixonflow.tables.schema import TableError, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, joined
 from dixonflow.vocabulary import Grade, Status
@@ -167,10 +166,7 @@ def read_columns(path: Path, columns: Sequence[str], which: Any = None) -> pa.Ta
     """
     if not path.exists():
         raise ConfigError(f"there is no {path}: run the workflow first, or name the folder of the tables")
-    try:
-        rows = pq.read_table(path, columns=list(columns), filters=which)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+    rows = read_whole(path, columns, which)
     fields = [pa.field(each.name, each.type if each.name == "value" else pa.string()) for each in rows.schema]
     return rows.cast(pa.schema(fields))  # other programs write text in other ways
 

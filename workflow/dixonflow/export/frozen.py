@@ -1,12 +1,14 @@
 """A citable version of the tables: as they are, with what made them, what describes them, and checksums of all."""
 
+import functools
 import hashlib
+import itertools
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dixonflow.errors import ConfigError
-from dixonflow.export.source import LINKING, PARTICIPANT, SESSION
+from dixonflow.export.source import LINKING, PARTICIPANT
 from dixonflow.paths import Results
 from dixonflow.system.atomic import as_json, write_bytes
 from dixonflow.tables.definitions import DICTIONARY
+from dixonflow.tables.parquet import read_pieces
 from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Status
 
@@ -126,40 +129,42 @@ def _write_tables(
         resources = [(resource, results.tables / resource["path"]) for resource in package["resources"]]
     except (ValueError, LookupError, TypeError) as error:
         raise TableError(f"{results.datapackage} cannot be read: {type(error).__name__}") from error
-    left_out: dict[str, int] = {}
     folder.mkdir(parents=True)
+    left_out: dict[str, int] = {}
     gone: dict[str, set[str]] = {}
     for resource, source in resources:
-        try:
-            table = pq.read_table(source)
-            _check_withdrawn(table, withdrawn, source)
-            if bridge is not None and PARTICIPANT in table.column_names:
-                before, names = table.num_rows, set(table.column_names)
-                table = with_other_ids(table, bridge)
-                left_out[source.stem] = before - table.num_rows
-                gone[source.stem] = names - set(table.column_names)
-                _leave_out(resource["schema"], table.column_names)
-            if bridge is not None and source.stem == DICTIONARY.name:
-                table = _without_columns(table, gone)
-        except (pa.ArrowException, OSError) as error:
-            raise TableError(f"{source} cannot be read: {type(error).__name__}") from error
+        # all of it is read, a piece at a time: what is damaged is not cited
+        pieces = _without_withdrawn(read_pieces(source), withdrawn, source)
         if bridge is None:
+            for _ in pieces:
+                pass
             shutil.copyfile(source, folder / source.name)
+        elif any(field["name"] == PARTICIPANT for field in resource["schema"]["fields"]):
+            names = [field["name"] for field in resource["schema"]["fields"]]
+            written = _write_with_other_ids(pieces, bridge, _keys(resource["schema"]), folder / source.name)
+            left_out[source.stem] = pq.read_metadata(source).num_rows - written
+            gone[source.stem] = {name for name in names if name in LINKING}
+            _leave_out(resource["schema"], [name for name in names if name not in LINKING])
         else:
+            table = pa.concat_tables(pieces)
+            table = _without_columns(table, gone) if source.stem == DICTIONARY.name else table
             pq.write_table(table, folder / source.name, compression="zstd")
     description = as_json(package) if bridge is not None else results.datapackage.read_bytes()
     write_bytes(folder / results.datapackage.name, description)
     return left_out
 
 
-def _check_withdrawn(table: pa.Table, withdrawn: Collection[str], source: Path) -> None:
-    if PARTICIPANT not in table.column_names:
-        return
-    rows = table.filter(pc.is_in(table[PARTICIPANT], value_set=pa.array(sorted(withdrawn), pa.string())))
-    if "status" in rows.column_names:  # a row without values that says so
-        rows = rows.filter(pc.not_equal(rows["status"], Status.WITHDRAWN.value))
-    if rows.num_rows:
-        raise ConfigError(f"{source.name} holds participants who have withdrawn: run the workflow first")
+def _without_withdrawn(pieces: Iterator[pa.Table], withdrawn: Collection[str], source: Path) -> Iterator[pa.Table]:
+    """Pass the pieces of a table on. Raises ConfigError where somebody has a row who has withdrawn."""
+    gone = pa.array(sorted(withdrawn), pa.string())
+    for piece in pieces:
+        if PARTICIPANT in piece.column_names:
+            rows = piece.filter(pc.is_in(piece[PARTICIPANT], value_set=gone))
+            if "status" in rows.column_names:  # a row without values that says so
+                rows = rows.filter(pc.not_equal(rows["status"], Status.WITHDRAWN.value))
+            if rows.num_rows:
+                raise ConfigError(f"{source.name} holds participants who have withdrawn: run the workflow first")
+        yield piece
 
 
 def _without_columns(dictionary: pa.Table, gone: Mapping[str, set[str]]) -> pa.Table:
@@ -168,27 +173,67 @@ def _without_columns(dictionary: pa.Table, gone: Mapping[str, set[str]]) -> pa.T
     return dictionary.filter(pa.array([name not in gone.get(table, ()) for table, name in pairs], pa.bool_()))
 
 
-def with_other_ids(table: pa.Table, bridge: Mapping[str, str]) -> pa.Table:
-    """Rows of a table whose participant is in the bridge, with the other id, in its order, which tells nothing."""
+def _write_with_other_ids(
+    pieces: Iterator[pa.Table], bridge: Mapping[str, str], keys: Sequence[str], path: Path
+) -> int:
+    """Write a table with other ids, sorted by its keys; return the rows written.
+
+    Memory holds what is alike in the keys before the participant: of a long table one structure and measure.
+    """
+    leading = keys[: keys.index(PARTICIPANT)] if PARTICIPANT in keys else []
+    known = (with_other_ids(rows, bridge, keys) for rows in _runs(pieces, leading))
+    first = next(known)
+    written = 0
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        for rows in itertools.chain([first], known):
+            writer.write_table(rows)
+            written += rows.num_rows
+    return written
+
+
+def _runs(pieces: Iterator[pa.Table], leading: Sequence[str]) -> Iterator[pa.Table]:
+    """Rows of a sorted table, cut only where a value of the leading columns changes; nowhere if there are none."""
+    waiting = next(pieces)
+    for piece in pieces:
+        waiting = pa.concat_tables([waiting, piece])
+        start = _start_of_last(waiting, leading)
+        if start:
+            yield waiting.slice(0, start)
+            waiting = waiting.slice(start)
+    yield waiting
+
+
+def _start_of_last(rows: pa.Table, leading: Sequence[str]) -> int:
+    """Where the rows begin that are like the last one in the leading columns; the next piece may have more of them."""
+    if not rows.num_rows or not leading:
+        return 0
+    alike = functools.reduce(pc.and_, (pc.equal(rows[name], rows[name][-1]) for name in leading))
+    return int(pc.index(alike, True).as_py())
+
+
+def with_other_ids(table: pa.Table, bridge: Mapping[str, str], keys: Sequence[str]) -> pa.Table:
+    """Rows of a table whose participant is in the bridge, with the other id, sorted by the keys: the order is new."""
     place = pc.index_in(table[PARTICIPANT], pa.array(list(bridge), pa.string()))
     known = table.filter(pc.is_valid(place))
     others = pa.array(list(bridge.values()), pa.string()).take(pc.drop_null(place))
     field = table.schema.field(PARTICIPANT)
     known = known.set_column(table.schema.get_field_index(PARTICIPANT), field, others)
     known = known.drop_columns([name for name in LINKING if name in known.column_names])
-    order = [(name, "ascending") for name in (PARTICIPANT, SESSION) if name in known.column_names]
-    return known.sort_by(order)
+    order = dict.fromkeys([*keys, PARTICIPANT])
+    return known.sort_by([(name, "ascending") for name in order if name in known.column_names])
 
 
 def _leave_out(schema: dict[str, Any], there: list[str]) -> None:
     """Take columns that were left out of the description of a table."""
     schema["fields"] = [field for field in schema["fields"] if field["name"] in there]
-    for key in ("primaryKey", "uniqueKeys"):
-        if key in schema and not set(_names(schema[key])) <= set(there):
-            del schema[key]
+    if not set(_keys(schema)) <= set(there):
+        schema.pop("primaryKey", None)
+        schema.pop("uniqueKeys", None)
 
 
-def _names(keys: list[Any]) -> list[str]:
+def _keys(schema: Mapping[str, Any]) -> list[str]:
+    """Columns that a table is sorted by."""
+    keys = schema.get("primaryKey", schema.get("uniqueKeys", []))
     return [name for key in keys for name in (key if isinstance(key, list) else [key])]
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dixonflow.errors import ConfigError
-from dixonflow.tables.schema import TableError
+from dixonflow.tables.parquet import read_whole
 
 PARTICIPANT, SESSION = "participant_id", "session_id"
 LINKING = ("source", "raw_key", "shard", "message", "note", "content_key")
@@ -68,10 +67,7 @@ def read_source(tables: Path, name: str) -> Exported:
     if not path.exists():
         there = ", ".join(sorted(each.stem for each in tables.glob("*.parquet")))
         raise ConfigError(f"there is no table {name} in {tables}; there is {there or 'none'}")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+    table = read_whole(path)
     variables = [
         Variable(field.name, _of(field, b"description") or field.name, _of(field, b"unit")) for field in table.schema
     ]

@@ -6,19 +6,17 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE, PROBLEM_TABLE
 from dixonflow.cohort.shards import read_shards
 from dixonflow.errors import ConfigError
 from dixonflow.paths import Results
-from dixonflow.tables.schema import TableError
+from dixonflow.tables.parquet import read_whole
 from dixonflow.tables.wide import WIDE_NAMES
 
 FEWEST_CHARACTERS = 5
@@ -149,20 +147,12 @@ def known_people(results: Results, withdrawn: Collection[str], further: Collecti
     values = []
     for path in sorted(results.tables.glob("*.parquet")):
         if path.stem in ("scans", COVARIATE_TABLE.name, PROBLEM_TABLE.name):
-            ids |= {str(each) for each in _columns(path, (_PARTICIPANT,)).get(_PARTICIPANT, []) if each is not None}
+            ids |= {
+                str(each) for each in read_whole(path, [_PARTICIPANT])[_PARTICIPANT].to_pylist() if each is not None
+            }
         if path.stem.startswith((*WIDE_NAMES, COVARIATE_TABLE.name)):
-            values += [each for each in _columns(path).values() if each.dtype.kind == "f"]
+            table = read_whole(path)
+            values += [column.to_numpy() for column in table.columns if pa.types.is_floating(column.type)]
     if not ids:
         raise ConfigError(f"no participant is known from {results.root}: nothing could be found in a release")
     return KnownPeople(ids, values)
-
-
-def _columns(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    try:
-        file = pq.ParquetFile(path)
-        there = [field.name for field in file.schema_arrow if names is None or field.name in names]
-        there = [name for name in there if names or pa.types.is_floating(file.schema_arrow.field(name).type)]
-        table = file.read(columns=there)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
-    return {name: table[name].to_numpy() for name in there}

@@ -7,6 +7,7 @@ depend on the rows alone: nothing of the time or the machine is written.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -156,3 +157,37 @@ def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:
     rows = check_types(rows, table)
     check_order(rows, table)
     return rows
+
+
+def read_whole(path: Path, columns: Sequence[str] | None = None, which: Any = None) -> pa.Table:
+    """Read a Parquet file as it is, of whatever table; `read_table` checks that it is the table meant.
+
+    Parameters
+    ----------
+    columns
+        Names of the columns; all by default.
+    which
+        Filter, as `pyarrow.parquet.read_table` takes it.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be read.
+    """
+    try:
+        return pq.read_table(path, columns=None if columns is None else list(columns), filters=which)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+
+
+def read_pieces(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Read a Parquet file as `read_whole` does, a row group at a time: one piece without rows where there are none."""
+    try:
+        file = pq.ParquetFile(path)
+        wanted = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=wanted)
+        if not file.num_row_groups:
+            yield file.read(columns=wanted)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
