@@ -18,7 +18,7 @@ from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables.definitions import SHARD_QUALITY
-from dixonflow.tables.measurements import SHARD_MEASUREMENTS
+from dixonflow.tables.measurements import SHARD_MEASUREMENTS, SHARD_PROFILES
 from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import DIXON, SHARD_STAGES, Layout, Reason, ScanId, Stage
 
@@ -50,7 +50,7 @@ def measured(seed: int) -> ScanMeasurements:
             labels[1 + place : 2 + place, 1:-1, 2 : 14 - seed % 3] = label
     images = {contrast: rng.integers(50, 900, labels.shape).astype(np.int16) for contrast in DIXON}
     box = StationBox(0, (-1.0, -1.0, -1.0), (50.0, 50.0, 50.0))
-    return measure(labels, images, np.diag([2.0, 2.0, 3.0, 1.0]), [box], MODEL)
+    return measure(labels, images, np.diag([2.0, 2.0, 3.0, 1.0]), [box], MODEL, with_profiles=True)
 
 
 @dataclass
@@ -128,6 +128,7 @@ def write_measured(results: Results, shard: str, scans: Mapping[ScanId, ScanMeas
     for path, table, kind in (
         (results.measurements(shard), SHARD_MEASUREMENTS, "measurements"),
         (results.quality(shard), SHARD_QUALITY, "quality"),
+        (results.profiles(shard), SHARD_PROFILES, "profiles"),
     ):
         parts = [
             getattr(rows, kind).assign(participant_id=scan.participant, session_id=scan.session)

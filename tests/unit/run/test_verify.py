@@ -61,13 +61,14 @@ def test_lost_files_of_ok_scans_are_found_and_asked_for(finished):
     assert finished.plan.retry(finished.name) == 1
 
 
-@pytest.mark.parametrize("what", ["measurements", "quality", "outcomes", "outcomes of merge"])
+@pytest.mark.parametrize("what", ["measurements", "quality", "profiles", "outcomes", "outcomes of merge"])
 @pytest.mark.parametrize("damage", ["lost", "cut off"])
 def test_lost_and_damaged_rows_are_found(finished, what, damage):
     results = finished.results
     path = {
         "measurements": results.measurements(finished.name),
         "quality": results.quality(finished.name),
+        "profiles": results.profiles(finished.name),
         "outcomes": results.outcomes(Stage.MEASURE, finished.name),
         "outcomes of merge": results.outcomes(Stage.MERGE, finished.name),
     }[what]

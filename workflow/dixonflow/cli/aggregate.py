@@ -25,7 +25,7 @@ from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import Config, read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.models.load import load_models
-from dixonflow.models.runnable import models_for, sequences_of
+from dixonflow.models.runnable import models_by_sequence
 from dixonflow.paths import Results
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.schema import TableError
@@ -42,7 +42,7 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
         results = settings.paths
         before = _earlier(results)
         models = load_models(settings)
-        of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
+        of_sequence = models_by_sequence(models, settings)
         cohort = settings.cohort
         withdrawn = read_withdrawn(cohort.withdrawn) if cohort.withdrawn else frozenset()
         summary = aggregate(

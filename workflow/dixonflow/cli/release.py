@@ -22,7 +22,7 @@ from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.export.frozen import Described, pack_release
 from dixonflow.export.source import read_bridge
 from dixonflow.models.load import load_models
-from dixonflow.models.runnable import models_for, sequences_of
+from dixonflow.models.runnable import models_by_sequence
 from dixonflow.paths import Results
 from dixonflow.privacy.cohort_list import read_cohort_list
 from dixonflow.privacy.egress import CheckedFile, check_release
@@ -122,7 +122,7 @@ def _write_receipt(results: Results, files: list[CheckedFile]) -> Path:
 def _described(settings: Config) -> Described:
     scans = read_scans(settings.paths.scan_table)
     models = load_models(settings)
-    of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
+    of_sequence = models_by_sequence(models, settings)
     methods = methods_of(scans, settings, of_sequence, versions())
     counts = Counter(zip(scans["status"].astype(str), scans["reason"].astype(str), strict=True))
     provenance: dict[str, Any] = {

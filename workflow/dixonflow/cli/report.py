@@ -7,7 +7,7 @@ from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.models.load import load_models
-from dixonflow.models.runnable import models_for, sequences_of
+from dixonflow.models.runnable import models_by_sequence
 from dixonflow.report.close_ups import CloseUps
 from dixonflow.report.methods import methods_of
 from dixonflow.report.page import ReportOptions, write_report
@@ -23,7 +23,7 @@ def report_command(config: ConfigOption = CONFIG) -> None:
         results = settings.paths
         models = load_models(settings)
         weights = {f"weights of {model.name} (SHA-256)": model.weights_hash for model in models}
-        of_sequence = {each: models_for(each, models, settings) for each in sequences_of(settings)}
+        of_sequence = models_by_sequence(models, settings)
         wide = [each.table.name for used in of_sequence.values() for each in wide_tables(used)]
         first = next(iter(of_sequence.values()))[0]
         methods = partial(methods_of, config=settings, models=of_sequence, versions=versions())

@@ -60,6 +60,11 @@ def models_for(sequence: ScanSequence, models: Sequence[Model], config: Config) 
     return tuple(model.for_sequence(sequence) for model in chosen if named or model.takes(sequence))
 
 
+def models_by_sequence(models: Sequence[Model], config: Config) -> dict[ScanSequence, tuple[Model, ...]]:
+    """`models_for` of every sequence that is looked for."""
+    return {sequence: models_for(sequence, models, config) for sequence in sequences_of(config)}
+
+
 def sequences_of(config: Config) -> tuple[ScanSequence, ...]:
     """Sequences that are looked for in the sources of a run."""
     wanted = {sequence for source in config.cohort.sources for sequence in source.looked_for}

@@ -22,7 +22,7 @@ from dixonflow.execution.outcome_files import StageFiles, read_rows, read_rows_o
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard_files import begun_shards
 from dixonflow.models.load import named_models
-from dixonflow.models.runnable import models_for, sequences_of
+from dixonflow.models.runnable import models_by_sequence, sequences_of
 from dixonflow.paths import Results
 from dixonflow.run.lock import Run, is_running, read_run
 from dixonflow.run.slurm import SlurmError, jobs
@@ -231,8 +231,8 @@ def _models(results: Results) -> Mapping[ScanSequence, Sequence[str]]:
         sequences = sequences_of(config)
         if len(sequences) == 1:  # no model file has to be read
             return {each: config.segment.models_of.get(each) or config.segment.models for each in sequences}
-        models = named_models(config)
-        return {each: [model.name for model in models_for(each, models, config)] for each in sequences}
+        used = models_by_sequence(named_models(config), config)
+        return {each: [model.name for model in models] for each, models in used.items()}
     except (ConfigError, ModelError):
         return {}  # the run has not begun, or is an older one
 

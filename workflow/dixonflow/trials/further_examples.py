@@ -112,10 +112,19 @@ def _examples() -> Iterator[Example]:
 
 
 def _said(
-    name: str, labels: NDArray[Any], images: Images, affine: Affine, boxes: list[StationBox], model: Model, **more: Any
+    name: str,
+    labels: NDArray[Any],
+    images: Images,
+    affine: Affine,
+    boxes: list[StationBox],
+    model: Model,
+    structure: str | None = None,
+    **more: Any,
 ) -> tuple[str, float | None, float | None]:
+    """The structure that a check is worst at, or the one given; the value and the threshold there."""
     rows = measure(labels, images, affine, boxes, model, wrong_side_ml=0.0, **more).quality
     own = rows[rows["check"].eq(name) & rows["value"].notna()]
+    own = own if structure is None else own[own["structure"].eq(structure)]
     beyond = (own["value"] - own["threshold"].fillna(0)).abs().to_numpy(float)
     worst = own.iloc[int(beyond.argmax())]
     threshold = None if pd.isna(worst["threshold"]) else float(worst["threshold"])
@@ -215,11 +224,10 @@ def _closed_up(there: list[int], missing: int) -> dict[int, int]:
 def _grown(body: _Body) -> Example:
     spleen, voxels = body.model.structures["spleen"], 3
     labels = np.where(binary_dilation(body.labels == spleen, iterations=voxels), spleen, body.labels).astype(np.uint8)
-    rows = measure(labels, body.images, body.affine, body.boxes, body.model, wrong_side_ml=0.0).quality
-    own = rows[rows["check"].eq("unusually_large") & rows["structure"].eq("spleen")].iloc[0]
+    said = _said("unusually_large", labels, body.images, body.affine, body.boxes, body.model, "spleen")
     picture = close_up(body.images, labels, body.affine, [spleen])
     assert picture is not None
-    return Example("unusually_large", "label grown", voxels, "voxels", "spleen", float(own["value"]), None, picture)
+    return Example("unusually_large", "label grown", voxels, "voxels", *said, picture)
 
 
 def _outside(body: _Body) -> Example:

@@ -13,7 +13,7 @@ from dixonflow.measure.checks.borders import Borders, borders_of
 from dixonflow.measure.checks.pieces import Pieces, pieces_of
 from dixonflow.measure.checks.signal_fit import SignalFit, signal_fit
 from dixonflow.measure.checks.stitch_findings import CheckValue
-from dixonflow.measure.field_of_view import StationBox
+from dixonflow.measure.field_of_view import StationBox, field_of_view
 from dixonflow.measure.levels import Levels
 from dixonflow.measure.tally import DixonTally, Images, Tally
 from dixonflow.models.model import Model
@@ -83,6 +83,11 @@ class CheckedScan:
     def pieces(self) -> Pieces:
         """The connected pieces of structures."""
         return pieces_of(self.labels[self.tally.box], self.model)
+
+    @cached_property
+    def in_field_of_view(self) -> NDArray[np.bool_] | None:
+        """Which voxels lie inside a station; None where all do."""
+        return field_of_view(self.labels.shape, self.affine, self.boxes)
 
     def region(self, structure: str) -> int:
         """Place of a structure in the ascending list of the model's labels, from 1."""

@@ -4,7 +4,6 @@ import numpy as np
 
 from dixonflow.measure.checks.checked_scan import CheckedScan
 from dixonflow.measure.checks.of_model import CHECKS
-from dixonflow.measure.field_of_view import field_of_view
 from dixonflow.measure.structures import cut_by_design
 
 _SIDES = (("left", "right"), ("back", "front"), ("below", "above"))
@@ -79,7 +78,7 @@ def cut_sides(scan: CheckedScan, structure: str) -> list[str]:
     Sides with less than a twentieth of the cut surface are left out.
     """
     mask = np.pad(scan.mask(structure), 1)
-    inside = field_of_view(scan.labels.shape, scan.affine, scan.boxes)
+    inside = scan.in_field_of_view
     seen = np.ones(scan.labels.shape, bool) if inside is None else inside
     window = tuple(slice(each.start, each.stop + 2) for each in scan.tally.box)
     seen = np.pad(seen, 1)[window]
