@@ -43,7 +43,7 @@ verify-models: install ## import the published models and run one scan with each
 verify-real: install ## fetch public real scans, run an imported model on them, print what differs (needs internet access)
 	@python scripts/verify_real.py $(VERIFY)
 
-# About 40 minutes; make test runs one sequence of five.
+# About 40 minutes; make test runs one sequence of three.
 edits: install ## compare random edits of a finished cohort (ten sequences of ten) with runs from scratch
 	@DIXONFLOW_EDITS="10 10" python -m pytest tests/workflow/test_edits.py
 
@@ -61,6 +61,11 @@ DEFECTS ?= results/defects
 defects: install ## plant every kind of defect in phantom scans and write docs/defects.md
 	@OMP_NUM_THREADS=1 python scripts/run_defects.py --folder $(DEFECTS)
 	@OMP_NUM_THREADS=1 python scripts/run_patches.py --folder $(DEFECTS)
+
+# Some 15 minutes; what is finished below the folder is not done again.
+REPEATS ?= results/repeats
+repeats: install ## scan phantoms again, at another breath, and write how much every measure differs
+	@OMP_NUM_THREADS=1 python scripts/run_repeats.py --folder $(REPEATS)
 
 # Lint opens no raw data: any folder and file can replace the demo cohort, which need not exist.
 check: install ## lint, types, formatting

@@ -11,7 +11,6 @@ import pandas as pd
 import typer
 
 from dixonflow.errors import DixonflowError
-from dixonflow.evaluation.repeatability import repeatability_file
 from dixonflow.paths import Results
 from dixonflow.phantom.defects.catalogue import DEFECTS
 from dixonflow.system.atomic import write_bytes
@@ -29,8 +28,6 @@ from dixonflow.trials.example_pictures import (
 from dixonflow.trials.further_examples import write_further_examples
 from dixonflow.trials.parallel import run_all
 from dixonflow.trials.review_list import SCANS, resampled_grades, review_counts
-
-REPEATABILITY = Path("workflow/dixonflow/analyse/repeatability.csv")
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -73,11 +70,6 @@ def main(
         write_bytes(table, found.to_csv(index=False).encode())
         write_bytes(table.with_name("review_list.csv"), review.to_csv(index=False).encode())
         write_bytes(page, defect_page(found, review).encode())
-        again = [
-            measured.measurements.assign(participant_id=scan.participant, session_id=scan.session)
-            for scan, measured in kept.clean.items()
-        ]
-        write_bytes(REPEATABILITY, repeatability_file(pd.concat(again, ignore_index=True)).encode())
         pictures = page.parent / "examples"
         examples = [_example(kept, name, found.iloc[place], pictures) for name, place in example_cases(found).items()]
         examples += write_further_examples(pictures)

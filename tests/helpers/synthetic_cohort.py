@@ -17,7 +17,7 @@ from scipy import stats
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.measure.definitions import MEASURES
-from dixonflow.tables.definitions import QUALITY, SCANS
+from dixonflow.tables.definitions import FILE_COUNTS, QUALITY, SCANS
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import arrow_schema
@@ -78,12 +78,13 @@ def write_cohort(folder: Path, cohort: Cohort, *, measure: str = "volume", sessi
     scans = pd.DataFrame({"participant_id": ids, "session_id": session, "sequence": "dixon", "layout": "ukb"})
     scans = scans.assign(source="raw/" + ids, raw_key="k", shard="a1", n_stations=6, n_slices=300, status="ok",
                          reason="none", message="", note="", last_stage="measure", content_key="k", scan_grade="pass",
-                         scan_grade_decided_by=None, values_failed=0, values_to_review=0, **stages)  # fmt: skip
+                         scan_grade_decided_by=None, values_failed=0, values_to_review=0, n_files=1,
+                         n_files_superseded=0, n_files_repeated=0, **stages)  # fmt: skip
     for name in SCANS.names:
         if name not in scans:
             scans[name] = None
     scans = scans.astype({"n_stations": "Int64", "n_slices": "Int64", "values_failed": "Int64",
-                          "values_to_review": "Int64"})  # fmt: skip
+                          "values_to_review": "Int64", **dict.fromkeys(FILE_COUNTS, "Int64")})  # fmt: skip
     write_table(folder / "scans.parquet", SCANS, scans[list(SCANS.names)])
     write_measurements(folder, cohort, measure=measure, session=session)
     pq.write_table(arrow_schema(QUALITY).empty_table(), folder / "quality.parquet")

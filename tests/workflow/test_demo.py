@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 from bids_validation import bids_issues
 from project_copy import ROOT
+from small_scans import trunk_stations
 
 from dixonflow.paths import Results
+from dixonflow.phantom.writers.dicom import write_ukb
 from dixonflow.vocabulary import Contrast, ScanId
 
 STAGES = ("cohort", "stitch", "resample", "segment", "merge", "postprocess", "measure")
@@ -206,14 +208,14 @@ def test_a_changed_setting_redoes_what_it_touches_in_one_run(demo_run, kept):
     name = f"kept-{kept}".lower()
     raw = demo_run.folder / name / "raw"
     raw.mkdir(parents=True)
-    shutil.copy(demo_run.demo / "raw/ukb/1000017_20201_2_0.zip", raw)
+    scan = ScanId("1000017", "2")
+    write_ukb(raw, scan, trunk_stations())
     results = Results(Path(name) / "results")
     config = [
         f"results={results.root}",
-        f"cohort={{sources: [{{layout: ukb, folder: {name}/raw}}]}}",
+        f"cohort={{sources: [{{layout: ukb, folder: {name}/raw, stations: 2}}]}}",
         f"keep={{stitched: {str(kept).lower()}, contact_sheets: false}}",
     ]
-    scan = ScanId("1000017", "2")
     stitched = demo_run.folder / results.stitched(scan, Contrast.WATER)
 
     def run(strategy: str) -> str:

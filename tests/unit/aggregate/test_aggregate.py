@@ -9,26 +9,21 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from synthetic_run import MODEL, SHARDS, STAGES, TABLES, WITHDRAWN, Run, outcome, write_measured, write_run
 
-from dixonflow.aggregate.build import StageRows, aggregate, read_scans, scan_rows
-from dixonflow.aggregate.graded_tables import Checked, value_counts, with_grades
-from dixonflow.aggregate.summary import Summary, format_summary, summarise
+from dixonflow.aggregate.build import aggregate, read_scans
+from dixonflow.aggregate.summary import Summary, format_summary
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.cohort.table import read_scans as read_cohort
-from dixonflow.execution.outcome import OUTCOMES, read_outcomes, write_outcomes
+from dixonflow.execution.outcome import read_outcomes, write_outcomes
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
-from dixonflow.tables.definitions import QUALITY, SCANS
-from dixonflow.tables.grading import objections_of
+from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.tables.schema import TableError, arrow_schema, check_rows, to_arrow
-from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Stage, Status
+from dixonflow.tables.schema import TableError, check_rows
+from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Stage
 
 OF_SCANS = [name for name in TABLES[1:] if name not in ("structures", "measures", "checks", "dictionary")]
 
@@ -257,44 +252,3 @@ def test_format_summary(finished: tuple[Run, Summary]) -> None:
         ["out_of_memory", "1"],
         ["withdrawn", "1"],
     ]
-
-
-CELL = st.one_of(st.sampled_from(Reason), st.none())
-
-
-@settings(deadline=None, max_examples=8)
-@given(st.lists(st.tuples(st.sampled_from(Reason), st.lists(CELL, min_size=6, max_size=6)), min_size=1, max_size=6))
-def test_whatever_the_stages_say_nobody_is_lost(ways: list[tuple[Reason, list[Reason | None]]]) -> None:
-    cohort = pd.DataFrame(
-        [
-            {
-                "participant_id": f"{number:03d}", "session_id": "2", "sequence": "dixon", "source": f"{number}.zip",
-                "layout": "ukb", "raw_key": "r", "content_key": "k", "status": reason.status.value,
-                "reason": reason.value, "message": "", "note": "", "shard": "aaa", "n_stations": 6, "n_slices": 300,
-                "attempt": 1,
-            }
-            for number, (reason, _) in enumerate(ways)
-        ]
-    )  # fmt: skip
-    stages = {}
-    for place, stage in enumerate(STAGES):
-        rows = [
-            {
-                "participant_id": f"{number:03d}", "session_id": "2", "stage": stage.value,
-                "status": cell.status.value, "reason": cell.value, "message": "m", "seconds": 1.0,
-                "peak_memory_mb": 1.0, "gpu_seconds": 0.0, "attempt": 1, "content_key": f"{stage.value}-key",
-                "shard": "aaa",
-            }
-            for number, (_, cells) in enumerate(ways)
-            if (cell := cells[place]) is not None
-        ]  # fmt: skip
-        stages[stage] = StageRows(pd.DataFrame(rows, columns=[*OUTCOMES.names, "shard"]).astype({"shard": object}), {})
-    nothing = Checked(objections_of(arrow_schema(QUALITY).empty_table()), pd.DataFrame(columns=[*SCAN_KEYS, "repair"]))
-    scans = with_grades(scan_rows(cohort, stages), nothing, value_counts(arrow_schema(MEASUREMENTS).empty_table()))
-    check_rows(to_arrow(scans, SCANS), SCANS)
-    assert summarise(scans).scans_in == len(ways)
-    for number, (reason, cells) in enumerate(ways):
-        first = next((cell for cell in [reason, *cells] if cell is not Reason.NONE), Reason.NONE)
-        row = scans.iloc[number]
-        assert row["reason"] == (Reason.INTERNAL_ERROR if first is None else first).value
-        assert (row["status"] == Status.OK) == all(cell is Reason.NONE for cell in [reason, *cells])

@@ -15,15 +15,19 @@ from synthetic_cohort import draw_cohort, write_cohort
 from typer.testing import CliRunner
 
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
-from dixonflow.analyse.loss import KEPT, study_loss
+from dixonflow.analyse.loss import KEPT, OF_SCANS, study_loss
 from dixonflow.analyse.shareable import SHAREABLE
 from dixonflow.cli.analyse import analyse_command
+from dixonflow.tables.definitions import FILE_COUNTS
 from dixonflow.tables.schema import TableError
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    """1,000 scans: 60 excluded for a station, 3 for contrasts, 7 failed, 20 failed a check, 4 withdrawn; mostly men."""
+    """1,000 scans: 60 excluded for a station, 3 for contrasts, 7 failed, 20 failed a check, 4 withdrawn; mostly men.
+
+    Of 12 scans files were replaced, of 6 some lie there again; 5 have four zips each.
+    """
     folder = write_cohort(tmp_path_factory.mktemp("run") / "tables", draw_cohort(1000, {"liver": 0.0}))
     scans = pd.read_parquet(folder / "scans.parquet")
     people = pd.read_parquet(folder / "covariates.parquet").set_index("participant_id")
@@ -36,15 +40,23 @@ def tables(tmp_path_factory):
         start += number
     scans.loc[places[start : start + 20], "scan_grade"] = "fail"
     scans.loc[places[start + 20 :], ["status", "reason", "scan_grade"]] = ["withdrawn", "consent_withdrawn", None]
+    scans.loc[100:111, "n_files_superseded"] = 2
+    scans.loc[110:115, "n_files_repeated"] = 1
+    scans.loc[:4, "n_files"] = 4
     scans.to_parquet(folder / "scans.parquet")
     return folder
 
 
 def test_the_flow_adds_up_and_is_that_of_the_conservation_law(tables):
     flow = study_loss(tables, limit=1).flow
+    files = flow[flow["n_files"].notna()]
+    assert files["n_files"].tolist() == [1015 + 24 + 6, 24, 6, 1015]
+    assert files["n_scans"].astype(object).where(files["n_scans"].notna(), None).tolist() == [None, 12, 6, None]
+    assert flow["step"].tolist()[len(files)] == OF_SCANS
+    flow = flow[len(files) :]
     totals = flow[flow["reason"].eq("")].set_index("step")["n_scans"]
     scans = pd.read_parquet(tables / "scans.parquet")
-    assert totals["found in the raw folders"] == len(scans) == 1000
+    assert totals[OF_SCANS] == len(scans) == 1000
     assert totals.tolist() == [1000, 996, 933, 926, 906]
     reasons = flow[flow["reason"].ne("")].groupby("step", sort=False)["n_scans"].sum()
     assert reasons.to_dict() == {"withdrawn": 4, "excluded": 63, "failed": 7, "failed a check of the whole scan": 20}
@@ -71,6 +83,7 @@ def test_values_are_counted_by_grade_and_reason_and_few_people_are_not_shown(tab
 
 def test_small_numbers_of_the_flow_cannot_be_worked_out(tables):
     flow = study_loss(tables).flow
+    flow = flow[flow["n_files"].isna()]
     hidden = flow[flow["suppressed"]]
     assert set(hidden["reason"]) >= {"missing_contrast", "withdrawn"}
     assert hidden["n_scans"].isna().all()
@@ -79,6 +92,29 @@ def test_small_numbers_of_the_flow_cannot_be_worked_out(tables):
     losses = flow[flow["reason"].ne("")]
     rest = shown[0] - shown[-1] - int(losses.loc[~losses["suppressed"], "n_scans"].sum())
     assert rest == 0 or (rest >= LIMIT and losses["suppressed"].sum() >= 2)
+
+
+@pytest.mark.parametrize(
+    ("superseded", "repeated", "shown"),
+    [(12, 6, [1018, 12, 6, 1000]), (3, 6, [1009, None, 6, None]), (3, 2, [1005, None, None, 1000])],
+)
+def test_few_files_cannot_be_worked_out(tables, tmp_path, superseded, repeated, shown):
+    scans = pd.read_parquet(tables / "scans.parquet")
+    scans[list(FILE_COUNTS)] = [1, 0, 0]
+    scans.loc[: superseded - 1, "n_files_superseded"] = 1
+    scans.loc[: repeated - 1, "n_files_repeated"] = 1
+    scans.to_parquet(tmp_path / "scans.parquet")
+    flow = study_loss(tmp_path).flow[:4]
+    numbers = flow["n_files"].astype(object).where(flow["n_files"].notna(), None).tolist()
+    assert numbers == shown
+    assert flow["suppressed"].tolist() == [number is None for number in shown]
+    assert flow.loc[flow["suppressed"], ["n_scans", "n_participants"]].isna().all(axis=None)
+
+
+def test_tables_that_count_no_files_begin_with_scans(tables, tmp_path):
+    scans = pd.read_parquet(tables / "scans.parquet")
+    scans.assign(**dict.fromkeys(FILE_COUNTS)).to_parquet(tmp_path / "scans.parquet")
+    assert study_loss(tmp_path).flow["step"].iloc[0] == OF_SCANS
 
 
 def test_groups_are_compared_with_the_right_test(tables):
@@ -190,6 +226,7 @@ def test_the_command_draws_the_flow(tables, tmp_path):
         "flow.png",
     }
     svg = (tmp_path / "flow.svg").read_text()
-    assert "found in the raw folders" in svg
+    assert "files in the raw folders" in svg
+    assert OF_SCANS in svg
     assert "1,000 scans" in svg
     assert "missing contrast: not shown" in svg

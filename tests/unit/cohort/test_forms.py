@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from delivered_cohort import accounted_for, source_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from known_stations import summed_stations
 
-from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.cohort.conservation import ConservationError, check_conservation
 from dixonflow.cohort.included import Included, read_included
-from dixonflow.cohort.table import COHORT_SCANS, CohortScan, read_files, read_scans
+from dixonflow.cohort.table import COHORT_SCANS, CohortScan
 from dixonflow.errors import ConfigError
 from dixonflow.imaging.station import Station
 from dixonflow.phantom.breakages import cut_off
@@ -29,25 +29,6 @@ from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Status
 
 SCAN = ScanId("100012", "30")
 FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def source_of(form: str, folder: Path, stations: int = 3, **more) -> Source:
-    one = FORMS[form]
-    return Source(one.layout, folder, one.name_pattern, options=ReadOptions(stations=stations), **more)
-
-
-def accounted_for(sources: Sequence[Source], folder: Path, **build) -> tuple[CohortScan, ...]:
-    """Rows of the cohort stage, after the conservation law was found to hold for files and scans."""
-    result = build_cohort(sources, **build)
-    write_cohort(result, folder / "scans.parquet", folder / "shards")
-    table = read_table(folder / "scans.parquet", COHORT_SCANS).to_pandas()
-    files = read_files(folder / "scans.parquet")
-    check_conservation(sources, table, build.get("withdrawn", ()), included=build.get("included"), files=files)
-    assert read_scans(folder / "scans.parquet") == list(result.scans)
-    again = build_cohort(sources, previous=result.scans, shards=result.shards, **build)
-    assert again.n_inspected == 0
-    assert again.scans == result.scans
-    return result.scans
 
 
 def assert_read(row: CohortScan, stations: Sequence[Station], composed: bool = False) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
+from dixonflow.phantom.anatomy.breath import MOVED, at_breath
 from dixonflow.phantom.anatomy.participant import MOVABLE_ORGANS, draw_participant
 from dixonflow.phantom.anatomy.render import Anatomy, render_anatomy
 from dixonflow.phantom.anatomy.structures import MUSCLES, Structure
@@ -245,7 +246,7 @@ def test_folding_touches_end_slices_only(bodies: dict[int, Anatomy]) -> None:
 
 def test_breathing_moves_the_liver_in_the_shifted_station_only(bodies: dict[int, Anatomy]) -> None:
     participant, body = draw_participant(0), bodies[0]
-    raised = render_anatomy(participant, COARSE_MM, breathing_mm=15)
+    raised = render_anatomy(at_breath(participant, 15), COARSE_MM)
     assert centroid(raised, Structure.LIVER)[2] - centroid(body, Structure.LIVER)[2] > 8
     still = np.abs(centroid(raised, Structure.FEMUR_LEFT) - centroid(body, Structure.FEMUR_LEFT))
     assert still.max() < 0.1
@@ -254,6 +255,26 @@ def test_breathing_moves_the_liver_in_the_shifted_station_only(bodies: dict[int,
     moved = acquire(participant, body, protocol, IDEAL, shifted={2: raised})
     for a, b in zip(quiet, moved, strict=True):
         assert np.array_equal(a.images[Contrast.WATER], b.images[Contrast.WATER]) == (a.index != 1)
+
+
+@pytest.mark.parametrize("diaphragm_mm", [8, -8])
+def test_a_breath_changes_no_volume_but_that_of_the_lungs(diaphragm_mm: float) -> None:
+    person = draw_participant(5003)
+    still, moved = (render_anatomy(each, 2.0) for each in (person, at_breath(person, diaphragm_mm)))
+    volumes = [np.bincount(body.labels.ravel(), minlength=73) for body in (still, moved)]
+    lungs = [each for each in Structure if each.name.startswith("LUNG")]
+    air = [int(each[lungs].sum()) for each in volumes]
+    assert 0.02 < (air[0] - air[1]) / air[0] * np.sign(diaphragm_mm) < 0.1
+    kept = [*MOVED.values(), Structure.INNER_FAT, Structure.MUSCLE, Structure.SUBCUTANEOUS_FAT]
+    np.testing.assert_allclose(volumes[1][kept], volumes[0][kept], rtol=0.005)
+    shift = centroid(moved, Structure.LIVER)[2] - centroid(still, Structure.LIVER)[2]
+    assert shift == pytest.approx(diaphragm_mm, abs=2)
+    np.testing.assert_allclose(centroid(moved, Structure.SACRUM), centroid(still, Structure.SACRUM), atol=0.1)
+
+
+def test_a_breath_that_cuts_bowel_off_is_refused() -> None:
+    with pytest.raises(ValueError, match="cut each other off"):
+        at_breath(draw_participant(5002), 8)
 
 
 def test_arms_are_cut_by_the_field_of_view(bodies: dict[int, Anatomy]) -> None:

@@ -1,11 +1,9 @@
 """Rows of all shards to the tables: no scan that went in is missing from them."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from dixonflow.aggregate.body_profiles import lost_profiles, write_profiles
 from dixonflow.aggregate.explained import explaining_tables
@@ -17,46 +15,30 @@ from dixonflow.aggregate.graded_tables import (
     write_measurements,
     write_quality,
 )
+from dixonflow.aggregate.scan_rows import StageRows, fail, scan_rows, stage_rows, timing_rows
 from dixonflow.aggregate.summary import Summary, summarise
 from dixonflow.analyse.covariates import COVARIATE_TABLE, PROBLEM_TABLE, Covariates, covariates
 from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.cohort.withdrawn import COUNTED
 from dixonflow.config.cohort import CovariatesConfig
-from dixonflow.execution.outcome import OUTCOMES
 from dixonflow.paths import Results
 from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, request_retry
 from dixonflow.system.atomic import remove_leftovers, write_json
 from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
 from dixonflow.tables.columns import Table
-from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, SHARD_QUALITY, TIMINGS
+from dixonflow.tables.definitions import DICTIONARY, FILE_COUNTS, QUALITY, SCANS, SHARD_QUALITY, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
 from dixonflow.tables.fat_comparison import FAT_FRACTION_COMPARISON
 from dixonflow.tables.grading import Grading
 from dixonflow.tables.measurements import BODY_PROFILES, MEASUREMENTS, SHARD_MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table, write_table
-from dixonflow.tables.schema import TableError, arrow_schema, to_pandas
-from dixonflow.tables.shards import SCAN_KEYS, SHARD_KEYS, scan_problems
+from dixonflow.tables.schema import TableError, to_pandas
+from dixonflow.tables.shards import SCAN_KEYS, scan_problems
 from dixonflow.tables.wide import WIDE_NAMES
 from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, Stage, Status
 
 _AGGREGATE = "aggregate"
 """Name, in the mark of a shard, of what was found lost here."""
-
-
-@dataclass(frozen=True)
-class StageRows:
-    """Outcome rows of all shards at one stage.
-
-    Attributes
-    ----------
-    rows
-        Columns of `OUTCOMES` and `shard`.
-    lost
-        Shards without readable rows, and what is wrong with their file.
-    """
-
-    rows: pd.DataFrame
-    lost: Mapping[str, str]
 
 
 def aggregate(
@@ -105,7 +87,7 @@ def aggregate(
         request_retry(results, COHORT)
         raise
     shards = sorted(cohort["shard"].dropna().unique())
-    stages = {stage: _stage_rows(results, stage, shards) for stage in SHARD_STAGES}
+    stages = {stage: stage_rows(results, stage, shards) for stage in SHARD_STAGES}
     scans = _checked(scan_rows(cohort, stages), results, models, with_profiles=with_profiles)
     broken = _broken(scans, stages)
     for shard in shards:
@@ -156,63 +138,11 @@ def _write_covariates(tables: Path, found: Covariates) -> tuple[Table, ...]:
 
 def read_scans(path: Path) -> pd.DataFrame:
     """Read the table `scans` that `aggregate` wrote, in this version or an earlier one. Raises TableError."""
-    scans = to_pandas(read_table(path, SCANS, added=("sequence", *OF_GRADES)))
+    scans = to_pandas(read_table(path, SCANS, added=("sequence", *FILE_COUNTS, *OF_GRADES)))
     unsaid = scans["sequence"].eq("") & scans["participant_id"].notna()  # by versions that had one sequence a layout
     usual = {layout.value: layout.usual_sequence.value for layout in Layout}
     scans.loc[unsaid, "sequence"] = scans.loc[unsaid, "layout"].map(usual)
     return scans
-
-
-def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:
-    """Follow every scan of the cohort through the stages, to the rows of the table `scans`.
-
-    The first stage that is not ok decides; later ones repeat it. A scan without a row at a stage that it should have
-    reached is failed there.
-    """
-    scans = cohort.copy()
-    scans["last_stage"] = Stage.COHORT.value
-    scans[f"{Stage.COHORT.value}_status"] = scans["status"]
-    scans[f"{Stage.COHORT.value}_reason"] = scans["reason"]
-    for stage in SHARD_STAGES:
-        found = scans[[*SHARD_KEYS, "shard"]].merge(
-            stages[stage].rows, how="left", on=[*SHARD_KEYS, "shard"], validate="many_to_one"
-        )
-        found.index = scans.index
-        going = scans["status"].eq(Status.OK.value)
-        present = going & found["status"].notna()
-        for column in ("status", "reason", "content_key"):
-            scans.loc[present, column] = found.loc[present, column]
-        noted = present & found["status"].ne(Status.OK.value)
-        scans.loc[noted, "message"] = found.loc[noted, "message"]
-        scans.loc[going, "last_stage"] = stage.value
-        gone = going & ~present
-        lost = stages[stage].lost
-        shards = dict(scans.loc[gone, "shard"].items())
-        no_row = f"the scan has no row at stage {stage.value}"
-        _fail(scans, {index: lost[shard] for index, shard in shards.items() if shard in lost}, Reason.WORKER_DIED)
-        _fail(scans, {index: no_row for index, shard in shards.items() if shard not in lost}, Reason.INTERNAL_ERROR)
-        scans[f"{stage.value}_status"] = scans["status"]
-        scans[f"{stage.value}_reason"] = scans["reason"]
-    scans["content_key"] = scans["content_key"].replace("", pd.NA)
-    scans[list(OF_GRADES)] = None  # known when the checks are
-    return scans[list(SCANS.names)]
-
-
-def timing_rows(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:
-    """Rows of the table `timings`: stages that worked on a scan, not those that carried its row on."""
-    staying = scans.loc[scans["status"].ne(Status.WITHDRAWN.value) & scans["shard"].notna(), [*SCAN_KEYS, "shard"]]
-    parts = []
-    for stage, found in stages.items():
-        worked = found.rows[found.rows["stage"].eq(stage.value)]
-        parts.append(worked.merge(staying, how="inner", on=[*SHARD_KEYS, "shard"])[list(TIMINGS.names)])
-    return pd.concat(parts, ignore_index=True)
-
-
-def _fail(scans: pd.DataFrame, messages: Mapping[Hashable, str], reason: Reason) -> None:
-    rows = list(messages)
-    scans.loc[rows, ["status", "reason"]] = [Status.FAILED.value, reason.value]
-    scans.loc[rows, "message"] = list(messages.values())
-    scans.loc[rows, "content_key"] = pd.NA
 
 
 def _broken(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> frozenset[str]:
@@ -245,10 +175,10 @@ def _checked(scans: pd.DataFrame, results: Results, models: ModelsOfSequence, *,
     for shard, members in scans[scans["status"].eq(Status.OK.value)].groupby("shard", sort=True):
         for table, (path, rows) in wanted[str(members["sequence"].iloc[0])].items():
             problems = scan_problems(path(str(shard)), table, members, rows)
-            _fail(scans, problems, Reason.INTERNAL_ERROR)
+            fail(scans, problems, Reason.INTERNAL_ERROR)
     if with_profiles:
         there = scans.loc[scans["status"].eq(Status.OK.value), "shard"].astype(str)
-        _fail(scans, lost_profiles(results, dict(there.items())), Reason.INTERNAL_ERROR)
+        fail(scans, lost_profiles(results, dict(there.items())), Reason.INTERNAL_ERROR)
     for column in ("status", "reason"):
         scans[f"{Stage.MEASURE.value}_{column}"] = scans[column]
     return scans
@@ -264,16 +194,3 @@ def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)
-
-
-def _stage_rows(results: Results, stage: Stage, shards: Sequence[str]) -> StageRows:
-    parts, lost = [], {}
-    for shard in shards:
-        try:
-            rows = read_table(results.outcomes(stage, shard), OUTCOMES)
-        except TableError as error:
-            lost[shard] = f"the rows of stage {stage.value} are lost: {error}"
-        else:
-            parts.append(rows.append_column("shard", pa.repeat(shard, rows.num_rows)))
-    none = arrow_schema(OUTCOMES).empty_table().append_column("shard", pa.array([], pa.string()))
-    return StageRows(to_pandas(pa.concat_tables([none, *parts])), lost)

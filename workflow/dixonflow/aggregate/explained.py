@@ -16,7 +16,7 @@ from dixonflow.tables.columns import Table
 from dixonflow.tables.dictionary import CHECK_TABLE, MEASURE_TABLE, STRUCTURES
 from dixonflow.vocabulary import ScanSequence
 
-REPEATED_IN = "4 phantoms, 3 scans each, lying otherwise, with new noise; demo network (docs/body_composition.md)"
+REPEATED_IN = "6 phantoms, 3 scans each: another breath, position and noise; demo network (docs/body_composition.md)"
 """Scans behind the within-person SDs that are kept with the package."""
 
 

@@ -41,7 +41,7 @@ class Change:
 
 
 def phantom_repeatability() -> pd.DataFrame:
-    """Within-person SDs of the demo network on phantoms that were scanned again, lying otherwise, with new noise."""
+    """Within-person SDs of the demo network on phantoms that were scanned again at another breath."""
     rows = pd.DataFrame(package_table(__package__, "repeatability.csv"))
     return rows.replace({"cv_percent": {"": "nan"}}).astype({"sd_within": float, "cv_percent": float})
 

@@ -1,4 +1,4 @@
-"""Who was lost: the way of the scans from the raw folders to values in a study, and whom it lost, by group.
+"""Who was lost: the way from the files in the raw folders to values in a study, and whom it lost, by group.
 
 The steps are those of a flow diagram as STROBE asks for (item 13: numbers at each stage, with reasons; von Elm et al.,
 Lancet 2007, 370:1453-1457). Each step's number is that before it less what it names, down to what is analysed.
@@ -18,6 +18,7 @@ from scipy import stats
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.analyse.disclosure import LIMIT, hidden_totals, suppressed
 from dixonflow.analyse.study_data import read_columns
+from dixonflow.tables.definitions import FILE_COUNTS
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import read_pieces, read_table
 from dixonflow.tables.schema import to_pandas
@@ -25,6 +26,8 @@ from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, Status
 
 KEPT = "analysed"
+OF_SCANS = "scans of these files"
+"""Step of the flow from which on scans are counted, not files."""
 _AGE_EDGES = (0, 40, 50, 60, 70, 80, 200)
 _BMI = ((0.0, 18.5, "under 18.5"), (18.5, 25.0, "18.5 to 24.9"), (25.0, 30.0, "25 to 29.9"), (30.0, 1e9, "30 and more"))
 """Classes of the WHO (Technical Report Series 894, 2000)."""
@@ -32,6 +35,9 @@ _BMI = ((0.0, 18.5, "under 18.5"), (18.5, 25.0, "18.5 to 24.9"), (25.0, 30.0, "2
 UNKNOWN = "unknown"
 OTHER = "other reasons"
 _LEFT = "left after: "
+_FILES_LEFT_OUT = "files left out"
+_LEFT_OUT = ("replaced by a later delivery", "hold a scan or a part of it again")
+_COUNTED = ("n_scans", "n_participants")
 _GROUPS = ("sex", "age_group", "bmi_class", "centre")
 
 
@@ -42,8 +48,9 @@ class Loss:
     Attributes
     ----------
     flow
-        One row per step and reason: `step`, `reason`, `n_scans`, `n_participants` (of all scans that are left after the
-        step, with an empty reason; of those that it takes out, by reason).
+        One row per step and reason: `step`, `reason`, `n_files`, `n_scans`, `n_participants` (of all that is left
+        after the step, with an empty reason; of what it takes out, by reason). Files are those of the conservation law:
+        found = used + left out; they are counted up to the scans that are read from them, and scans from there.
     groups
         One row per variable, level and outcome (`analysed`, or the reason): `n`, `share` of the level.
     values
@@ -78,7 +85,7 @@ def study_loss(tables: Path, limit: int = LIMIT) -> Loss:
     TableError
         If a table is damaged.
     """
-    columns = [*SCAN_KEYS, "status", "reason", "scan_grade"]
+    columns = [*SCAN_KEYS, *FILE_COUNTS, "status", "reason", "scan_grade"]
     scans = read_columns(tables / "scans.parquet", columns).to_pandas().astype(object)
     scans["outcome"] = _outcomes(scans)
     people = tables / f"{COVARIATE_TABLE.name}.parquet"
@@ -107,14 +114,37 @@ def _flow(scans: pd.DataFrame, limit: int) -> pd.DataFrame:
         "failed a check of the whole scan": status.eq(Status.OK.value) & outcome.ne(KEPT),
     }
     left = pd.Series(True, index=scans.index)
-    rows = [("found in the raw folders", "", *_sizes(scans[left]))]
+    rows = [(OF_SCANS, "", *_sizes(scans[left]))]
     for step, lost in steps.items():
         reasons = outcome[lost].str.removeprefix(f"{step}: ")
         rows += [(step, str(name), *_sizes(scans[lost][reasons.eq(name)])) for name in sorted(reasons.unique())]
         left &= ~lost
         rows.append((f"{_LEFT}{step}", "", *_sizes(scans[left])))
-    flow = pd.DataFrame(rows, columns=["step", "reason", "n_scans", "n_participants"])
-    return _flow_without_small(flow, limit)
+    flow = _flow_without_small(pd.DataFrame(rows, columns=["step", "reason", *_COUNTED]), limit)
+    flow.insert(2, "n_files", pd.Series(pd.NA, index=flow.index, dtype="Int64"))
+    return pd.concat([_files(scans, limit), flow], ignore_index=True)
+
+
+def _files(scans: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Steps of the flow before there are scans; none for tables of earlier versions, which did not count files."""
+    counts = scans[list(FILE_COUNTS)].apply(pd.to_numeric).astype("Int64")
+    if counts.isna().any(axis=None):
+        return pd.DataFrame(columns=["step", "reason", "n_files", *_COUNTED, "suppressed"])
+    used, *left_out = (int(counts[name].sum()) for name in FILE_COUNTS)
+    rows = [("files in the raw folders", "", used + sum(left_out), *_sizes(scans))]
+    for reason, (name, number) in zip(_LEFT_OUT, zip(list(FILE_COUNTS)[1:], left_out, strict=True), strict=True):
+        if number:
+            rows.append((_FILES_LEFT_OUT, reason, number, *_sizes(scans[counts[name].gt(0)])))
+    hidden = [row[2] for row in rows[1:] if row[-1] < limit]
+    rows.append((f"{_LEFT}{_FILES_LEFT_OUT}", "", used, *_sizes(scans)))
+    files = pd.DataFrame(rows, columns=["step", "reason", "n_files", *_COUNTED]).astype({"n_files": "Int64"})
+    few = files["reason"].ne("") & files["n_participants"].lt(limit)
+    exposes = files["step"].eq(f"{_LEFT}{_FILES_LEFT_OUT}") & any(hidden_totals([hidden], limit))
+    numbers = files[["n_files", *_COUNTED]].astype("Int64")
+    numbers.loc[few] = pd.NA
+    numbers.loc[files["reason"].eq(""), list(_COUNTED)] = pd.NA
+    numbers.loc[exposes, "n_files"] = pd.NA
+    return files[["step", "reason"]].assign(**numbers, suppressed=few | exposes)
 
 
 def _values(path: Path, limit: int) -> pd.DataFrame:

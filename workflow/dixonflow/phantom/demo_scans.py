@@ -2,9 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from dixonflow.phantom.anatomy.breath import at_breath
 from dixonflow.phantom.anatomy.participant import Participant, draw_participant
 from dixonflow.phantom.breakages import Breakage
 from dixonflow.phantom.writers.dicom import nako_zip_name, ukb_zip_name
@@ -28,6 +30,8 @@ class DemoScan:
         What is done to the zip after it was written.
     uneven
         Whether fat is unevenly spread inside structures.
+    diaphragm_mm
+        How much higher the diaphragm stands than in other scans: another breath.
     """
 
     scan: ScanId
@@ -36,11 +40,13 @@ class DemoScan:
     session_number: int = 0
     breakage: Breakage | None = None
     uneven: bool = False
+    diaphragm_mm: float = 0.0
 
-    @property
+    @cached_property
     def participant(self) -> Participant:
         """Who is scanned."""
-        return dataclasses.replace(participant_in_session(self.seed, self.session_number), uneven=self.uneven)
+        person = dataclasses.replace(participant_in_session(self.seed, self.session_number), uneven=self.uneven)
+        return at_breath(person, self.diaphragm_mm)
 
     @property
     def path(self) -> str:

@@ -96,6 +96,18 @@ def _stage_rule(stage: Stage) -> Rule:
 
 _NO_IDS = "null only where reason is unparsable_name, or consent_withdrawn where those rows are only counted"
 
+FILE_COUNTS = {
+    "n_files": "that the scan is read from",
+    "n_files_superseded": "that a later delivery replaces",
+    "n_files_repeated": "that hold the scan or a part of it again",
+}
+"""Columns of the table `scans` that count files, and which."""
+
+_FILES = (
+    "zips, images, or folders of them, as they lie in the raw folders. A BIDS folder with scans of several sequences "
+    "counts in the first; what is no scan, such as a note, does not count"
+)
+
 SCANS = Table(
     "scans",
     "One row per scan in the raw folders, whatever its outcome.",
@@ -120,6 +132,17 @@ SCANS = Table(
         Column("n_stations", ColumnType.INT64, "Number of stations; null if unknown", nullable=True, minimum=0),
         Column(
             "n_slices", ColumnType.INT64, "Number of slices of a contrast; null if unknown", nullable=True, minimum=0
+        ),
+        *(
+            Column(
+                name,
+                ColumnType.INT64,
+                f"Number of files and folders {words}; null if unknown",
+                definition=_FILES,
+                nullable=True,
+                minimum=0,
+            )
+            for name, words in FILE_COUNTS.items()
         ),
         text_column("status", "Outcome of the scan", STATUS_DEFINITION, allowed=Status),
         text_column("reason", "Why the scan is not ok", REASON_DEFINITION, allowed=Reason),

@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 from dixonflow.system.atomic import atomic_path, remove_leftovers
 from dixonflow.tables import SCHEMA_VERSION
 from dixonflow.tables.columns import Table
-from dixonflow.tables.schema import TableError, arrow_schema, check_order, check_rows, check_types, to_arrow
+from dixonflow.tables.schema import (
+    ARROW_TYPES,
+    TableError,
+    arrow_schema,
+    check_order,
+    check_rows,
+    check_types,
+    to_arrow,
+)
 
 ROW_GROUP_ROWS = 1 << 17
 """Rows of a row group: small enough to find the rows of a scan without reading much else."""
@@ -137,7 +145,7 @@ def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:
     Parameters
     ----------
     added
-        Columns of text that files of earlier versions lack: they are read as empty.
+        Columns that files of earlier versions lack: they are read as null, or as empty text where null is not allowed.
 
     Raises
     ------
@@ -149,9 +157,10 @@ def read_table(path: Path, table: Table, added: Sequence[str] = ()) -> pa.Table:
         rows = pq.read_table(path, memory_map=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise TableError(f"table {table.name}: {path.name} cannot be read: {type(error).__name__}") from error
-    for name in added:
-        if name not in rows.column_names:
-            rows = rows.append_column(name, pa.array([""] * rows.num_rows, pa.string()))
+    for column in table.columns:
+        if column.name in added and column.name not in rows.column_names:
+            missing = None if column.nullable else ""
+            rows = rows.append_column(column.name, pa.array([missing] * rows.num_rows, ARROW_TYPES[column.type]))
     if added and set(rows.column_names) == set(table.names):
         rows = rows.select(table.names)
     rows = check_types(rows, table)

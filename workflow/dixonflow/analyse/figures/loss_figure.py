@@ -1,4 +1,4 @@
-"""The flow diagram of a cohort: how many scans are left after each step, and why the others are not."""
+"""The flow diagram of a cohort: how many files and scans are left after each step, and why the others are not."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dixonflow.analyse.figures.figure_files import save_figure
+from dixonflow.analyse.loss import OF_SCANS
 
 _BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "#1f5f8b"}
 _GRADES = {"pass": "passed", "review": "to be looked at first"}
@@ -17,6 +18,7 @@ _SIDE = {"boxstyle": "round,pad=0.4", "facecolor": "#f2f4f5", "edgecolor": "#9aa
 def write_flow(flow: pd.DataFrame, values: pd.DataFrame | None, folder: Path) -> list[Path]:
     """Draw the flow of `study_loss` in all formats, down to the values of the scans that are left if they are known."""
     steps = flow[flow["reason"].eq("")].reset_index(drop=True)
+    files = steps["step"].tolist()[: steps["step"].tolist().index(OF_SCANS)]
     figure = Figure(figsize=(7.0, 1.3 * (len(steps) + 1)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -26,13 +28,18 @@ def write_flow(flow: pd.DataFrame, values: pd.DataFrame | None, folder: Path) ->
     for place, step in steps.iterrows():
         y = -float(str(place))
         name = str(step["step"]).replace("left after: ", "after: ")
-        words = f"{name}\n{_number(step['n_scans'])} scans, {_number(step['n_participants'])} participants"
+        of_files = step["step"] in files
+        counted = f"{_number(step['n_files'])} files and folders" if of_files else f"{_number(step['n_scans'])} scans"
+        people = "" if of_files else f", {_number(step['n_participants'])} participants"
+        words = f"{name}\n{counted}{people}"
         axes.text(2.6, y, words, ha="center", va="center", fontsize=8, bbox=_BOX)
         if y < 0:
             axes.annotate("", (2.6, y + 0.25), (2.6, y + 0.75), arrowprops={"arrowstyle": "->", "color": "#333333"})
             own = flow[flow["step"].eq(str(step["step"]).removeprefix("left after: ")) & flow["reason"].ne("")]
-            lines = [f"{row['reason'].replace('_', ' ')}: {_number(row['n_scans'])}" for _, row in own.iterrows()]
-            axes.text(5.4, y + 0.5, "\n".join(lines) or "none", ha="left", va="center", fontsize=6, bbox=_SIDE)
+            column = "n_files" if of_files else "n_scans"
+            lines = [f"{row['reason'].replace('_', ' ')}: {_number(row[column])}" for _, row in own.iterrows()]
+            if step["step"] != OF_SCANS:  # nothing is lost where counting changes from files to scans
+                axes.text(5.4, y + 0.5, "\n".join(lines) or "none", ha="left", va="center", fontsize=6, bbox=_SIDE)
     if values is not None:
         _draw_values(axes, values, -float(len(steps)))
     return save_figure(figure, folder, "flow")

@@ -11,93 +11,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
+from scipy.special import gamma
 
+from dixonflow.phantom.anatomy.hulls import ARM, BODY_RADII, CAVITY, COLUMN_Y, LEG, TRUNK
 from dixonflow.phantom.anatomy.participant import Participant
 from dixonflow.phantom.anatomy.shapes import Stack
 
 SIDES = {"left": -1, "right": 1}
 
-# z, half-axis x, half-axis y, centre y of the muscle hull of the trunk
-_TRUNK = np.array(
-    [
-        (-75, 150, 88, -6),
-        (-50, 158, 98, -8),
-        (0, 158, 106, -14),
-        (50, 151, 103, -14),
-        (100, 140, 97, -10),
-        (170, 132, 97, -8),
-        (250, 140, 106, -10),
-        (350, 150, 110, -12),
-        (430, 162, 106, -14),
-        (480, 166, 92, -18),
-        (515, 150, 74, -24),
-        (545, 92, 66, -28),
-        (575, 62, 62, -28),
-        (680, 60, 62, -26),
-    ],
-    float,
-)
-# z, half-axis x, front and back of the cavity that inner fat and organs fill; below 170 the pelvis
-_CAVITY = np.array(
-    [
-        (-45, 26, 24, -30),
-        (-30, 46, 42, -40),
-        (0, 60, 56, -50),
-        (40, 72, 66, -56),
-        (90, 112, 74, -60),
-        (130, 116, 76, -62),
-        (170, 117, 76, -66),
-        (250, 123, 82, -80),
-        (350, 131, 82, -90),
-        (430, 130, 76, -88),
-        (480, 108, 58, -76),
-        (515, 74, 34, -62),
-        (542, 40, 10, -50),
-    ],
-    float,
-)
-# z, centre x, half-axis x, half-axis y, centre y of the muscle hull of a leg
-_LEG = np.array(
-    [
-        (-720, 80, 44, 50, -14),
-        (-560, 80, 47, 54, -12),
-        (-470, 84, 47, 50, -6),
-        (-400, 88, 53, 52, 0),
-        (-340, 88, 54, 58, -2),
-        (-200, 88, 66, 72, -4),
-        (-100, 88, 74, 80, -6),
-        (-50, 86, 76, 84, -8),
-        (0, 84, 70, 80, -10),
-        (30, 84, 56, 60, -10),
-    ],
-    float,
-)
-# z, centre y of the vertebral bodies
-_COLUMN_Y = np.array(
-    [(90, -36), (150, -29), (200, -29), (260, -36), (340, -47), (430, -49), (500, -43), (560, -33), (700, -26)], float
-)
-# z, half-axis x and y of the vertebral bodies
-_BODY_RADII = np.array(
-    [(90, 28, 21.5), (200, 27, 21), (300, 23, 19), (450, 20, 17.5), (560, 18, 16), (700, 18, 15)], float
-)
-# z, smallest centre x, muscle radius of an arm
-_ARM = np.array(
-    [
-        (-95, 205, 22),
-        (-40, 205, 25),
-        (30, 205, 27),
-        (120, 205, 31),
-        (210, 200, 35),
-        (300, 195, 39),
-        (400, 180, 43),
-        (460, 165, 46),
-        (498, 158, 45),
-        (515, 156, 40),
-    ],
-    float,
-)
-
-# how far organs go with the diaphragm
+# how far organs go with the diaphragm; kidneys 0.6 to 0.7 (Song et al., J Magn Reson Imaging 2011, 33:143-148)
 _WITH_DIAPHRAGM = {
     "liver": 1.0,
     "spleen": 1.0,
@@ -111,10 +33,9 @@ _WITH_DIAPHRAGM = {
 
 @dataclass(frozen=True)
 class BodyPlan:
-    """Geometry of one participant; `breathing_mm` moves the diaphragm and what hangs on it, positive upwards."""
+    """Geometry of one participant."""
 
     participant: Participant
-    breathing_mm: float = 0.0
 
     @property
     def height_scale(self) -> float:
@@ -148,10 +69,10 @@ class BodyPlan:
         return self.point(x, y, z) + self.displacement(name)
 
     def displacement(self, name: str) -> NDArray[np.float64]:
-        """Displacement of a movable organ: its own, and what it shares with the diaphragm, breathing included."""
+        """Displacement of a movable organ: its own, and what it shares with the diaphragm."""
         share = _WITH_DIAPHRAGM.get(name, 0.0)
         offset = np.array(self.participant.organ_offset_mm[name])
-        diaphragm = self.participant.organ_offset_mm["diaphragm"][2] + self.breathing_mm
+        diaphragm = self.participant.organ_offset_mm["diaphragm"][2]
         if name == "diaphragm":
             offset[2] = diaphragm
         elif share:
@@ -168,22 +89,46 @@ class BodyPlan:
         fall = np.clip((high - z) / width + 0.5, 0, 1)
         return rise * rise * (3 - 2 * rise) * fall * fall * (3 - 2 * fall)
 
+    def _in_belly(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Share of the movement of the abdominal wall at reference z."""
+        return self._region(z, 90, 340, 80)
+
+    def _breath(self, z: NDArray[np.float64], half_width: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far the front of a hull around the cavity moves at reference z: it gains the area that the cavity gains.
+
+        Areas of superellipses go with the product of their half-axes; the back and the sides stay.
+        """
+        if not self.participant.belly_mm:
+            return 0 * z
+        inner = self.cavity.at(z * self.height_scale)[2]
+        return np.asarray(self.participant.belly_mm * self._in_belly(z) * inner / half_width)
+
+    def belly_volume_per_mm(self) -> float:
+        """Volume that the cavity gains per mm of the wall's movement, in mm3."""
+        z = np.arange(0, 440, dtype=float)
+        n = self.cavity.exponent
+        area = 4 * gamma(1 + 1 / n) ** 2 / gamma(1 + 2 / n)  # of a superellipse of half-axes 1
+        inner = self.cavity.at(z * self.height_scale)[2]
+        return float(np.sum(area * inner * self._in_belly(z) / 2) * self.height_scale)
+
     @cached_property
     def trunk_muscle(self) -> Stack:
         """Outer surface of the trunk's muscles."""
-        z, rx, ry, cy = _TRUNK.T
+        z, rx, ry, cy = TRUNK.T
         female = self.participant.sex == "female"
         shoulder, hip = (0.95, 1.03) if female else (1.03, 0.99)
         shape = 1 + (shoulder - 1) * self._region(z, 380, 600) + (hip - 1) * self._region(z, -200, 90)
         belly = self.participant.visceral_mm * self._region(z, 90, 340, 80)
         muscle = 6 * (self.participant.muscularity - 1) / 0.1 * 0.5
         w = self.width_scale
+        half_width = rx * shape * w + belly * 0.7 + muscle
+        forward = self._breath(z, half_width) / 2
         profile = [
             z * self.height_scale,
             0 * z,
-            cy * w + belly * 0.45,
-            rx * shape * w + belly * 0.7 + muscle,
-            ry * w + belly * 0.9 + muscle,
+            cy * w + belly * 0.45 + forward,
+            half_width,
+            ry * w + belly * 0.9 + muscle + forward,
         ]
         return Stack(np.stack(profile, axis=1), 2.35)
 
@@ -202,17 +147,21 @@ class BodyPlan:
         front = np.maximum(8, t * (side - 0.12))
         back = np.maximum(8, t * (side - 0.08))
         flank = np.maximum(8, t * side)
-        return Stack(np.stack([z, cx, cy + (front - back) / 2, rx + flank, ry + (front + back) / 2], axis=1), 2.35)
+        # its fat keeps its area where the wall below moves
+        moved = self._breath(reference, rx)
+        forward = (self._breath(reference, rx + flank) - moved) / 2
+        ys = cy + (front - back) / 2 + forward, rx + flank, ry + (front + back) / 2 + forward
+        return Stack(np.stack([z, cx, *ys], axis=1), 2.35)
 
     @cached_property
     def cavity(self) -> Stack:
         """Inner surface of the trunk wall."""
-        z, rx, front, back = _CAVITY.T
+        z, rx, front, back = CAVITY.T
         w = self.width_scale
         shoulder = 0.97 if self.participant.sex == "female" else 1.02
         belly = self.participant.visceral_mm * self._region(z, 90, 340, 80)
         rx = rx * w * (1 + (shoulder - 1) * self._region(z, 380, 600)) + belly * 0.7
-        front = front * w + belly * 1.35
+        front = front * w + belly * 1.35 + self.participant.belly_mm * self._in_belly(z)
         back = back * w - belly * 0.45
         return Stack(np.stack([z * self.height_scale, 0 * z, (front + back) / 2, rx, (front - back) / 2], axis=1), 2.35)
 
@@ -224,7 +173,7 @@ class BodyPlan:
 
     def leg_muscle(self, side: int) -> Stack:
         """Outer surface of the muscles of a leg."""
-        z, cx, rx, ry, cy = _LEG.T
+        z, cx, rx, ry, cy = LEG.T
         w, m = self.width_scale, self.participant.muscularity
         return Stack(np.stack([z * self.height_scale, side * cx * w, cy * w, rx * w * m, ry * w * m], axis=1), 2.0)
 
@@ -237,7 +186,7 @@ class BodyPlan:
 
     def arm_muscle(self, side: int) -> Stack:
         """Outer surface of the muscles of an arm; it hangs next to the trunk, without touching it below the armpit."""
-        z, cx, r = _ARM.T
+        z, cx, r = ARM.T
         w, m = self.width_scale, self.participant.muscularity
         height = z * self.height_scale
         trunk = np.maximum(
@@ -268,8 +217,8 @@ class BodyPlan:
             * np.sin(np.clip((reference - 95) / 480, 0, 1) * 2 * np.pi)
             * np.clip((reference - 95) / 60, 0, 1)
         )
-        y = PchipInterpolator(_COLUMN_Y[:, 0], _COLUMN_Y[:, 1])(np.clip(reference, 90, 700)) * w
-        radii = PchipInterpolator(_BODY_RADII[:, 0], _BODY_RADII[:, 1:])(np.clip(reference, 90, 700)) * w
+        y = PchipInterpolator(COLUMN_Y[:, 0], COLUMN_Y[:, 1])(np.clip(reference, 90, 700)) * w
+        radii = PchipInterpolator(BODY_RADII[:, 0], BODY_RADII[:, 1:])(np.clip(reference, 90, 700)) * w
         return np.stack([x, y, radii[:, 0], radii[:, 1]])
 
     def column_front(self, z: float) -> tuple[float, float]:

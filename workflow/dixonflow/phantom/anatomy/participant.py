@@ -62,6 +62,8 @@ class Participant:
         Relative signal of every label id, index 0 to 72.
     table_offset_mm
         Displacement of the body from the scanner's centre line along x, y, z.
+    belly_mm
+        How far breath moves the front of the abdominal wall forward (`at_breath`).
     uneven
         Whether fat is unevenly spread inside liver, pancreas and muscles, as `dixonflow.phantom.anatomy.uneven` says.
     """
@@ -80,6 +82,7 @@ class Participant:
     fat_fraction: dict[str, float]
     signal: tuple[float, ...]
     table_offset_mm: tuple[float, float, float]
+    belly_mm: float = 0.0
     uneven: bool = False
 
     @property

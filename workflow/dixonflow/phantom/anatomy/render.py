@@ -42,7 +42,7 @@ class Anatomy:
     top_mm: float
 
 
-def render_anatomy(participant: Participant, spacing_mm: float, breathing_mm: float = 0.0) -> Anatomy:
+def render_anatomy(participant: Participant, spacing_mm: float) -> Anatomy:
     """Render a participant's labels.
 
     Parameters
@@ -51,9 +51,6 @@ def render_anatomy(participant: Participant, spacing_mm: float, breathing_mm: fl
         From `draw_participant`.
     spacing_mm
         Edge length of the cubic voxels, 1 to 5 mm is sensible.
-    breathing_mm
-        How far the diaphragm stands above its resting position; liver, spleen, stomach, kidneys and heart follow in
-        part.
 
     Returns
     -------
@@ -67,7 +64,7 @@ def render_anatomy(participant: Participant, spacing_mm: float, breathing_mm: fl
     """
     if not spacing_mm > 0:
         raise ValueError(f"spacing_mm must be positive, got {spacing_mm}")
-    plan = BodyPlan(participant, breathing_mm)
+    plan = BodyPlan(participant)
     top = TOP_REFERENCE_MM * plan.height_scale
     arm = plan.arm_skin(1).profile
     half_width = float(np.max(arm[:, 1] + arm[:, 3])) + 4

@@ -125,8 +125,8 @@ def acquire(
     session
         Another number gives other noise, shading and gains of the same participant.
     shifted
-        Station number (1 nearest to the head) to an anatomy rendered with another `breathing_mm`: the participant
-        breathed between stations.
+        Station number (1 nearest to the head) to the anatomy of the participant `at_breath`: the participant breathed
+        between stations.
 
     Returns
     -------
