@@ -43,12 +43,15 @@ verify-models: install ## import the published models and run one scan with each
 verify-real: install ## fetch public real scans, run an imported model on them, print what differs (needs internet access)
 	@python scripts/verify_real.py $(VERIFY)
 
-# About 40 minutes; make test runs one sequence of three.
+# About 40 minutes; make test-all runs one sequence of three.
 edits: install ## compare random edits of a finished cohort (ten sequences of ten) with runs from scratch
 	@DIXONFLOW_EDITS="10 10" python -m pytest tests/workflow/test_edits.py
 
 # Two at a time; tests that share a run or a trained network stay together (tests/conftest.py).
 test: install ## run the tests
+	@python -m pytest -n 2 --no-loadscope-reorder -m "not slow"
+
+test-all: install ## run all tests, further cases of what `make test` tests too
 	@python -m pytest -n 2 --no-loadscope-reorder
 
 # One reader: make fuzz FUZZ='--target checkpoint'; a short run: make fuzz FUZZ_SECONDS=60

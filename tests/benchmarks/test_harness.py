@@ -204,6 +204,7 @@ def test_the_segment_stage_equals_nnunetv2_predict_on_a_shard(tmp_path: Path) ->
     assert record.equal, record.note
 
 
+@pytest.mark.slow
 def test_the_gpu_script_measures_three_programs_on_a_cpu(inputs: Path) -> None:
     shard = gpu.Shard.make(inputs, "tiny", TINY_RESIDUAL, "cpu", SETTING, scans=1)
     runs = gpu.measure("tiny", shard)

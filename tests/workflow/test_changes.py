@@ -76,6 +76,7 @@ def test_who_withdraws_leaves_the_tables_and_the_pictures_and_may_return(project
     }
 
 
+@pytest.mark.slow
 def test_who_returns_without_raw_data_is_not_worked_on(project):
     project.withdrawn.write_text(f"{FIRST}\n")
     project.run()

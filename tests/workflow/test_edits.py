@@ -1,6 +1,6 @@
 """Random edits of a finished cohort, each followed by one call: the tables are those of a run from scratch.
 
-DIXONFLOW_EDITS="10 10" runs ten sequences of ten edits (make edits); CI runs one of three.
+DIXONFLOW_EDITS="10 10" runs ten sequences of ten edits (make edits); make test-all runs one of three.
 """
 
 import os
@@ -159,6 +159,7 @@ def pool(tmp_path_factory) -> Pool:
     return Pool(tmp_path_factory.mktemp("pool"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SEED, SEED + SEQUENCES))
 def test_after_any_edits_the_tables_are_those_of_a_run_from_scratch(tmp_path, pool, seed):
     project = SmallProject(tmp_path / "project")

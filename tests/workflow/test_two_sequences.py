@@ -42,6 +42,7 @@ def project(tmp_path_factory) -> TwoSequences:
 DIXON = {(FIRST.participant, "dixon", "ok"), (SECOND.participant, "dixon", "ok")}
 
 
+@pytest.mark.slow
 def test_another_sequence_joins_and_leaves(project):
     project.look_for("dixon")
     assert project.rows() == DIXON

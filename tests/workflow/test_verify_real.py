@@ -68,6 +68,7 @@ def test_scans_are_fetched_run_and_compared(project):
     assert (project / "project/real/results/report/report.html").exists()
 
 
+@pytest.mark.slow
 def test_what_differs_and_what_cannot_be_had_is_said(project):
     with FileServer(project / "served") as server:
         content = items(server.address, project / "served")

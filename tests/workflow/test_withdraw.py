@@ -166,6 +166,7 @@ def test_a_shard_without_members_goes_and_a_second_call_finds_nothing(project):
     assert {key[1] for key in done} == {STAYING}
 
 
+@pytest.mark.slow
 def test_the_withdrawn_can_be_a_number_alone(project):
     cohort = {
         "sources": [{"layout": "bids", "folder": "raw/bids"}],

@@ -123,6 +123,7 @@ def test_words_name_stations_and_halves() -> None:
     assert swaps_in_words(swaps[:1]) == "station 1"
 
 
+@pytest.mark.slow
 def test_swaps_of_twelve_phantom_scans_are_found_and_repaired() -> None:
     """Lean to obese, in both cohorts' protocols; docs/swaps.md has 420 scans."""
     records = pd.DataFrame([row for number in range(12) for row in evaluate_scan(number)])

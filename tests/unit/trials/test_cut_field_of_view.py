@@ -60,7 +60,7 @@ class Scan:
         return rows[rows["measure"].eq("volume")].set_index("structure")
 
 
-@pytest.fixture(scope="module", params=[31, 12])
+@pytest.fixture(scope="module", params=[31, pytest.param(12, marks=pytest.mark.slow)])
 def scan(request):
     return Scan(request.param)
 
