@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, help=__doc__)
 def main(
     folder: Annotated[Path, typer.Option(help="For raw data and results; what is finished there is not done again.")],
     table: Annotated[Path, typer.Option(help="The table of within-person SDs.")] = Path(
-        "workflow/dixonflow/analyse/repeatability.csv"
+        "workflow/dixonflow/evaluation/repeatability.csv"
     ),
     jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one CPU thread each.")] = os.cpu_count() or 1,
 ) -> None:

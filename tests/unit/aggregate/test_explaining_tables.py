@@ -8,7 +8,7 @@ import pytest
 from synthetic_run import MODEL, Run, write_run
 
 from dixonflow.aggregate.build import aggregate
-from dixonflow.analyse.change import phantom_repeatability
+from dixonflow.evaluation.repeatability import phantom_repeatability
 from dixonflow.measure.definitions import MEASURES
 from dixonflow.vocabulary import ScanSequence
 

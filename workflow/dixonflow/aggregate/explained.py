@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dixonflow.analyse.change import phantom_repeatability
+from dixonflow.evaluation.repeatability import phantom_repeatability
 from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.measure_definition import MeasureDefinition

@@ -10,7 +10,6 @@ from scipy import stats
 from dixonflow.analyse.study_data import QUANTITY, StudyData
 from dixonflow.errors import ConfigError
 from dixonflow.evaluation.repeatability import COLUMNS
-from dixonflow.system.package_table import package_table
 
 ERROR_COLUMNS = COLUMNS[:4]
 """Columns of within-person SDs that the study needs."""
@@ -38,12 +37,6 @@ class Change:
 
     changes: pd.DataFrame
     summary: pd.DataFrame
-
-
-def phantom_repeatability() -> pd.DataFrame:
-    """Within-person SDs of the demo network on phantoms that were scanned again at another breath."""
-    rows = pd.DataFrame(package_table(__package__, "repeatability.csv"))
-    return rows.replace({"cv_percent": {"": "nan"}}).astype({"sd_within": float, "cv_percent": float})
 
 
 def read_repeatability(path: Path) -> pd.DataFrame:

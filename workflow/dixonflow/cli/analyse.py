@@ -183,13 +183,9 @@ def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
 
 
 def _change(tables: Path, target: Path, options: Options) -> list[Path]:
-    from dixonflow.analyse.change import (  # noqa: PLC0415
-        ERROR_COLUMNS,
-        phantom_repeatability,
-        read_repeatability,
-        study_change,
-    )
+    from dixonflow.analyse.change import ERROR_COLUMNS, read_repeatability, study_change  # noqa: PLC0415
     from dixonflow.analyse.study_data import STUDIED, read_study_data  # noqa: PLC0415
+    from dixonflow.evaluation.repeatability import phantom_repeatability  # noqa: PLC0415
 
     errors = read_repeatability(options.repeatability) if options.repeatability else phantom_repeatability()
     data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review, needs_covariates=False)

@@ -5,10 +5,18 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from dixonflow.system.package_table import package_table
+
 COLUMNS = ("structure", "measure", "unit", "sd_within", "cv_percent", "participants", "scans")
 UNITS = ("mL", "cm2", "1")
 STUDIED = ("volume", "area", "fat_volume", "lean_volume", "fat_fraction", "fat_fraction_eroded_mean")
 """Measures whose repeatability is kept with the package."""
+
+
+def phantom_repeatability() -> pd.DataFrame:
+    """Within-person SDs of the demo network on phantoms that were scanned again at another breath, `COLUMNS`."""
+    rows = pd.DataFrame(package_table(__package__, "repeatability.csv"))
+    return rows.replace({"cv_percent": {"": "nan"}}).astype({"sd_within": float, "cv_percent": float})
 
 
 def repeatability(rows: pd.DataFrame, units: Collection[str] = UNITS) -> pd.DataFrame:
@@ -46,7 +54,7 @@ def repeatability(rows: pd.DataFrame, units: Collection[str] = UNITS) -> pd.Data
 
 
 def repeatability_file(rows: pd.DataFrame) -> str:
-    """Content of `analyse/repeatability.csv`: four digits, those of `STUDIED` that differ at all."""
+    """Content of `repeatability.csv`: four digits, those of `STUDIED` that differ at all."""
     found = repeatability(rows[rows["measure"].isin(STUDIED)])
     found = found[found["sd_within"] > 0].reset_index(drop=True)
     for name in ("sd_within", "cv_percent"):
