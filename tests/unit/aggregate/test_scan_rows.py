@@ -78,7 +78,11 @@ def test_a_table_of_an_earlier_version_is_read_with_its_missing_columns_as_null(
 def test_a_folder_that_holds_two_sequences_counts_once(tmp_path: Path) -> None:
     results = Results(tmp_path)
     scans = [ScanId("0001", "2", sequence) for sequence in (ScanSequence.DIXON, ScanSequence.HASTE)]
-    entries = [RawScan(scan, Layout.BIDS, Path("raw/sub-0001/ses-2"), "r") for scan in scans]
-    write_scans(results.scans, [CohortScan(entry, "k", Reason.MISSING_CONTRAST, "no fat") for entry in entries])
+    entries = [RawScan(scan, Layout.BIDS, Path("raw/b/sub-0001/ses-2"), "r") for scan in scans]
+    again = {"superseded": (Path("raw/a/sub-0001/ses-2"),)}
+    write_scans(
+        results.scans, [CohortScan(entry, "k", Reason.MISSING_CONTRAST, "no fat", **again) for entry in entries]
+    )
     aggregate(results, {ScanSequence.DIXON: [MODEL], ScanSequence.HASTE: []}, 3)
-    assert read_scans(results.scan_table)["n_files"].tolist() == [1, 0]
+    counts = read_scans(results.scan_table)[["n_files", "n_files_superseded", "n_files_repeated"]]
+    assert counts.to_numpy(int).tolist() == [[1, 1, 0], [0, 0, 0]]

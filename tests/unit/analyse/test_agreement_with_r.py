@@ -9,8 +9,9 @@ import pytest
 from dixonflow.analyse.ageing import AgeingStudy, study_ageing
 from dixonflow.analyse.centiles import fit_centiles
 from dixonflow.analyse.change import study_change
-from dixonflow.analyse.loss import KEPT, _test
-from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData
+from dixonflow.analyse.loss import _test
+from dixonflow.analyse.loss_flow import KEPT
+from dixonflow.analyse.study_data import QUANTITY, StudyData
 from dixonflow.evaluation.repeatability import repeatability
 from dixonflow.export.genetics import normal_scores
 
@@ -29,8 +30,8 @@ def data_of(rows: pd.DataFrame) -> StudyData:
     quantities = pd.DataFrame(
         [("dixon", "demo", name, "volume", "mL") for name in MEASURED], columns=[*QUANTITY, "unit"]
     )
-    lost = pd.DataFrame(0, index=range(len(quantities)), columns=[each.value for each in Lost])
-    return StudyData(scans, quantities, rows[list(MEASURED)].to_numpy(float), lost)
+    values = rows[list(MEASURED)].to_numpy(float)
+    return StudyData(scans, quantities, values, np.zeros(values.shape, np.int8))
 
 
 @pytest.fixture(scope="module")

@@ -77,17 +77,22 @@ def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Dat
         scans[f"{stage.value}_status"] = scans["status"]
         scans[f"{stage.value}_reason"] = scans["reason"]
     scans["content_key"] = scans["content_key"].replace("", pd.NA)
-    again = scans.duplicated("source")  # a BIDS folder of several sequences
-    scans["n_files"] = (1 + _lines(scans["more_sources"])).mask(again, 0)
-    scans["n_files_superseded"] = _lines(scans["superseded"])
-    scans["n_files_repeated"] = _lines(scans["others"])
+    left_out = set[str]()
+    scans["n_files"] = _first_seen(scans["source"] + "\n" + scans["more_sources"], set())
+    scans["n_files_superseded"] = _first_seen(scans["superseded"], left_out)
+    scans["n_files_repeated"] = _first_seen(scans["others"], left_out)
     scans[list(OF_GRADES)] = None  # known when the checks are
     return scans[list(SCANS.names)]
 
 
-def _lines(texts: pd.Series) -> pd.Series:
-    """Number of lines of each text."""
-    return pd.Series([len(text.splitlines()) for text in texts], texts.index, "Int64")
+def _first_seen(texts: pd.Series, seen: set[str]) -> pd.Series:
+    """Number of lines of each text that stand in none before: scans of several sequences may share a BIDS folder."""
+    counts = []
+    for text in texts:
+        new = {line for line in text.splitlines() if line} - seen
+        seen |= new
+        counts.append(len(new))
+    return pd.Series(counts, texts.index, "Int64")
 
 
 def timing_rows(scans: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.DataFrame:

@@ -6,7 +6,8 @@ counts have to go: for each suppressed one, the smallest and the largest value t
 at least `limit` apart (feasibility intervals: Handbook on Statistical Disclosure Control, chapter on frequency tables).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,25 +89,35 @@ def _next(counts: NDArray[np.integer], hidden: NDArray[np.bool_], exposed: tuple
     return min(free, key=lambda place: (counts[place] == 0, int(counts[place]), place))
 
 
-def hidden_totals(hidden: Sequence[Sequence[int]], limit: int = LIMIT) -> list[bool]:
-    """Which running totals of a flow are not published, because they would give hidden counts of the steps back.
+@dataclass(frozen=True)
+class Hidden:
+    """What is not shown one by one.
+
+    Attributes
+    ----------
+    names
+        Of groups: each that is of few people, and further ones that hide it.
+    safe
+        Whether they may be shown together: they are two or more, and of `limit` people or more.
+    """
+
+    names: frozenset[str]
+    safe: bool
+
+
+def hidden_names(people: Mapping[str, Collection[object]], limit: int = LIMIT) -> Hidden:
+    """Choose the groups whose numbers are not shown, where the sum of all is known.
 
     Parameters
     ----------
-    hidden
-        Of each step, the counts that are hidden.
+    people
+        The people of each group; one may be in several.
     limit
-        Smallest number that may follow from a difference of totals.
-
-    Returns
-    -------
-    One value per step: of the total after it. What is hidden between two published totals are two counts or more, which
-    add up to `limit` at least.
+        Smallest number of people that is shown.
     """
-    totals, waiting = [], list[int]()
-    for step in hidden:
-        waiting += step
-        is_safe = not waiting or (len(waiting) > 1 and sum(waiting) >= limit)
-        totals.append(not is_safe)
-        waiting = [] if is_safe else waiting
-    return totals
+    names, together = set[str](), set[object]()
+    for name in sorted(people, key=lambda each: (len(people[each]), each)):
+        if len(people[name]) < limit or (names and (len(names) < 2 or len(together) < limit)):
+            names.add(name)
+            together.update(people[name])
+    return Hidden(frozenset(names), len(names) > 1 and len(together) >= limit)

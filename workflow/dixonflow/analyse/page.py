@@ -94,7 +94,7 @@ def _ageing(files: dict[str, Path]) -> pd.DataFrame:
 
 def _loss(files: dict[str, Path]) -> pd.DataFrame:
     rows = pd.read_parquet(files["flow.parquet"], dtype_backend="numpy_nullable")
-    return rows[["step", "reason", "n_scans", "n_participants"]]
+    return rows[["step", "reason", "n_files", "n_scans", "n_participants"]]
 
 
 def _indices(files: dict[str, Path]) -> pd.DataFrame:

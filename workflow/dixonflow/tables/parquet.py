@@ -189,6 +189,14 @@ def read_whole(path: Path, columns: Sequence[str] | None = None, which: Any = No
         raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
 
 
+def column_names(path: Path) -> list[str]:
+    """Names of the columns of a Parquet file, of whatever table. Raises TableError."""
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path} cannot be read: {type(error).__name__}") from error
+
+
 def read_pieces(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Read a Parquet file as `read_whole` does, a row group at a time: one piece without rows where there are none."""
     try:

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dixonflow.analyse.figures.figure_files import save_figure
-from dixonflow.analyse.loss import OF_SCANS
+from dixonflow.analyse.loss_flow import OF_SCANS
 
 _BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "#1f5f8b"}
 _GRADES = {"pass": "passed", "review": "to be looked at first"}
