@@ -7,24 +7,14 @@ import openpyxl
 import pandas as pd
 import pyreadstat
 import pytest
-import typer
-from scipy import stats
-from synthetic_cohort import draw_cohort, write_cohort
-from typer.testing import CliRunner
+from exported import called
 
-from dixonflow.analyse.covariates import COVARIATE_TABLE
-from dixonflow.cli.export import export_command
 from dixonflow.errors import ConfigError
 from dixonflow.export.formats import write_csv, write_excel, write_spss, write_stata
-from dixonflow.export.genetics import normal_scores
 from dixonflow.export.names import STATA_LENGTH, short_names
 from dixonflow.export.source import Exported, Variable
 from dixonflow.models.load import MODELS, load_model
-from dixonflow.tables.parquet import write_table
 from dixonflow.tables.wide import wide_tables
-
-APP = typer.Typer()
-APP.command()(export_command)
 
 ROWS = pd.DataFrame(
     {
@@ -122,15 +112,6 @@ def test_reserved_and_odd_names_are_changed_and_never_twice(name):
     assert all(each.isascii() and each[0].isalpha() for each in names.values())
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    return write_cohort(tmp_path_factory.mktemp("run") / "tables", draw_cohort(40, {"liver": 0.2, "spleen": 0.0}))
-
-
-def called(*words: str, tables, output):
-    return CliRunner().invoke(APP, [*words, "--tables", str(tables), "--output", str(output)])
-
-
 @pytest.mark.parametrize(
     ("target", "ending"), [("stata", ".dta"), ("spss", ".sav"), ("csv", ".csv"), ("excel", ".xlsx")]
 )
@@ -159,35 +140,6 @@ def test_one_row_per_participant_keeps_every_session(tmp_path, tables):
     refused = called("csv", "--table", "measurements", "--per", "participant", tables=tables, output=tmp_path)
     assert refused.exit_code == 1
     assert "one row per scan" in refused.output
-
-
-@pytest.mark.parametrize(("program", "head"), [("regenie", "FID"), ("plink", "#FID")])
-def test_genetics_files_have_one_row_each_and_one_tab(program, head, tables, tmp_path):
-    bridge = tmp_path / "bridge.csv"
-    ids = pd.read_parquet(tables / "covariates.parquet")["participant_id"].tolist()
-    bridge.write_text("own,other\n" + "".join(f"{own},9{own}\n" for own in ids[:30]))
-    result = called(program, "--bridge", str(bridge), tables=tables, output=tmp_path)
-    assert result.exit_code == 0, result.output
-    text = (tmp_path / "phenotypes.txt").read_text()
-    lines = [line.split("\t") for line in text.splitlines()]
-    assert lines[0] == [head, "IID", "liver_volume_ml_demo_dixon", "spleen_volume_ml_demo_dixon"]
-    assert {len(line) for line in lines} == {4}
-    assert [line[0] for line in lines[1:]] == sorted(f"9{own}" for own in ids[:30])
-    rows = pd.read_parquet(tables / "measurements.parquet")
-    liver = rows[rows["structure"].eq("liver")].set_index("participant_id")["value"]
-    assert [float(line[2]) for line in lines[1:]] == [liver[line[0][1:]] for line in lines[1:]]
-    people = [line.split("\t") for line in (tmp_path / "covariates.txt").read_text().splitlines()]
-    assert people[0][:5] == [head, "IID", "age_years", "age_squared", "male"]
-    lost = pd.read_csv(tmp_path / "exclusions.csv").set_index("reason")["n"]
-    assert lost["not_in_bridge"] == 10
-
-
-def test_normal_scores_are_bloms_and_ignore_what_is_missing():
-    values = np.array([3.0, np.nan, 1.0, 2.0, 2.0])
-    scores = normal_scores(values)
-    assert np.isnan(scores[1])
-    assert scores[[2, 3, 4, 0]] == pytest.approx(stats.norm.ppf((np.array([1, 2.5, 2.5, 4]) - 0.375) / 4.25))
-    assert np.isnan(normal_scores(np.full(3, np.nan))).all()
 
 
 @pytest.mark.parametrize(
@@ -229,33 +181,34 @@ def test_every_wide_table_and_the_covariates_are_exported_unless_named(tables, t
     assert {path.stem for path in (tmp_path / "out").iterdir()} == {*names, "variables"}
 
 
-def test_a_row_of_genetics_is_one_session(tables, tmp_path):
-    """The first session has no HASTE scan: that of a later one has another age, and is left out and counted."""
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    (folder / "quality.parquet").write_bytes((tables / "quality.parquet").read_bytes())
-    for name in ("scans", "measurements", "covariates"):
-        rows = pd.read_parquet(tables / f"{name}.parquet")
-        first = rows["participant_id"].iloc[0]
-        later = rows[rows["participant_id"].eq(first)].assign(session_id="3")
-        if name == "covariates":
-            later["age_years"] += 5
-        else:
-            later["sequence"] = "haste"
-        both = pd.concat([rows, later], ignore_index=True)
-        if name == "covariates":
-            write_table(folder / "covariates.parquet", COVARIATE_TABLE, both)
-        else:
-            both.to_parquet(folder / f"{name}.parquet")
-    result = called("regenie", tables=folder, output=tmp_path)
-    assert result.exit_code == 0, result.output
-    phenotypes = pd.read_csv(tmp_path / "phenotypes.txt", sep="\t", dtype={"IID": str}).set_index("IID")
-    assert phenotypes.filter(like="_haste").isna().all(axis=None)
-    people = pd.read_csv(tmp_path / "covariates.txt", sep="\t", dtype={"IID": str}).set_index("IID")
-    ages = pd.read_parquet(tables / "covariates.parquet").set_index("participant_id")["age_years"]
-    assert people.at[first, "age_years"] == ages[first]
-    lost = pd.read_csv(tmp_path / "exclusions.csv").set_index("reason")["n"]
-    assert lost["further_scan_of_participant"] == 1
+def test_nothing_to_export_and_options_of_other_formats_are_refused(tables, tmp_path):
+    nothing = called("csv", tables=tmp_path / "none", output=tmp_path)
+    assert nothing.exit_code == 1
+    assert "has no table to export" in nothing.output
+    for words, option in (
+        (["stata", "--table", "covariates", "--normalise"], "--normalise"),
+        (["csv", "--measure", "volume"], "--measure"),
+        (["regenie", "--table", "covariates"], "--table"),
+        (["plink", "--per", "scan"], "--per"),
+    ):
+        refused = called(*words, tables=tables, output=tmp_path)
+        assert refused.exit_code == 1
+        assert f"takes no {option}" in refused.output
+
+
+def test_a_second_export_keeps_the_names_of_the_first(tables, tmp_path):
+    for name in ("covariates", "scans"):
+        assert called("stata", "--table", name, tables=tables, output=tmp_path).exit_code == 0
+    assert set(pd.read_csv(tmp_path / "variables.csv")["table"]) == {"covariates", "scans"}
+    (tmp_path / "covariates.dta").unlink()
+    assert called("stata", "--table", "scans", tables=tables, output=tmp_path).exit_code == 0
+    assert set(pd.read_csv(tmp_path / "variables.csv")["table"]) == {"scans"}
+
+
+def test_names_that_differ_in_case_alone_are_two():
+    names = short_names(["age_iA", "age_ia", "sex"], 32)
+    assert len({name.lower() for name in names.values()}) == 3
+    assert names["sex"] == "sex"
 
 
 def test_what_a_sheet_cannot_hold_is_refused(tmp_path):

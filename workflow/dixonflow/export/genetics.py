@@ -7,14 +7,17 @@ wants a # before FID (its documentation of phenotype files).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData
+from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData, read_columns
 from dixonflow.tables.columns import NAME_ENDINGS
+from dixonflow.tables.shards import SCAN_KEYS
+from dixonflow.vocabulary import Status
 
 BLOM = 3 / 8
 """Offset of Blom's normal scores (Blom 1958; Beasley, Erickson and Allison, Behav Genet 2009, 39:580-595)."""
@@ -36,7 +39,8 @@ class GeneticsFiles:
     phenotypes, covariates
         Text of the files.
     exclusions
-        Participants and values that are left out, by reason and phenotype (empty for participants).
+        Participants and values that are left out, by reason and phenotype (empty for participants): `phenotype`,
+        `reason`, `n`.
     """
 
     phenotypes: str
@@ -45,7 +49,12 @@ class GeneticsFiles:
 
 
 def genetics_files(
-    data: StudyData, program: GeneticsFormat, *, normalise: bool, bridge: Mapping[str, str] | None = None
+    data: StudyData,
+    program: GeneticsFormat,
+    without_scan: Mapping[str, int],
+    *,
+    normalise: bool,
+    bridge: Mapping[str, str] | None = None,
 ) -> GeneticsFiles:
     """Make the files of a study.
 
@@ -54,6 +63,8 @@ def genetics_files(
     data
         Values of the cohort; of a participant the scans of the first session count, by age, then by name: a row has
         one age.
+    without_scan
+        Number of participants none of whose scans is ok, by reason.
     normalise
         Whether values become normal scores of their ranks (Blom), ties the mean rank.
     bridge
@@ -65,7 +76,8 @@ def genetics_files(
     )
     first = order[order["session_id"].eq(order.groupby("participant_id")["session_id"].transform("first"))]
     people = sorted(first["participant_id"].unique())
-    lost: list[tuple[str, str, int]] = [("", Lost.FURTHER_SCAN.value, len(scans) - len(first))]
+    lost: list[tuple[str, str, int]] = [("", reason, n) for reason, n in without_scan.items()]
+    lost.append(("", Lost.FURTHER_SCAN.value, len(scans) - len(first)))
     ids = {each: each for each in people}
     if bridge is not None:
         ids = {each: bridge[each] for each in people if each in bridge}
@@ -76,9 +88,12 @@ def genetics_files(
         own = first[first["sequence"].eq(quantity["sequence"])].set_index("participant_id")["row"].reindex(kept)
         known = own.notna().to_numpy()
         values = np.full(len(kept), np.nan)
-        values[known] = data.values[own[known].astype(int), int(str(number))]
+        places = own[known].astype(int)
+        values[known] = data.values[places, int(str(number))]
         name = phenotype_name(quantity)
-        lost.append((name, "no_value", int(np.isnan(values).sum())))
+        lost.append((name, "no_scan_of_sequence", int((~known).sum())))
+        codes = data.lost[places, int(str(number))]
+        lost += [(name, each.value, int((codes == code).sum())) for code, each in enumerate(Lost, 1)]
         columns[name] = normal_scores(values) if normalise else values
     one = first.drop_duplicates("participant_id").set_index("participant_id").reindex(kept)
     own_ids = [ids[each] for each in kept]
@@ -88,6 +103,23 @@ def genetics_files(
         _text(own_ids, _covariates(one), program),
         exclusions[exclusions["n"] > 0].reset_index(drop=True),
     )
+
+
+def people_without_scan(tables: Path) -> dict[str, int]:
+    """Number of participants none of whose scans is ok, by the reason of their first; the withdrawn are not counted.
+
+    Raises
+    ------
+    ConfigError
+        If the table of scans is not there.
+    TableError
+        If it is damaged.
+    """
+    rows = read_columns(tables / "scans.parquet", [*SCAN_KEYS, "status", "reason"]).to_pandas()
+    rows = rows[rows["participant_id"].notna() & rows["status"].ne(Status.WITHDRAWN.value)]
+    ok = set(rows.loc[rows["status"].eq(Status.OK.value), "participant_id"])
+    lost = rows[~rows["participant_id"].isin(ok)].sort_values(SCAN_KEYS).drop_duplicates("participant_id")
+    return {f"{status}: {reason}": int(n) for (status, reason), n in lost.groupby(["status", "reason"]).size().items()}
 
 
 def phenotype_name(quantity: "pd.Series") -> str:

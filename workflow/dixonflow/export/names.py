@@ -84,7 +84,7 @@ def short_names(names: Iterable[str], length: int) -> dict[str, str]:
     for candidate in candidates.values():
         taken[candidate.lower()] = taken.get(candidate.lower(), 0) + 1
     found = {
-        name: candidate if candidate == name or _is_sure(candidate, length, taken) else _hashed(name, length)
+        name: candidate if _is_sure(candidate, length, taken) else _hashed(name, length)
         for name, candidate in candidates.items()
     }
     if len({each.lower() for each in found.values()}) < len(names):
