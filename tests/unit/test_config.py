@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -213,3 +214,18 @@ def test_null_on_the_command_line_of_snakemake_is_null():
     cohort = parse_config(content).cohort
     assert cohort.covariates is None
     assert cohort.withdrawn is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "shown"),
+    [
+        ({"female": ["1"], "male": ["1", "2"]}, "sex_codes lists '1' twice"),
+        ({"female": ["2.0", 2]}, "sex_codes lists '2' twice"),
+        ({"female": ["M"]}, "sex_codes has 'm' for female, and it is a word for male"),
+        ({"male": [True]}, "sex_codes.male.0"),
+    ],
+)
+def test_a_code_of_two_sexes_is_refused(codes, shown):
+    people = {"file": "people.csv", "sex_codes": codes}
+    with pytest.raises(ConfigError, match=re.escape(shown)):
+        parse_config({"cohort": {"sources": [{"layout": "ukb", "folder": "raw"}], "covariates": people}})

@@ -154,6 +154,11 @@ def test_a_row_per_session_and_names_from_the_configuration(tmp_path: Path) -> N
         ("a,age\n1,2\n", {}, "no column of participants' ids"),
         ("eid,age,p21003_i2\n1,2,3\n", {}, "columns p21003_i2, age: name the right one"),
         ("eid,ID,age\n1,2,3\n", {}, "columns eid, ID"),
+        ("eid,Age, age\n1,2,3\n", {}, "columns Age, age: name the right one"),
+        ("eid,age, age\n1,2,3\n", {}, "column age twice"),
+        ("eid,alter,p21003_i0\n1,2,3\n", {}, r"no column of a covariate for session 2, 3, 30: .*age: alter"),
+        ("eid,alter_1\n1,2\n", {"columns": {"age": "alter_{session}"}}, "no column of a covariate"),
+        ("eid,p31\n1,0\n", {"sex_codes": {"female": (1,), "male": (0,)}}, "'0' for male, and UK Biobank"),
         ("eid,age\n1,2\n", {"columns": {"sex": "gender"}}, "no column 'gender'"),
         ("eid,age,age\n1,2,3\n", {}, "column age twice"),
         ("eid,age\n1,2,3,4\n", {}, "cannot be read"),
@@ -216,3 +221,65 @@ def test_other_codes_are_unknown_once_the_codes_are_said(tmp_path: Path) -> None
     rows, problems, _ = found(path, sex_codes={"male": ("1",), "female": ("2",)})
     assert rows["sex"].tolist() == ["male", "male"]
     assert ("1000028", "2", "sex", "implausible_value") in problems
+
+
+def test_every_row_of_the_file_that_no_scan_has_is_counted_and_listed(tmp_path: Path) -> None:
+    """Rows of a session without a scan, of a participant without one, of no session; each as often as it is there."""
+    lines = ["1000017,2,61", "1000017,4,65", "1000028,3,50", "4000000,2,50", "4000000,9,50", "4000000,9,51"]
+    lines += ["1000028,,50", ",2,50", ",2,51", "5000000,2,1", "5000000,,1"]
+    path = write(tmp_path / "c.csv", "\n".join(["eid,session_id,age", *lines, ""]))
+    rows, problems, result = found(path, withdrawn=("5000000",))
+    assert rows["age_years"].to_dict() == {("1000017", "2"): 61}
+    assert problems == {
+        *((who, when, "", "not_in_file") for who, when in (("1000017", "3"), ("1000028", "2"), ("000123", "30"))),
+        *(("1000017", "4", "", "no_scan"), ("1000028", "3", "", "no_scan")),
+        *(("4000000", "2", "", "no_scan"), ("4000000", "9", "", "no_scan")),
+        *(("1000028", "", "", "unreadable_id"), ("", "2", "", "unreadable_id")),
+    }
+    counts = result.counts()
+    assert (counts["no_scan"], counts["unreadable_id"], result.withdrawn) == (5, 3, 1)
+    of_file = sum(counts[each] for each in ("no_scan", "unreadable_id"))
+    assert of_file + len(rows) + 2 == len(lines), "two rows are of someone who has withdrawn"
+    _, problems, result = found(write(tmp_path / "wide.csv", "eid,age\n7,1\n7,2\n,3\n,4\n"))
+    assert result.counts()["no_scan"] == result.counts()["unreadable_id"] == 2, "not once per session of the scans"
+    _, problems, _ = found(path, scans=SCANS[:0])
+    assert ("1000017", "2", "", "no_scan") in problems
+
+
+def test_ids_as_bids_writes_them_are_read(tmp_path: Path) -> None:
+    scans = pd.DataFrame([("0012", "01"), ("0012", "02"), ("A7", "01")], columns=["participant_id", "session_id"])
+    text = "participant_id\tsession_id\tage\tsex\nsub-0012\tses-01\t50\tF\nsub-0012\tses-02\t52\tn/a\nA7\t1\t60\tM\n"
+    rows, problems, _ = found(write(tmp_path / "participants.tsv", text), scans=scans)
+    assert rows["age_years"].to_dict() == {("0012", "01"): 50, ("0012", "02"): 52, ("A7", "01"): 60}
+    assert rows["sex"].dropna().tolist() == ["female", "male"]
+    assert problems == set()
+
+
+def test_names_in_capitals_and_with_blanks_are_known(tmp_path: Path) -> None:
+    scans = SCANS[SCANS["session_id"].eq("2")]
+    text = "EID, P31, p21003_I2, Gewicht ,p54_i2\n1000017, 0, 61, 70.5,11025.0\n1000028,1,50,80,11025\n"
+    rows, problems, _ = found(write(tmp_path / "c.csv", text), scans=scans, columns={"weight": "gewicht"})
+    assert rows["sex"].tolist() == ["female", "male"]
+    assert rows["age_years"].tolist() == [61, 50]
+    assert rows["weight_kg"].tolist() == [70.5, 80]
+    assert rows["centre"].tolist() == ["11025", "11025"]
+    assert problems == set()
+    path = tmp_path / "c.parquet"
+    pq.write_table(pa.table({" Eid": [1000017, 1000028], "Age ": [61.0, 50.0]}), path)
+    assert found(path, scans=scans)[0]["age_years"].tolist() == [61, 50]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_decimal_commas_are_read_whatever_is_between_the_columns(delimiter: str, tmp_path: Path) -> None:
+    lines = [["eid", "age", "weight_kg", "sex", "centre"], ["1000028,0", "55,5", "70,50 ", "2,0", "11025,0"]]
+    text = "\n".join(delimiter.join(f'"{value}"' for value in line) for line in lines)
+    rows, _, _ = found(write(tmp_path / "c.txt", text), sex_codes={"female": ("2.0",)})
+    assert rows.loc[("1000028", "2"), ["age_years", "weight_kg", "sex", "centre"]].tolist() == [
+        *(55.5, 70.5, "female", "11025"),
+    ]
+
+
+@pytest.mark.parametrize("code", ["2", "2.0", 2, 2.0])
+def test_a_code_is_the_same_with_a_fraction_of_zero(code: object, tmp_path: Path) -> None:
+    path = write(tmp_path / "c.csv", "eid,sex\n1000017,2\n1000028,2.0\n")
+    assert found(path, sex_codes={"female": (code,)})[0]["sex"].tolist() == ["female"] * 3

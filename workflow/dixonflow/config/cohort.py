@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dixonflow.config.fields import NamedPath, PlainPath, Section
 from dixonflow.vocabulary import Duplicates, Layout, ScanSequence
@@ -100,6 +100,28 @@ class SourceConfig(Section):
 Covariate = Literal["age", "sex", "height", "weight", "centre", "scan_date"]
 COVARIATES: tuple[Covariate, ...] = get_args(Covariate)
 
+SEX_WORDS = {"female": ("female", "f", "w", "weiblich", "frau"), "male": ("male", "m", "männlich", "maennlich", "mann")}
+"""Words for the sexes, in English and German, in small letters."""
+
+
+def whole_number(text: str) -> str:
+    """Text, without the fraction of zero that a program has written after a whole number (2.0, or 2,0)."""
+    return re.sub(r"(?<=[0-9])(\.0+|,0)$", "", text)
+
+
+def sex_code(text: str) -> str:
+    """A code or word of sex in the form in which they are compared: 2.0 is 2, and F is f."""
+    return whole_number(text.strip().lower())
+
+
+def _as_sex_code(code: object) -> object:
+    """YAML has a number for a code without quotes; what is no code is left for pydantic to refuse."""
+    number = isinstance(code, int | float) and not isinstance(code, bool)
+    return sex_code(str(code)) if number or isinstance(code, str) else code
+
+
+SexCode = Annotated[str, BeforeValidator(_as_sex_code, json_schema_input_type=str | int | float)]
+
 
 class CovariatesConfig(Section):
     """A file with covariates of the participants."""
@@ -121,11 +143,22 @@ class CovariatesConfig(Section):
         description="Columns with other names, such as {age: alter_{session}}: age (years), sex, height (cm), weight "
         "(kg), centre, scan_date (YYYY-MM-DD). {session} stands for the session of the scan.",
     )
-    sex_codes: dict[Literal["female", "male"], tuple[str, ...]] = Field(
+    sex_codes: dict[Literal["female", "male"], tuple[SexCode, ...]] = Field(
         default={},
         description="Codes of sex in the file, such as {female: ['2'], male: ['1']}. Known without: words, and the "
         "codes 0 and 1 of UK Biobank's field 31. Other codes are refused, because cohorts number in both ways.",
     )
+
+    @model_validator(mode="after")
+    def _each_code_is_of_one_sex(self) -> Self:
+        codes = [code for listed in self.sex_codes.values() for code in listed]
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise ValueError(f"sex_codes lists {twice[0]!r} twice")
+        for sex, listed in self.sex_codes.items():
+            for other, words in SEX_WORDS.items():
+                if other != sex and (wrong := sorted(set(listed) & set(words))):
+                    raise ValueError(f"sex_codes has {wrong[0]!r} for {sex}, and it is a word for {other}")
+        return self
 
 
 class CohortConfig(Section):

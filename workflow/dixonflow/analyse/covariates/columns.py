@@ -1,4 +1,4 @@
-"""Which columns of a file of covariates hold what: the names that cohorts give them."""
+"""Which columns of a file of covariates hold what: the names that cohorts give them, in capitals or not."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -100,17 +100,28 @@ def known_names(covariate: str, session: str) -> list[str]:
     return [*names, *_PLAIN[covariate]]
 
 
+def none_known(section: CovariatesConfig, sessions: Sequence[str]) -> ConfigError:
+    """What to do about a file without any column of a covariate for the sessions of the scans."""
+    shown = ", ".join(sessions[:3]) + (" ..." if len(sessions) > 3 else "")
+    plain = ", ".join(name for names in _PLAIN.values() for name in names)
+    return ConfigError(
+        f"{section.file} has no column of a covariate for session {shown}: known are {plain}, UK Biobank's with the "
+        "instance of the session (p21003_i2) and NAKO's of the baseline visit (basis_age); name others in "
+        "cohort.covariates.columns, as in {age: alter, sex: gender}"
+    )
+
+
 def says_no_session(covariate: Covariate, column: str, section: CovariatesConfig) -> bool:
     """Whether a column holds what changes between sessions, and its name does not say of which session it is."""
     if covariate in ("sex", "centre"):
         return False
     named = section.columns.get(covariate)
-    return column in _PLAIN[covariate] if named is None else "{session}" not in named
+    return column.casefold() in _PLAIN[covariate] if named is None else "{session}" not in named
 
 
 def is_ukb(column: str) -> bool:
     """Whether a column of sex is UK Biobank's field 31, which has 0 for female and 1 for male (its coding 9)."""
-    return column in {pattern.format(field=_FIELDS["sex"], i="0", _i="") for pattern in _UKB}
+    return column.casefold() in {pattern.format(field=_FIELDS["sex"], i="0", _i="") for pattern in _UKB}
 
 
 def _only(
@@ -122,11 +133,15 @@ def _only(
     *,
     may_lack: bool = False,
 ) -> str | None:
-    if named is not None:
-        if named in columns:
-            return named
-        return None if may_lack else _raise(section, f"no column {named!r}, which cohort.covariates.{what} names")
-    there = [name for name in known if name in columns]
+    if named in columns:
+        return named
+    folded: dict[str, list[str]] = {}
+    for column in dict.fromkeys(columns):
+        folded.setdefault(column.casefold(), []).append(column)
+    looked_for = known if named is None else [named]
+    there = [column for name in looked_for for column in folded.get(name.casefold(), [])]
+    if named is not None and not there and not may_lack:
+        _raise(section, f"no column {named!r}, which cohort.covariates.{what} names")
     if len(there) > 1:
         _raise(section, f"columns {', '.join(there)}: name the right one in cohort.covariates.{what}")
     return there[0] if there else None

@@ -1,30 +1,17 @@
 """The tables covariates and covariate_problems: who was scanned, joined to scans in analyses and to no image table."""
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
-from typing import Any
 
 import pandas as pd
 
-from dixonflow.analyse.covariate_columns import is_ukb, says_no_session
-from dixonflow.analyse.covariate_file import ID, SESSION, read_covariate_file
-from dixonflow.config.cohort import COVARIATES, CovariatesConfig
-from dixonflow.errors import ConfigError
+from dixonflow.analyse.covariates.columns import says_no_session
+from dixonflow.analyse.covariates.file import ID, ROW, SESSION, read_covariate_file, restored
+from dixonflow.analyse.covariates.values import Problem, check_codes, parser
+from dixonflow.config.cohort import COVARIATES, SEX_WORDS, CovariatesConfig
 from dixonflow.tables.columns import Column, ColumnType, Table, text_column
 from dixonflow.tables.definitions import PARTICIPANT
 from dixonflow.tables.definitions import SESSION as SESSION_COLUMN
-
-SEXES = {"female": ("female", "f", "w", "weiblich", "frau"), "male": ("male", "m", "männlich", "maennlich", "mann")}
-"""Words for the sexes, in English and German, in small letters."""
-
-_UKB_SEX = {"0": "female", "1": "male"}
-"""UK Biobank's coding 9, of field 31."""
-
-_LIMITS = {"age": (0.0, 120.0), "height": (50.0, 250.0), "weight": (10.0, 400.0)}
-"""What a person can have, in years, cm and kg; values beyond are no values (UK Biobank's codes are negative)."""
 
 _COLUMNS = {
     "age": "age_years",
@@ -34,32 +21,6 @@ _COLUMNS = {
     "centre": "centre",
     "scan_date": "scan_date",
 }
-
-
-class Problem(StrEnum):
-    """Why there is no covariate."""
-
-    NOT_IN_FILE = "not_in_file"
-    NO_SCAN = "no_scan"
-    NO_VALUES = "no_values"
-    UNREADABLE_ID = "unreadable_id"
-    SESSION_UNKNOWN = "session_unknown"
-    IMPLAUSIBLE = "implausible_value"
-    CONTRADICTORY = "contradictory_values"
-
-    @property
-    def description(self) -> str:
-        """What it means, for a reader of the tables."""
-        return {
-            Problem.NOT_IN_FILE: "the file has no row of the participant, or of the session",
-            Problem.NO_SCAN: "the file has a participant, or a session, without a scan",
-            Problem.NO_VALUES: "all values of the scan are empty in the file",
-            Problem.UNREADABLE_ID: "the id in the file is empty or no id; the row is not used",
-            Problem.SESSION_UNKNOWN: "the participant has several sessions, and the file does not say of which one the "
-            "value is; it is left out",
-            Problem.IMPLAUSIBLE: "the value is no number, date or sex, or a person cannot have it; it is left out",
-            Problem.CONTRADICTORY: "several rows of the file have different values; none is used",
-        }[self]
 
 
 def _number(name: str, description: str, unit: str) -> Column:
@@ -74,7 +35,7 @@ COVARIATE_TABLE = Table(
         PARTICIPANT,
         SESSION_COLUMN,
         _number("age_years", "Age at the scan", "years"),
-        text_column("sex", "Sex; null if unknown", nullable=True, allowed=SEXES),
+        text_column("sex", "Sex; null if unknown", nullable=True, allowed=SEX_WORDS),
         _number("height_cm", "Height", "cm"),
         _number("weight_kg", "Weight", "kg"),
         Column(
@@ -98,13 +59,19 @@ PROBLEM_TABLE = Table(
     (ID, SESSION, "covariate", "problem"),
     (
         text_column(ID, "Id as in the tables, or as in the file; empty if it has none"),
-        text_column(SESSION, "Session; empty where a participant has no scan at all"),
+        text_column(SESSION, "Session as in the tables, or as in the file; empty if the row says none"),
         text_column("covariate", "Column of covariates; empty where all are meant", allowed=("", *_COLUMNS.values())),
         text_column(
             "problem",
             "What is wrong",
             "; ".join(f"{problem}: {problem.description}" for problem in Problem),
             allowed=Problem,
+        ),
+        Column(
+            "occurrences",
+            ColumnType.INT64,
+            "How many rows of the file are not used; 1 where a scan, or a value of a scan, has the problem",
+            minimum=1,
         ),
     ),
     since=2,
@@ -121,7 +88,7 @@ class Covariates:
 
     def counts(self) -> dict[str, int]:
         """Number of rows of the file, or scans, or values, with each problem."""
-        found = self.problems["problem"].value_counts()
+        found = self.problems.groupby("problem")["occurrences"].sum()
         return {problem.value: int(found.get(problem.value, 0)) for problem in Problem}
 
 
@@ -140,7 +107,8 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
     Raises
     ------
     ConfigError
-        If the file cannot be read, its columns are not clear, or sex has codes that nobody has explained.
+        If the file cannot be read, its columns are not clear, none is a covariate's, or the codes of sex are unknown
+        or contradict UK Biobank's.
     """
     wanted = scans[[ID, SESSION]].dropna().drop_duplicates().astype(str)
     raw, columns, has_sessions = read_covariate_file(section, wanted[SESSION])
@@ -151,17 +119,18 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
         if (column := columns.get(f"{session} {covariate}"))
     }
     problems: list[tuple[str, str, str, Problem]] = []
-    readable = pd.Series(
-        [isinstance(text, str) and text.isascii() and text.isalnum() for text in raw[ID]], raw.index, bool
-    )
-    unreadable = raw.loc[~readable, ID].unique()
-    problems += [(text if isinstance(text, str) else "", "", "", Problem.UNREADABLE_ID) for text in unreadable]
-    raw = raw[readable].copy()
-    raw[ID] = _matched(raw[ID], {*wanted[ID], *withdrawn})
+    raw[ID] = restored(raw[ID], {*wanted[ID], *withdrawn})
     gone = raw[ID].isin(withdrawn)
     n_withdrawn = raw.loc[gone, ID].nunique()
     raw = raw[~gone]
-    problems += [(each, "", "", Problem.NO_SCAN) for each in sorted(set(raw[ID]) - set(wanted[ID]))]
+    readable = raw[ID].map(lambda text: isinstance(text, str) and text.isascii() and text.isalnum()).astype(bool)
+    if has_sessions:
+        readable &= raw[SESSION].notna()
+    problems += _unused(raw[~readable], Problem.UNREADABLE_ID, has_sessions=has_sessions)
+    raw = raw[readable]
+    scanned = raw[[ID, SESSION]].merge(wanted, on=[ID, SESSION], how="left", indicator=True)["_merge"].eq("both")
+    of_no_scan = raw[~raw[ROW].isin(raw.loc[scanned.to_numpy(), ROW])]
+    problems += _unused(of_no_scan, Problem.NO_SCAN, has_sessions=has_sessions)
     rows = wanted.merge(raw, on=[ID, SESSION], how="left", indicator=True)
     missing = rows["_merge"].eq("left_only")
     problems += [(*key, "", Problem.NOT_IN_FILE) for key in rows.loc[missing, [ID, SESSION]].itertuples(index=False)]
@@ -181,13 +150,13 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
             for key in rows.loc[unknown, [ID, SESSION]].drop_duplicates().itertuples(index=False)
         ]
         rows[covariate] = rows[covariate].where(~unknown, None)
-        parse = _parser(covariate, section, columns)
+        parse = parser(covariate, section, columns)
         values = [
             parse(text, session) if isinstance(text, str) else None
             for text, session in zip(rows[covariate], rows[SESSION], strict=True)
         ]
         if covariate == "sex":
-            _check_codes(section, rows[covariate], values)
+            check_codes(section, rows[covariate], values)
         bad = [isinstance(value, Problem) for value in values]
         problems += [
             (*key, _COLUMNS[covariate], Problem.IMPLAUSIBLE)
@@ -210,73 +179,19 @@ def covariates(section: CovariatesConfig, scans: pd.DataFrame, withdrawn: Collec
     rows = rows.assign(**numbers)
     rows["bmi_kg_per_m2"] = rows["weight_kg"] / (rows["height_cm"] / 100) ** 2
     found = pd.DataFrame([(who, when, of, problem.value) for who, when, of, problem in problems],
-                         columns=list(PROBLEM_TABLE.names), dtype=object)  # fmt: skip
+                         columns=list(PROBLEM_TABLE.keys), dtype=object)  # fmt: skip
+    counted = found.groupby(list(PROBLEM_TABLE.keys), as_index=False).size().rename(columns={"size": "occurrences"})
     return Covariates(
         rows[list(COVARIATE_TABLE.names)].sort_values([ID, SESSION], ignore_index=True),
-        found.drop_duplicates().sort_values(list(PROBLEM_TABLE.keys), ignore_index=True),
+        counted,
         int(n_withdrawn),
     )
 
 
-def _matched(ids: "pd.Series[str]", known: Collection[str]) -> "pd.Series[str]":
-    """Ids as scans and the list of the withdrawn have them: a file of numbers has lost their leading zeros."""
-    bare: dict[str, list[str]] = {}
-    for participant in known:
-        bare.setdefault(participant.lstrip("0"), []).append(participant)
-    sure = {short: full[0] for short, full in bare.items() if len(full) == 1}
-    return ids.map(lambda text: text if text in known else sure.get(text, text))
-
-
-def _check_codes(section: CovariatesConfig, texts: "pd.Series[Any]", values: Sequence[object]) -> None:
-    """Refuse a column of sex with numbers that nobody has explained."""
-    if section.sex_codes:
-        return  # other codes are what the file has for unknown
-    unknown = {
-        str(text)
-        for text, value in zip(texts, values, strict=True)
-        if isinstance(value, Problem) and re.fullmatch(r"-?[0-9]+(\.0+)?", text)
-    }
-    if unknown:  # a column of ids, named by mistake, is not to be read in a log
-        few = len(unknown) < 5 and max(map(len, unknown)) < 5
-        shown = ", ".join(sorted(unknown)) if few else "many numbers"
-        raise ConfigError(f"{section.file}: sex has {shown}: say in cohort.covariates.sex_codes what its codes mean")
-
-
-def _parser(
-    covariate: str, section: CovariatesConfig, columns: Mapping[str, str]
-) -> Callable[[str, str], float | str | Problem]:
-    """What makes a value of text, or says that it is none."""
-    if covariate in _LIMITS:
-        low, high = _LIMITS[covariate]
-        return lambda text, _session: _as_number(text, low, high)
-    if covariate == "scan_date":
-        return lambda text, _session: _as_date(text)
-    if covariate == "centre":
-        return lambda text, _session: text
-    words = {word: sex for sex, names in SEXES.items() for word in names}
-    words |= {code.strip().lower(): sex for sex, codes in section.sex_codes.items() for code in codes}
-
-    def sex_of(text: str, session: str) -> str | Problem:
-        ukb = {} if section.sex_codes or not is_ukb(columns[f"{session} sex"]) else _UKB_SEX
-        word = re.sub(r"\.0+$", "", text.lower())
-        return (ukb | words).get(word, Problem.IMPLAUSIBLE)
-
-    return sex_of
-
-
-def _as_number(text: str, low: float, high: float) -> float | Problem:
-    try:
-        value = float(text)
-    except ValueError:
-        return Problem.IMPLAUSIBLE
-    return value if low <= value <= high else Problem.IMPLAUSIBLE
-
-
-def _as_date(text: str) -> str | Problem:
-    try:
-        return date.fromisoformat(text[:10]).isoformat()  # a time may follow
-    except ValueError:
-        return Problem.IMPLAUSIBLE
+def _unused(rows: pd.DataFrame, problem: Problem, *, has_sessions: bool) -> list[tuple[str, str, str, Problem]]:
+    """The problem of each row of the file, once."""
+    keys = rows.drop_duplicates(ROW)[[ID, SESSION]].fillna("")
+    return [(who, when if has_sessions else "", "", problem) for who, when in keys.itertuples(index=False)]
 
 
 def _one_row_each(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str, str, Problem]]]:

@@ -1,8 +1,7 @@
 """Reads a file of covariates: values of each participant and session, as text or as what they are."""
 
 import csv
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -10,13 +9,14 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from dixonflow.analyse.covariate_columns import participant_column, session_column, value_columns
-from dixonflow.config.cohort import COVARIATES, CovariatesConfig
+from dixonflow.analyse.covariates.columns import none_known, participant_column, session_column, value_columns
+from dixonflow.config.cohort import COVARIATES, CovariatesConfig, whole_number
 from dixonflow.errors import ConfigError
 
-ID, SESSION = "participant_id", "session_id"
+ID, SESSION, ROW = "participant_id", "session_id", "row"
 
-_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", ".", "<NA>")
+_MISSING = ("", "na", "n/a", "nan", "null", ".", "<na>")
+"""What stands for no value, in small letters (n/a is that of BIDS)."""
 
 
 def read_covariate_file(
@@ -34,8 +34,9 @@ def read_covariate_file(
     Returns
     -------
     rows
-        Text or null: participant_id as in the file, session_id, and each of `COVARIATES`; those without a column are
-        null.
+        Text or null: participant_id as in the file, without `sub-`; session_id; each of `COVARIATES`, null without a
+        column; and `row`, the number of the row in the file. A file without sessions has each row for each session.
+        Rows of other sessions have the session of the file, which is null if it says none, and no values.
     columns
         Columns that were read, by `<session> <covariate>`.
     has_sessions
@@ -44,33 +45,45 @@ def read_covariate_file(
     Raises
     ------
     ConfigError
-        If the file cannot be read, or its columns are not clear.
+        If the file cannot be read, or its columns are not clear, or it has no column of a covariate for any session.
     """
     path = section.file
-    names = _names(path)
+    written = _names(path)
+    names = [name.strip() for name in written]
     participant, session = participant_column(names, section), session_column(names, section)
     wanted = {each: value_columns(names, section, each) for each in sorted(set(sessions))}
+    if wanted and not any(wanted.values()):
+        raise none_known(section, list(wanted))
     used = {participant, *([session] if session else []), *(name for of in wanted.values() for name in of.values())}
     if twice := sorted(name for name in used if names.count(name) > 1):
         raise ConfigError(f"the file of covariates {path} has the column {twice[0]} twice")
-    content = _content(path, [name for name in names if name in used])
-    ids = content[participant].map(_as_id)
-    parts = []
+    read = {as_written: name for as_written, name in zip(written, names, strict=True) if name in used}
+    content = _content(path, list(read)).rename(columns=read)
+    keys = pd.DataFrame({ROW: range(len(content)), ID: content[participant].map(lambda text: _as_id(text, "sub-"))})
+    keys[SESSION] = restored(content[session].map(lambda text: _as_id(text, "ses-")), wanted) if session else None
+    keys = keys.reindex(columns=[ROW, ID, SESSION, *COVARIATES]).astype(dict.fromkeys(COVARIATES, object))
+    parts = [keys[~keys[SESSION].isin(list(wanted))] if session or not wanted else keys[:0]]
     for each, columns in wanted.items():
-        rows = pd.DataFrame({ID: ids, SESSION: each}, dtype=object).reindex(columns=[ID, SESSION, *COVARIATES])
-        for covariate, column in columns.items():
-            rows[covariate] = content[column]
-        parts.append(rows[content[session].map(_as_id).eq(each)] if session else rows)
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[ID, SESSION, *COVARIATES])
+        rows = keys.assign(**{covariate: content[column] for covariate, column in columns.items()})
+        parts.append(rows[rows[SESSION].eq(each)] if session else rows.assign(**{SESSION: each}))
     columns = {f"{each} {name}": column for each, of in wanted.items() for name, column in of.items()}
-    return rows, columns, session is not None
+    return pd.concat(parts, ignore_index=True), columns, session is not None
 
 
-def _as_id(text: object) -> str | None:
-    """An id as text: numbers that a program has written with a fraction of zero lose that."""
+def restored(ids: "pd.Series[str]", known: Collection[str]) -> "pd.Series[str]":
+    """Ids as `known` has them: a file of numbers has lost their leading zeros."""
+    bare: dict[str, list[str]] = {}
+    for each in known:
+        bare.setdefault(each.lstrip("0"), []).append(each)
+    sure = {short: full[0] for short, full in bare.items() if len(full) == 1}
+    return ids.map(lambda text: text if text in known else sure.get(text, text))
+
+
+def _as_id(text: object, prefix: str) -> str | None:
+    """An id as the tables have it: BIDS writes a prefix before it, spreadsheets write numbers with a fraction."""
     if not isinstance(text, str):
         return None
-    return re.sub(r"(?<=[0-9])\.0+$", "", text.strip('"').strip()) or None
+    return whole_number(text.strip('"').strip()).removeprefix(prefix) or None
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigError:
@@ -109,14 +122,13 @@ def _content(path: Path, columns: list[str]) -> pd.DataFrame:
             texts = {name: table[name].cast(pa.string()) for name in columns}
             rows = pd.DataFrame({name: text.to_pandas() for name, text in texts.items()}, dtype=object)
         else:
-            delimiter = _delimiter(path)
+            form = pa_csv.ParseOptions(delimiter=_delimiter(path))
             text = pa_csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
-            parsed = pa_csv.read_csv(path, parse_options=pa_csv.ParseOptions(delimiter=delimiter), convert_options=text)
+            parsed = pa_csv.read_csv(path, parse_options=form, convert_options=text)
             rows = parsed.to_pandas().astype(object)
-            if delimiter == ";":  # as spreadsheets write it where the comma is the decimal mark
-                rows = rows.map(lambda text: re.sub(r"^(-?[0-9]+),([0-9]+)$", r"\1.\2", text))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
     stripped = rows.map(lambda text: text.strip() if isinstance(text, str) else None)
-    plain: pd.DataFrame = stripped.where(~stripped.isin(_MISSING), None)
+    missing = stripped.map(lambda text: not isinstance(text, str) or text.lower() in _MISSING)
+    plain: pd.DataFrame = stripped.where(~missing, None)
     return plain
