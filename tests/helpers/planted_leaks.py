@@ -12,11 +12,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from leaks_in_drawings import SHOWN, Plant, Rng
+from leaks_in_text import IN_TEXT
 
 GROUPS = pd.DataFrame(
     {"structure": ["liver", "spleen", "kidneys"], "n": [412, 407, 399], "mean": [1543.2, 210.7, 301.4]}
 )
 """An aggregate that may leave."""
+
+SHORT_ID = "P012"
+"""A further participant, whose id has fewer characters than most."""
 
 
 def _csv(folder: Path, rows: pd.DataFrame, name: str = "table.csv") -> None:
@@ -142,6 +146,7 @@ def _text(text: str) -> Plant:
             .replace("{own}", own)
             .replace("{grouped}", grouped)
             .replace("{coded}", coded)
+            .replace("{exponent}", f"{int(own):.6e}")
         )
         (folder / "notes.txt").write_text(lines)
 
@@ -194,6 +199,23 @@ def _between_parts(folder: Path, own: str, _rng: Rng) -> None:
     (folder / "table.parquet").write_bytes(data[:footer] + gzip.compress(own.encode()) + data[footer:])
 
 
+def _short_name(folder: Path, _own: str, _rng: Rng) -> None:
+    _csv(folder, GROUPS, f"means_{SHORT_ID}.csv")
+
+
+def _short_column(folder: Path, _own: str, _rng: Rng) -> None:
+    _csv(folder, GROUPS.assign(**{SHORT_ID.lower(): [0.25, 0.5, 0.75]}))
+
+
+def _count_in_parquet(folder: Path, _own: str, _rng: Rng) -> None:
+    GROUPS.assign(women=["0.75% (3)", "50%", "25%"]).to_parquet(folder / "table.parquet")
+
+
+def _difference(folder: Path, _own: str, rng: Rng) -> None:
+    part = [n - int(rng.integers(1, 5)) for n in GROUPS["n"]]
+    GROUPS.assign(in_one_piece=part).to_parquet(folder / "table.parquet")
+
+
 def _split_over_folders(folder: Path, own: str, _rng: Rng) -> None:
     (folder / own[:4]).mkdir()
     _csv(folder / own[:4], GROUPS, f"{own[4:]}.csv")
@@ -226,5 +248,24 @@ KINDS: dict[str, Plant] = {
     "in_groups_of_three": _text("left out: {grouped} and others"),
     "base_64_of_a_line": _text("{coded}"),
     "escaped": _text("{escaped}"),
+    "float_in_a_cell": _table("structure,n,note\nliver,400,without {own}.0\nspleen,300,\n"),
+    "float_in_a_heading": _table("structure,n,mean of {own}.0\nliver,400,1.5\n"),
+    "float_in_a_text": _text("id={own}.00"),
+    "exponent": _text("left out: {exponent}"),
+    **{"short_name": _short_name, "short_column": _short_column},
+    "short_in_a_cell": _table(f"structure,n,note\nliver,400,without {SHORT_ID}\n"),
+    "short_in_a_text": _text(f"without {SHORT_ID}"),
+    **IN_TEXT,
+    "count_behind_a_share": _table("group,n,women\na,400,0.75% (3)\nb,300,46.7% (140)\n"),
+    "count_behind_a_count": _table("group,n,women (men)\na,500,397 (3)\nb,300,150 (50)\n"),
+    "count_of_all": _table("group,n,women\na,400,0.75% (3/400)\nb,300,50% (150/300)\n"),
+    "count_with_n": _table("group,n,women\na,400,n=3\nb,300,n=200\n"),
+    "count_among_words": _table("group,n,note\na,400,3 women had none\nb,300,\n"),
+    **{"count_in_parquet": _count_in_parquet, "difference": _difference},
+    "count_in_a_list": _text("- missing spleen: 3\n- missing liver: 50\n"),
+    "count_behind_a_name": _text("missing_spleen: 3"),
+    "count_behind_blanks": _text("sex scans\nfemale 3\nmale 400"),
+    "count_of_a_group": _text("female 3"),
+    "count_in_latex": _text("female & 3 & 400 \\\\"),
 }
 """Every way to plant a leak, by name."""

@@ -133,6 +133,18 @@ def test_a_damaged_table_is_in_no_version_and_what_a_killed_call_left_goes(resul
     assert list(results.releases.iterdir()) == []
 
 
+def test_what_the_user_keeps_among_the_versions_stays(results: Results, tmp_path: Path) -> None:
+    (results.releases / ".git").mkdir(parents=True)
+    (results.releases / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    (results.releases / ".DS_Store").write_bytes(b"\0")
+    (results.releases / ".0123456789ab.2").symlink_to(tmp_path)
+    (results.releases / ".0123456789ab.1").mkdir()
+    pack_release(results, "1", DESCRIBED)
+    there = {path.name for path in results.releases.iterdir()}
+    assert there == {".git", ".DS_Store", ".0123456789ab.2", "1"}, "but for what a killed call has left"
+    assert (results.releases / ".git/HEAD").read_text() == "ref: refs/heads/main\n"
+
+
 def test_the_dictionary_of_other_ids_names_no_column_that_is_left_out(results: Results) -> None:
     write_table(results.tables / "dictionary.parquet", DICTIONARY, dictionary_rows([SCANS, MEASUREMENTS, DICTIONARY]))
     results.datapackage.write_text(json.dumps(datapackage([SCANS, MEASUREMENTS, DICTIONARY])))

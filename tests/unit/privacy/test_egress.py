@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from leaks_in_drawings import SEEN, figure_bytes
 from PIL import Image
-from planted_leaks import GROUPS, KINDS
+from planted_leaks import GROUPS, KINDS, SHORT_ID
 from synthetic_cohort import PUBLISHED, draw_cohort, write_cohort
 from typer.testing import CliRunner
 
@@ -22,7 +22,7 @@ from dixonflow.privacy.known_people import KnownPeople, known_people
 
 EACH = 18
 IDS = [f"{1_000_017 + 7_919 * number}" for number in range(200)]
-PEOPLE = KnownPeople(IDS)
+PEOPLE = KnownPeople([*IDS, SHORT_ID])
 
 
 def problems(folder: Path, people: KnownPeople = PEOPLE) -> list[str]:
@@ -31,8 +31,8 @@ def problems(folder: Path, people: KnownPeople = PEOPLE) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_planted_leak_passes(kind: str, tmp_path: Path) -> None:
-    """More than 60 kinds, 18 of each: over 1,000."""
-    assert len(KINDS) * EACH >= 1_000
+    """More than 100 kinds, 18 of each: over 1,800."""
+    assert len(KINDS) * EACH >= 1_800
     for seed in range(EACH):
         rng = np.random.default_rng(seed)
         folder = tmp_path / str(seed)
@@ -86,6 +86,19 @@ def test_a_clean_release_passes_and_what_has_rows_of_people_does_not(analysed: P
     assert check_release(clean, people, known=known | digests(clean))[1] == []
 
 
+TEXTS = {
+    "methods.md": "# Methods\n\n400 scans, 380 of which were measured (95.0 %); 20 failed.\n\nVersion: 3\n"
+    "Each participant had a session of imaging\nin which 4 stations were acquired at 1.5 T and 224 slices.\n"
+    "- see Table 2\n- see Figure 1\n- spleen missing: 0\n- age: 61.2 years\n",
+    "page.md": "| structure | n | mean |\n|---|---|---|\n| liver | 400 | 1500.2 |\n| spleen | 380 | 210.7 |\n",
+    "blanks.txt": "structure n mean\nliver 400 1500.2\nspleen 380 210.7\n",
+    "latex.txt": "structure & n & mean \\\\\n\\hline\nliver & 400 & 1500.2 \\\\\nspleen & 380 & 210.7 \\\\\n",
+    "references.bib": "@article{a,\n  year = {2020},\n  volume = {3},\n  number = {2},\n  pages = {1--4},\n}\n",
+    "long.md": "-" * 400 + "\n" + "a word and " * 2_000 + "\n",
+}
+"""Texts of groups, in the forms that rows of people have elsewhere."""
+
+
 def test_usual_tables_of_groups_pass(tmp_path: Path) -> None:
     for number, text in enumerate(
         (
@@ -96,7 +109,11 @@ def test_usual_tables_of_groups_pass(tmp_path: Path) -> None:
         )
     ):
         (tmp_path / f"{number}.csv").write_text(text)
-    (tmp_path / "methods.md").write_text("# Methods\n\n400 scans, 380 of which were measured (95.0 %); 20 failed.\n")
+    for name, text in TEXTS.items():
+        (tmp_path / name).write_text(text)
+    pd.DataFrame({"term": ["age"], "n": [412], "df_residual": [409], "estimate_(95%_CI)": ["1.2 (1, 2)"]}).to_parquet(
+        tmp_path / "model.parquet"
+    )
     assert [str(each) for each in check_release(tmp_path, PEOPLE)[1]] == []
 
 
@@ -126,6 +143,23 @@ def test_short_ids_are_counts_too_unless_they_are_said_to_be_ids(tmp_path: Path)
     assert problems(tmp_path, people) == []
     (tmp_path / "notes.md").write_text("see sub-17\n")
     assert problems(tmp_path, people) == ["it holds an id of a participant"]
+
+
+def test_short_ids_of_letters_and_digits_are_words(tmp_path: Path) -> None:
+    people = KnownPeople(["P012", "anna", "B7"])
+    (tmp_path / "notes.md").write_text("P0123, B7, anna, P01, XP012\n")
+    assert problems(tmp_path, people) == []
+    (tmp_path / "figure.png").write_bytes(figure_bytes("png"))
+    for text in ("see p012", "sub-anna", "sub-B7_ses-2"):
+        (tmp_path / "notes.md").write_text(text)
+        found = check_release(tmp_path, people, known=digests(tmp_path))[1]
+        assert [each.path for each in found] == ["notes.md"], text
+
+
+def test_a_picture_in_a_page_passes_if_somebody_looked_at_it(tmp_path: Path) -> None:
+    KINDS["picture_in_markdown"](tmp_path, "", np.random.default_rng(0))
+    assert problems(tmp_path) == ["it has a picture or other bytes written in letters (data:, base 64)"]
+    assert check_release(tmp_path, PEOPLE, known=digests(tmp_path))[1] == []
 
 
 def test_letters_and_leading_zeros_do_not_hide_an_id(tmp_path: Path) -> None:

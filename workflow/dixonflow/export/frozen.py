@@ -29,6 +29,8 @@ from dixonflow.vocabulary import Status
 
 CHECKSUMS = "SHA256SUMS"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
+_UNFINISHED = re.compile(rf"\.[0-9a-f]{{12}}\.{_VERSION.pattern}")
+"""Folders of versions that are being written. Other hidden files and folders are the user's."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def pack_release(
         raise ConfigError(f"{results.tables} has no finished tables: run the workflow first")
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".*"):  # of a process that was killed
-        shutil.rmtree(left)
+        if _UNFINISHED.fullmatch(left.name) and left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
     unfinished = target.with_name(f".{secrets.token_hex(6)}.{version}")
     try:
         left_out = _write_tables(results, unfinished / "tables", withdrawn, bridge)

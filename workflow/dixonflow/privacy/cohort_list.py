@@ -6,6 +6,13 @@ from pathlib import Path
 from dixonflow.errors import ConfigError
 from dixonflow.system.atomic import write_bytes
 
+_HEADINGS = frozenset(
+    f"{start}{end}"
+    for start in ("participant", "subject", "patient", "person", "proband", "sub")
+    for end in ("", "s", "id", "_id", " id", "-id", "ids", "_ids", " ids", ".id")
+) | {"eid", "n_eid", "f.eid", "fid", "iid", "id", "ids", "pid"}
+"""What a first line may say that is no id, in small letters; any other word is one, of letters alone too."""
+
 
 def add_to_list(listed: Path, ids: Iterable[str]) -> int:
     """Add ids to the list that the configuration names, those that are not on it; return their number."""
@@ -20,7 +27,9 @@ def add_to_list(listed: Path, ids: Iterable[str]) -> int:
 
 
 def read_cohort_list(path: Path) -> tuple[list[str], int]:
-    """Read the list that a cohort sends: one id a line, no heading. UK Biobank's may hold negative ids.
+    """Read the list that a cohort sends: one id a line. UK Biobank's may hold negative ids.
+
+    Empty lines, lines that begin with # and a usual heading in the first line are skipped.
 
     Returns
     -------
@@ -41,15 +50,12 @@ def read_cohort_list(path: Path) -> tuple[list[str], int]:
     ids, negative = [], 0
     for number, line in enumerate(lines, 1):
         word = line.strip().strip('"').strip()
-        if not word or word.startswith("#"):
+        if not word or word.startswith("#") or (number == 1 and word.lower() in _HEADINGS):
             continue
         if word.startswith("-") and word[1:].isdigit():
             negative += 1
         elif word.isascii() and word.isalnum():
-            if any(character.isdigit() for character in word):
-                ids.append(word)
-            elif number > 1:
-                raise ConfigError(f"{path}, line {number}: not a participant id")
+            ids.append(word)
         else:
             raise ConfigError(f"{path}, line {number}: not a participant id (letters and digits, one id per line)")
     return ids, negative

@@ -14,7 +14,8 @@ from pathlib import Path
 from dixonflow.analyse.disclosure import LIMIT
 from dixonflow.errors import ConfigError
 from dixonflow.privacy.egress_drawings import in_pdf, in_plain, in_png
-from dixonflow.privacy.egress_tables import HOLDS_ID, in_delimited, in_lines, in_parquet
+from dixonflow.privacy.egress_lines import in_lines
+from dixonflow.privacy.egress_tables import HOLDS_ID, in_delimited, in_embedded, in_parquet
 from dixonflow.privacy.known_people import KnownPeople
 
 MAX_BYTES = 1 << 28
@@ -145,13 +146,15 @@ def _read(check: Callable[[], list[str]], kind: str) -> list[str]:
         return [f"it cannot be read as {kind[1:]}: {type(error).__name__}"]
 
 
-def _in_text(data: bytes, people: KnownPeople, limit: int, _known: bool) -> Iterator[str]:
+def _in_text(data: bytes, people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
     text = data.decode("utf-8-sig")
     if people.in_text(text) or people.in_text("".join(text.split())):
         yield HOLDS_ID
     if "\0" in text:
         yield "it is no plain text"
-    yield from in_lines(text, people, limit)
+    if not known:
+        yield from in_embedded(text)
+    yield from in_lines(text, people, limit, known)
 
 
 _TABLES: dict[str, Callable[[bytes, KnownPeople, int, bool], Iterator[str]]] = {

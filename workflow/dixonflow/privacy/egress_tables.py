@@ -13,18 +13,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dixonflow.privacy.egress_counts import holds_small_count, small_differences
 from dixonflow.privacy.known_people import KnownPeople
 
 HOLDS_ID = "it holds an id of a participant"
 
-_ID_COLUMN = re.compile(
+ID_COLUMN = re.compile(
     r"(participant|subject|person|patient|proband)(_?(ids?|nr|number|no|key))?|f?e?iid|[ef]id|ids?|sub|session(_?id)?"
     r"|raw_key|content_key|scan_?id|birth.*|date_of_birth|dob",
     re.IGNORECASE,
 )
 """Names of columns that say whose a row is."""
 
-_PEOPLE = re.compile(
+PEOPLE = re.compile(
     r"n|count|counts|size|participants|people|persons|subjects|scans|pairs|images|cases|observations|obs|freq(uency)?"
     r"|(n|number_of|count_of)_(people|persons|participants|subjects|scans|pairs|images|cases|obs|first|second|\w*male)"
     r"|obs_ct|(people|persons|participants|subjects|scans|pairs|images|cases)_(n|count)",
@@ -32,8 +33,8 @@ _PEOPLE = re.compile(
 )
 """Names of columns that say how many people or scans a row stands for."""
 
-_CODES = re.compile(
-    r"|__index_level_\d+__|unnamed:_\d+|.*levels|degrees_of_freedom|df|ukb_field|position|year|month|wave|visit|quartile"
+CODES = re.compile(
+    r"|__index_level_\d+__|unnamed:_\d+|.*levels|degrees_of_freedom|(.*_)?(df|dof)(_.*)?|ukb_field|position|year|month|wave|visit|quartile"
     r"|quintile|decile|centile|label|index|station|sex|male|.*_group|group|rank|term|model|stage|n_(models|knots|levels)"
     r"|(.*_)?(mean|sd|se|median|beta|estimate|difference|slope)(_.*)?|(.*_)?(p|q|share|fraction|proportion|percent|rate|ratio|rho|r|z|coverage|consistency)(_.*)?",
     re.IGNORECASE,
@@ -46,10 +47,15 @@ _ORDER_STATISTIC = re.compile(
 """Columns that may hold the value of one participant, as the middle of a group's may be."""
 
 _NOTHING = {"", "na", "nan", "null", "none", "not shown", ".", "-", "suppressed"}
-_NUMBER = re.compile(r"^[\s'\"]*([+-]?\d[\d,. '\u00a0\u2009\u202f]*(?:[eE][+-]?\d+)?)")
+NUMBER = re.compile(r"^[\s'\"]*([+-]?\d[\d,. '\u00a0\u2009\u202f]*(?:[eE][+-]?\d+)?)")
+_LONE_NUMBER = re.compile(r"\s*[+-]?[0-9][0-9.,]*\s*")
 _SUPPRESSED = re.compile(r"^\s*(<|≤|under\s)\s*\d+\s*$")
-_FEWEST_NUMBERS = 2
-"""Numbers in a line of text from which it may be the row of a table."""
+_EMBEDDED = re.compile(
+    r"data:(?:[a-z]+/[a-z0-9.+-]+|;base64)(?:;[a-z0-9=_-]+)*,|[A-Za-z0-9+/_-]{200,}"
+    r"|(?:[A-Za-z0-9+/_-]{40,}={0,2}(?:\s|\\[nr])+){4,}[A-Za-z0-9+/_-]{9,}",
+    re.IGNORECASE,
+)
+"""Something else written in letters: a picture in a page, or bytes in base 64, in one line or many."""
 
 Column = tuple[str, pd.Series]
 
@@ -120,7 +126,7 @@ def _as_series(column: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_decimal(kind):
         column = pc.cast(column, pa.float64(), safe=False)
     if _is_text(column.type):
-        return _typed(["" if each is None else str(each) for each in column.to_pylist()])
+        return pd.Series(["" if each is None else str(each) for each in column.to_pylist()], dtype=object)
     if pa.types.is_null(column.type):
         return pd.Series(np.full(len(column), np.nan))
     return pd.Series(column.to_pandas())
@@ -133,31 +139,10 @@ def in_delimited(data: bytes, people: KnownPeople, limit: int, known: bool) -> I
         yield HOLDS_ID
     if "\0" in text:
         yield "it is no plain text"
+    if not known:
+        yield from in_embedded(text)
     separator = max(",\t;|", key=text.partition("\n")[0].count)
     yield from in_rows(list(csv.reader(io.StringIO(text), delimiter=separator)), people, limit, known)
-
-
-def in_lines(text: str, people: KnownPeople, limit: int) -> Iterator[str]:
-    """Check lines of a text that are like those of a table: they follow each other and have as many cells."""
-    if people.own_values(np.array([float(each) for each in re.findall(r"\d+\.\d+", text)], float)):
-        yield "it holds values of single participants"
-    for separator in (r"\s*\|\s*", r"\s*,\s*", r"\s*;\s*", r"\t", r"\s{2,}"):
-        run: list[list[str]] = []
-        for line in [*text.splitlines(), ""]:
-            cells = re.split(separator, line.strip().strip("|").strip())
-            if set(line) <= set("|-:+= ") and line.strip():
-                continue  # a rule under a heading
-            if run and len(cells) != len(run[0]):
-                yield from _in_run(run, people, limit)
-                run = []
-            if len(cells) > 1:
-                run.append(cells)
-
-
-def _in_run(run: list[list[str]], people: KnownPeople, limit: int) -> Iterator[str]:
-    numbers = sum(sum(bool(_NUMBER.match(cell)) for cell in cells) >= _FEWEST_NUMBERS for cells in run)
-    if numbers >= 2 or (len(run) > 1 and any(_PEOPLE.fullmatch(_cleaned(cell)) for cell in run[0])):
-        yield from in_rows(run, people, limit, False)
 
 
 def in_rows(rows: Sequence[Sequence[str]], people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
@@ -165,13 +150,13 @@ def in_rows(rows: Sequence[Sequence[str]], people: KnownPeople, limit: int, know
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         return
-    if any(_NUMBER.match(cell) and cell.strip()[0] not in "'\"" for cell in rows[0]):
+    if any(NUMBER.match(cell) and cell.strip()[0] not in "'\"" for cell in rows[0]):
         yield "its first line is no heading: the names of its columns are not known"
     if any(len(row) > len(rows[0]) for row in rows[1:]):
         yield "its rows are longer than its heading"
         return
     columns = [
-        (name, _typed([row[place] if place < len(row) else "" for row in rows[1:]]))
+        (name, pd.Series([row[place] if place < len(row) else "" for row in rows[1:]], dtype=object))
         for place, name in enumerate(rows[0])
     ]
     yield from _in_columns(columns, people, limit, known)
@@ -184,7 +169,7 @@ def _typed(cells: Sequence[str]) -> pd.Series:
         if cell.strip().casefold() in _NOTHING or _SUPPRESSED.match(cell):
             numbers.append(np.nan)
             continue
-        found = _NUMBER.match(cell)
+        found = NUMBER.match(cell)
         if found is None:
             return pd.Series(list(cells), dtype=object)
         numbers.append(_number(found[1]))
@@ -203,33 +188,43 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def _cleaned(name: object) -> str:
+def in_embedded(text: str) -> Iterator[str]:
+    """Search a text for pictures and other bytes that are written in letters: what they show is not looked at."""
+    if any(found[0].startswith("data:") or len(set(found[0])) > 9 for found in _EMBEDDED.finditer(text)):
+        yield "it has a picture or other bytes written in letters (data:, base 64)"
+
+
+def cleaned(name: object) -> str:
+    """Return the name of a column as the patterns here write it: without quotes, `_` for blanks and dots."""
     return str(name).strip().strip("\"'").replace(" ", "_").replace(".", "_")
 
 
 def _in_columns(columns: Sequence[Column], people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
-    named = [(_cleaned(name), column) for name, column in columns]
+    named = [(cleaned(name), column) for name, column in columns]
     if people.in_text("\n".join(str(name) for name, _ in columns)):
         yield "the name of a column holds an id of a participant"
-    if not known and (found := [name for name, _ in named if _ID_COLUMN.fullmatch(name)]):
+    if not known and (found := [name for name, _ in named if ID_COLUMN.fullmatch(name)]):
         yield f"column {found[0]} says whose a row is"
     sizes, filled = [], np.zeros(max((len(column) for _, column in named), default=0), bool)
-    for name, column in named:
-        if pd.api.types.is_bool_dtype(column.dtype):
-            continue
-        if not pd.api.types.is_numeric_dtype(column.dtype):
-            words = [str(each) for each in pd.unique(column.dropna())]
-            if people.in_text("\n".join(words)):
-                yield HOLDS_ID
-            if not known and any(re.fullmatch(r"\s*[+-]?[0-9][0-9.,]*\s*", word) for word in words):
+    counts: dict[str, NDArray[np.floating[Any]]] = {}
+    for name, cells in named:
+        is_text = pd.api.types.is_object_dtype(cells.dtype)
+        if is_text:
+            yield from _in_words(name, [str(each) for each in pd.unique(cells.dropna())], people, limit, known)
+        column = _typed(["" if each is None else str(each) for each in cells]) if is_text else cells
+        if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+            if not known and is_text and any(_LONE_NUMBER.fullmatch(str(each)) for each in pd.unique(cells.dropna())):
                 yield f"column {name} has numbers among words: what they count is not known"
             continue
         numbers = column.astype("Float64").to_numpy(float, na_value=np.nan)
         yield from _in_numbers(name, numbers[np.isfinite(numbers)], people, limit)
-        if _PEOPLE.fullmatch(name):
+        if _is_count(name, numbers):
+            counts[name] = numbers
+        if PEOPLE.fullmatch(name):
             sizes.append(np.nan_to_num(numbers) >= limit)
         else:
             filled |= np.isfinite(numbers)
+    yield from small_differences(counts, [name for name in counts if PEOPLE.fullmatch(name)], limit)
     if known or not len(filled):
         return
     if not sizes:
@@ -238,9 +233,26 @@ def _in_columns(columns: Sequence[Column], people: KnownPeople, limit: int, know
         yield "rows have values and no number of people"
 
 
+def _in_words(name: str, words: Sequence[str], people: KnownPeople, limit: int, known: bool) -> Iterator[str]:
+    text = "\n\n".join(words)
+    if people.in_text(text):
+        yield HOLDS_ID
+    if not known:
+        yield from in_embedded(text)
+    if not CODES.fullmatch(name) and any(holds_small_count(word, limit) for word in words):
+        yield f"column {name} has counts under {limit}"
+
+
+def _is_count(name: str, numbers: NDArray[np.floating[Any]]) -> bool:
+    """Whether a column may count people: its numbers are whole, and its name does not say that they are codes."""
+    finite = numbers[np.isfinite(numbers)]
+    return bool(len(finite)) and bool((finite == np.round(finite)).all()) and not CODES.fullmatch(name)
+
+
 def _in_numbers(name: str, numbers: NDArray[np.floating[Any]], people: KnownPeople, limit: int) -> Iterator[str]:
-    whole = bool(len(numbers)) and bool((numbers == np.round(numbers)).all()) and not _CODES.fullmatch(name)
-    if (_PEOPLE.fullmatch(name) or whole) and ((np.abs(numbers) > 0) & (np.abs(numbers) < limit)).any():
+    if (PEOPLE.fullmatch(name) or _is_count(name, numbers)) and (
+        (np.abs(numbers) > 0) & (np.abs(numbers) < limit)
+    ).any():
         yield f"column {name} has counts under {limit}"
     if people.in_numbers(numbers):
         yield HOLDS_ID

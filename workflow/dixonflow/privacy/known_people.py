@@ -19,14 +19,15 @@ from dixonflow.paths import Results
 from dixonflow.tables.parquet import read_whole
 from dixonflow.tables.wide import WIDE_NAMES
 
-FEWEST_CHARACTERS = 5
-"""Shorter ids are also counts and sessions: they count as `sub-<id>` and in columns of ids alone."""
+FEWEST_CHARACTERS, _FEWEST_MIXED = 5, 3
+"""Shorter ids are also counts, sessions and usual words: they count as `sub-<id>` alone. Letters and digits together
+are seldom something else: such ids count from three characters on."""
 
 _FEWEST_DIGITS, _COMPARED_DIGITS = 9, 12
 """A value of a participant is known again from so many significant digits on, and compared to so many: programs write
 15 digits and more. With fewer, numbers of others would be taken for it."""
 
-_DECIMAL = re.compile(r"(?<![\w.])[+-]?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?(?![\w.])")
+_DECIMAL = re.compile(r"(?<![\w.])[+-]?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)(?![\w.])")
 _GROUPED = re.compile(r"(?<![0-9])[0-9]{1,3}(?:([,.' \u00a0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*(?![0-9])")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _DIGITS = re.compile(r"[0-9]{5,}")
@@ -52,10 +53,13 @@ class KnownPeople:
     def __init__(self, ids: Collection[str], values: Iterable[NDArray[np.float64]] = ()) -> None:
         plain = {each.casefold() for each in ids}
         long = {each for each in plain if len(each) >= FEWEST_CHARACTERS}
+        mixed = {each for each in plain - long if len(each) >= _FEWEST_MIXED and not each.isdigit() | each.isalpha()}
+        found = long | mixed
         bare = {each.lstrip("0") for each in long}
         self.ids = frozenset(plain)
         self._words = frozenset(long | {each for each in bare if len(each) >= FEWEST_CHARACTERS})
-        self._coded = frozenset(code for each in ids if each.casefold() in long for code in _codes(each))
+        self._short_words = frozenset(mixed)
+        self._coded = frozenset(code for each in ids if each.casefold() in found for code in _codes(each))
         self._numbers = np.array(
             sorted(int(each) for each in self._words if each.isdigit() and len(each) < 19), np.int64
         )
@@ -63,13 +67,13 @@ class KnownPeople:
         self._values = np.unique(_in_detail(np.concatenate(parts))) if parts else np.empty(0)
 
     def in_text(self, text: str) -> bool:
-        """Whether a text or a name holds an id: as it is, without leading zeros, escaped, in groups of three digits,
-        hashed or in base 64.
+        """Whether a text or a name holds an id: as it is, without leading zeros, with decimals or an exponent, escaped,
+        in groups of three digits, hashed or in base 64.
         """
-        return any(self._in_form(form) for form in dict.fromkeys(_forms(text)))
+        return any(self._in_form(form, self._words | self._short_words) for form in dict.fromkeys(_forms(text)))
 
-    def _in_form(self, text: str) -> bool:
-        words = set(_WORD.findall(_DECIMAL.sub(" ", text)))
+    def _in_form(self, text: str, sought: frozenset[str]) -> bool:
+        words = set(_WORD.findall(_DECIMAL.sub(_whole, text)))
         codes = set(_CODE.findall(text)) | {word.lower() for word in words}
         if not self._coded.isdisjoint(codes):
             return True
@@ -77,16 +81,19 @@ class KnownPeople:
         runs = {run for word in lower if not _DIGEST.fullmatch(word) for run in _DIGITS.findall(word)}
         runs |= {re.sub("[^0-9]", "", found[0]) for found in _GROUPED.finditer(text)}
         bare = {word.lstrip("0") for word in lower | runs}
-        if not self._words.isdisjoint(lower | runs | bare):
+        if not sought.isdisjoint(lower | runs | bare):
             return True
         subjects = set(_SUBJECT.findall(text.casefold()))
         return not self.ids.isdisjoint(subjects | {each.partition("ses")[0] for each in subjects})
 
     def in_bytes(self, data: bytes) -> bool:
-        """Whether bytes hold an id, as text of one or of two bytes a character."""
-        if self.in_text(data.decode("latin-1")):
-            return True
-        return b"\0" in data and self.in_text(data.replace(b"\0", b"").decode("latin-1"))
+        """Whether bytes hold an id, as text of one or of two bytes a character.
+
+        In what is no plain text three characters are found by chance: ids shorter than five count in plain text alone.
+        """
+        sought = self._words | self._short_words if data.isascii() and b"\0" not in data else self._words
+        forms = [data, data.replace(b"\0", b"")] if b"\0" in data else [data]
+        return any(self._in_form(each, sought) for form in forms for each in _forms(form.decode("latin-1")))
 
     def in_numbers(self, numbers: NDArray[np.floating[Any]]) -> bool:
         """Whether a number is an id, with or without a sign."""
@@ -96,6 +103,12 @@ class KnownPeople:
     def own_values(self, numbers: NDArray[np.floating[Any]]) -> int:
         """How many of these numbers are values of single participants."""
         return int(np.isin(_in_detail(numbers[np.isfinite(numbers)]), self._values).sum())
+
+
+def _whole(found: re.Match[str]) -> str:
+    """A number with decimals or an exponent as whole as it is: 1000001.0 is an id, and 0.1000001 is none."""
+    number = float(found[0])
+    return f" {abs(int(number))} " if np.isfinite(number) and number == int(number) else " "
 
 
 def _forms(text: str) -> Iterator[str]:

@@ -53,16 +53,34 @@ class Ids:
         self.participants = frozenset(participants)
         self._all = frozenset(each.encode() for each in participants)
         self._words = frozenset(each for each in self._all if len(each) >= _FEWEST_CHARACTERS)
+        self._with_digits = frozenset(each for each in self._words if not each.isalpha())
         # a cohort may put letters before a number: PAT200000
         self._numbers = frozenset(each for each in self._words if each.isdigit())
 
     def in_text(self, text: bytes) -> bool:
         """Whether a text or a name holds one."""
+        return self._among(text, self._words)
+
+    def in_name(self, name: str) -> bool:
+        """Whether a file or a folder is named by one. Letters alone may also be a word of ours, such as `tables`: they
+        count as `sub-<id>` alone.
+        """
+        return self._among(name.encode(errors="replace"), self._with_digits)
+
+    def _among(self, text: bytes, words: frozenset[bytes]) -> bool:
         return not (
-            self._words.isdisjoint(_WORD.findall(text))
+            words.isdisjoint(_WORD.findall(text))
             and self._numbers.isdisjoint(_NUMBER.findall(text))
             and self._all.isdisjoint(_SUBJECT.findall(text))
         )
+
+    def masked(self, name: str) -> str:
+        """Return a name with `(id)` in place of the ids, so that who knows them finds the file."""
+        text = _SUBJECT.sub(
+            lambda found: b"sub-(id)" if found[1] in self._all else found[0], name.encode("utf-8", "replace")
+        )
+        text = _WORD.sub(lambda found: b"(id)" if found[0] in self._words else found[0], text)
+        return _NUMBER.sub(lambda found: b"(id)" if found[0] in self._numbers else found[0], text).decode()
 
     def in_strings(self, content: Any) -> bool:
         """Whether a text in JSON holds one; a number that is equal to an id is none."""
@@ -75,13 +93,24 @@ class Ids:
 
 def files_below(folder: Path) -> Iterator[Path]:
     """All files below a folder, also behind links to folders, each folder once."""
+    for inner, _, files in _walk(folder):
+        yield from (path for file in files if (path := inner / file).is_file())
+
+
+def folders_below(folder: Path) -> Iterator[Path]:
+    """All folders below a folder, each before what is in it, also behind links, which are named too."""
+    for inner, folders, _ in _walk(folder):
+        yield from (inner / each for each in folders)
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     seen: set[str] = set()
     for name, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(name)
         folders[:] = sorted(folders) if real not in seen else []
         if real not in seen:
             seen.add(real)
-            yield from (path for file in sorted(files) if (path := Path(name) / file).is_file())
+            yield Path(name), list(folders), sorted(files)
 
 
 def traces(folder: Path, ids: Ids) -> list[Path]:

@@ -16,7 +16,16 @@ import pyarrow as pa
 
 from dixonflow.cohort.shards import Shard, read_shard_names, read_shards, shard_of
 from dixonflow.paths import Results
-from dixonflow.privacy.traces import IMAGES, Ids, files_below, in_content, traces, without_lines, without_rows
+from dixonflow.privacy.traces import (
+    IMAGES,
+    Ids,
+    files_below,
+    folders_below,
+    in_content,
+    traces,
+    without_lines,
+    without_rows,
+)
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.vocabulary import Stage
@@ -40,7 +49,7 @@ class Certificate:
     participants
         Number of participants on the list.
     left
-        Files of the results that still hold an id, beyond those that must.
+        Files of the results that still hold an id, beyond those that must; `(id)` stands for the id.
     """
 
     participants: int
@@ -95,13 +104,14 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
         _rename_shard(results, shard, ids, certificate)
     _forget_digest(results, certificate)
     folders = [folder for folder in (results.root, *(project / name for name in _LOGS)) if folder.is_dir()]
+    _remove_named_folders(results, ids, listed, certificate)
     for folder in folders:
         for path in list(files_below(folder)):
             if path.resolve() != listed.resolve():
                 _clean(path, ids, certificate)
     for folder in folders:
         left = [path for path in traces(folder, ids) if path.resolve() != listed.resolve()]
-        certificate.left += [_without_ids(str(path.relative_to(folder)), ids) for path in left]
+        certificate.left += [ids.masked(str(path.relative_to(folder))) for path in left]
     # what has new names is looked at again by the next run: the records say that it is done, and what has changed
     results.look_again.unlink(missing_ok=True)
     results.withdrawing.unlink()
@@ -220,17 +230,33 @@ def _forget_digest(results: Results, certificate: Certificate) -> None:
         certificate.removed["digests"] += 1
 
 
+def _remove_named_folders(results: Results, ids: Ids, listed: Path, certificate: Certificate) -> None:
+    """Remove folders that are named by participants, empty ones too: files in them need not say whose they are.
+
+    Such are left of shards that no list knows any more. A session is no participant, even where it is written alike.
+    """
+    for path in list(folders_below(results.root)):
+        named = ids.in_name(path.name) and not path.name.startswith("ses-")
+        if not named or not path.is_dir() or listed.resolve().is_relative_to(path.resolve()):
+            continue
+        if path.is_symlink():  # what it leads to may be the cohort's
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+        certificate.removed["folders_named_by_participants"] += 1
+
+
 def _clean_folder(folder: Path, ids: Ids, certificate: Certificate) -> None:
     """Take files and folders that are named by participants out of a folder."""
     for path in sorted(folder.rglob("*"), reverse=True):
-        if ids.in_text(path.name.encode(errors="replace")):
+        if ids.in_name(path.name):
             certificate.removed["temporary_files"] += 1
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _clean(path: Path, ids: Ids, certificate: Certificate) -> None:
     """Take what holds an id out of a file, with its dates kept; a file named by one goes as a whole."""
-    if ids.in_text(path.name.encode(errors="replace")):
+    if ids.in_name(path.name):
         path.unlink()
         certificate.removed["files_named_by_participants"] += 1
         return
@@ -247,7 +273,3 @@ def _clean(path: Path, ids: Ids, certificate: Certificate) -> None:
     else:
         certificate.removed["lines"] += without_lines(path, ids)
     os.utime(path, ns=(date.st_atime_ns, date.st_mtime_ns))
-
-
-def _without_ids(name: str, ids: Ids) -> str:
-    return "(a name that holds an id)" if ids.in_text(name.encode(errors="replace")) else name
