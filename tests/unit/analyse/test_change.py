@@ -8,10 +8,11 @@ import pytest
 import typer
 from scipy import stats
 from synthetic_cohort import draw_cohort, write_cohort
-from test_ageing import in_memory
+from test_ageing import in_memory, of_values
 from typer.testing import CliRunner
 
 from dixonflow.analyse.change import read_repeatability, study_change
+from dixonflow.analyse.study_data import StudyData
 from dixonflow.cli.analyse import analyse_command
 from dixonflow.errors import ConfigError
 from dixonflow.evaluation.repeatability import phantom_repeatability, repeatability
@@ -67,14 +68,45 @@ def test_unknown_errors_ages_and_few_pairs_give_null_and_no_number():
     assert once.summary.empty
 
 
-def test_three_visits_are_two_changes():
-    data = two_visits(20, 1.0, 5.0, 1.0)
-    third = data.scans.iloc[20:].assign(session_id="4", age_years=data.scans["age_years"].iloc[20:] + 3)
-    values = np.concatenate([data.values, data.values[20:] + 3.0])
-    study = study_change(replace(data, scans=pd.concat([data.scans, third], ignore_index=True), values=values), ERRORS)
-    one = study.changes[study.changes["participant_id"].eq("1000000")]
+def three_visits(values: np.ndarray) -> StudyData:
+    """Values of shape (visits, people), two years apart."""
+    people = in_memory(draw_cohort(values.shape[1], {"liver": 0.0}))
+    scans = [people.scans.assign(session_id=str(2 + k), age_years=50.0 + 2 * k) for k in range(3)]
+    return of_values(pd.concat(scans, ignore_index=True), people.quantities, values.reshape(-1, 1))
+
+
+def test_three_visits_are_two_changes_and_one_of_the_summary():
+    values = 1500.0 + np.array([[0.0], [3.0], [8.0]]) * np.arange(1, 21)
+    study = study_change(three_visits(values), ERRORS)
+    one = study.changes[study.changes["participant_id"].eq("1000001")]
     assert one[["session_before", "session_after"]].to_numpy().tolist() == [["2", "3"], ["3", "4"]]
-    assert one["change"].iloc[1] == pytest.approx(3.0)
+    assert one["change"].tolist() == pytest.approx([6.0, 10.0])
+    row = study.summary.iloc[0]
+    assert row["pairs"] == 20
+    assert row["per_year"] == pytest.approx((2 * np.arange(1, 21)).mean())
+    assert row["sd_change"] == pytest.approx((8.0 * np.arange(1, 21)).std(ddof=1))
+
+
+def test_three_visits_without_a_change_are_significant_as_often_as_they_should_be():
+    rng = np.random.default_rng(1)
+    wrong = []
+    for _ in range(120):
+        own = rng.normal(0, 5, 60)  # everybody changes in another way, nobody on average
+        values = 1500 + own * np.array([[0.0], [2.0], [4.0]]) + rng.normal(0, 1, (3, 60))
+        row = study_change(three_visits(values), ERRORS).summary.iloc[0]
+        wrong.append((not row["per_year_low"] <= 0 <= row["per_year_high"], row["signed_rank_p"] < 0.05))
+    assert (np.mean(wrong, axis=0) < 0.1).all()
+
+
+def test_a_missing_value_in_between_loses_no_change():
+    values = 1500.0 + np.array([[0.0], [3.0], [8.0]]) * np.ones(20)
+    values[1, :15] = np.nan
+    values[2, 0] = np.nan
+    study = study_change(three_visits(values), ERRORS)
+    assert study.summary.iloc[0]["pairs"] == 19, "one has a single value"
+    assert study.changes.groupby("participant_id").size().tolist() == [1] * 14 + [2] * 5
+    row = study.changes.iloc[0]
+    assert (row["session_before"], row["session_after"], row["years"], row["change"]) == ("2", "4", 4.0, 8.0)
 
 
 def test_repeatability_is_the_root_of_the_mean_variance_within_people():
@@ -111,6 +143,10 @@ def test_the_command_takes_a_table_of_errors(tmp_path):
     result = CliRunner().invoke(app, ["change", "--tables", str(tables), "--repeatability", str(errors)])
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(tmp_path / "analyses/change/repeatability.parquet")["sd_within"].tolist() == [10.0]
+    ERRORS.assign(unit="cm2").to_csv(errors, index=False)
+    result = CliRunner().invoke(app, ["change", "--tables", str(tables), "--repeatability", str(errors)])
+    assert result.exit_code == 1
+    assert "no structure, measure and unit of it is in the tables (it has liver volume cm2)" in result.output
     for wrong in (
         ERRORS.drop(columns="sd_within"),
         ERRORS.assign(sd_within=0.0),

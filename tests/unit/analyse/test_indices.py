@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dixonflow.analyse.indices import definition_rows, index_rows, indices, ukb_rows
 from dixonflow.analyse.shareable import SHAREABLE
-from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData
+from dixonflow.analyse.study_data import QUANTITY, StudyData
 from dixonflow.cli.analyse import analyse_command
 from dixonflow.errors import ConfigError
 from dixonflow.measure.compartments.compartment import compartments_of
@@ -47,8 +47,7 @@ def data() -> StudyData:
     quantities = pd.DataFrame([("dixon", "demo", *pair, "") for pair in VALUES], columns=[*QUANTITY, "unit"])
     values = np.tile(list(VALUES.values()), (3, 1))
     values[2, [pair[0].endswith("_l3") for pair in VALUES]] = np.nan
-    lost = pd.DataFrame(0, index=range(len(quantities)), columns=[each.value for each in Lost])
-    return StudyData(scans, quantities, values, lost)
+    return StudyData(scans, quantities, values, np.zeros(values.shape, np.int8))
 
 
 def test_indices_are_what_their_definitions_say(data):

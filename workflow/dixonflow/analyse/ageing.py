@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.diagnostic import lilliefors
 
 from dixonflow.analyse.disclosure import LIMIT
-from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData, one_scan_each
+from dixonflow.analyse.mixed_models import COLUMNS as _MIXED
+from dixonflow.analyse.mixed_models import mixed_models as fit_mixed_models
+from dixonflow.analyse.scan_choice import choose_scans, loss_table, unfit
+from dixonflow.analyse.study_data import QUANTITY, StudyData
 
 AGES = (18.0, 100.0)
 ALPHA = 0.0001
@@ -45,7 +47,8 @@ class AgeingStudy:
         Change per year in a mixed model with a random intercept of each participant, null where the fit has no
         result; empty where not asked for.
     losses
-        Values and scans that are not in the study, by reason; of scans, quantity columns are empty.
+        Scans and values that are not in the correlations of group `all`, each counted by one reason: of every
+        quantity these and its n are the scans of its sequence. Of scans, model, structure and measure are empty.
     """
 
     correlations: pd.DataFrame
@@ -72,40 +75,41 @@ def study_ageing(
     by_sex
         Whether women and men are studied apart, too.
     adjust_for
-        `sex`, `height_cm`: correlations are partial, by ranks.
+        `sex`, `height_cm`: correlations are partial, by ranks, and mixed models have them as they are.
     mixed_models
         Whether all scans of a participant count, too, in mixed models; the tests are made of the first one.
     fewest
         Quantities with fewer values are left out.
     """
     scans = data.scans
-    usable, losses = _usable(scans, adjust_for, by_sex=by_sex)
-    first = one_scan_each(scans, usable)
-    losses[Lost.FURTHER_SCAN.value] = int((usable & ~first).sum())
-    groups = {"all": first}
+    choice = choose_scans(scans, [*adjust_for, "sex"] if by_sex else adjust_for, AGES)
+    groups = {"all": choice.usable}
     if by_sex:
-        groups |= {sex: first & scans["sex"].eq(sex).fillna(False) for sex in ("female", "male")}
-    correlations, quartiles, pairs = [], [], []
-    for group, chosen in groups.items():
-        part = data.of_scans(chosen)
+        groups |= {sex: choice.usable & scans["sex"].eq(sex).fillna(False) for sex in ("female", "male")}
+    correlations, quartiles, pairs, repeats = [], [], [], []
+    for group, usable in groups.items():
+        part = data.of_scans(usable & choice.first)
+        others = [each for each in adjust_for if group == "all" or each != "sex"]
         for number, values in _columns(part, fewest):
             known = np.isfinite(values)
             keys = [group, *data.quantities.loc[number, [*QUANTITY, "unit"]]]
             people = part.scans[known]
             age = people["age_years"].to_numpy(float)
-            others = [each for each in adjust_for if group == "all" or each != "sex"]
             correlations.append((*keys, *_correlation(values[known], age, people, others)))
             split = _quartiles(age)
             parts = [values[known][split == place] for place in range(4)]
             quartiles += [(*keys, *row) for row in _of_quartiles(parts, age, split)]
             pairs += [(*keys, *row) for row in _of_pairs(parts)]
+        if mixed_models:
+            repeats += [(group, *row) for row in fit_mixed_models(data.of_scans(usable), others, fewest)]
+    of_first = data.of_scans(choice.first)
     key_names = ["group", *QUANTITY, "unit"]
     return AgeingStudy(
         _corrected(pd.DataFrame(correlations, columns=[*key_names, *_CORRELATION]), "spearman_p"),
         pd.DataFrame(quartiles, columns=[*key_names, *_QUARTILE]),
         _corrected(pd.DataFrame(pairs, columns=[*key_names, *_PAIR]), "p"),
-        _mixed(data.of_scans(usable), fewest) if mixed_models else pd.DataFrame(columns=[*QUANTITY, *_MIXED]),
-        _losses(data, losses),
+        pd.DataFrame(repeats, columns=["group", *_MIXED]),
+        loss_table(_dropped(of_first, fewest), choice.losses, of_first.losses),
     )
 
 
@@ -115,42 +119,33 @@ _CORRELATION = (
 )
 _QUARTILE = ("quartile", "n", "age_low", "age_high", "median", "lower_quartile", "upper_quartile")
 _PAIR = ("first", "second", "n_first", "n_second", "rank_sum_z", "p")
-_MIXED = ("unit", "n_scans", "n_participants", "per_year", "per_year_low", "per_year_high", "p")
-
-
-def _usable(
-    scans: pd.DataFrame, adjust_for: Sequence[str], *, by_sex: bool
-) -> tuple["pd.Series[bool]", dict[str, int]]:
-    age = scans["age_years"].astype(float)
-    known, inside = age.notna(), age.between(*AGES)
-    losses = {Lost.NO_AGE.value: int((~known).sum()), Lost.AGE_OUTSIDE.value: int((known & ~inside).sum())}
-    usable = known & inside
-    needed = {"sex": Lost.NO_SEX, "height_cm": Lost.NO_HEIGHT}
-    for name, reason in needed.items():
-        if name in adjust_for or (name == "sex" and by_sex):
-            there = scans[name].notna()
-            losses[reason.value] = int((usable & ~there).sum())
-            usable &= there
-    return usable, losses
 
 
 def _columns(data: StudyData, fewest: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
     for number in range(len(data.quantities)):
         values = data.values[:, number]
-        known = values[np.isfinite(values)]
-        if len(known) >= fewest and known.min() < known.max():
+        if unfit(values, fewest) is None:
             yield number, values
+
+
+def _dropped(data: StudyData, fewest: int) -> Iterator[tuple[object, ...]]:
+    """Rows of losses for quantities that are not studied though they have values."""
+    for number, quantity in data.quantities.iterrows():
+        values = data.values[:, int(str(number))]
+        if reason := unfit(values, fewest):
+            yield *(quantity[name] for name in QUANTITY), reason.value, int(np.isfinite(values).sum())
 
 
 def _correlation(
     values: NDArray[np.float64], age: NDArray[np.float64], people: pd.DataFrame, adjust_for: Sequence[str]
 ) -> tuple[float, ...]:
     x, y = stats.rankdata(values), stats.rankdata(age)
-    others = [_ranks(people, name) for name in adjust_for]
-    if others:
-        design = np.column_stack([np.ones(len(x)), *others])
+    taken = 0
+    if adjust_for:
+        design = np.column_stack([np.ones(len(x)), *(_ranks(people, name) for name in adjust_for)])
+        taken = int(np.linalg.matrix_rank(design)) - 1  # in a cohort of one sex there is none to take out
         x, y = (each - design @ np.linalg.lstsq(design, each, rcond=None)[0] for each in (x, y))
-    n, taken = len(values), len(others)
+    n = len(values)
     constant = min(np.ptp(x), np.ptp(y)) <= 1e-9 * n
     rho = np.nan if constant else float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
     # Bonett and Wright, Psychometrika 2000, 65:23-28
@@ -219,39 +214,3 @@ def _corrected(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     tests = rows.groupby("group")[column].transform("count")
     corrected = (rows[column] * tests).clip(upper=1)
     return rows.assign(p_bonferroni=corrected, significant=corrected.lt(ALPHA))
-
-
-def _mixed(data: StudyData, fewest: int) -> pd.DataFrame:
-    rows = []
-    people = data.scans["participant_id"].to_numpy()
-    age = data.scans["age_years"].to_numpy(float)
-    for number, values in _columns(data, fewest):
-        known = np.isfinite(values)
-        of, y = people[known], values[known]
-        keys = (*data.quantities.loc[number, QUANTITY], data.quantities.at[number, "unit"])
-        names, counts = np.unique(of, return_counts=True)
-        if counts.max() < 2:
-            continue
-        spread = y.std()
-        exog = np.column_stack([np.ones(known.sum()), age[known] - age[known].mean()])
-        rows.append((*keys, int(known.sum()), len(names), *_slope(y / spread, exog, of, spread)))
-    return pd.DataFrame(rows, columns=[*QUANTITY, *_MIXED])
-
-
-def _slope(
-    y: NDArray[np.float64], exog: NDArray[np.float64], of: NDArray[np.object_], spread: float
-) -> tuple[float, float, float, float]:
-    """Change per year, its interval and p-value; NaN where the fit ends without a result."""
-    try:
-        fit = MixedLM(y, exog, groups=of).fit(reml=True, method=["lbfgs", "powell"])
-    except np.linalg.LinAlgError:
-        fit = None
-    if fit is None or not fit.converged:
-        return np.nan, np.nan, np.nan, np.nan
-    slope, error = fit.params[1] * spread, fit.bse[1] * spread
-    return slope, slope - 1.96 * error, slope + 1.96 * error, float(fit.pvalues[1])
-
-
-def _losses(data: StudyData, of_scans: dict[str, int]) -> pd.DataFrame:
-    rows = [(*[""] * len(QUANTITY), reason, count) for reason, count in of_scans.items()]
-    return pd.concat([pd.DataFrame(rows, columns=[*QUANTITY, "reason", "n"]), data.losses], ignore_index=True)

@@ -69,7 +69,9 @@ def _curves(content: Any) -> Curves:
         or curves.n < 1
         or len(knots) < 2 * _ORDER
         or list(knots) != sorted(knots)
-        or knots[0] >= knots[-1]
+        or len(set(knots)) != len(knots) - 2 * (_ORDER - 1)
+        or len({*knots[:_ORDER]}) > 1
+        or len({*knots[-_ORDER:]}) > 1
         or [len(row) for row in curves.coefficients] != [width] * len(CENTILES)
     ):
         raise ValueError("a curve is not as it should be")

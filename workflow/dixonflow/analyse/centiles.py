@@ -6,7 +6,7 @@ are GPL-3). Its curves can cross where there are few values; they are put in ord
 Fernandez-Val and Galichon, Econometrica 2010, 78:1093-1125), and how often is told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,8 @@ from scipy import stats
 from scipy.interpolate import BSpline
 from statsmodels.regression.quantile_regression import QuantReg
 
-from dixonflow.analyse.study_data import QUANTITY, StudyData, one_scan_each
+from dixonflow.analyse.scan_choice import Choice, choose_scans, loss_table, unfit
+from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData
 
 CENTILES = (0.03, 0.10, 0.25, 0.50, 0.75, 0.90, 0.97)
 """The centiles of growth charts but for the outermost."""
@@ -35,6 +36,12 @@ LARGEST_Z = 4.0
 """Standard scores beyond are given as this: nobody can say how far out a value lies that no reference comes near."""
 
 _DEGREE = 3
+_FEWEST_AGES = 8
+"""Fewest different ages, in tenths of a year, for the six splines that curves are made of."""
+_KNOTS_APART = 1.0
+"""Fewest years between knots: with two at one age the splines have no value there."""
+_TIE = 1e-3
+"""Share of the range of all centiles within which a value equals one: the fit comes no nearer to tied values."""
 _LOGARITHMIC = ("mL", "cm2")
 _TOLERANCE = 1e-5
 SEXES = ("female", "male")
@@ -105,16 +112,29 @@ class Curves:
     def z_scores(
         self, values: NDArray[np.float64], age: NDArray[np.float64], height_cm: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
-        """Standard scores: normal quantiles, linear between the centiles and as steep beyond them."""
+        """Standard scores: normal quantiles, linear between the centiles and as steep beyond them.
+
+        A value that equals several centiles, as at a floor that many values share, has the score of their middle. Not
+        above 0 there is none for logarithms: NaN.
+        """
         curves = self.at(age, height_cm)
-        curves, values = (np.log(curves), np.log(np.maximum(values, 1e-300))) if self.logarithmic else (curves, values)
+        whole = self.at(np.linspace(*self.ages, 50), None)
+        if self.logarithmic:
+            curves, whole, values = np.log(curves), np.log(whole), np.log(np.where(values > 0, values, np.nan))
         marks = np.asarray(stats.norm.ppf(CENTILES), float)
         place = np.clip((curves < values[:, None]).sum(axis=1), 1, len(marks) - 1)
         rows = np.arange(len(values))
         low, high = curves[rows, place - 1], curves[rows, place]
-        width = np.where(high > low, high - low, 1.0)
-        share = np.where(high > low, (values - low) / width, 0.5)
+        near = _TIE * float(np.ptp(whole))
+        apart = high - low > near
+        share = np.where(apart, (values - low) / np.where(apart, high - low, 1.0), values > high)
         scores = marks[place - 1] + share * (marks[place] - marks[place - 1])
+        equal = np.abs(curves - values[:, None]) <= near
+        tied = equal.sum(axis=1) > 1
+        centiles = np.array(CENTILES)
+        lowest, highest = equal.argmax(axis=1), len(marks) - 1 - equal[:, ::-1].argmax(axis=1)
+        scores[tied] = stats.norm.ppf((centiles[lowest] + centiles[highest]) / 2)[tied]
+        scores[np.isnan(values)] = np.nan
         return np.asarray(np.clip(scores, -LARGEST_Z, LARGEST_Z), float)
 
 
@@ -130,30 +150,91 @@ def fit_centiles(data: StudyData, *, with_height: bool = True, fewest: int = FEW
     fewest
         Fewest participants of a sex.
     """
-    scans = data.scans
-    usable = scans["age_years"].notna() & scans["sex"].notna()
-    if with_height:
-        usable &= scans["height_cm"].notna()
-    first = data.of_scans(one_scan_each(scans, usable))
-    age = first.scans["age_years"].to_numpy(float)
-    height = first.scans["height_cm"].to_numpy(float)
+    first = data.of_scans(_chosen(data, with_height=with_height).first)
+    age, height = (first.scans[name].to_numpy(float) for name in ("age_years", "height_cm"))
     found = []
+    for part in _parts(first, fewest):
+        if part.inside.any():
+            keys = [str(part.quantity[name]) for name in (*QUANTITY, "unit")]
+            heights = height[part.inside] if with_height else None
+            values = part.values[part.inside]
+            found.append(_fitted(keys, part.sex, values, age[part.inside], heights, part.ages, part.logarithmic))
+    return found
+
+
+def fit_losses(data: StudyData, *, with_height: bool = True, fewest: int = FEWEST) -> pd.DataFrame:
+    """Count what `fit_centiles` leaves out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `LOSS_COLUMNS`: scans and values that are in no curve, each counted by one reason; of every quantity these and
+        the `n` of its curves are the scans of its sequence. Of scans, model, structure and measure are empty.
+    """
+    choice = _chosen(data, with_height=with_height)
+    first = data.of_scans(choice.first)
+    rows: dict[tuple[object, ...], int] = {}
+    for part in _parts(first, fewest):
+        for reason, n in part.lost.items():
+            key = (*part.quantity[QUANTITY], reason.value)
+            rows[key] = rows.get(key, 0) + n
+    return loss_table([(*key, n) for key, n in rows.items()], choice.losses, first.losses)
+
+
+def _chosen(data: StudyData, *, with_height: bool) -> Choice:
+    return choose_scans(data.scans, ("sex", "height_cm") if with_height else ("sex",))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Values of a quantity in one sex: which of them the curves are fitted to, and how many they are not, by reason.
+
+    The ages are those of the knots, each once.
+    """
+
+    quantity: "pd.Series"
+    sex: str
+    values: NDArray[np.float64]
+    inside: NDArray[np.bool_]
+    ages: tuple[float, ...]
+    logarithmic: bool
+    lost: dict[Lost, int]
+
+
+def _parts(first: StudyData, fewest: int) -> Iterator[_Part]:
+    age = first.scans["age_years"].to_numpy(float)
     for number, quantity in first.quantities.iterrows():
         values = first.values[:, int(str(number))]
+        logarithmic = str(quantity["unit"]) in _LOGARITHMIC
         for sex in SEXES:
-            known = np.isfinite(values) & first.scans["sex"].eq(sex).to_numpy(bool)
-            logarithmic = str(quantity["unit"]) in _LOGARITHMIC
-            if logarithmic:
-                known &= values > 0
-            if known.sum() < fewest or np.ptp(values[known]) == 0:
-                continue
-            low, high = np.quantile(age[known], [AGE_SHARE, 1 - AGE_SHARE])
-            if high - low < SMALLEST_RANGE:
-                continue
-            keys = [str(quantity[name]) for name in (*QUANTITY, "unit")]
-            heights = height[known] if with_height else None
-            found.append(_fitted(keys, sex, values[known], age[known], heights, logarithmic=logarithmic))
-    return found
+            there = np.isfinite(values) & first.scans["sex"].eq(sex).to_numpy(bool)
+            known = there & (values > 0) if logarithmic else there
+            lost = {Lost.NOT_POSITIVE: int((there & ~known).sum())}
+            low, high, inside = 0.0, 0.0, np.zeros(len(values), bool)
+            reason = unfit(values[known], fewest)
+            if reason is None:
+                # whole tenths: a knot must not be the age of one participant
+                low, high = np.round(np.quantile(age[known], [AGE_SHARE, 1 - AGE_SHARE]), 1).tolist()
+                inside = known & (age >= low) & (age <= high)
+                alike = high - low < SMALLEST_RANGE or len(np.unique(np.round(age[inside], 1))) < _FEWEST_AGES
+                # where hardly anybody has another value all centiles are the same
+                reason = Lost.AGES_ALIKE if alike else unfit(np.quantile(values[inside], CENTILES), 1)
+            if reason is not None:
+                inside = np.zeros(len(values), bool)
+            lost[reason or Lost.AGE_OUTSIDE] = int((known & ~inside).sum())
+            yield _Part(
+                quantity, sex, values, inside, (low, *_inner_knots(age[known], low, high), high), logarithmic, lost
+            )
+
+
+def _inner_knots(age: NDArray[np.float64], low: float, high: float) -> list[float]:
+    """Thirds of the people; where so many share an age that knots coincide, of the ages; else no knots."""
+    for ages in (age, np.unique(np.round(age[(age >= low) & (age <= high)], 1))):
+        if len(ages):
+            thirds: list[float] = np.round(np.quantile(ages, [1 / 3, 2 / 3]), 1).tolist()
+            if np.diff([low, *thirds, high]).min() >= _KNOTS_APART:
+                return thirds
+    return []
 
 
 def _fitted(
@@ -162,23 +243,21 @@ def _fitted(
     values: NDArray[np.float64],
     age: NDArray[np.float64],
     height: NDArray[np.float64] | None,
-    *,
+    ages: Sequence[float],
     logarithmic: bool,
 ) -> Curves:
-    # whole tenths: a knot must not be the age of one participant
-    low, *inner, high = np.round(np.quantile(age, [AGE_SHARE, 1 / 3, 2 / 3, 1 - AGE_SHARE]), 1).tolist()
+    low, *inner, high = ages
     knots = (*[low] * (_DEGREE + 1), *inner, *[high] * (_DEGREE + 1))
-    inside = (age >= low) & (age <= high)
     centre = None if height is None else float(np.round(np.median(height)))
-    design = _design(age[inside], knots, None if height is None else height[inside], centre)
-    y = np.log(values[inside]) if logarithmic else values[inside]
+    design = _design(age, knots, height, centre)
+    y = np.log(values) if logarithmic else values
     model = QuantReg(y, design)
-    coefficients = tuple(
-        tuple(float(f"{each:.6g}") for each in model.fit(q=centile, p_tol=_TOLERANCE).params) for centile in CENTILES
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # of the standard errors, where many values are equal
+        fits = [model.fit(q=centile, p_tol=_TOLERANCE).params for centile in CENTILES]
+    coefficients = tuple(tuple(float(f"{each:.6g}") for each in fit) for fit in fits)
     sequence, name, structure, measure, unit = keys
     curves = Curves(
-        sequence, name, structure, measure, unit, sex, int(inside.sum()), logarithmic, knots, centre, coefficients, 0.0
+        sequence, name, structure, measure, unit, sex, len(values), logarithmic, knots, centre, coefficients, 0.0
     )
     grid = curves.at(np.arange(low, high, 0.5), None, ordered=False)
     crossed = float((np.diff(grid, axis=1) < 0).any(axis=1).mean())
@@ -193,69 +272,3 @@ def _design(
         return np.asarray(splines, float)
     offset = np.zeros(len(age)) if height is None else height - centre
     return np.column_stack([splines, offset])
-
-
-def centile_rows(curves: Sequence[Curves]) -> pd.DataFrame:
-    """The curves as a table, at whole years and the median height: one row per quantity, sex, age and centile."""
-    rows = []
-    for each in curves:
-        ages = np.arange(np.ceil(each.ages[0]), each.ages[1] + 1e-9)
-        for age, values in zip(ages, each.at(ages, None), strict=True):
-            keys = (each.sequence, each.model, each.structure, each.measure, each.unit, each.sex, float(age))
-            rows += [(*keys, centile, float(value)) for centile, value in zip(CENTILES, values, strict=True)]
-    return pd.DataFrame(rows, columns=[*QUANTITY, "unit", "sex", "age_years", "centile", "value"])
-
-
-def apply_centiles(curves: Sequence[Curves], data: StudyData) -> pd.DataFrame:
-    """Standard scores of all values of a cohort.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per scan and quantity with curves: its ids, `z`, `centile` (0 to 1), and where they are null the
-        `missing_reason`: no_value, sex_unknown, no_curves_of_sex, age_unknown, age_outside (of the reference) or
-        height_unknown.
-    """
-    scans = data.scans
-    age, height = (scans[name].to_numpy(float) for name in ("age_years", "height_cm"))
-    sex = np.array([each if isinstance(each, str) else "" for each in scans["sex"]], str)
-    parts = []
-    by_quantity: dict[tuple[str, ...], dict[str, Curves]] = {}
-    for each in curves:
-        by_quantity.setdefault((each.sequence, each.model, each.structure, each.measure), {})[each.sex] = each
-    for number, quantity in data.quantities.iterrows():
-        own = by_quantity.get(tuple(str(quantity[name]) for name in QUANTITY))
-        if own is None:
-            continue
-        values = data.values[:, int(str(number))]
-        here = scans["sequence"].eq(quantity["sequence"]).to_numpy(bool)
-        z = np.full(len(scans), np.nan)
-        reason = np.full(len(scans), None, object)
-        reason[~np.isfinite(values)] = "no_value"
-        known_sex = np.isin(sex, list(own))
-        reason[np.isfinite(values) & ~known_sex] = "no_curves_of_sex"
-        reason[np.isfinite(values) & (sex == "")] = "sex_unknown"
-        for name, each in own.items():
-            mine = np.isfinite(values) & (sex == name)
-            reason[mine & np.isnan(age)] = "age_unknown"
-            mine &= ~np.isnan(age)
-            outside = mine & ((age < each.ages[0]) | (age > each.ages[1]))
-            reason[outside] = "age_outside"
-            mine &= ~outside
-            if each.height_cm is not None:
-                reason[mine & np.isnan(height)] = "height_unknown"
-                mine &= ~np.isnan(height)
-            if mine.any():
-                heights = height[mine] if each.height_cm is not None else None
-                z[mine] = each.z_scores(values[mine], age[mine], heights)
-        rows = scans.loc[here, ["participant_id", "session_id"]].assign(
-            **{name: quantity[name] for name in QUANTITY},
-            z=pd.array(z[here], dtype="Float64"),
-            centile=pd.array(stats.norm.cdf(z[here]), dtype="Float64"),
-            missing_reason=reason[here],
-        )
-        parts.append(rows)
-    columns = ["participant_id", "session_id", *QUANTITY, "z", "centile", "missing_reason"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True)[columns]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from dixonflow.analyse.study_data import QUANTITY, StudyData
@@ -15,7 +16,7 @@ ERROR_COLUMNS = COLUMNS[:4]
 """Columns of within-person SDs that the study needs."""
 
 FEWEST = 10
-"""Fewest pairs of scans of which a mean change is given."""
+"""Fewest participants of whom a mean change is given."""
 
 _TWO_SIDED = 1.96
 
@@ -27,12 +28,13 @@ class Change:
     Attributes
     ----------
     changes
-        One row per participant, quantity and pair of scans that follow each other: both sessions, years between them
-        where both ages are known, change, change per year, and whether it is larger than measurement error explains
-        (1.96 times the root of two times the within-person SD); null where that SD is not known.
+        One row per participant, quantity and pair of scans with a value that follow each other: both sessions, years
+        between them where both ages are known, change, change per year, and whether it is larger than measurement error
+        explains (1.96 times the root of two times the within-person SD); null where that SD is not known.
     summary
-        One row per quantity: pairs, mean change per year with its 95 % interval, Wilcoxon's signed-rank test, SD of the
-        change, the within-person SD, and the share of pairs beyond measurement error.
+        One row per quantity, of one pair per participant, the first and the last scan with a value: consecutive changes
+        of one person are not independent. Pairs, mean change per year with its 95 % interval, Wilcoxon's signed-rank
+        test, SD of the change, the within-person SD, and the share of pairs beyond measurement error.
     """
 
     changes: pd.DataFrame
@@ -52,6 +54,18 @@ def read_repeatability(path: Path) -> pd.DataFrame:
     return rows
 
 
+def check_units(errors: pd.DataFrame, data: StudyData) -> None:
+    """Raise ConfigError where no structure, measure and unit of a table of within-person SDs is in the data."""
+    keys = ["structure", "measure", "unit"]
+    own, there = (set(rows[keys].itertuples(index=False, name=None)) for rows in (errors, data.quantities))
+    if own.isdisjoint(there):
+        example = " ".join(map(str, min(own))) if own else "nothing"
+        raise ConfigError(
+            f"--repeatability: no structure, measure and unit of it is in the tables (it has {example}): nothing "
+            "could be compared with it"
+        )
+
+
 def study_change(data: StudyData, errors: pd.DataFrame) -> Change:
     """Compare the scans of each participant.
 
@@ -65,41 +79,42 @@ def study_change(data: StudyData, errors: pd.DataFrame) -> Change:
     scans = data.scans.assign(row=range(len(data.scans)), at=_place_in_time(data.scans))
     scans["number"] = pd.to_numeric(scans["session_id"], errors="coerce")
     order = scans.sort_values(["participant_id", "sequence", "at", "number", "session_id"], kind="stable")
-    before = order.groupby(["participant_id", "sequence"])["row"].shift()
-    pairs = order[before.notna()].assign(before=before[before.notna()].astype(int))
-    first, second = pairs["before"].to_numpy(int), pairs["row"].to_numpy(int)
+    people, sessions = (scans[name].to_numpy(object) for name in ("participant_id", "session_id"))
     when = scans["at"].to_numpy(float)
-    years = when[second] - when[first]
-    years = np.where(years > 0, years, np.nan)
     known = errors.set_index(["structure", "measure"])
     changes, summary = [], []
     for number, quantity in data.quantities.iterrows():
-        here = pairs["sequence"].eq(quantity["sequence"]).to_numpy(bool)
         values = data.values[:, int(str(number))]
-        change = np.where(here, values[second] - values[first], np.nan)
-        there = np.isfinite(change)
-        if not there.any():
+        rows = order.loc[order["sequence"].eq(quantity["sequence"]), "row"].to_numpy(int)
+        rows = rows[np.isfinite(values[rows])]
+        further = people[rows[1:]] == people[rows[:-1]]
+        if not further.any():
             continue
+        first, second = rows[:-1][further], rows[1:][further]
+        change, years = _between(first, second, values, when)
         key = (str(quantity["structure"]), str(quantity["measure"]))
         fits = key in known.index and known.at[key, "unit"] == quantity["unit"]
         sd = float(str(known.at[key, "sd_within"])) if fits else np.nan
-        beyond = np.abs(change) > _TWO_SIDED * np.sqrt(2) * sd
+        limit = _TWO_SIDED * np.sqrt(2) * sd
         own = pd.DataFrame(
             {
-                "participant_id": pairs["participant_id"].to_numpy()[there],
-                "session_before": data.scans["session_id"].to_numpy()[first[there]],
-                "session_after": data.scans["session_id"].to_numpy()[second[there]],
+                "participant_id": people[first],
+                "session_before": sessions[first],
+                "session_after": sessions[second],
                 **{name: quantity[name] for name in (*QUANTITY, "unit")},
-                "years": pd.array(years[there], dtype="Float64"),
-                "change": change[there],
-                "change_per_year": pd.array((change / years)[there], dtype="Float64"),
+                "years": pd.array(years, dtype="Float64"),
+                "change": change,
+                "change_per_year": pd.array(change / years, dtype="Float64"),
                 "beyond_error": pd.array(
-                    [None] * int(there.sum()) if np.isnan(sd) else beyond[there].tolist(), dtype="boolean"
+                    [None] * len(change) if np.isnan(sd) else (np.abs(change) > limit).tolist(), dtype="boolean"
                 ),
             }
         )
         changes.append(own)
-        summary.append(_summary(quantity, change[there], (change / years)[there], sd, beyond[there]))
+        begins, ends = np.append(True, ~further), np.append(~further, True)
+        many = ~(begins & ends)  # of one scan alone there is no change
+        change, years = _between(rows[begins & many], rows[ends & many], values, when)
+        summary.append(_summary(quantity, change, change / years, sd, np.abs(change) > limit))
     names = [*QUANTITY, "unit", "pairs", "per_year", "per_year_low", "per_year_high", "signed_rank_p", "sd_change",
              "sd_within", "share_beyond_error"]  # fmt: skip
     columns = ["participant_id", "session_before", "session_after", *QUANTITY, "unit", "years", "change",
@@ -108,6 +123,14 @@ def study_change(data: StudyData, errors: pd.DataFrame) -> Change:
         pd.concat(changes, ignore_index=True) if changes else pd.DataFrame(columns=columns),
         pd.DataFrame(summary, columns=names),
     )
+
+
+def _between(
+    first: NDArray[np.intp], second: NDArray[np.intp], values: NDArray[np.float64], when: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Change and years from one scan to another; years are NaN where they are not above 0."""
+    years = when[second] - when[first]
+    return values[second] - values[first], np.where(years > 0, years, np.nan)
 
 
 def _place_in_time(scans: pd.DataFrame) -> "pd.Series[float]":

@@ -35,6 +35,7 @@ class Lost(StrEnum):
     """Why a value, or a scan, is not in a study."""
 
     NOT_MEASURED = "not_measured"
+    NOT_GRADED = "not_graded"
     FAILED = "failed_check"
     CUT = "cut_by_field_of_view"
     TO_REVIEW = "to_review"
@@ -43,6 +44,13 @@ class Lost(StrEnum):
     NO_SEX = "sex_unknown"
     NO_HEIGHT = "height_unknown"
     FURTHER_SCAN = "further_scan_of_participant"
+    NOT_POSITIVE = "value_not_positive"
+    TOO_FEW = "too_few_values"
+    CONSTANT = "values_all_equal"
+    AGES_ALIKE = "ages_too_alike"
+
+
+_CODES = {"": 0} | {each.value: code for code, each in enumerate(Lost, 1)}
 
 
 @dataclass(frozen=True)
@@ -59,25 +67,28 @@ class StudyData:
     values
         Shape (scans, quantities); NaN where there is none that may be used.
     lost
-        Number of values that are not used, by quantity (rows) and reason.
+        Shape (scans, quantities); why there is none: 1 and more are the reasons of `Lost` in order, 0 is for values
+        that are used and scans of another sequence.
     """
 
     scans: pd.DataFrame
     quantities: pd.DataFrame
     values: NDArray[np.float64]
-    lost: pd.DataFrame
+    lost: NDArray[np.int8]
 
     @property
     def losses(self) -> pd.DataFrame:
         """One row per quantity and reason why values of it are not used: `QUANTITY`, reason and n."""
-        rows = self.quantities[QUANTITY].join(self.lost).melt(QUANTITY, var_name="reason", value_name="n")
+        reasons = range(1, len(Lost) + 1)
+        counts = pd.DataFrame({name: (self.lost == code).sum(axis=0) for name, code in zip(Lost, reasons, strict=True)})
+        rows = self.quantities[QUANTITY].join(counts).melt(QUANTITY, var_name="reason", value_name="n")
         return rows[rows["n"] > 0].sort_values([*QUANTITY, "reason"], ignore_index=True)
 
     def of_scans(self, chosen: "pd.Series[bool]") -> "StudyData":
         """Give the same data of some scans alone."""
         rows = self.scans.reset_index(drop=True)
         keep = chosen.to_numpy(bool)
-        return replace(self, scans=rows[keep].reset_index(drop=True), values=self.values[keep])
+        return replace(self, scans=rows[keep].reset_index(drop=True), values=self.values[keep], lost=self.lost[keep])
 
 
 def read_study_data(
@@ -121,18 +132,12 @@ def read_study_data(
     reason = _reasons(rows, _cut_structures(tables) if with_review else None, with_review=with_review)
     used = reason == ""
     values[at[used], which[used]] = rows["value"].to_numpy()[used]
-    lost = (
-        pd.crosstab(which[~used], reason[~used])
-        .reindex(index=range(len(quantities)), columns=[each.value for each in Lost], fill_value=0)
-        .astype(int)
-    )
+    # a scan without a row of a quantity that others of its sequence have was not measured either
+    same = scans["sequence"].to_numpy(object)[:, None] == quantities["sequence"].to_numpy(object)
+    lost = np.where(same, _CODES[Lost.NOT_MEASURED.value], 0).astype(np.int8)
+    lost[at, which] = pd.Series(reason).map(_CODES).to_numpy(np.int8)
     order = quantities.sort_values(QUANTITY, kind="stable").index.to_numpy()
-    return StudyData(
-        scans,
-        quantities.iloc[order].reset_index(drop=True),
-        values[:, order],
-        lost.iloc[order].reset_index(drop=True),
-    )
+    return StudyData(scans, quantities.iloc[order].reset_index(drop=True), values[:, order], lost[:, order])
 
 
 def _scans(tables: Path, *, needs_covariates: bool) -> pd.DataFrame:
@@ -188,13 +193,14 @@ def _cut_structures(tables: Path) -> pa.Array:
 def _reasons(rows: pa.Table, cut: pa.Array | None, *, with_review: bool) -> NDArray[np.object_]:
     """Why each value is not used; empty where it is."""
     grade, decided = (rows[name].to_pandas().to_numpy(object) for name in ("grade", "decided_by"))
-    reason = np.full(rows.num_rows, "", object)
-    reason[rows["value"].is_null().to_numpy()] = Lost.NOT_MEASURED.value
+    known = np.isfinite(rows["value"].to_numpy())
+    reason = np.where(known, Lost.NOT_GRADED.value, Lost.NOT_MEASURED.value).astype(object)
+    # only a grade that is known lets a value in
+    reason[known & (grade == Grade.PASS.value)] = ""
     reason[rows["missing_reason"].to_pandas().isin([_CUT]).to_numpy()] = Lost.CUT.value
     reason[grade == Grade.FAIL.value] = Lost.FAILED.value
     reviewed = grade == Grade.REVIEW.value
-    if not with_review:
-        reason[reviewed] = Lost.TO_REVIEW.value
+    reason[known & reviewed] = "" if with_review else Lost.TO_REVIEW.value
     reason[reviewed & (decided == _CUT)] = Lost.CUT.value
     if cut is not None and len(cut):
         of_cut = pc.is_in(_names(rows, _STRUCTURE_KEYS), value_set=cut).to_numpy()
@@ -209,10 +215,3 @@ def first_model(tables: Path) -> str | None:
         return None
     names = read_columns(path, ["model"])["model"].unique().to_pylist()
     return str(names[0]) if names else None
-
-
-def one_scan_each(scans: pd.DataFrame, usable: "pd.Series[bool]") -> "pd.Series[bool]":
-    """Choose the first usable scan of every participant and sequence: by age, then by session."""
-    order = scans[usable].sort_values(["age_years", "session_id"], kind="stable")
-    first = order.drop_duplicates(["participant_id", "sequence"]).index
-    return pd.Series(scans.index.isin(first), scans.index)

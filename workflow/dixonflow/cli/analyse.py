@@ -151,20 +151,29 @@ def _loss(tables: Path, target: Path, _options: Options) -> list[Path]:
 
 def _centiles(tables: Path, target: Path, options: Options) -> list[Path]:
     from dixonflow.analyse.centile_file import read_centiles, write_centiles  # noqa: PLC0415
-    from dixonflow.analyse.centiles import apply_centiles, centile_rows, fit_centiles  # noqa: PLC0415
+    from dixonflow.analyse.centile_scores import (  # noqa: PLC0415
+        apply_centiles,
+        apply_losses,
+        centile_rows,
+        check_fit_together,
+    )
+    from dixonflow.analyse.centiles import fit_centiles, fit_losses  # noqa: PLC0415
     from dixonflow.analyse.figures.centile_figures import write_charts  # noqa: PLC0415
     from dixonflow.analyse.study_data import STUDIED, read_study_data  # noqa: PLC0415
 
     data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review)
-    written = []
     if options.reference is None:
         curves = fit_centiles(data)
         file = target / "centiles.json"
         write_centiles(file, curves)
         written = [file, *_write(target, {"centiles": centile_rows(curves)}), *write_charts(curves, target)]
+        scores, losses = apply_centiles(curves, data), fit_losses(data)
     else:
-        curves = read_centiles(options.reference)
-    return [*written, *_write(target, {"z_scores": apply_centiles(curves, data), "losses": data.losses})]
+        curves, written = read_centiles(options.reference), []
+        check_fit_together(curves, data)
+        scores = apply_centiles(curves, data)
+        losses = apply_losses(data, scores)
+    return [*written, *_write(target, {"z_scores": scores, "losses": losses})]
 
 
 def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
@@ -183,12 +192,14 @@ def _indices(tables: Path, target: Path, options: Options) -> list[Path]:
 
 
 def _change(tables: Path, target: Path, options: Options) -> list[Path]:
-    from dixonflow.analyse.change import ERROR_COLUMNS, read_repeatability, study_change  # noqa: PLC0415
+    from dixonflow.analyse.change import ERROR_COLUMNS, check_units, read_repeatability, study_change  # noqa: PLC0415
     from dixonflow.analyse.study_data import STUDIED, read_study_data  # noqa: PLC0415
     from dixonflow.evaluation.repeatability import phantom_repeatability  # noqa: PLC0415
 
     errors = read_repeatability(options.repeatability) if options.repeatability else phantom_repeatability()
     data = read_study_data(tables, options.measure or STUDIED, with_review=options.with_review, needs_covariates=False)
+    if options.repeatability:
+        check_units(errors, data)
     study = study_change(data, errors)
     parts = {
         "changes": study.changes,
@@ -247,8 +258,8 @@ _TITLES = {
     ),
     StudyName.CHANGE: (
         "Change between visits",
-        "From one visit to the next, next to the measurement error of repeated scans of the phantom. Means need 10 "
-        "pairs.",
+        "From the first to the last visit of each participant, next to the measurement error of repeated scans of the "
+        "phantom. Means need 10 participants.",
     ),
 }
 
