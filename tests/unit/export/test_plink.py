@@ -25,7 +25,7 @@ def test_an_association_study_by_plink_uses_every_value(tmp_path: Path) -> None:
     cohort = draw_cohort(n, {"liver": 0.2, "spleen": -0.1}, seed=8)
     cohort.values["spleen"][:25] = np.nan
     data = read_study_data(write_cohort(tmp_path / "tables", cohort))
-    files = genetics_files(data, GeneticsFormat.PLINK, normalise=False)
+    files = genetics_files(data, GeneticsFormat.PLINK, {}, normalise=False)
     (tmp_path / "phenotypes.txt").write_text(files.phenotypes)
     (tmp_path / "covariates.txt").write_text(files.covariates)
     plink(tmp_path, "--dummy", str(n), "5", "acgt", "--seed", "1", "--make-bed", "--out", "drawn")

@@ -168,3 +168,15 @@ def test_a_cut_vessel_has_a_diameter_and_no_length():
     assert found["tortuosity"] is MissingReason.CUT_BY_FIELD_OF_VIEW
     area = (7 * 2.2) ** 2
     assert found["diameter"] == pytest.approx(2 * np.sqrt(area / np.pi), rel=0.03)
+
+
+@pytest.mark.parametrize("spacing", GRIDS, ids=str)
+def test_the_curve_of_a_short_tube_stays_in_it(spacing) -> None:
+    """At some places of the grid a slice at an end is cut obliquely, and would throw the curve out."""
+    path = line((0, 0, 0), (0, 0, 75))
+    for phase in range(60):
+        mask = tube(path, 6.0, spacing, phase)
+        found = find_centreline(mask, spacing)
+        assert found is not None
+        assert found.length_mm == pytest.approx(75, abs=5)
+        assert found.tortuosity < 1.05

@@ -89,12 +89,18 @@ def find_centreline(mask: Mask, spacing_mm: tuple[float, float, float]) -> Centr
     curve = _smooth(points, order, np.ones(len(points)), width)
     if curve is None:
         return None
+    voxels, reach = cKDTree(points), float(np.linalg.norm(spacing_mm))
     for _ in range(_ROUNDS):
         place, weight = _projected(points, curve)
         better = _smooth(points, place, weight, width)
         if better is None:
             return None
+        # a slice that is cut obliquely can throw a curve out of a short tube
+        if voxels.query(better.points)[0].max() > reach:
+            break
         curve = better
+    if voxels.query(curve.points)[0].max() > reach:
+        return None
     place, weight = _projected(points, curve)
     length, first, last = _ends(place, weight, curve, width)
     if length <= 0:
