@@ -28,6 +28,7 @@ from dixonflow.phantom.writers.bids import write_bids
 from dixonflow.phantom.writers.dicom import write_nako, write_ukb
 from dixonflow.rawdata import fingerprint as fingerprint_module
 from dixonflow.rawdata import protocols
+from dixonflow.rawdata.content import ImageContents
 from dixonflow.rawdata.raw_scan import ReadOptions, Source
 from dixonflow.rawdata.reader import inspect, read_stations
 from dixonflow.vocabulary import DIXON, Layout, Reason, ScanId, Status
@@ -191,9 +192,9 @@ def test_files_in_a_known_state_are_not_opened(tmp_path: Path, monkeypatch: pyte
     opened: list[str] = []
     real = fingerprint_module.zip_fingerprint
 
-    def watched(path: Path) -> str:
+    def watched(path: Path, contents: ImageContents) -> str:
         (tmp_path / f".opened-{path.name}").touch()
-        return real(path)
+        return real(path, contents)
 
     monkeypatch.setattr(fingerprint_module, "zip_fingerprint", watched)
 

@@ -1,5 +1,7 @@
 """The cohort stage on folders of raw data: everything that lies there is accounted for."""
 
+import gzip
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,22 @@ def test_a_bids_folder_is_accounted_for_and_read(tmp_path: Path) -> None:
     write_session(tmp_path, scan, make_stations(3, 5, (18, 16, 4)))
     with pytest.raises(RawDataChangedError):
         read_stations(raw)
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (1, 0), (0, 1)])
+@pytest.mark.parametrize("qfac", [0.0, -0.0, 1.0, 4.0])
+def test_a_handedness_that_is_not_negative_counts_as_one(tmp_path: Path, qfac: float, codes: tuple[int, int]) -> None:
+    scan, stations = ScanId("007", "1"), make_stations(3, shape=(18, 16, 4))
+    session = write_session(tmp_path, scan, stations)
+    for path in session.rglob("*.nii.gz"):
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        struct.pack_into("<f", content, 76, qfac)
+        struct.pack_into("<hh", content, 252, *codes)  # of qform and sform
+        path.write_bytes(gzip.compress(content, 1))
+    (row,) = build_cohort([Source(Layout.BIDS, tmp_path)]).scans
+    assert row.reason is Reason.NONE, row.message
+    for got, want in zip(read_stations(row.entry), stations, strict=True):
+        np.testing.assert_allclose(got.affine, want.affine, atol=1e-4)
 
 
 def rename(session: Path, old: str, new: str) -> None:

@@ -1,6 +1,8 @@
 """`dixonflow withdraw` as it is called, on results of a few files: lists, folders, certificate."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,15 @@ def test_the_certificate_says_where_a_file_is_that_is_left(results: Results) -> 
     code, certificate = withdraw(results, "1000001\n")
     assert code == 1
     assert certificate["files_that_still_hold_an_id"] == ["sub-(id)_ses-2/of PAT(id).d/notes.json"]
+
+
+def test_the_lock_of_the_results_is_held_to_the_end(results: Results) -> None:
+    """Files are searched that lie next to the lock: to open it would give it away."""
+    program = (
+        "import sys; from pathlib import Path; from dixonflow.paths import Results; "
+        "from dixonflow.run.lock import RunLock; sys.exit(not RunLock(Results(Path(sys.argv[1]))).is_free())"
+    )
+    other = [sys.executable, "-c", program, str(results.root)]
+    assert subprocess.run(other, check=False).returncode == 0
+    assert withdraw(results, "anna\n")[0] == 0
+    assert subprocess.run(other, check=False).returncode == 1, "this process has it until it ends"

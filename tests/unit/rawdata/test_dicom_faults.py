@@ -35,6 +35,7 @@ def repeat_series(slices: list[Slice]) -> list[Slice]:
     for item in again:
         item.ds.SeriesInstanceUID = "1.2.3"
         item.ds.SeriesNumber = ""
+        item.ds.PixelData = item.ds.PixelData[::-1]  # no copy
     return slices + again
 
 

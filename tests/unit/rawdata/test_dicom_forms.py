@@ -75,6 +75,37 @@ def test_frames_of_enhanced_files(
     assert_equal(read_stations(raw_scan(path, options=TWO)), STATIONS)
 
 
+PRIVATE_COPIES = {
+    "position": {"ImagePositionPatient": [0.0, 0.0, 25.0]},
+    "orientation": {"ImageOrientationPatient": [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]},
+    "echo time": {"EffectiveEchoTime": 1.0, "EchoTime": 1.0},
+    "scaling": {"RescaleSlope": "1.12", "RescaleIntercept": "-3"},
+    "kind": {"FrameType": ["ORIGINAL", "PRIMARY", "P", "FAT"], "ComplexImageComponent": "PHASE"},
+}
+
+
+@pytest.mark.parametrize("what", PRIVATE_COPIES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_private_sequences_do_not_overwrite_public_elements(tmp_path: Path, what: str, shared: bool) -> None:
+    """Philips repeats public elements in (2005,140F) of each frame; only what is private itself is read there."""
+    files = by_series(scan_slices(STATIONS))
+    for ds in files:
+        groups = ds.SharedFunctionalGroupsSequence if shared else ds.PerFrameFunctionalGroupsSequence
+        for group in groups:
+            own = Dataset()
+            for name, value in PRIVATE_COPIES[what].items():
+                setattr(own, name, value)
+            own.private_block(0x2005, "Philips MR Imaging DD 001", create=True).add_new(0x0E, "FL", 0.5)
+            group.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", [own])
+    slices = [Slice(0, Contrast.WATER, 0, ds) for ds in files]
+    path = write_scan_zip(tmp_path / "a.zip", slices, lambda ds: saved(ds, ExplicitVRLittleEndian))
+    assert inspect(raw_scan(path, options=TWO)).reading == "scale slope"
+    for found, wanted in zip(read_stations(raw_scan(path, options=TWO)), STATIONS, strict=True):
+        np.testing.assert_allclose(found.affine, wanted.affine, atol=1e-5)
+        for contrast in DIXON:
+            np.testing.assert_array_equal(found.images[contrast], wanted.images[contrast] / 0.5)
+
+
 def test_frames_fewer_than_the_file_says_are_told(tmp_path: Path) -> None:
     files = by_series(scan_slices(STATIONS))
     files[3].PerFrameFunctionalGroupsSequence = files[3].PerFrameFunctionalGroupsSequence[:-1]

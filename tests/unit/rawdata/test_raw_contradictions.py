@@ -142,6 +142,22 @@ def test_an_echo_time_that_part_of_the_stations_name_contradicts(tmp_path: Path)
     inspect(raw_scan(written(tmp_path, slices), options=TWO))
 
 
+@pytest.mark.parametrize(("in_phase", "opposed", "contradict"), [(0, 0, False), (1.5, 1.5, False), (1.2, 2.4, True)])
+def test_a_shorter_in_phase_contradicts_names_and_equal_echo_times_say_nothing(
+    tmp_path: Path, in_phase: float, opposed: float, contradict: bool
+) -> None:
+    slices = scan_slices(STATIONS)
+    for item in slices:
+        item.ds.EchoTime = in_phase if item.contrast is Contrast.IN_PHASE else opposed
+    raw = raw_scan(written(tmp_path, slices), options=TWO)
+    if not contradict:
+        assert_equal(read_stations(raw), STATIONS)
+        return
+    with pytest.raises(ScanExcluded, match="echo times contradict the tags") as excluded:
+        inspect(raw)
+    assert excluded.value.reason is Reason.CONTRAST_MISMATCH
+
+
 def test_echo_times_that_differ_by_rounding_are_one(tmp_path: Path) -> None:
     slices = scan_slices(STATIONS)
     for number, item in enumerate(slices):

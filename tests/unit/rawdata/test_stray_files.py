@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    MRImageStorage,
+    MRSpectroscopyStorage,
+    ParametricMapStorage,
+    RawDataStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 from raw_scan_files import Slice, encode, make_stations, scan_slices, write_scan_zip
 from scan_reading import TWO, assert_equal, raw_scan, reason_of
 
@@ -65,6 +73,28 @@ def report() -> bytes:
     return encode(ds)
 
 
+def other_object(sop_class: str, size: int, data: str = "", undefined_length: bool = False) -> bytes:
+    """A file with rows and columns in its place in the body, and no pixels of whole numbers."""
+    ds = scan_slices(STATIONS[:1])[0].ds
+    for name in ("PixelData", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(ds, name)
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.SeriesInstanceUID = sop_class, generate_uid(), "1.2.13"
+    ds.ReferencedImageSequence = [Dataset()]
+    ds["ReferencedImageSequence"].is_undefined_length = undefined_length
+    if data:
+        setattr(ds, data, bytes(size))
+    return encode(ds)
+
+
+OTHER_OBJECTS = {
+    "parametric map": (ParametricMapStorage, "FloatPixelData"),
+    "parametric map in double precision": (ParametricMapStorage, "DoubleFloatPixelData"),
+    "spectrum": (MRSpectroscopyStorage, "SpectroscopyData"),
+    "raw data with rows": (RawDataStorage, ""),
+    "report in PDF": (EncapsulatedPDFStorage, "EncapsulatedDocument"),
+    "MR image of real numbers": (MRImageStorage, "FloatPixelData"),
+}
+
 STRAY: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "desktop.ini": lambda: [("desktop.ini", b"[.ShellClassInfo]\r\n")],
     "Thumbs.db": lambda: [("a/Thumbs.db", b"\xd0\xcf\x11\xe0" + bytes(500))],
@@ -99,6 +129,27 @@ def test_a_stray_file_costs_nothing(tmp_path: Path, kind: str) -> None:
     assert_equal(read_stations(raw_scan(path, options=TWO)), STATIONS)
     notes = inspect(raw_scan(path, options=TWO)).notes
     assert bool(notes) == (kind not in QUIET), notes
+
+
+@pytest.mark.parametrize("size", [4000, 3 << 20])
+@pytest.mark.parametrize("kind", OTHER_OBJECTS)
+def test_an_object_without_whole_numbers_as_pixels_is_left_out(tmp_path: Path, kind: str, size: int) -> None:
+    sop_class, data = OTHER_OBJECTS[kind]
+    flags = [False] if sop_class == MRImageStorage else [False, True]
+    files = [(f"{flag}.dcm", other_object(sop_class, size, data, flag)) for flag in flags]
+    path = with_files(write_scan_zip(tmp_path / "a.zip", scan_slices(STATIONS)), files)
+    assert_equal(read_stations(raw_scan(path, options=TWO)), STATIONS)
+    assert inspect(raw_scan(path, options=TWO)).notes == (f"{len(flags)} files without an image",)
+
+
+@pytest.mark.parametrize("sop_class", [MRImageStorage, "1.3.12.2.1107.5.99.1", ""])
+def test_an_image_without_pixels_is_damaged(tmp_path: Path, sop_class: str) -> None:
+    path = with_files(
+        write_scan_zip(tmp_path / "a.zip", scan_slices(STATIONS)), [("x.dcm", other_object(sop_class, 0))]
+    )
+    reason, message = reason_of(path, TWO)
+    assert reason is Reason.UNREADABLE_FILE
+    assert "ends before its pixel data" in message
 
 
 @FEW

@@ -19,7 +19,6 @@ from sequence_scans import (
     stitched,
 )
 
-from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import write_nifti
 from dixonflow.rawdata.raw_scan import Source
 from dixonflow.rawdata.reader import read_stations, scan_rotation
@@ -111,17 +110,18 @@ class TestTse:
         assert_shows_body(image, 12 if degrees else 8, (0, 0, 0), (70, 50, 150))
 
     @pytest.mark.parametrize("tilts", [(0.0, 0.0, 0.0), (0.6, 0.6, 0.6), (0.0, 0.6, 0.0)])
-    def test_one_rotation_leads_to_the_stitched_image_or_none(self, tmp_path, tilts):
-        """Label maps of other images find their place by it: of stations with several none would be right."""
+    def test_one_rotation_or_none_leads_to_the_stitched_image(self, tmp_path, tilts):
+        """Label maps of other images find their place by it; stations with tilts of their own are resampled instead."""
         for number, (name, z, degrees) in enumerate(zip(self.ZIPS, (110.0, 0.0, -110.0), tilts, strict=True)):
             affine = affine_of(turned(degrees, 0) @ SAGITTAL, self.SPACING, self.SHAPE, (0.0, 0.0, z))
             image = np.rint(sampled(body, affine, self.SHAPE)).astype(np.uint16)
             entries = series(image, affine, number=number, description=name, PatientID=PARTICIPANT)
             write_series_zip(tmp_path / "raw" / f"{PARTICIPANT}_{SESSION}_{name}.zip", entries)
         entry = scan_of([Source(Layout.NAKO, tmp_path / "raw", sequences=(ScanSequence.T2_TSE,))], tmp_path)
-        if len(set(tilts)) > 1:
-            with pytest.raises(ScanExcluded, match="tilted against each other"):
-                scan_rotation(entry)
+        if len(set(tilts)) > 1:  # resampled, where the headers say
+            np.testing.assert_array_equal(scan_rotation(entry), np.eye(3))
+            (image,) = stitched(entry, tmp_path).values()
+            assert_shows_body(image, 12, (0, 0, 0), (70, 50, 150))
         else:
             np.testing.assert_allclose(scan_rotation(entry), turned(-tilts[0], 0), atol=1e-6)
 

@@ -56,7 +56,7 @@ def test_tables_have_the_columns_of_the_design() -> None:
     assert {"status", "reason", "message", "shard", "content_key", "source"} <= set(SCANS.names)
     assert not {"seconds", "peak_memory_mb", "gpu_seconds", "attempt"} & set(SCANS.names)
     of_the_files = {"attempt", "state", "content", "patient_id_matches", "left_out", "reading", "options"}
-    of_the_files |= {"more_sources", "superseded", "others", "acquisitions"}
+    of_the_files |= {"more_sources", "superseded", "others", "acquisitions", "images"}
     assert set(COHORT_SCANS.names) - of_the_files <= set(SCANS.names)
 
 

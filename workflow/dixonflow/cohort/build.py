@@ -136,7 +136,9 @@ def build_cohort(
     rows: list[CohortScan] = []
     new: list[int] = []
     for each in found.scans:
-        row = CohortScan(each.raw, content=each.content, superseded=each.superseded, others=each.others)
+        row = CohortScan(
+            each.raw, content=each.content, images=each.images, superseded=each.superseded, others=each.others
+        )
         if each.raw.scan.participant in withdrawn:
             row = replace(row, reason=Reason.CONSENT_WITHDRAWN, message=WITHDRAWN_MESSAGE)
         elif each.problem is not None:
@@ -200,7 +202,9 @@ def _known_files(previous: Iterable[CohortScan], max_attempts: int) -> KnownFile
         if tried:
             own = not row.content_key and row.reason is not Reason.IDENTITY_MISMATCH
             problem = (row.reason, row.message) if own else None
-            known[raw.scan, raw.paths, raw.state] = FoundScan(raw, problem=problem, content=row.content)
+            known[raw.scan, raw.paths, raw.state] = FoundScan(
+                raw, problem=problem, content=row.content, images=row.images
+            )
     return known
 
 

@@ -12,6 +12,7 @@ from dixonflow.cohort.included import Included
 from dixonflow.cohort.listing import list_source
 from dixonflow.cohort.walk import file_state, readable
 from dixonflow.errors import ScanExcluded
+from dixonflow.rawdata.content import ImageContents
 from dixonflow.rawdata.fingerprint import damaged_fingerprint, raw_fingerprint
 from dixonflow.rawdata.nifti.bids import image_paths, no_image, session_fingerprint_0_1, with_sidecars
 from dixonflow.rawdata.raw_files import loose_paths
@@ -102,9 +103,11 @@ def discover(
         before = known.get((raw.scan, raw.paths, raw.state)) if raw.state else None
         if before is None:
             unknown.append(replace(entry, raw=raw))
-        else:
-            seen = replace(entry, raw=replace(before.raw, options=raw.options), problem=before.problem)
-            scans.append(replace(seen, content=before.content))
+            continue
+        seen = replace(entry, raw=replace(before.raw, options=raw.options), problem=before.problem)
+        seen = replace(seen, content=before.content, images=before.images)
+        # earlier versions did not compare images
+        (scans if before.images or before.problem else unknown).append(seen)
     looks = [(entry, expected.get(entry.raw.scan)) for entry in unknown]
     scans += [_with_failure(entry, taken) for entry, taken in zip(unknown, run(_with_fingerprint, looks), strict=True)]
     scans = _exclude_equal_content(_merge_repeats(scans))
@@ -139,8 +142,13 @@ def _state(raw: RawScan) -> str:
 
 def _with_failure(entry: FoundScan, taken: FoundScan | FailedItem) -> FoundScan:
     if isinstance(taken, FailedItem):
-        return replace(entry, problem=(taken.reason, f"while opening it: {taken.message}"))
+        return _unopened(entry, taken.reason, f"while opening it: {taken.message}")
     return taken
+
+
+def _unopened(entry: FoundScan, reason: Reason, message: str) -> FoundScan:
+    # no fingerprint, so that the next run tries again
+    return replace(entry, raw=replace(entry.raw, raw_key=""), problem=(reason, message))
 
 
 def _with_fingerprint(look: FingerprintTask) -> FoundScan:
@@ -151,8 +159,10 @@ def _with_fingerprint(look: FingerprintTask) -> FoundScan:
         return replace(
             entry, raw=replace(raw, path=first, more_paths=tuple(more)), problem=(Reason.UNPARSABLE_NAME, _NOT_UTF8)
         )
+    contents = ImageContents()
     try:
-        key = raw_fingerprint(raw.layout, raw.paths, raw.sequence)
+        key = raw_fingerprint(raw.layout, raw.paths, raw.sequence, contents)
+        entry = replace(entry, images=contents.digest() or key)
     except ScanExcluded as problem:
         if raw.layout.has_session_folders:
             key = sha256(problem.message.encode()).hexdigest()
@@ -160,8 +170,9 @@ def _with_fingerprint(look: FingerprintTask) -> FoundScan:
             key = damaged_fingerprint(raw.paths)
         return replace(entry, raw=replace(raw, raw_key=key), problem=(problem.reason, problem.message))
     except OSError as error:
-        # no fingerprint, so that the next run tries again
-        return replace(entry, problem=(Reason.UNREADABLE_FILE, f"cannot be opened: {error.strerror}"))
+        return _unopened(entry, Reason.UNREADABLE_FILE, f"cannot be opened: {error.strerror}")
+    if raw.raw_key:  # only the images are not known: the fingerprint stands, of whatever version it is
+        return entry
     entry = replace(entry, raw=replace(raw, raw_key=key))
     return _of_session(entry, expected) if raw.layout.has_session_folders else entry
 
@@ -183,18 +194,19 @@ def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
     for found in scans:
         by_scan.setdefault(found.raw.scan, []).append(found)
     for group in by_scan.values():
-        group.sort(key=lambda found: found.raw.paths)
-        keys = sorted({found.all_content for found in group})
+        # zips first: their checksums show damage
+        group.sort(key=lambda found: (found.raw.path.suffix.lower() != ".zip", found.raw.paths))
+        images = {found.all_images for found in group}
         others = {path for found in group for path in (*found.raw.paths, *found.others)} - set(group[0].raw.paths)
         first = replace(group[0], others=tuple(sorted(others)))
         if len(group) == 1:
             merged.append(first)
-        elif len(keys) == 1 and keys[0]:
+        elif len(images) == 1 and "" not in images:
             note = "; ".join(filter(None, [first.note, f"found {len(group)} times with equal content"]))
             merged.append(replace(first, note=note))
         else:
             message = f"found {len(group)} times, with different content: keep one"
-            key = sha256("\n".join(keys).encode()).hexdigest()
+            key = sha256("\n".join(sorted({found.all_content for found in group})).encode()).hexdigest()
             # without a state: none of the files is spared the next look
             raw = replace(first.raw, raw_key=key, state="")
             merged.append(replace(first, raw=raw, problem=(Reason.DUPLICATE_SCAN, message)))
@@ -203,13 +215,11 @@ def _merge_repeats(scans: Iterable[FoundScan]) -> list[FoundScan]:
 
 def _exclude_equal_content(scans: Sequence[FoundScan]) -> list[FoundScan]:
     # one folder may hold several sequences
-    counts = Counter((found.raw.sequence, found.all_content) for found in scans if found.problem is None)
+    counts = Counter((found.raw.sequence, found.all_images) for found in scans if found.problem is None)
     message = "the same content exists under the names of {} scans: all but one are wrong"
     return [
-        replace(
-            found, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[found.raw.sequence, found.all_content]))
-        )
-        if found.problem is None and counts[found.raw.sequence, found.all_content] > 1
+        replace(found, problem=(Reason.IDENTITY_MISMATCH, message.format(counts[found.raw.sequence, found.all_images])))
+        if found.problem is None and counts[found.raw.sequence, found.all_images] > 1
         else found
         for found in scans
     ]

@@ -40,6 +40,8 @@ class FoundScan:
         Files that a later delivery replaces.
     others
         Files that hold the same parts of the scan once more.
+    images
+        Digest of its images that does not depend on names and packing; empty where they could not be read.
     """
 
     raw: RawScan
@@ -49,11 +51,17 @@ class FoundScan:
     content: str = ""
     superseded: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
+    images: str = ""
 
     @property
     def all_content(self) -> str:
         """What distinguishes one content from another: all bytes, where the fingerprint is that of version 0.1."""
         return self.content or self.raw.raw_key
+
+    @property
+    def all_images(self) -> str:
+        """What distinguishes the images of one scan from those of another, however they are packed and named."""
+        return self.images or self.all_content
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ class CohortScan:
         As in `FoundScan`.
     acquisitions
         What the headers say of each station.
+    images
+        As `FoundScan.images`.
     """
 
     entry: RawScan | UnnamedEntry
@@ -69,6 +71,7 @@ class CohortScan:
     superseded: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
     acquisitions: tuple[StationAcquisition, ...] = ()
+    images: str = ""
 
     @property
     def scan(self) -> ScanId | None:
@@ -133,13 +136,14 @@ COHORT_SCANS = Table(
         text_column("acquisitions", "What the headers say of each station, as JSON"),
         text_column("options", "How the scan is read, as JSON; empty for the default"),
         text_column("sequence", "How the scan was acquired; empty if the name gives no scan"),
+        text_column("images", "Digest of its images, free of names and packing; null if not read", nullable=True),
     ),
     (Rule("status and reason agree", reason_fits_status),),
 )
 """A working table of the run; the `scans` table that is handed out is made from it."""
 
-_ADDED = ("more_sources", "superseded", "others", "acquisitions", "options", "sequence")
-"""Columns that tables of earlier versions lack, all of text that may be empty."""
+_ADDED = ("more_sources", "superseded", "others", "acquisitions", "options", "sequence", "images")
+"""Columns that tables of earlier versions lack, all of text."""
 
 
 def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
@@ -148,9 +152,12 @@ def write_scans(path: Path, scans: Iterable[CohortScan]) -> None:
 
 
 def table_digest(scans: Iterable[CohortScan]) -> str:
-    """SHA-256 over all that the rows say of the scans; how often and in what state files were read is no part of it."""
+    """SHA-256 over all that the rows say of the scans; how often and in what state files were read is no part of it.
+
+    Nor are the digests of images: what they lead to is in the reasons.
+    """
     plain = [replace(row, entry=_without_state(row.entry), attempt=0, content="") for row in scans]
-    return hashlib.sha256(repr(_to_arrow(plain).to_pylist()).encode()).hexdigest()
+    return hashlib.sha256(repr(_to_arrow(plain).drop_columns(["images"]).to_pylist()).encode()).hexdigest()
 
 
 def _without_state(entry: RawScan | UnnamedEntry) -> RawScan | UnnamedEntry:
@@ -185,6 +192,7 @@ def _to_arrow(scans: Iterable[CohortScan]) -> pa.Table:
             "others": _lines(row.others),
             "acquisitions": json.dumps([each.as_dict() for each in row.acquisitions]) if row.acquisitions else "",
             "options": options_as_json(row.entry.options) if isinstance(row.entry, RawScan) else "",
+            "images": row.images or None,
         }
         for row in scans
     ]
@@ -219,6 +227,7 @@ def read_scans(path: Path) -> list[CohortScan]:
             superseded=_paths(row["superseded"]),
             others=_paths(row["others"]),
             acquisitions=tuple(StationAcquisition.from_dict(each) for each in json.loads(row["acquisitions"] or "[]")),
+            images=row["images"] or "",
         )
         for row in read_table(path, COHORT_SCANS, added=_ADDED).to_pylist()
     ]

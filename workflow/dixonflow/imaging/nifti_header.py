@@ -75,6 +75,8 @@ def parse_header(stream: io.BufferedIOBase, path: Path) -> tuple[nib.Nifti1Heade
         raise unreadable(path, "no plausible offset of the pixel data")
     if units not in ("mm", "unknown"):
         raise ScanExcluded(Reason.UNEXPECTED_GEOMETRY, f"{name_in_messages(path)}: lengths are in {units}, not mm")
+    if np.isfinite(header["pixdim"][0]):  # qfac: what is not negative counts as 1 (nifti1.h, nifti1_io.c)
+        header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
     return header, len(head)
 
 

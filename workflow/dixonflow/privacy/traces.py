@@ -113,12 +113,13 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
             yield Path(name), list(folders), sorted(files)
 
 
-def traces(folder: Path, ids: Ids) -> list[Path]:
-    """Files whose name, relative to the folder, or content holds an id, sorted."""
+def traces(folder: Path, ids: Ids, but: Collection[Path] = ()) -> list[Path]:
+    """Files whose name, relative to the folder, or content holds an id, sorted; but some, which are not opened."""
     return [
         path
         for path in files_below(folder)
-        if ids.in_text(str(path.relative_to(folder)).encode(errors="replace")) or in_content(path, ids)
+        if path.resolve() not in but
+        and (ids.in_text(str(path.relative_to(folder)).encode(errors="replace")) or in_content(path, ids))
     ]
 
 

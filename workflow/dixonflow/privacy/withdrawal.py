@@ -103,15 +103,16 @@ def withdraw(results: Results, withdrawn: frozenset[str], project: Path, listed:
     for shard in touched:
         _rename_shard(results, shard, ids, certificate)
     _forget_digest(results, certificate)
+    # who opens and closes the lock of the run in this process loses it
+    stays = {listed.resolve(), results.run_lock.resolve()}
     folders = [folder for folder in (results.root, *(project / name for name in _LOGS)) if folder.is_dir()]
     _remove_named_folders(results, ids, listed, certificate)
     for folder in folders:
         for path in list(files_below(folder)):
-            if path.resolve() != listed.resolve():
+            if path.resolve() not in stays:
                 _clean(path, ids, certificate)
     for folder in folders:
-        left = [path for path in traces(folder, ids) if path.resolve() != listed.resolve()]
-        certificate.left += [ids.masked(str(path.relative_to(folder))) for path in left]
+        certificate.left += [ids.masked(str(path.relative_to(folder))) for path in traces(folder, ids, stays)]
     # what has new names is looked at again by the next run: the records say that it is done, and what has changed
     results.look_again.unlink(missing_ok=True)
     results.withdrawing.unlink()

@@ -11,7 +11,7 @@ MAX_MANIFEST_BYTES = 16 << 20
 
 def is_manifest(name: str) -> bool:
     """Whether a file is one, by its name, of which there are two spellings."""
-    return PurePosixPath(name).name.lower() in {"manifest.csv", "manifest.cvs"}
+    return PurePosixPath(name.replace("\\", "/")).name.lower() in {"manifest.csv", "manifest.cvs"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Manifest:
         used, known
             Series UIDs that the scan is made of, and of all its slices: rows of another known series do not count.
         """
-        names = {name.rsplit("/", 1)[-1] for name in present}
+        names = {name.replace("\\", "/").rsplit("/", 1)[-1] for name in present}
         lost = [values for name, values in self.rows if name not in names]
         return sum(1 for values in lost if values & set(used) or not values & set(known))
 
@@ -48,7 +48,7 @@ def read_manifest(content: bytes) -> Manifest:
     rows = []
     try:
         for row in csv.reader(text.splitlines()):
-            name = row[0].strip().rsplit("/", 1)[-1] if row else ""
+            name = row[0].strip().replace("\\", "/").rsplit("/", 1)[-1] if row else ""
             if name.lower().endswith(".dcm"):
                 rows.append((name, frozenset(value.strip() for value in row[1:])))
     except csv.Error:

@@ -38,7 +38,7 @@ class RawDataChangedError(DixonflowError):
     """The raw data is not what the cohort stage saw."""
 
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raised when a change of the code changes what is said about raw data: scans that earlier versions inspected are
 inspected again, and scans that they excluded are retried. Scans that they read stay valid."""
 

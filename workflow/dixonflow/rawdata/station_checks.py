@@ -14,6 +14,12 @@ from dixonflow.vocabulary import Contrast, Reason
 SPACING_TOLERANCE_MM = 0.005
 POSITION_TOLERANCE_MM = 0.05
 
+MAX_DAYS_APART = 1
+"""Days between the images of one scan; it may end past midnight."""
+
+ECHO_TIME_SHARE, ECHO_TIME_MS = 0.1, 0.1
+"""By how much echo times of one kind of image may differ: by this part of the longer one, or by these milliseconds."""
+
 TOUCHING_MM = 0.05
 """Stations that are no farther apart than this touch: nothing lies between them but rounding."""
 
@@ -24,9 +30,10 @@ def check_volumes(whole: Sequence[Mapping[Contrast, Volume]], contrasts: Sequenc
     Raises
     ------
     ScanExcluded
-        `missing_slice`, `spacing_mismatch`, `contradictory_headers`, `contrast_mismatch`, `station_gap` or
-        `unexpected_geometry`, in this order.
+        `contradictory_headers` where images were taken at different visits; `missing_slice`, `spacing_mismatch`,
+        `contradictory_headers`, `contrast_mismatch`, `station_gap` or `unexpected_geometry`, in this order.
     """
+    _check_days(whole)
     for station in whole:
         for contrast in contrasts:
             if station[contrast].flaw:
@@ -38,8 +45,45 @@ def check_volumes(whole: Sequence[Mapping[Contrast, Volume]], contrasts: Sequenc
         for number, station in enumerate(whole, 1):
             echoes = station[Contrast.IN_PHASE].echo_time_ms, station[Contrast.OPPOSED_PHASE].echo_time_ms
             check_echo_times(*echoes, f"station {number}")
+    if len(contrasts) == 1:
+        _check_one_echo_time([station[contrasts[0]] for station in whole])
     for number, (upper, lower) in enumerate(pairwise(whole), 1):
         _check_overlap(upper[contrasts[0]], lower[contrasts[0]], f"stations {number} and {number + 1}")
+
+
+def _check_days(whole: Sequence[Mapping[Contrast, Volume]]) -> None:
+    """Check that all images of a scan are of one visit, as far as they have dates.
+
+    Raises
+    ------
+    ScanExcluded
+        `contradictory_headers`.
+    """
+    apart = days_apart([volume for station in whole for volume in station.values()])
+    if apart > MAX_DAYS_APART:
+        message = f"its images were taken at different visits, {apart} days apart"
+        raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, message)
+
+
+def days_apart(volumes: Sequence[Volume]) -> int:
+    """Days between the first and the last of volumes; those without a date count as none."""
+    days = [volume.day for volume in volumes if volume.day is not None]
+    return max(days) - min(days) if days else 0
+
+
+def echo_times_differ(volumes: Sequence[Volume]) -> tuple[float, float] | None:
+    """Shortest and longest echo time of images in ms, where these cannot be images of one kind; else None."""
+    times = [volume.echo_time_ms for volume in volumes if volume.echo_time_ms is not None]
+    if not times or max(times) - min(times) <= max(ECHO_TIME_SHARE * max(times), ECHO_TIME_MS):
+        return None
+    return min(times), max(times)
+
+
+def _check_one_echo_time(volumes: Sequence[Volume]) -> None:
+    differ = echo_times_differ(volumes)
+    if differ:
+        message = f"its stations have echo times from {differ[0]:g} to {differ[1]:g} ms: they are of different images"
+        raise ScanExcluded(Reason.CONTRAST_MISMATCH, message)
 
 
 def _check_scaling(whole: Sequence[Mapping[Contrast, Volume]], contrasts: Sequence[Contrast]) -> None:
@@ -76,13 +120,18 @@ def difference(grid: Grid, other: Grid) -> str:
     """What differs between two grids, in words; empty where nothing does."""
     if np.abs(grid.spacing_mm - other.spacing_mm).max() > SPACING_TOLERANCE_MM:
         return "spacing"
-    if grid.shape[:2] != other.shape[:2] or grid.axes != other.axes:
+    if grid.axes != other.axes:
         return "matrix"
-    if np.abs(grid.affine[:2, 3] - other.affine[:2, 3]).max() > POSITION_TOLERANCE_MM:
+    stacked = grid.axes.index(2)  # the axis of the body along which slices were acquired
+    across = [axis for axis in range(3) if axis != stacked]
+    if any(grid.shape[axis] != other.shape[axis] for axis in across):
+        return "matrix"
+    apart = np.abs(grid.affine[:3, 3] - other.affine[:3, 3]) > POSITION_TOLERANCE_MM
+    if apart[across].any():
         return "position"
-    if grid.shape[2] != other.shape[2]:
+    if grid.shape[stacked] != other.shape[stacked]:
         return "slices"
-    return "position" if abs(grid.affine[2, 3] - other.affine[2, 3]) > POSITION_TOLERANCE_MM else ""
+    return "position" if apart[stacked] else ""
 
 
 def _check_one_grid(station: Mapping[Contrast, Volume], contrasts: Sequence[Contrast], name: str) -> None:
@@ -95,7 +144,8 @@ def _check_one_grid(station: Mapping[Contrast, Volume], contrasts: Sequence[Cont
             case "":
                 continue
             case "slices":
-                count, usual = station[contrast].grid.shape[2], reference.shape[2]
+                stacked = reference.axes.index(2)
+                count, usual = station[contrast].grid.shape[stacked], reference.shape[stacked]
                 message = f"{name}: {contrast} has {count} slices, others have {usual}"
                 raise ScanExcluded(Reason.MISSING_SLICE, message)
             case what:

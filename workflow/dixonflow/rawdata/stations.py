@@ -3,7 +3,8 @@
 Where several things are wrong the most fundamental is reported, in this order: files that cannot be read, patient ids,
 geometry that cannot be meant, unidentified contrasts (all before the volumes come here); stations with several
 acquisitions that nothing distinguishes, truncated pixels, a contrast missing altogether, stations missing, stations too
-many, a contrast missing in a station, missing slices, grids that differ, scaling of values, echo times, gaps.
+many, a contrast missing in a station, images of different visits, missing slices, grids that differ, scaling of values,
+echo times, gaps.
 """
 
 from collections import Counter
@@ -15,12 +16,16 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.dicom.contrast import by_echo_time
 from dixonflow.rawdata.geometry import unexpected
 from dixonflow.rawdata.repeated_stations import Acquisition, Agrees, Choice, acquisitions_of, choose
-from dixonflow.rawdata.station_checks import TOUCHING_MM, check_volumes, difference
+from dixonflow.rawdata.station_checks import MAX_DAYS_APART, TOUCHING_MM, check_volumes, days_apart, difference
 from dixonflow.rawdata.volumes import Volume
 from dixonflow.vocabulary import DIXON, Contrast, Duplicates, Reason
 
 SAME_STATION_OVERLAP = 0.5
 """Volumes that share more of their length than this are of one station; neighbouring stations share far less."""
+
+
+COMPOSED_RATIO, COMPOSED_SHARE = 1.25, 0.9
+"""A volume that is this much longer than the stations inside it, and filled by them to this part, is composed."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def arrange(
     """Sort volumes into stations and check that the scan is whole.
 
     Images that the scanner put together from stations are one station where there is no other; else they are left out.
+    They are known by their tags, else as volumes that several stations fill.
 
     Parameters
     ----------
@@ -89,12 +95,15 @@ def arrange(
     expected = 1 if any(volume.composed for volume in volumes) else protocol.n_stations
     notes = [*notes, *said]
     known = sorted((volume for volume in volumes if volume.contrast), key=_place)
+    known, said = _without_spanning(known)
+    notes += said
     nameless = [volume for volume in volumes if not volume.contrast]
     stations = _same_place(known)
     if set(protocol.contrasts) == set(DIXON):
         nameless = _name_by_echo_time(stations, nameless)
     notes += [f"{each.name}: its tags name no contrast, {each.grid.shape[2]} slices" for each in nameless]
-    choices = _choices(stations, protocol, agrees)
+    choices, said = _choices(stations, protocol, agrees)
+    notes += said
     whole = [choice.volumes for choice in choices]
     left_out = f" (left out: {'; '.join(notes)})" if notes else ""
     _check_counts(whole, protocol.contrasts, expected, left_out)
@@ -102,9 +111,9 @@ def arrange(
     repeated = {number: (each.number, each.count) for number, each in enumerate(choices, 1) if each.count > 1}
     for number, choice in enumerate(choices, 1):
         if choice.count > 1:
-            notes.append(
-                f"station {number} was acquired {choice.count} times: acquisition {choice.number} is used, {choice.why}"
-            )
+            days = days_apart(stations[number - 1])
+            times = f"{choice.count} times" + (f", {days} days apart" if days > MAX_DAYS_APART else "")
+            notes.append(f"station {number} was acquired {times}: acquisition {choice.number} is used, {choice.why}")
     oblique = [
         number for number, station in enumerate(whole, 1) for volume in station.values() if volume.oblique is not None
     ]
@@ -148,8 +157,42 @@ def _without_composed(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str
     return stations, [f"{name}: composed on the scanner, {count} slices" for name, count in sorted(counts.items())]
 
 
-def _choices(stations: Sequence[Sequence[Volume]], protocol: Protocol, agrees: Agrees) -> list[Choice]:
-    each = [acquisitions_of(station, number) for number, station in enumerate(stations, 1)]
+def _without_spanning(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
+    """Leave out volumes that stations fill: the scanner composed them, though no tag says so."""
+    spans = [(volume.low_mm, volume.high_mm) for volume in volumes]
+    filled = [_is_filled(span, spans) for span in spans]
+    stations = [volume for volume, composed in zip(volumes, filled, strict=True) if not composed]
+    return stations, [
+        f"{volume.name}: {volume.n_slices} slices over several stations, taken as composed on the scanner"
+        for volume, composed in zip(volumes, filled, strict=True)
+        if composed
+    ]
+
+
+def _is_filled(span: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+    """Whether shorter volumes at two places or more fill a volume from end to end (lowest and highest position)."""
+    low, high = span
+    parts = [
+        (bottom, top)
+        for bottom, top in others
+        if (top - bottom) * COMPOSED_RATIO < high - low
+        and min(high, top) - max(low, bottom) > SAME_STATION_OVERLAP * (top - bottom)
+    ]
+    places: list[tuple[float, float]] = []
+    covered_mm, reached = 0.0, high
+    for bottom, top in sorted(parts, key=lambda part: -part[1]):
+        if not places or _overlap_share((bottom, top), places[-1]) <= SAME_STATION_OVERLAP:
+            places.append((bottom, top))
+        covered_mm += max(min(top, reached) - max(bottom, low), 0.0)
+        reached = min(reached, max(bottom, low))
+    return len(places) > 1 and covered_mm > COMPOSED_SHARE * (high - low)
+
+
+def _choices(
+    stations: Sequence[Sequence[Volume]], protocol: Protocol, agrees: Agrees
+) -> tuple[list[Choice], list[str]]:
+    told_apart = [acquisitions_of(station, number) for number, station in enumerate(stations, 1)]
+    each = [acquisitions for acquisitions, _ in told_apart]
     choices = []
     for place, acquisitions in enumerate(each):
         adjacent = [stations[other] for other in (place - 1, place + 1) if 0 <= other < len(stations)]
@@ -167,7 +210,7 @@ def _choices(stations: Sequence[Sequence[Volume]], protocol: Protocol, agrees: A
                 neighbours,
             )
         )
-    return choices
+    return choices, [note for _, notes in told_apart for note in notes]
 
 
 def _is_complete(acquisition: Acquisition, contrasts: Sequence[Contrast]) -> bool:
@@ -187,8 +230,12 @@ def _place(volume: Volume) -> tuple[float, float, str, str]:
 
 
 def _share(volume: Volume, other: Volume) -> float:
-    overlap = min(volume.high_mm, other.high_mm) - max(volume.low_mm, other.low_mm)
-    return overlap / min(volume.high_mm - volume.low_mm, other.high_mm - other.low_mm)
+    return _overlap_share((volume.low_mm, volume.high_mm), (other.low_mm, other.high_mm))
+
+
+def _overlap_share(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Part of the shorter of two spans that both have."""
+    return (min(one[1], other[1]) - max(one[0], other[0])) / min(one[1] - one[0], other[1] - other[0])
 
 
 def _same_place(volumes: Sequence[Volume]) -> list[list[Volume]]:

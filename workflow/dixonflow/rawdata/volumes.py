@@ -13,11 +13,11 @@ from dixonflow.imaging.nifti import read_header, read_nifti
 from dixonflow.imaging.types import Affine
 from dixonflow.rawdata.acquisition import NO_SCANNER, Scanner
 from dixonflow.rawdata.dicom.pixels import check_length, read_slices
-from dixonflow.rawdata.dicom.series import Stack
+from dixonflow.rawdata.dicom.series import Stack, is_needless
+from dixonflow.rawdata.dicom.single_image import stacks_of_one_image, which_are_resampled
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.geometry import (
     Grid,
-    is_oblique,
     unexpected,
     upright_box,
     upright_grid,
@@ -68,13 +68,15 @@ class Volume:
         Message about missing or double slices.
     truncated
         Message about a slice with less pixel data than its header says.
-    series_number, acquired_s
-        What tells volumes apart that were acquired one after the other; None where unknown.
+    series_number, acquired_s, day
+        What tells volumes apart that were acquired one after the other; None where unknown. A day has a number.
     composed
         Whether the scanner put it together from stations.
     oblique
         4x4, index as stored to RAS mm, where the volume is oblique and is resampled to `grid` when it is read; else
         None.
+    machine
+        What the headers of slices say of the machine.
     """
 
     contrast: Contrast | None
@@ -88,11 +90,20 @@ class Volume:
     acquired_s: float | None = None
     composed: bool = False
     oblique: Affine | None = None
+    day: int | None = None
+    machine: Scanner = NO_SCANNER
 
     @property
     def scanner(self) -> Scanner:
         """What its headers say of the machine."""
-        return self.files.scanner if isinstance(self.files, NiftiVolume) else self.files[0].scanner
+        return self.files.scanner if isinstance(self.files, NiftiVolume) else self.machine
+
+    @property
+    def n_slices(self) -> int:
+        """Number of slices as they were acquired, whatever axis of the body they are stacked along."""
+        if isinstance(self.files, NiftiVolume):
+            return self.grid.shape[self.grid.axes.index(2)]
+        return len(self.files)
 
     @property
     def low_mm(self) -> float:
@@ -113,7 +124,8 @@ def volumes_of(stacks: Sequence[Stack]) -> tuple[list[Volume], list[str]]:
     volumes
         In the order of the stacks.
     notes
-        Stacks without a contrast that are no volume along the patient's axes, each with the reason.
+        Stacks that are no volume along the patient's axes, each with the reason: those without a contrast, and those
+        that show nothing but what another volume of their contrast shows.
 
     Raises
     ------
@@ -122,6 +134,8 @@ def volumes_of(stacks: Sequence[Stack]) -> tuple[list[Volume], list[str]]:
     """
     rotation: NDArray[np.float64] | None = None
     volumes, notes = [], []
+    whole: list[Stack] = []
+    strays: list[tuple[Stack, ScanExcluded]] = []
     for stack in stacks:
         try:
             if len(stack.slices) < 2:
@@ -133,19 +147,23 @@ def volumes_of(stacks: Sequence[Stack]) -> tuple[list[Volume], list[str]]:
             grid = upright_grid(stack.shape, stack.affine, own if rotation is None else rotation, stack.name)
         except ScanExcluded as problem:
             if stack.contrast is not None:
-                raise
-            # a localizer or another series that is no part of the scan
-            notes.append(problem.message)
+                strays.append((stack, problem))
+            else:  # a localizer or another series that is no part of the scan
+                notes.append(problem.message)
             continue
+        whole.append(stack)
         volumes.append(_volume(stack, grid, stack.contrast))
+    for stray, excluded in strays:
+        if not is_needless(stray.slices, [stack for stack in whole if stack.contrast is stray.contrast]):
+            raise excluded
+        notes.append(excluded.message)
     return volumes, notes
 
 
 def single_volumes(stacks: Sequence[Stack], contrast: Contrast) -> tuple[list[Volume], list[str]]:
     """Volumes of a sequence that has one image per station, in any plane.
 
-    Of several planes the one with most slices is taken, of several echoes the first. An oblique stack is resampled when
-    it is read.
+    They are those of `stacks_of_one_image`. An oblique stack is resampled when it is read.
 
     Returns
     -------
@@ -159,39 +177,22 @@ def single_volumes(stacks: Sequence[Stack], contrast: Contrast) -> tuple[list[Vo
     ScanExcluded
         `unexpected_geometry` where the geometry cannot be meant.
     """
-    notes = [f"{stack.name}: a single slice" for stack in stacks if len(stack.slices) < 2]
-    by_axis: dict[int, list[Stack]] = {}
-    for stack in (stack for stack in stacks if len(stack.slices) > 1):
-        # by the axis of the patient that the slices are stacked along: stations may be tilted against each other
-        by_axis.setdefault(int(np.abs(stack.directions[:, 2]).argmax()), []).append(stack)
-    planes = sorted(by_axis.values(), key=lambda plane: -sum(len(stack.slices) for stack in plane))
-    notes += [f"{stack.name}: in another plane" for plane in planes[1:] for stack in plane]
-    kept, said = _first_echo(planes[0] if planes else [])
+    kept, notes = stacks_of_one_image(stacks)
     volumes = []
-    for stack in kept:
-        oblique = is_oblique(stack.directions)
-        if oblique:
-            grid = upright_box(stack.shape, stack.affine, stack.name)
-        else:
-            grid = upright_grid(stack.shape, stack.affine, upright_rotation(stack.directions, stack.name), stack.name)
-        volumes.append(_volume(stack, grid, contrast, stack.affine if oblique else None))
-    return volumes, notes + said
-
-
-def _first_echo(stacks: Sequence[Stack]) -> tuple[Sequence[Stack], list[str]]:
-    """Stacks of the first echo of each series: those of two stations need not be equal to the last digit."""
-    by_series: dict[str, list[Stack]] = {}
-    for stack in stacks:
-        by_series.setdefault(stack.slices[0].series_uid, []).append(stack)
-    kept, notes = [], []
-    for series in by_series.values():
-        echoes = sorted({stack.echo_time_ms for stack in series if stack.echo_time_ms is not None})
-        if len(echoes) < 2:
-            kept += series
+    for place, (stack, oblique) in enumerate(zip(kept, which_are_resampled(kept), strict=True)):
+        try:
+            if oblique:
+                grid = upright_box(stack.shape, stack.affine, stack.name)
+            else:
+                rotation = upright_rotation(stack.directions, stack.name)
+                grid = upright_grid(stack.shape, stack.affine, rotation, stack.name)
+        except ScanExcluded as problem:
+            if not is_needless(stack.slices, [*kept[:place], *kept[place + 1 :]]):
+                raise
+            notes.append(problem.message)
             continue
-        kept += [stack for stack in series if stack.echo_time_ms == echoes[0]]
-        notes.append(f"{series[0].name}: {len(echoes)} echoes, the first, at {echoes[0]:g} ms, is used")
-    return kept, notes
+        volumes.append(_volume(stack, grid, contrast, stack.affine if oblique else None))
+    return volumes, notes
 
 
 def _volume(stack: Stack, grid: Grid, contrast: Contrast | None, oblique: Affine | None = None) -> Volume:
@@ -203,6 +204,8 @@ def _volume(stack: Stack, grid: Grid, contrast: Contrast | None, oblique: Affine
         acquired_s=first.acquired_s,
         composed=stack.composed,
         oblique=oblique,
+        day=stack.day,
+        machine=stack.scanner,
     )
 
 

@@ -7,14 +7,16 @@ import hashlib
 import struct
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from isal import isal_zlib
 
 from dixonflow.errors import ScanExcluded
+from dixonflow.rawdata.content import ImageContents
 from dixonflow.system.inflation import InflationLimit
 from dixonflow.system.regular_file import open_regular
 from dixonflow.system.zip_contents import ZipContentsError, read_contents
@@ -220,7 +222,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         If the file itself cannot be opened or read.
     """
     with open_regular(path) as file:
-        infos = _contents(file)
+        infos = _plainly_named(_contents(file))
         _check_claims(infos)
         yield Archive(file, infos)
 
@@ -230,6 +232,20 @@ def _contents(file: BinaryIO) -> list[zipfile.ZipInfo]:
         return read_contents(file, max_entries=MAX_MEMBERS)
     except ZipContentsError as error:
         raise unreadable(f"not a readable zip: {error}") from error
+
+
+def _plainly_named(infos: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    r"""Give names one form: some tools write `.\scan\1.dcm` for `scan/1.dcm`.
+
+    Nothing is extracted: where `..` leads plays no part.
+    """
+    for info in infos:
+        if "\\" in info.filename or "./" in info.filename:
+            *parts, last = info.filename.replace("\\", "/").split("/")
+            info.filename = "/".join([*(part for part in parts if part not in (".", "..")), last])
+            if not last:
+                info.filename = f"{info.filename.rstrip('/')}/"
+    return infos
 
 
 def _check_claims(infos: list[zipfile.ZipInfo]) -> None:
@@ -242,13 +258,18 @@ def _check_claims(infos: list[zipfile.ZipInfo]) -> None:
         raise unreadable(f"the zip declares {total} bytes in {compressed}")
 
 
-def zip_fingerprint(path: Path) -> str:
+def zip_fingerprint(path: Path, contents: ImageContents | None = None) -> str:
     """SHA-256 over names, sizes and checksums in a zip's table of contents: cheap, free of dates and of order.
+
+    Parameters
+    ----------
+    contents
+        Its images are added to these.
 
     Raises
     ------
     ScanExcluded
-        As `open_archive`; the caller may then use `file_fingerprint`.
+        As `open_archive`; the caller may then use `damaged_fingerprint`.
     """
     with open_regular(path) as file:
         infos = _contents(file)
@@ -257,17 +278,16 @@ def zip_fingerprint(path: Path) -> str:
     lines = sorted(f"{info.filename}\0{info.file_size}\0{info.CRC:08x}\n" for info in infos)
     if len({info.filename for info in infos}) < len(infos):
         lines.append("members by entry\n")  # earlier versions mixed up members of one name: what they made is void
+    if contents is not None:
+        images = [info for info in _plainly_named(infos) if not info.is_dir() and not is_sidecar(info.filename)]
+        sha256 = partial(_member_sha256, path, images[-1]) if images else bytes
+        for info in images:
+            contents.add(info.file_size, info.CRC, sha256)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def file_fingerprint(path: Path, edge_bytes: int = 1 << 20) -> str:
-    """SHA-256 over the size and the first and last MB of a file that tells nothing about itself."""
-    with open_regular(path) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        digest = hashlib.sha256(f"{size}\n".encode())
-        digest.update(file.read(edge_bytes))
-        if size > edge_bytes:
-            file.seek(max(edge_bytes, size - edge_bytes))
-            digest.update(file.read(edge_bytes))
-    return digest.hexdigest()
+def _member_sha256(path: Path, info: zipfile.ZipInfo) -> bytes:
+    """SHA-256 of a member; empty where it is damaged."""
+    with open_regular(path) as file, suppress(ScanExcluded):
+        return hashlib.sha256(Archive(file, [info]).read(info, "")).digest()
+    return b""

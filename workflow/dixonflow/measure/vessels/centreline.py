@@ -96,14 +96,12 @@ def find_centreline(mask: Mask, spacing_mm: tuple[float, float, float]) -> Centr
         if better is None:
             return None
         # a slice that is cut obliquely can throw a curve out of a short tube
-        if voxels.query(better.points)[0].max() > reach:
+        if not better.stays_within(reach, voxels):
             break
         curve = better
-    if voxels.query(curve.points)[0].max() > reach:
-        return None
     place, weight = _projected(points, curve)
     length, first, last = _ends(place, weight, curve, width)
-    if length <= 0:
+    if length <= 0 or not curve.stays_within(reach, voxels):
         return None
     diameter = 2 * float(np.sqrt(volume / np.pi / length))
     chord = float(np.linalg.norm(last - first))
@@ -119,6 +117,10 @@ class _Curve:
     points: NDArray[np.float64]
     tangents: NDArray[np.float64]
     bends: NDArray[np.float64]
+
+    def stays_within(self, distance_mm: float, voxels: cKDTree) -> bool:
+        """Whether no point of it is further from a voxel."""
+        return bool(np.max(voxels.query(self.points)[0]) <= distance_mm)
 
 
 def _along(places: NDArray[np.intp], spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:

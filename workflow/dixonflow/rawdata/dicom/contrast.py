@@ -105,9 +105,9 @@ def check_echo_times(in_phase_ms: float | None, opposed_phase_ms: float | None, 
     Raises
     ------
     ScanExcluded
-        `contrast_mismatch` where in phase does not have the longer echo time.
+        `contrast_mismatch` where in phase has the shorter echo time; equal ones say nothing.
     """
-    if in_phase_ms is not None and opposed_phase_ms is not None and in_phase_ms <= opposed_phase_ms:
+    if in_phase_ms is not None and opposed_phase_ms is not None and in_phase_ms < opposed_phase_ms:
         raise ScanExcluded(
             Reason.CONTRAST_MISMATCH,
             f"{name}: echo times contradict the tags, which name in phase the echo at {in_phase_ms:g} ms and "

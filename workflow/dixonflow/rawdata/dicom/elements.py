@@ -7,6 +7,7 @@ write; `tests/benchmarks` shows what that saves.
 
 import struct
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass
 
 from isal import isal_zlib
@@ -16,7 +17,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from dixonflow.rawdata.dicom.tags import SOP_CLASS
+
 PIXEL_DATA = 0x7FE00010
+OTHER_DATA = frozenset({0x56000020, 0x7FE00008, 0x7FE00009})
+"""Spectra, and pixels that are no whole numbers (single and double precision)."""
+
 TRANSFER_SYNTAX = 0x00020010
 _META_END = 0x00030000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -49,7 +55,7 @@ class PlainElements:
     transfer_syntax
         UID.
     values
-        Bytes of the wanted elements by tag.
+        Bytes of the wanted elements by tag; none of the first of `OTHER_DATA`, where the header ends.
     pixel_offset, pixel_bytes
         Where pixel data begins and its length; None for a file without.
     """
@@ -103,7 +109,7 @@ def _walk(  # noqa: PLR0912 - one function, for speed
 ) -> tuple[int, int | None]:
     """Collect the wanted values before the tag `stop`; gives the position and, of that very tag, its value's length."""
     head, implicit_head, length_of = _HEAD.unpack_from, _IMPLICIT_HEAD.unpack_from, _LENGTH.unpack_from
-    last = -1
+    last, ends = -1, min(stop, *OTHER_DATA)
     for _ in range(MAX_ELEMENTS):
         if position >= size:
             return position, None
@@ -114,7 +120,9 @@ def _walk(  # noqa: PLR0912 - one function, for speed
         tag = group << 16 | element
         if tag <= last:
             raise NotPlainError
-        if tag >= stop and tag != PIXEL_DATA:
+        if tag >= ends and tag != PIXEL_DATA and (tag >= stop or tag in OTHER_DATA):
+            if tag in OTHER_DATA:
+                values[tag] = b""
             return position, None
         start = position + 8
         if not implicit:
@@ -140,6 +148,17 @@ def _walk(  # noqa: PLR0912 - one function, for speed
 def transfer_syntax_of(data: bytes) -> str:
     """Transfer syntax of a file by its first bytes; empty where they do not say."""
     return _syntax(data)[0].rstrip(b" \0").decode("latin-1")
+
+
+def sop_class_of(data: bytes) -> str:
+    """SOP class of a file by its first bytes; empty where they do not say."""
+    syntax, start = _syntax(data)
+    implicit = syntax.rstrip(b" \0").decode("latin-1") == ImplicitVRLittleEndian
+    values: dict[int, bytes] = {}
+    with suppress(NotPlainError, MoreNeededError, struct.error):
+        if start:
+            _walk(data, start, implicit, {SOP_CLASS}, SOP_CLASS + 1, values, len(data))
+    return values.get(SOP_CLASS, b"").rstrip(b" \0").decode("latin-1")
 
 
 def _syntax(data: bytes) -> tuple[bytes, int]:

@@ -16,10 +16,11 @@ from pydicom.uid import (
     LegacyConvertedEnhancedMRImageStorage,
 )
 
+from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.acquisition import Scanner
 from dixonflow.rawdata.dicom import tags
-from dixonflow.rawdata.dicom.elements import MoreNeededError, NotPlainError, PlainElements, plain_elements
-from dixonflow.rawdata.dicom.left_out import LeftOut, is_another_format
+from dixonflow.rawdata.dicom.elements import OTHER_DATA, MoreNeededError, NotPlainError, PlainElements, plain_elements
+from dixonflow.rawdata.dicom.left_out import LeftOut, is_another_format, is_another_object
 from dixonflow.rawdata.dicom.parsed import MAX_HEADER_BYTES, HeaderBudget, NotDicomError, parse
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
 from dixonflow.rawdata.dicom.values import BytesValues, ParsedValues, date_of, seconds_of, years_of
@@ -68,8 +69,16 @@ def read_headers(
         If the disk, not the data, is at fault.
     """
     wanted = tags.WANTED.union(*(tags.PERSONAL[name] for name in personal)) if personal else tags.WANTED
+    try:
+        return _headers(file, wanted, budget or HeaderBudget())
+    except ScanExcluded:
+        if is_another_object(file):
+            return LeftOut.NO_IMAGE
+        raise
+
+
+def _headers(file: RawFile, wanted: frozenset[int], budget: HeaderBudget) -> tuple[SliceHeader, ...] | LeftOut:
     plain = _plain(file, wanted)
-    budget = budget or HeaderBudget()
     try:
         if plain is not None and not _may_have_frames(plain):
             return _of_plain(plain, file, budget)
@@ -106,7 +115,7 @@ def _may_have_frames(plain: PlainElements) -> bool:
 
 def _of_plain(plain: PlainElements, file: RawFile, budget: HeaderBudget) -> tuple[SliceHeader, ...] | LeftOut:
     if plain.pixel_offset is None:
-        if tags.ROWS not in plain.values:
+        if tags.ROWS not in plain.values or not OTHER_DATA.isdisjoint(plain.values):
             return LeftOut.NO_IMAGE
         raise unreadable(f"{file.name}: ends before its pixel data")
     values, place = BytesValues(plain.values), (plain.pixel_offset, plain.pixel_bytes)

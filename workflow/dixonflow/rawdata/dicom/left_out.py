@@ -4,6 +4,9 @@ from contextlib import closing
 from enum import StrEnum
 from pathlib import PurePath
 
+from pydicom.uid import UID
+
+from dixonflow.rawdata.dicom.elements import sop_class_of
 from dixonflow.rawdata.raw_files import RawFile
 
 _DICOM_ENDINGS = {"", ".dcm", ".dicom", ".dic", ".ima", ".img", ".mr", ".ct", ".mrdc", ".ctdc"}
@@ -19,6 +22,14 @@ class LeftOut(StrEnum):
     COLOUR = "in colour"
     DEPTH = "without pixels of 8 or 16 bits"
     NO_POSITION = "without position, orientation or pixel spacing"
+
+
+def is_another_object(file: RawFile) -> bool:
+    """Whether a DICOM file is of a kind that holds no plain image: a report, a spectrum, a parametric map."""
+    with closing(file.stream()) as stream:
+        sop_class = UID(sop_class_of(stream.read(4096)))
+    # of a kind that the standard does not know, the name is the identifier itself
+    return sop_class.name != sop_class and "Image Storage" not in sop_class.name
 
 
 def is_another_format(file: RawFile) -> bool:

@@ -228,10 +228,15 @@ def _frames(dataset: Dataset, top: dict[int, object], wanted: set[int]) -> list[
 
 
 def _group_values(group: Dataset, wanted: set[int]) -> dict[int, object]:
-    """Values in the first item of each sequence of a functional group."""
+    """Values in the first item of each sequence of a functional group.
+
+    Of private sequences only private values count: what they repeat of public ones need not be meant as such (Philips'
+    (2005,140F) holds positions, echo times and slopes of its own).
+    """
     found: dict[int, object] = {}
+    private = {tag for tag in wanted if tag >> 16 & 1}
     for tag in list(group.keys()):  # iterating over the group itself would parse every element
         element = group[tag]
         if element.VR == "SQ" and element.value:
-            found |= _values(element.value[0], wanted)
+            found |= _values(element.value[0], private if tag.is_private else wanted)
     return found

@@ -137,6 +137,11 @@ def _without_copies(
     return sorted(kept)
 
 
+def content_of(slices: Sequence[SliceHeader]) -> tuple[object, ...]:
+    """What makes two volumes copies of each other: places and pixels of all slices. Reads the pixels."""
+    return tuple((tuple(round(x, SAME_POSITION_DECIMALS) for x in each.position_mm), _content(each)) for each in slices)
+
+
 def _content(header: SliceHeader) -> tuple[object, ...]:
     """What makes two slices copies of each other; one that cannot be read is the copy of none."""
     try:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.dicom.header import read_headers
@@ -77,6 +77,12 @@ def dicom_scan(
         raise ScanExcluded(Reason.IDENTITY_MISMATCH, message)
     uids = frozenset(header.series_uid for header in headers)
     stacks, more_notes = stacks_of(headers, options.time_point, named)
+    dated = "date" in options.personal
+    scanners = [stack.slices[0].scanner for stack in stacks]
+    stacks = [
+        replace(stack, scanner=scanner if dated else replace(scanner, date=""))
+        for stack, scanner in zip(stacks, scanners, strict=True)
+    ]
     return DicomScan(stacks, [*notes, *more_notes], patient_ids.pop() if patient_ids else "", uids)
 
 

@@ -1,13 +1,16 @@
 """Slices to stacks: group by series, sort along the slice normal, find what is missing; by tags, never file order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.types import Affine
+from dixonflow.rawdata.acquisition import NO_SCANNER, Scanner
+from dixonflow.rawdata.dicom.alike import check_alike, check_one_plane, plane_of, scattered
 from dixonflow.rawdata.dicom.contrast import contrast_of, is_composed
 from dixonflow.rawdata.dicom.repeats import without_repeats
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
@@ -21,22 +24,11 @@ EVEN_SPACING_SHARE = 0.01
 SPACING_TAGS_TOLERANCE = 0.02
 
 IN_LINE_MM = 0.1
-ORIENTATION_TOLERANCE = 1e-3
+
+FIRST_YEAR = 1980
+"""Before it there were no scanners: earlier dates stand for one that was removed."""
 
 _COMPONENTS = {"P": "phase", "R": "real", "I": "imaginary"}
-
-_ONE_PER_SERIES: dict[str, Callable[[SliceHeader], object]] = {
-    "bits": lambda header: (header.bits_allocated, header.bits_stored, header.signed),
-    "echo time": lambda header: None if header.echo_time_ms is None else round(header.echo_time_ms, 2),
-    "padding": lambda header: header.padding,
-    "whether values are scaled": lambda header: (
-        header.slope is None,
-        header.intercept is None,
-        header.display_slope is None,
-    ),
-}
-"""What all slices of a series have in common. A tag that is there on some of them only has no default: its value where
-it is missing is not known."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,8 @@ class Stack:
         Message about missing or double slices.
     composed
         Whether the scanner put it together from stations.
+    scanner
+        What may be told of the machine.
     """
 
     contrast: Contrast | None
@@ -69,6 +63,7 @@ class Stack:
     affine: Affine
     flaw: str = ""
     composed: bool = False
+    scanner: Scanner = NO_SCANNER
 
     @property
     def directions(self) -> NDArray[np.float64]:
@@ -85,6 +80,15 @@ class Stack:
         """None where the tag is missing or no number."""
         number = self.slices[0].series_number
         return int(number) if number.isdecimal() and len(number) < 10 else None
+
+    @property
+    def day(self) -> int | None:
+        """Number of the day of the scan; None where the header says none that can be meant."""
+        try:
+            day = date.fromisoformat(self.slices[0].scanner.date)
+        except ValueError:
+            return None
+        return day.toordinal() if day.year >= FIRST_YEAR else None
 
 
 def stacks_of(
@@ -126,25 +130,60 @@ def stacks_of(
             parts[name, kind] = parts.get((name, kind), 0) + 1
             continue
         contrast = _contrast(header, name, (named or {}).get(header.file.container))
-        plane = 0 if contrast is not None else _plane(header, planes.setdefault(header.series_uid, []))
+        plane = 0 if contrast is not None else plane_of(header, planes.setdefault(header.series_uid, []))
         groups.setdefault((header.series_uid, contrast, is_composed(header), plane), []).append(header)
     notes += [f"{name}: {count} slices of {kind} images" for (name, kind), count in sorted(parts.items())]
-    stacks = []
+    stacks: list[Stack] = []
+    strays: list[tuple[Contrast, Sequence[SliceHeader], ScanExcluded]] = []
     ordered = sorted(groups.items(), key=lambda item: (item[0][1] is None, item[0][0], str(item[0][1:])))
     for (_, contrast, composed, _), slices in ordered:
         name = series_name(slices[0], contrast)
         try:
+            if contrast is not None:
+                check_one_plane(slices, name)
             single = without_repeats(slices, name, time_point, positions_mm)
             notes += single.notes
             for volume in single.volumes:
-                _check_alike(volume, name)
-                stacks.append(replace(_stack(contrast, name, volume), composed=composed))
+                check_alike(volume, name)
+                stacks.append(replace(stack_of(contrast, name, volume), composed=composed))
         except ScanExcluded as problem:
             if contrast is not None:
-                raise
+                strays.append((contrast, slices, problem))
+                continue
             # a localizer or another series that is no part of the scan; if it was needed, its contrast will be missing
             notes.append(problem.message)
+    for wanted, stray, excluded in strays:
+        if not is_needless(stray, [stack for stack in stacks if stack.contrast is wanted]):
+            raise excluded
+        notes.append(excluded.message)
     return stacks, notes
+
+
+def is_needless(slices: Sequence[SliceHeader], stacks: Sequence[Stack]) -> bool:
+    """Whether slices that form no volume are no part of a scan, since larger volumes show what they show.
+
+    A single slice, and images that lie in many planes, never were a station. Others are needless where a larger volume
+    holds their centre.
+
+    Parameters
+    ----------
+    slices
+        Of one series.
+    stacks
+        The volumes of their contrast.
+    """
+    whole = [stack for stack in stacks if not stack.flaw and len(stack.slices) > 1]
+    if len(slices) == 1 or scattered(slices):
+        return bool(whole)
+    directions, first = directions_of(slices[0]), slices[0]
+    middle = np.array([first.columns - 1, first.rows - 1]) / 2 * [first.column_spacing_mm, first.row_spacing_mm]
+    centre = (np.array([each.position_mm for each in slices]) @ LPS_TO_RAS).mean(axis=0) + directions[:, :2] @ middle
+    for stack in whole:
+        index = (np.linalg.inv(stack.affine) @ [*centre, 1.0])[:3]
+        inside = np.all((index >= -0.5) & (index <= np.array(stack.shape) - 0.5))
+        if inside and len(stack.slices) > len(slices):
+            return True
+    return False
 
 
 def _contrast(header: SliceHeader, name: str, named: Contrast | None) -> Contrast | None:
@@ -155,16 +194,6 @@ def _contrast(header: SliceHeader, name: str, named: Contrast | None) -> Contras
         message = f"{name}: the name of its zip or folder says {named}, its tags say {said}"
         raise ScanExcluded(Reason.CONTRAST_MISMATCH, message)
     return said or named
-
-
-def _plane(header: SliceHeader, firsts: list[SliceHeader]) -> int:
-    """Number of the plane and matrix of a slice in its series: of a localizer in three planes each is a stack."""
-    for number, first in enumerate(firsts):
-        turned = max(abs(a - b) for a, b in zip(header.orientation, first.orientation, strict=True))
-        if (header.rows, header.columns) == (first.rows, first.columns) and turned <= ORIENTATION_TOLERANCE:
-            return number
-    firsts.append(header)
-    return len(firsts) - 1
 
 
 def series_name(header: SliceHeader, contrast: Contrast | None = None) -> str:
@@ -188,31 +217,8 @@ def positions_mm(slices: Sequence[SliceHeader]) -> NDArray[np.float64]:
     return along
 
 
-def _check_alike(slices: Sequence[SliceHeader], name: str) -> None:
-    first = slices[0]
-    for header in slices:
-        same_matrix = (header.rows, header.columns) == (first.rows, first.columns)
-        lengths = (header.row_spacing_mm, header.column_spacing_mm, *header.orientation)
-        wanted = (first.row_spacing_mm, first.column_spacing_mm, *first.orientation)
-        if not same_matrix or max(abs(a - b) for a, b in zip(lengths, wanted, strict=True)) > ORIENTATION_TOLERANCE:
-            raise ScanExcluded(
-                Reason.SPACING_MISMATCH, f"{name}: its slices differ in matrix, pixel spacing or orientation"
-            )
-    for what, value_of in _ONE_PER_SERIES.items():
-        if len({value_of(header) for header in slices}) > 1:
-            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: its slices differ in {what}")
-    for header in slices:
-        if not 0 < header.bits_stored <= header.bits_allocated or header.high_bit != header.bits_stored - 1:
-            raise ScanExcluded(  # PS3.5 8.1.1
-                Reason.CONTRADICTORY_HEADERS,
-                f"{name}: {header.bits_stored} bits of {header.bits_allocated} with high bit "
-                f"{header.high_bit} are inconsistent",
-            )
-        if header.slope == 0 or header.display_slope == 0:
-            raise ScanExcluded(Reason.CONTRADICTORY_HEADERS, f"{name}: the rescale slope is 0")
-
-
-def _stack(contrast: Contrast | None, name: str, slices: Sequence[SliceHeader]) -> Stack:
+def stack_of(contrast: Contrast | None, name: str, slices: Sequence[SliceHeader]) -> Stack:
+    """Sort slices that differ in nothing but their places into a stack. Raises as `stacks_of`."""
     directions = directions_of(slices[0])
     positions = np.array([header.position_mm for header in slices]) @ LPS_TO_RAS
     along = positions @ directions[:, 2]

@@ -29,10 +29,10 @@ WANTED = frozenset(
         *(ACQUISITION_TIME, INSTANCE, TIME_POINT, TIME_INDEX, POSITION, ORIENTATION, SPACING, THICKNESS),
         *(SLICE_SPACING, INTERCEPT, SLOPE, PHILIPS_CREATOR, PHILIPS_SLOPE, SAMPLES, PHOTOMETRIC, ROWS),
         *(COLUMNS, ALLOCATED, STORED, HIGH_BIT, SIGNED, PADDING, PADDING_LIMIT, FRAMES),
-        *SCANNER,
+        *(*SCANNER, ACQUISITION_DATE, STUDY_DATE),
         *OVERLAY_BITS,
     }
 )
 
 PERSONAL = {"date": (ACQUISITION_DATE, STUDY_DATE), "age": (AGE,), "sex": (SEX,)}
-"""Tags that are read only where the configuration allows it."""
+"""Tags that reach tables only where the configuration allows it. Dates are always read: they tell visits apart."""

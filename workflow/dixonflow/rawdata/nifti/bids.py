@@ -15,6 +15,7 @@ import numpy as np
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import count_volumes, read_header
+from dixonflow.rawdata.content import ImageContents, read_file
 from dixonflow.rawdata.geometry import is_oblique, upright_box, upright_grid, upright_rotation
 from dixonflow.rawdata.nifti.sidecar import Sidecar, read_sidecar, sidecar_path
 from dixonflow.rawdata.protocols import NO_SESSION
@@ -159,10 +160,15 @@ def station_files(session: Path, scan: ScanId) -> list[StationFile]:
     return files
 
 
-def session_fingerprint(session: Path, sequence: ScanSequence) -> str:
+def session_fingerprint(session: Path, sequence: ScanSequence, contents: ImageContents | None = None) -> str:
     """SHA-256 over names and contents of the images.
 
-    Participant and session are left out of the names, so that equal images under two names have equal fingerprints.
+    Participant and session are left out of names that have both.
+
+    Parameters
+    ----------
+    contents
+        The images are added to these, with the contrast that their names say.
 
     Raises
     ------
@@ -173,9 +179,9 @@ def session_fingerprint(session: Path, sequence: ScanSequence) -> str:
     for path in image_paths(session, sequence):
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise ScanExcluded(Reason.UNREADABLE_FILE, f"an image of {size} bytes is too large for a body scan")
+        named = _NAME.fullmatch(path.name) if sequence is ScanSequence.DIXON else None
         digest.update(_name_in_fingerprint(path) + b"\0")
-        with open_regular(path) as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(read_file(path, contents, named["acq"] if named else ""))
     return digest.hexdigest()
 
 
