@@ -31,7 +31,7 @@ _ITEM = re.compile(
 """A line that is a label and numbers."""
 
 _NO_COUNT = re.compile(
-    r".*\b(version|volume|number|no|nr|issue|edition|fig(ure)?|tables?|sections?|chapter|pages?|step|parts?|panel|year|month"
+    r".*\b(version|volume|number|no|nr|issue|edition|fig|figure|tables?|sections?|chapter|pages?|step|parts?|panel|year|month"
     r"|day|date|level|seed|order|degree|degrees|df|wave|visit|session|stage|phase|model|grade|type|class|instance|segment"
     r"|lobe|station|group|quartile|quintile|decile|threads?|cores?|decimals|digits|limit|mean|sd|se|median|p|r|share"
     r"|percent|%)\W*",
