@@ -136,6 +136,14 @@ def test_a_whole_zip_replaces_the_parts_of_an_earlier_delivery(tmp_path: Path) -
     assert len(row.superseded) == 4
 
 
+def test_a_zip_and_nifti_of_one_scan_are_two_of_it(tmp_path: Path) -> None:
+    """They are not put together; which one is meant nobody can say."""
+    for form in ("nako_zip", "nako_nifti"):
+        FORMS[form].write(tmp_path / "raw", SCAN, summed_stations(3))
+    (row,) = accounted_for([source_of("nako_zip", tmp_path / "raw")], tmp_path)
+    assert (row.reason, row.message) == (Reason.DUPLICATE_SCAN, "found 2 times, with different content: keep one")
+
+
 def test_two_array_indices_are_parts_of_one_scan(tmp_path: Path) -> None:
     stations = summed_stations(3)
     write_ukb(tmp_path / "raw", SCAN, stations[:2])

@@ -1,7 +1,7 @@
 """Parts to scans: what lies in several files is one scan, and later deliveries replace earlier ones."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -67,18 +67,25 @@ def _supersede(group: _Group, sources: Sequence[Source]) -> None:
                 group.superseded.append(path)
 
 
-def _entries(scan: ScanId, layout: Layout, group: _Group, sources: Sequence[Source]) -> list[FoundScan]:
-    by_name: dict[str, list[_Held]] = defaultdict(list)
+def _chosen(group: _Group) -> Iterator[list[_Held]]:
+    """Parts that are a scan together: as many scans as a part was found times; DICOM and NIfTI are no parts of one."""
+    kinds: dict[bool, dict[str, list[_Held]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(group.held):
-        by_name[group.held[path].part.name].append(group.held[path])
+        held = group.held[path]
+        kinds[path.name.endswith((".nii", ".nii.gz"))][held.part.name].append(held)
+    for _, by_name in sorted(kinds.items()):
+        for place in range(max(map(len, by_name.values()))):
+            yield [each[min(place, len(each) - 1)] for _, each in sorted(by_name.items())]
+
+
+def _entries(scan: ScanId, layout: Layout, group: _Group, sources: Sequence[Source]) -> list[FoundScan]:
     note = ""
     if group.superseded:
         delivered = {sources[held.source] for held in group.held.values()}
         kept = sorted(str(source.folder) for source in delivered if source.supersedes is not None)
         note = f"{len(group.superseded)} of its files are replaced by those of a later delivery, in {', '.join(kept)}"
     entries = []
-    for place in range(max(map(len, by_name.values()))):
-        chosen = [each[min(place, len(each) - 1)] for _, each in sorted(by_name.items())]
+    for chosen in _chosen(group):
         first = min(chosen, key=lambda held: held.source)
         paths = sorted(held.part.path for held in chosen)
         options = sources[first.source].options_for(scan.sequence)

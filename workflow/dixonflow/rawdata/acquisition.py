@@ -19,7 +19,7 @@ class Scanner:
     repetition_time_ms, flip_angle_deg
         Of the sequence.
     date
-        Of the scan, YYYY-MM-DD; read only on request.
+        Of the scan, YYYY-MM-DD; kept only on request.
     age_years, sex
         Of the participant; read only on request.
     """
