@@ -50,6 +50,9 @@ def test_each_form_alone(tmp_path: Path, form: str) -> None:
     stations = summed_stations(3)
     FORMS[form].write(tmp_path / "raw", SCAN, stations)
     (tmp_path / "raw" / "desktop.ini").write_text("[.ShellClassInfo]")
+    (tmp_path / "raw" / "lost+found").mkdir(mode=0)  # of a disk; its owner alone may look in
+    (tmp_path / "raw" / "$RECYCLE.BIN").mkdir()
+    (tmp_path / "raw" / "$RECYCLE.BIN" / "$R1.zip").write_bytes(b"thrown away")
     (row,) = accounted_for([source_of(form, tmp_path / "raw")], tmp_path)
     scan = replace(SCAN, session="1") if form == "bids_no_sessions" else SCAN
     assert row.scan == scan

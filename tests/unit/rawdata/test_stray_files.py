@@ -105,6 +105,7 @@ STRAY: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "notes": lambda: [("notes", b"Patient moved in the second station.\n")],
     "log": lambda: [("export.log", b"\x00\x01\x02")],
     "word file": lambda: [("Protokoll.docx", b"PK\x03\x04" + bytes(300))],
+    "systems": lambda: [("Icon\r", b""), ("@eaDir/0001.dcm@SynoEAStream", bytes(200))],
     "hidden": lambda: [(".DS_Store", bytes(300)), ("__MACOSX/._1.dcm", bytes(200))],
     "RGB screenshot": lambda: [("shot.dcm", capture(True))],
     "grey capture without position": lambda: [("capture.dcm", capture(False))],
@@ -112,7 +113,7 @@ STRAY: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "localizer in three planes": lambda: [(f"loc{n}.dcm", data) for n, data in enumerate(localizer("1.2.11", 3))],
     "localizer of one slice": lambda: [("loc.dcm", localizer("1.2.12", 1)[0])],
 }
-QUIET = {"desktop.ini", "Thumbs.db", "DICOMDIR", "screenshot.png", "log", "word file", "hidden"}
+QUIET = {"desktop.ini", "Thumbs.db", "DICOMDIR", "screenshot.png", "log", "word file", "systems", "hidden"}
 """Known by their names: not opened, and no word about them."""
 
 

@@ -21,7 +21,10 @@ _OTHER_ENDINGS = (
     *(".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".exe", ".md5", ".sha256"),
     *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff"),
 )
-_OTHER_NAMES = ("DICOMDIR", "README", "LICENSE", "__MACOSX")
+_OTHER_NAMES = (
+    *("DICOMDIR", "README", "LICENSE", "Icon\r"),
+    *("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"),
+)
 _BIDS_OTHER = ("derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs")
 _BIDS_TYPES = ("anat", "ct", "func", "dwi", "fmap", "perf", "pet", "mrs", "eeg", "meg", "ieeg", "beh", "motion")
 _NAKO_SEQUENCES = {

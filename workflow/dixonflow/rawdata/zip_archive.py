@@ -36,7 +36,10 @@ _SIDECAR_SUFFIXES = {
     *(".ini", ".db", ".log", ".lnk", ".url", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx"),
     *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".exe", ".md5", ".sha256"),
 }
-_SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE"}
+_SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
+"""Of macOS, Synology's servers, Linux and Windows."""
+
+_SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE", "Icon\r", *_SYSTEM_FOLDERS}
 
 
 def unreadable(message: str) -> ScanExcluded:
@@ -47,9 +50,9 @@ def unreadable(message: str) -> ScanExcluded:
 def is_sidecar(name: str) -> bool:
     """Whether a member is known to be no image: manifests, notes, what operating systems leave behind."""
     *folders, last = name.rstrip("/").split("/")  # a thousand names a scan: no paths are made of them
-    if last.startswith(".") or last == "__MACOSX" or last in _SIDECAR_NAMES:
+    if last.startswith(".") or last in _SIDECAR_NAMES:
         return True
-    if any(part.startswith(".") or part == "__MACOSX" for part in folders):
+    if any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in folders):
         return True
     stem, dot, ending = last.rpartition(".")
     return bool(stem and dot) and f".{ending.lower()}" in _SIDECAR_SUFFIXES
