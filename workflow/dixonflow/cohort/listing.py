@@ -10,6 +10,7 @@ from dixonflow.cohort.found import UnnamedEntry
 from dixonflow.cohort.walk import BIDS_FOLDERS, OnError, is_folder, list_folder, readable, walk
 from dixonflow.errors import ConfigError
 from dixonflow.rawdata.nifti.bids import image_paths
+from dixonflow.rawdata.other_files import is_sidecar
 from dixonflow.rawdata.protocols import (
     NO_SESSION,
     NamedPart,
@@ -19,7 +20,6 @@ from dixonflow.rawdata.protocols import (
     scan_of_zip,
 )
 from dixonflow.rawdata.raw_scan import Source
-from dixonflow.rawdata.zip_archive import is_sidecar
 from dixonflow.vocabulary import Layout, ScanId, ScanSequence
 
 _SUBJECT = re.compile(r"sub-([A-Za-z0-9]+)")

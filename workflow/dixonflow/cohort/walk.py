@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-from dixonflow.rawdata.zip_archive import is_sidecar
+from dixonflow.rawdata.other_files import is_sidecar
 
 BIDS_FOLDERS = {"derivatives", "sourcedata", "code", "stimuli", "phenotype", "logs"}
 """Folders at the top of a BIDS data set that hold no scans."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from dixonflow.rawdata.manifest import MAX_MANIFEST_BYTES, Manifest, is_manifest, read_manifest
+from dixonflow.rawdata.other_files import is_sidecar
 from dixonflow.rawdata.zip_archive import (
     MAX_MEMBER_BYTES,
     MAX_MEMBERS,
     MAX_TOTAL_BYTES,
-    is_sidecar,
     open_archive,
     unreadable,
 )

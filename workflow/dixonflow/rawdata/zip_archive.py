@@ -17,6 +17,7 @@ from isal import isal_zlib
 
 from dixonflow.errors import ScanExcluded
 from dixonflow.rawdata.content import ImageContents
+from dixonflow.rawdata.other_files import is_sidecar
 from dixonflow.system.inflation import InflationLimit
 from dixonflow.system.regular_file import open_regular
 from dixonflow.system.zip_contents import ZipContentsError, read_contents
@@ -31,31 +32,11 @@ LIMIT = InflationLimit(ratio=100, free_bytes=1 << 30)
 
 CHUNK_BYTES = 4 << 10
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-_SIDECAR_SUFFIXES = {
-    *(".csv", ".cvs", ".tsv", ".txt", ".json", ".xml", ".html", ".md", ".pdf"),
-    *(".ini", ".db", ".log", ".lnk", ".url", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx"),
-    *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".exe", ".md5", ".sha256"),
-}
-_SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
-"""Of macOS, Synology's servers, Linux and Windows."""
-
-_SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE", "Icon\r", *_SYSTEM_FOLDERS}
 
 
 def unreadable(message: str) -> ScanExcluded:
     """Exclusion of a scan whose files cannot be opened."""
     return ScanExcluded(Reason.UNREADABLE_FILE, message)
-
-
-def is_sidecar(name: str) -> bool:
-    """Whether a member is known to be no image: manifests, notes, what operating systems leave behind."""
-    *folders, last = name.rstrip("/").split("/")  # a thousand names a scan: no paths are made of them
-    if last.startswith(".") or last in _SIDECAR_NAMES:
-        return True
-    if any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in folders):
-        return True
-    stem, dot, ending = last.rpartition(".")
-    return bool(stem and dot) and f".{ending.lower()}" in _SIDECAR_SUFFIXES
 
 
 class Archive:
