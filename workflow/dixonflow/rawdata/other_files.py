@@ -12,7 +12,7 @@ _SIDECAR_NAMES = {"DICOMDIR", "README", "LICENSE", "Icon\r", *_SYSTEM_FOLDERS}
 
 
 def is_sidecar(name: str) -> bool:
-    """Whether a file, or a member of a zip, is known to be no image: a manifest, a note, what a system leaves behind."""
+    """Whether a file, or a member of a zip, is known to be no image: a manifest, a note, what a system leaves."""
     *folders, last = name.rstrip("/").split("/")  # a thousand names a scan: no paths are made of them
     if last.startswith(".") or last in _SIDECAR_NAMES:
         return True
