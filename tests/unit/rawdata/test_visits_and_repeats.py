@@ -201,3 +201,12 @@ def test_two_acquisitions_that_both_broke_off_are_told_and_not_compared(tmp_path
     more = changed([item for item in slices if item.station == 1], 60)
     kept = [item for item in slices + more if (item.station, item.contrast) != (1, Contrast.FAT) or item.index < 9]
     assert reason_of(write_scan_zip(tmp_path / "a.zip", kept), TWO)[0] is Reason.MISSING_SLICE
+
+
+@pytest.mark.parametrize(("left", "expected"), [(1, Reason.UNEXPECTED_GEOMETRY), (2, Reason.STATION_GAP)])
+def test_what_is_left_of_a_station_is_not_passed_over(tmp_path: Path, left: int, expected: Reason) -> None:
+    """Of the last station few slices came: whoever expects any number of stations must hear of it."""
+    slices = [item for item in scan_slices(STATIONS) if item.station == 0 or item.index < left]
+    path = write_scan_zip(tmp_path / "a.zip", slices)
+    reason, message = reason_of(path, ReadOptions(stations="any"))
+    assert reason is expected, message

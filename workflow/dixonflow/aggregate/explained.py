@@ -16,15 +16,15 @@ from dixonflow.tables.columns import Table
 from dixonflow.tables.dictionary import CHECK_TABLE, MEASURE_TABLE, STRUCTURES
 from dixonflow.vocabulary import ScanSequence
 
-REPEATED_IN = "6 phantoms, 3 scans each: another breath, position and noise; demo network (docs/body_composition.md)"
-"""Scans behind the within-person SDs that are kept with the package."""
+REPEATED_IN = "{} scans of {} phantoms, at another breath, position and noise; demo network (docs/body_composition.md)"
+"""Scans and participants behind a within-person SD that is kept with the package."""
 
 
 def explaining_tables(models: Mapping[ScanSequence, Sequence[Model]]) -> dict[Table, pd.DataFrame]:
     """Rows of all three tables, for the models of each sequence as they are used on its scans."""
     return {
         STRUCTURES: structure_rows(models),
-        MEASURE_TABLE: measure_rows(models, phantom_repeatability(), REPEATED_IN),
+        MEASURE_TABLE: measure_rows(models, phantom_repeatability()),
         CHECK_TABLE: check_rows(),
     }
 
@@ -63,9 +63,7 @@ def _structures_of_model(sequence: str, model: Model) -> list[tuple[object, ...]
     return rows
 
 
-def measure_rows(
-    models: Mapping[ScanSequence, Sequence[Model]], repeatability: pd.DataFrame, repeated_in: str
-) -> pd.DataFrame:
+def measure_rows(models: Mapping[ScanSequence, Sequence[Model]], repeatability: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table `measures`.
 
     Parameters
@@ -73,9 +71,7 @@ def measure_rows(
     models
         Of each sequence, as they are used on its scans.
     repeatability
-        Columns structure, measure, unit, sd_within and cv_percent.
-    repeated_in
-        What was scanned again for it.
+        As `phantom_repeatability`.
     """
     measured: dict[tuple[str, str], MeasureDefinition] = {}
     for model in (model for used in models.values() for model in used):
@@ -88,10 +84,13 @@ def measure_rows(
         (name, each.name, each.unit, each.key, each.definition, each.source) for (name, _), each in measured.items()
     ]
     found = pd.DataFrame(rows, columns=list(MEASURE_TABLE.names)[:6])
-    known = repeatability.assign(cv_within=repeatability["cv_percent"] / 100)
-    known = known[["structure", "measure", "unit", "sd_within", "cv_within"]]
+    said = [
+        REPEATED_IN.format(*pair) for pair in zip(repeatability["scans"], repeatability["participants"], strict=True)
+    ]
+    known = repeatability.assign(cv_within=repeatability["cv_percent"] / 100, repeated_in=said)
+    known = known[["structure", "measure", "unit", "sd_within", "cv_within", "repeated_in"]]
     found = found.merge(known, how="left", on=["structure", "measure", "unit"], validate="one_to_one")
-    found["repeated_in"] = found["sd_within"].notna().map({True: repeated_in, False: ""})
+    found["repeated_in"] = found["repeated_in"].fillna("")
     return found.astype({"sd_within": "Float64", "cv_within": "Float64"})
 
 

@@ -50,7 +50,8 @@ class Lost(StrEnum):
     AGES_ALIKE = "ages_too_alike"
 
 
-_CODES = {"": 0} | {each.value: code for code, each in enumerate(Lost, 1)}
+CODES = {each: code for code, each in enumerate(Lost, 1)}
+"""Number of each reason in `StudyData.lost`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class StudyData:
     values
         Shape (scans, quantities); NaN where there is none that may be used.
     lost
-        Shape (scans, quantities); why there is none: 1 and more are the reasons of `Lost` in order, 0 is for values
+        Shape (scans, quantities); why there is none: a number of `CODES`, 0 is for values
         that are used and scans of another sequence.
     """
 
@@ -79,8 +80,7 @@ class StudyData:
     @property
     def losses(self) -> pd.DataFrame:
         """One row per quantity and reason why values of it are not used: `QUANTITY`, reason and n."""
-        reasons = range(1, len(Lost) + 1)
-        counts = pd.DataFrame({name: (self.lost == code).sum(axis=0) for name, code in zip(Lost, reasons, strict=True)})
+        counts = pd.DataFrame({each: (self.lost == code).sum(axis=0) for each, code in CODES.items()})
         rows = self.quantities[QUANTITY].join(counts).melt(QUANTITY, var_name="reason", value_name="n")
         return rows[rows["n"] > 0].sort_values([*QUANTITY, "reason"], ignore_index=True)
 
@@ -134,8 +134,8 @@ def read_study_data(
     values[at[used], which[used]] = rows["value"].to_numpy()[used]
     # a scan without a row of a quantity that others of its sequence have was not measured either
     same = scans["sequence"].to_numpy(object)[:, None] == quantities["sequence"].to_numpy(object)
-    lost = np.where(same, _CODES[Lost.NOT_MEASURED.value], 0).astype(np.int8)
-    lost[at, which] = pd.Series(reason).map(_CODES).to_numpy(np.int8)
+    lost = np.where(same, CODES[Lost.NOT_MEASURED], 0).astype(np.int8)
+    lost[at, which] = pd.Series(reason).map(CODES).fillna(0).to_numpy(np.int8)
     order = quantities.sort_values(QUANTITY, kind="stable").index.to_numpy()
     return StudyData(scans, quantities.iloc[order].reset_index(drop=True), values[:, order], lost[:, order])
 

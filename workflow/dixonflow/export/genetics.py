@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from dixonflow.analyse.study_data import QUANTITY, Lost, StudyData, read_columns
+from dixonflow.analyse.study_data import CODES, QUANTITY, Lost, StudyData, read_columns
 from dixonflow.tables.columns import NAME_ENDINGS
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Status
@@ -93,7 +93,7 @@ def genetics_files(
         name = phenotype_name(quantity)
         lost.append((name, "no_scan_of_sequence", int((~known).sum())))
         codes = data.lost[places, int(str(number))]
-        lost += [(name, each.value, int((codes == code).sum())) for code, each in enumerate(Lost, 1)]
+        lost += [(name, each.value, int((codes == code).sum())) for each, code in CODES.items()]
         columns[name] = normal_scores(values) if normalise else values
     one = first.drop_duplicates("participant_id").set_index("participant_id").reindex(kept)
     own_ids = [ids[each] for each in kept]

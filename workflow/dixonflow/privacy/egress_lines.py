@@ -44,7 +44,7 @@ def in_lines(text: str, people: KnownPeople, limit: int, known: bool) -> Iterato
             for table in _tables(rows):
                 rest[start : start + len(rows)] = [""] * len(rows)
                 yield from in_rows(table, people, limit, known)
-    for table in _alike([_BETWEEN.split(line.strip(" {}()[]\"'|&,;")) for line in rest if line]):
+    for table in _alike([_pieces(line) for line in rest if line]):
         yield from in_rows(table, people, limit, known)
     if not known and any(_names_ids(*pair) for pair in itertools.pairwise([line for line in rest if line])):
         yield "a line says that the lines below it are of single participants"
@@ -84,9 +84,14 @@ def _alike(lines: Sequence[list[str]]) -> Iterator[Rows]:
             yield list(lines[start - headed : place])
 
 
+def _pieces(line: str) -> list[str]:
+    """Words and numbers of a line, whatever separates them."""
+    return _BETWEEN.split(line.strip(" {}()[]\"'|&,;"))
+
+
 def _names_ids(heading: str, below: str) -> bool:
     """Whether a line has the name of a column of ids, and the next one as many words, one of them with a digit."""
-    names, cells = (_BETWEEN.split(line.strip(" {}()[]\"'|&,;")) for line in (heading, below))
+    names, cells = _pieces(heading), _pieces(below)
     return (
         len(names) == len(cells) <= _MOST_NAMES
         and not any(_ENDS_SENTENCE.fullmatch(line) for line in (heading, below))

@@ -209,11 +209,12 @@ def _in_columns(columns: Sequence[Column], people: KnownPeople, limit: int, know
     counts: dict[str, NDArray[np.floating[Any]]] = {}
     for name, cells in named:
         is_text = pd.api.types.is_object_dtype(cells.dtype)
+        words = [str(each) for each in pd.unique(cells.dropna())] if is_text else []
         if is_text:
-            yield from _in_words(name, [str(each) for each in pd.unique(cells.dropna())], people, limit, known)
+            yield from _in_words(name, words, people, limit, known)
         column = _typed(["" if each is None else str(each) for each in cells]) if is_text else cells
         if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-            if not known and is_text and any(_LONE_NUMBER.fullmatch(str(each)) for each in pd.unique(cells.dropna())):
+            if not known and any(_LONE_NUMBER.fullmatch(word) for word in words):
                 yield f"column {name} has numbers among words: what they count is not known"
             continue
         numbers = column.astype("Float64").to_numpy(float, na_value=np.nan)

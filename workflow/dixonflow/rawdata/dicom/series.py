@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.types import Affine
 from dixonflow.rawdata.acquisition import NO_SCANNER, Scanner
-from dixonflow.rawdata.dicom.alike import check_alike, check_one_plane, plane_of, scattered
+from dixonflow.rawdata.dicom.alike import ORIENTATION_TOLERANCE, check_alike, check_one_plane, plane_of, scattered
 from dixonflow.rawdata.dicom.contrast import contrast_of, is_composed
 from dixonflow.rawdata.dicom.repeats import without_repeats
 from dixonflow.rawdata.dicom.slice_header import SliceHeader
@@ -162,8 +162,8 @@ def stacks_of(
 def is_needless(slices: Sequence[SliceHeader], stacks: Sequence[Stack]) -> bool:
     """Whether slices that form no volume are no part of a scan, since larger volumes show what they show.
 
-    A single slice, and images that lie in many planes, never were a station. Others are needless where a larger volume
-    holds their centre.
+    Images in many planes, and a slice in another plane than the volumes, never were a station. Others are needless
+    where a larger volume holds their centre: elsewhere they may be what is left of a station.
 
     Parameters
     ----------
@@ -173,9 +173,10 @@ def is_needless(slices: Sequence[SliceHeader], stacks: Sequence[Stack]) -> bool:
         The volumes of their contrast.
     """
     whole = [stack for stack in stacks if not stack.flaw and len(stack.slices) > 1]
-    if len(slices) == 1 or scattered(slices):
-        return bool(whole)
     directions, first = directions_of(slices[0]), slices[0]
+    turned = all(abs(stack.directions[:, 2] @ directions[:, 2]) < 1 - ORIENTATION_TOLERANCE for stack in whole)
+    if scattered(slices) or (len(slices) == 1 and turned):
+        return bool(whole)
     middle = np.array([first.columns - 1, first.rows - 1]) / 2 * [first.column_spacing_mm, first.row_spacing_mm]
     centre = (np.array([each.position_mm for each in slices]) @ LPS_TO_RAS).mean(axis=0) + directions[:, :2] @ middle
     for stack in whole:
