@@ -6,7 +6,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from dixonflow.cli.export import export_command
+from dixonflow.cli.results.export import export_command
 
 APP = typer.Typer()
 APP.command()(export_command)

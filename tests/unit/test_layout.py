@@ -37,7 +37,7 @@ def test_packages_that_the_snakefile_imports_from_are_empty(name: str) -> None:
 
 def test_no_command_calculates_memory_or_time() -> None:
     found = []
-    for path in sorted((PACKAGE / "cli").glob("*.py")):
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.BinOp) and isinstance(
                 node.op, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.FloorDiv

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dixonflow.aggregate.departures import COLUMNS, departures, write_departures
-from dixonflow.cli.aggregate import _earlier, is_chosen
+from dixonflow.cli.pipeline.aggregate import _earlier, is_chosen
 from dixonflow.cohort.included import Included
 from dixonflow.config import demo_config
 from dixonflow.paths import Results

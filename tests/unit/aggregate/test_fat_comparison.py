@@ -12,7 +12,7 @@ from synthetic_run import MODEL, STAGES, Run, measured, outcome, write_measured
 from typer.testing import CliRunner
 
 from dixonflow.aggregate.build import aggregate
-from dixonflow.cli.calibrate import calibrate_command
+from dixonflow.cli.results.calibrate import calibrate_command
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
 from dixonflow.evaluation.calibration import calibration

@@ -9,7 +9,7 @@ from graded_rows import graded
 from synthetic_run import MODEL, STAGES, Run, measured, outcome, write_measured
 
 from dixonflow.aggregate.build import aggregate
-from dixonflow.cli.report import report_command
+from dixonflow.cli.pipeline.report import report_command
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
 from dixonflow.execution.outcome import write_outcomes
@@ -126,7 +126,7 @@ def test_the_report_asks_for_the_tables_that_are_written(run: Run, monkeypatch: 
     content["cohort"] |= {"sources": [source], "withdrawn": None}
     config = run.results.root / "config.yaml"
     config.write_text(json.dumps(content | {"results": str(run.results.root)}))
-    monkeypatch.setattr("dixonflow.cli.report.load_models", lambda settings: (ACCEPTING,))
+    monkeypatch.setattr("dixonflow.cli.pipeline.report.load_models", lambda settings: (ACCEPTING,))
     aggregate(run.results, MODELS, 3)
     report_command(config)
     page = (run.results.report / "report.html").read_text()

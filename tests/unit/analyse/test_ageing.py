@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dixonflow.analyse.ageing import study_ageing
 from dixonflow.analyse.study_data import QUANTITY, StudyData, read_study_data
-from dixonflow.cli.analyse import analyse_command
+from dixonflow.cli.results.analyse import analyse_command
 from dixonflow.errors import ConfigError
 from dixonflow.tables.shards import SCAN_KEYS
 

@@ -15,7 +15,7 @@ from dixonflow.analyse.centile_scores import apply_centiles, centile_rows
 from dixonflow.analyse.centiles import CENTILES, fit_centiles
 from dixonflow.analyse.shareable import SHAREABLE
 from dixonflow.analyse.study_data import StudyData, read_study_data
-from dixonflow.cli.analyse import analyse_command
+from dixonflow.cli.results.analyse import analyse_command
 from dixonflow.errors import ConfigError
 
 

@@ -12,7 +12,7 @@ from dixonflow.analyse.centile_file import write_centiles
 from dixonflow.analyse.centile_scores import apply_centiles, apply_losses, centile_rows
 from dixonflow.analyse.centiles import fit_centiles
 from dixonflow.analyse.study_data import read_study_data
-from dixonflow.cli.analyse import analyse_command
+from dixonflow.cli.results.analyse import analyse_command
 
 
 @pytest.mark.parametrize("lump", [42.0, 60.0, 77.9, 78.0])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dixonflow.analyse.change import read_repeatability, study_change
 from dixonflow.analyse.study_data import StudyData
-from dixonflow.cli.analyse import analyse_command
+from dixonflow.cli.results.analyse import analyse_command
 from dixonflow.errors import ConfigError
 from dixonflow.evaluation.repeatability import phantom_repeatability, repeatability
 

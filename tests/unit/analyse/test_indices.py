@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dixonflow.analyse.indices import definition_rows, index_rows, indices, ukb_rows
 from dixonflow.analyse.shareable import SHAREABLE
 from dixonflow.analyse.study_data import QUANTITY, StudyData
-from dixonflow.cli.analyse import analyse_command
+from dixonflow.cli.results.analyse import analyse_command
 from dixonflow.errors import ConfigError
 from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.models.load import MODELS, load_model

@@ -18,7 +18,7 @@ from dixonflow.analyse.disclosure import LIMIT, suppressed
 from dixonflow.analyse.loss import OTHER, study_loss
 from dixonflow.analyse.loss_flow import KEPT, OF_SCANS
 from dixonflow.analyse.shareable import SHAREABLE
-from dixonflow.cli.analyse import analyse_command
+from dixonflow.cli.results.analyse import analyse_command
 from dixonflow.tables.definitions import FILE_COUNTS
 from dixonflow.tables.parquet import write_table
 from dixonflow.tables.schema import TableError

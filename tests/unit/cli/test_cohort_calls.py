@@ -8,7 +8,7 @@ import pytest
 from crashing_worker import failing_inspection
 from raw_scan_files import make_stations, scan_slices, write_scan_zip
 
-from dixonflow.cli.cohort import cohort_command
+from dixonflow.cli.pipeline.cohort import cohort_command
 from dixonflow.cohort import inspect as inspection_module
 from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.table import CohortScan, read_scans

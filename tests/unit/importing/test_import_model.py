@@ -21,7 +21,7 @@ from published_weights import (
     published_at,
 )
 
-from dixonflow.cli.import_model import import_model_command
+from dixonflow.cli.networks.import_model import import_model_command
 from dixonflow.cli.options import CONFIG, weights_folder
 from dixonflow.errors import ModelError
 from dixonflow.importing.download import sha256_of

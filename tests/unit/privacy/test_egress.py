@@ -53,8 +53,8 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tables of 1,500 synthetic participants, and all studies of them."""
     import typer
 
-    from dixonflow.cli.analyse import analyse_command
     from dixonflow.cli.main import main  # noqa: F401 - the command as users call it
+    from dixonflow.cli.results.analyse import analyse_command
 
     root = tmp_path_factory.mktemp("analysed")
     write_cohort(root / "tables", draw_cohort(1_500, PUBLISHED, seed=5))

@@ -11,7 +11,7 @@ import yaml
 from small_scans import trunk_stations
 from typer.testing import CliRunner
 
-from dixonflow.cli.withdraw import withdraw_command
+from dixonflow.cli.results.withdraw import withdraw_command
 from dixonflow.cohort.build import build_cohort, write_cohort
 from dixonflow.errors import ConfigError
 from dixonflow.paths import Results

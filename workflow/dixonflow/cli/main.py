@@ -16,22 +16,31 @@ from dixonflow.run.user import set_user_name
 from dixonflow.system.lifetime import end_with_snakemake
 
 COMMANDS = {
-    "stage": "Run a stage on a shard, or on one scan by hand.",
-    "cohort": "Find every scan in the raw folders and assign the complete ones to shards.",
-    "aggregate": "Collect the rows of all shards in the tables; check that no scan was lost.",
-    "report": "Write the report, one HTML page.",
-    "rerun": "Have the next run process named scans again.",
-    "move-folders": "Move the folders of participants in results/derivatives/ to where the configuration has them.",
-    "calibrate": "Fit the scanner's fat fraction to the signal fat fraction, for each structure.",
-    "analyse": "Run a study on the tables: ageing, centiles, change, indices, loss, vessels.",
-    "export": "Write tables for Stata, SPSS, CSV, Excel, REGENIE or PLINK.",
-    "release": "Check a folder that is to leave a protected environment, or pack a citable version of the tables.",
-    "withdraw": "Remove what results hold of withdrawn participants; nothing is computed again.",
-    "status": "Show the progress of a run, or propose resources for the next one.",
-    "import-model": "Import the published weights of a segmentation model.",
-    "verify-models": "Import published models, compare them with the model files, run one scan with each.",
+    "stage": ("pipeline", "Run a stage on a shard, or on one scan by hand."),
+    "cohort": ("pipeline", "Find every scan in the raw folders and assign the complete ones to shards."),
+    "aggregate": ("pipeline", "Collect the rows of all shards in the tables; check that no scan was lost."),
+    "report": ("pipeline", "Write the report, one HTML page."),
+    "rerun": ("pipeline", "Have the next run process named scans again."),
+    "move-folders": (
+        "pipeline",
+        "Move the folders of participants in results/derivatives/ to where the configuration has them.",
+    ),
+    "calibrate": ("results", "Fit the scanner's fat fraction to the signal fat fraction, for each structure."),
+    "analyse": ("results", "Run a study on the tables: ageing, centiles, change, indices, loss, vessels."),
+    "export": ("results", "Write tables for Stata, SPSS, CSV, Excel, REGENIE or PLINK."),
+    "release": (
+        "results",
+        "Check a folder that is to leave a protected environment, or pack a citable version of the tables.",
+    ),
+    "withdraw": ("results", "Remove what results hold of withdrawn participants; nothing is computed again."),
+    "status": ("pipeline", "Show the progress of a run, or propose resources for the next one."),
+    "import-model": ("networks", "Import the published weights of a segmentation model."),
+    "verify-models": (
+        "networks",
+        "Import published models, compare them with the model files, run one scan with each.",
+    ),
 }
-"""Commands and their first line of help."""
+"""Commands, each with its package and its first line of help."""
 
 
 class _OnDemand(TyperGroup):
@@ -46,7 +55,9 @@ class _OnDemand(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        function: Callable[..., None] = getattr(import_module(f"dixonflow.cli.{name}"), f"{name}_command")
+        function: Callable[..., None] = getattr(
+            import_module(f"dixonflow.cli.{COMMANDS[cmd_name][0]}.{name}"), f"{name}_command"
+        )
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.command(cmd_name)(function)
         command = typer.main.get_command(app)
@@ -56,7 +67,7 @@ class _OnDemand(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 def _print_version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""The closed sets of DixonFlow: contrasts, sequences, stages, statuses, reasons and grades.
+"""The closed sets of DixonFlow: contrasts, sequences, stages, statuses, reasons, grades and verdicts of raters.
 
 Every other module takes its words from here. Values are what appears in tables and file names.
 """
@@ -6,11 +6,13 @@ Every other module takes its words from here. Values are what appears in tables 
 from dixonflow.vocabulary.images import DIXON, Contrast, Modality, ScanSequence
 from dixonflow.vocabulary.methods import Interpolate, MergeStrategy
 from dixonflow.vocabulary.outcomes import SHARD_STAGES, Grade, Reason, Stage, Status
+from dixonflow.vocabulary.ratings import Cause, Verdict
 from dixonflow.vocabulary.scans import Duplicates, Layout, ScanId
 
 __all__ = [
     "DIXON",
     "SHARD_STAGES",
+    "Cause",
     "Contrast",
     "Duplicates",
     "Grade",
@@ -23,4 +25,5 @@ __all__ = [
     "ScanSequence",
     "Stage",
     "Status",
+    "Verdict",
 ]

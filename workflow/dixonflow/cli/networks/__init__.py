@@ -1,0 +1,1 @@
+"""Commands on networks: importing published ones and verifying them."""

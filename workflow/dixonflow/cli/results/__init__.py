@@ -1,0 +1,1 @@
+"""Commands on the tables of a run: studies, other formats, releases, withdrawals."""

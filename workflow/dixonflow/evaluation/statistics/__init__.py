@@ -1,0 +1,1 @@
+"""Intervals and tests for the values of many cases."""

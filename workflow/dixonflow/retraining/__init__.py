@@ -1,0 +1,1 @@
+"""The loop of retraining: select, export, return, train, import, evaluate, stop."""
