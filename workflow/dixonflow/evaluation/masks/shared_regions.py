@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dixonflow.evaluation.accuracy import Region
+from dixonflow.evaluation.regions import Region
 from dixonflow.evaluation.masks.mapping import structure_ids
 from dixonflow.models.anatomy import is_within, makes_up
 

@@ -9,10 +9,10 @@ from dixonflow.config import read_config
 from dixonflow.evaluation.masks.case_files import FoundCase, find_cases
 from dixonflow.evaluation.masks.case_table import is_case_table, read_case_table
 from dixonflow.evaluation.masks.label_files import LabelFiles
-from dixonflow.evaluation.masks.mapping import LabelMapping
 from dixonflow.evaluation.masks.mapping_files import VOCABULARY, mapping_of_model, named_mapping
 from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.tables.definitions import SCANS
 from dixonflow.tables.parquet import read_table
@@ -67,8 +67,7 @@ class RunSystem:
 
     name: str
     results: Results
-    model: str
-    mapping: LabelMapping
+    model: Model
     outcomes: Mapping[ScanId, str] = field(default_factory=dict)
 
     def prediction(self, case: FoundCase) -> LabelFiles | str:
@@ -78,10 +77,10 @@ class RunSystem:
         outcome = self.outcomes.get(case.scan)
         if outcome:
             return f"the run has no label map: {outcome}"
-        path = self.results.labels(case.scan, self.model)
-        if path.is_file():
-            return LabelFiles(self.mapping, path)
-        return "the run has no such scan" if outcome is None else "the label map of the run is not there"
+        path = self.results.labels(case.scan, self.model.name)
+        if not path.is_file() or not self.model.takes(case.scan.sequence):
+            return "the run has no label map of this scan"
+        return LabelFiles(mapping_of_model(self.model.for_sequence(case.scan.sequence)), path)
 
     def image(self, case: FoundCase) -> Path | None:
         """The stitched water image of a Dixon scan, or the first contrast of another."""
@@ -92,7 +91,7 @@ class RunSystem:
         path = self.results.stitched(case.scan, contrast)
         return path if path.is_file() else None
 
-    def further(self, cases: set[str]) -> list[str]:  # noqa: ARG002 - a run has many scans without a reference
+    def further(self, cases: set[str]) -> list[str]:
         """Nothing: most scans of a run have no reference."""
         return []
 
@@ -120,10 +119,7 @@ def open_system(source: Path, mapping: str | None, name: str | None = None) -> S
     if (source / "config.json").is_file() and (source / "cohort").is_dir():
         return _open_run(source / "config.json", mapping, name)
     known = named_mapping(mapping or VOCABULARY)
-    if is_case_table(source):
-        cases = read_case_table(source, "prediction", known)
-    else:
-        cases = find_cases(source, known)
+    cases = read_case_table(source, "prediction", known) if is_case_table(source) else find_cases(source, known)
     return FolderSystem(name or source.resolve().stem, {case.name: case for case in cases})
 
 
@@ -136,8 +132,8 @@ def _open_run(path: Path, mapping: str | None, name: str | None) -> RunSystem:
         raise EvaluationError(f"the run of {path} has no model {model}; it has {', '.join(dict.fromkeys(models))}")
     if not results.derivatives.is_dir():
         raise EvaluationError(f"the run of {path} has no label maps yet: {results.derivatives} does not exist")
-    labels = mapping_of_model(load_model(MODELS / f"{model}.yaml", config.segment.weights))
-    return RunSystem(name or model, results, model, labels, _outcomes(results))
+    used = load_model(MODELS / f"{model}.yaml", config.segment.weights)
+    return RunSystem(name or model, results, used, _outcomes(results))
 
 
 def _outcomes(results: Results) -> dict[ScanId, str]:
