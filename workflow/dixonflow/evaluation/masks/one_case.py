@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from dixonflow.evaluation.regions import Region
 from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures
-from dixonflow.evaluation.masks.preparation import OnGrid, Options, around, covers_body, on_grid, trunk
+from dixonflow.evaluation.masks.preparation import GridChange, Options, around, covers_body, on_grid, trunk
 from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_regions
 from dixonflow.evaluation.metrics.compare import compare
+from dixonflow.evaluation.regions import Region
 from dixonflow.imaging.types import Mask, Spacing
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class CaseResult:
 
     number: int
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
-    grids: dict[str, OnGrid] = field(default_factory=dict)
+    grids: dict[str, GridChange] = field(default_factory=dict)
     not_compared: tuple[NotCompared, ...] = ()
     problem: str = ""
     system: str = ""
@@ -73,7 +73,7 @@ def evaluate_safely(task: CaseTask) -> CaseResult:
     try:
         return evaluate_case(task)
     except CaseProblem as problem:
-        return CaseResult(task.number, problem=str(problem), system=getattr(problem, "system", ""))
+        return CaseResult(task.number, problem=str(problem), system=problem.system)
     except MemoryError:
         return CaseResult(task.number, problem="memory ran out: use fewer --jobs")
     except Exception as error:
@@ -88,7 +88,7 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     Raises
     ------
     CaseProblem
-        If a label map cannot be used. Where it is that of a system, the attribute `system` names it.
+        If a label map cannot be used.
     """
     options = task.options
     have = {name: files.structures for name, files in task.predictions.items()}
@@ -99,8 +99,9 @@ def evaluate_case(task: CaseTask) -> CaseResult:
         raise CaseProblem("no structure is in the reference and in every prediction")
     reference = read_structures(task.reference)
     spacing = _spacing(reference)
-    predictions = {name: _prediction(name, files, reference) for name, files in task.predictions.items()}
-    maps = {name: each.ids for name, each in predictions.items()}
+    maps, grids = {}, {}
+    for name, files in task.predictions.items():
+        maps[name], grids[name] = _prediction(name, files, reference)
     true = reference.ids
     if options.without_arms_and_legs:
         mask = _trunk(task, reference, maps)
@@ -108,22 +109,16 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     if options.crop_mm is not None:
         box = around(true, reference.affine, options.crop_mm)
         true, maps = true[box], {name: ids[box] for name, ids in maps.items()}
-    rows = []
-    for name, ids in maps.items():
-        compared = _eroded(ids, true, spacing, regions, options) if options.erode else _whole(
-            ids, true, spacing, regions, options
-        )
-        rows.append(compared.assign(system=name))
-    grids = {name: OnGrid(np.empty(0, np.uint8), each.resampled, each.outside_percent) for name, each in predictions.items()}
+    compared = _eroded if options.erode else _whole
+    rows = [compared(ids, true, spacing, regions, options).assign(system=name) for name, ids in maps.items()]
     return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
 
 
-def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> OnGrid:
+def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> tuple[NDArray[np.uint8], GridChange]:
     try:
         return on_grid(read_structures(files), reference)
     except CaseProblem as problem:
-        problem.system = name
-        raise
+        raise CaseProblem(str(problem), name) from problem
 
 
 def _spacing(reference: StructureMap) -> Spacing:
@@ -150,9 +145,7 @@ def _whole(
     regions: Sequence[Region],
     options: Options,
 ) -> pd.DataFrame:
-    return compare(
-        predicted, true, spacing, regions, tolerance_mm=options.tolerance_mm, surfaces=options.surfaces
-    )
+    return compare(predicted, true, spacing, regions, tolerance_mm=options.tolerance_mm, surfaces=options.surfaces)
 
 
 def _eroded(

@@ -53,25 +53,22 @@ class Options:
 
 
 @dataclass(frozen=True)
-class OnGrid:
-    """A prediction on the reference's grid.
+class GridChange:
+    """How a prediction came onto the reference's grid.
 
     Attributes
     ----------
-    ids
-        Numbers of structures.
     resampled
         Whether it was on another grid.
     outside_percent
         Share of the reference's labelled voxels that lie outside the prediction's field of view: they count as missed.
     """
 
-    ids: NDArray[np.uint8]
     resampled: bool
     outside_percent: float
 
 
-def on_grid(prediction: StructureMap, reference: StructureMap) -> OnGrid:
+def on_grid(prediction: StructureMap, reference: StructureMap) -> tuple[NDArray[np.uint8], GridChange]:
     """Bring a prediction onto the grid of the reference, by nearest neighbour where it is another one.
 
     Raises
@@ -81,7 +78,7 @@ def on_grid(prediction: StructureMap, reference: StructureMap) -> OnGrid:
     """
     shape = reference.ids.shape
     if same_grid(reference.affine, shape, prediction.affine, prediction.ids.shape):
-        return OnGrid(prediction.ids, False, 0.0)
+        return prediction.ids, GridChange(False, 0.0)
     to_prediction = np.linalg.inv(prediction.affine) @ reference.affine
     corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])], float)
     corners[:, :3] -= 0.5
@@ -93,7 +90,7 @@ def on_grid(prediction: StructureMap, reference: StructureMap) -> OnGrid:
     labelled = reference.ids > 0
     number = int(labelled.sum())
     outside = int((labelled & (seen == 0)).sum())
-    return OnGrid(ids, True, 100 * outside / number if number else 0.0)
+    return ids, GridChange(True, 100 * outside / number if number else 0.0)
 
 
 def around(ids: NDArray[np.uint8], affine: Affine, margin_mm: float) -> Box:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dixonflow.evaluation.regions import Region
 from dixonflow.evaluation.masks.mapping import structure_ids
+from dixonflow.evaluation.regions import Region
 from dixonflow.models.anatomy import is_within, makes_up
 
 LUNGS = ("lung_left", "lung_right")

@@ -1,0 +1,209 @@
+"""All cases: matched, evaluated in several processes, and every one of them listed with what became of it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import pandas as pd
+
+from dixonflow.evaluation.masks.case_files import FoundCase
+from dixonflow.evaluation.masks.label_files import LabelFiles
+from dixonflow.evaluation.masks.one_case import CaseResult, CaseTask, evaluate_safely
+from dixonflow.evaluation.masks.preparation import Options
+from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.evaluation.masks.systems import System
+
+COMPARED, LEFT_OUT = "compared", "left_out"
+"""What became of a case."""
+
+CASE_COLUMNS = ["case", "participant_id", "session_id", "system", "status", "reason", "grid", "outside_percent"]
+NOT_COMPARED_COLUMNS = ["structure", "system", "reason", "detail", "cases"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation.
+
+    Attributes
+    ----------
+    rows
+        One row per system, case and structure: `system`, `case`, `participant_id`, `session_id` and the columns of
+        `compare`. Cases that all systems have, and no others.
+    cases
+        One row per case and system: `status` (`compared` or `left_out`), `reason` in words, `grid` (`same`, or
+        `resampled` to that of the reference by nearest neighbour) and `outside_percent`, the share of the reference
+        outside the prediction's field of view.
+    not_compared
+        Structures that were not compared, why, and in how many cases.
+    """
+
+    rows: pd.DataFrame
+    cases: pd.DataFrame
+    not_compared: pd.DataFrame
+
+    def counts(self) -> str:
+        """How many cases were compared, and how many were left out for each reason."""
+        each = self.cases.drop_duplicates("case")
+        compared = int(each["status"].eq(COMPARED).sum())
+        left = each.loc[each["status"].eq(LEFT_OUT), "reason"].value_counts()
+        reasons = "; ".join(f"{number} x {reason}" for reason, number in left.items())
+        return f"{compared} of {len(each)} cases compared" + (f"; left out: {reasons}" if reasons else "")
+
+
+def evaluate_all(
+    cases: Sequence[FoundCase],
+    systems: Sequence[System],
+    options: Options,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Compare the predictions of systems with the reference, on the cases that all of them have.
+
+    Parameters
+    ----------
+    cases
+        Those of the reference.
+    systems
+        Whose predictions are compared, each with a name of its own.
+    options
+        How.
+    jobs
+        Processes.
+    progress
+        Called with the number of cases that are done, and of all that can be compared.
+
+    Raises
+    ------
+    EvaluationError
+        If no case can be compared; it says why.
+    """
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"two systems are called {max(names, key=names.count)}: give them names (NAME=PATH)")
+    problems: dict[str, tuple[str, str]] = {}
+    tasks = []
+    for number, case in enumerate(cases):
+        found = _task(number, case, systems, options)
+        if isinstance(found, CaseTask):
+            tasks.append(found)
+        else:
+            problems[case.name] = found
+    results: dict[str, CaseResult] = {}
+    for done, result in enumerate(_evaluated(tasks, jobs), start=1):
+        results[cases[result.number].name] = result
+        progress(done, len(tasks))
+    problems |= {name: (each.system, each.problem) for name, each in results.items() if each.problem}
+    listed = _case_list(cases, names, problems, results)
+    further = {case: system.name for system in systems for case in system.further({case.name for case in cases})}
+    listed = pd.concat([listed, _without_reference(further, names)], ignore_index=True) if further else listed
+    rows = _rows(cases, problems, results)
+    evaluation = Evaluation(rows, listed, _not_compared(results))
+    if rows.empty:
+        raise EvaluationError(f"no case could be compared: {evaluation.counts()}")
+    return evaluation
+
+
+def _task(number: int, case: FoundCase, systems: Sequence[System], options: Options) -> CaseTask | tuple[str, str]:
+    """Work of a case, or the system at fault (none for the reference) and why there is none."""
+    if case.files is None or case.problem:
+        return "", f"reference: {case.problem or 'no label map'}"
+    predictions: dict[str, LabelFiles] = {}
+    for system in systems:
+        found = system.prediction(case)
+        if isinstance(found, str):
+            return system.name, found
+        predictions[system.name] = found
+    return CaseTask(number, case.files, predictions, options)
+
+
+def _evaluated(tasks: Sequence[CaseTask], jobs: int) -> Iterator[CaseResult]:
+    """Results as they come; a case that ends its process costs no other."""
+    if jobs == 1 or len(tasks) < 2:
+        yield from map(evaluate_safely, tasks)
+        return
+    left = {task.number: task for task in tasks}
+    try:
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            for future in as_completed([pool.submit(evaluate_safely, task) for task in tasks]):
+                result = future.result()
+                del left[result.number]
+                yield result
+    except BrokenProcessPool:
+        for task in left.values():  # nobody knows whose process it was: each has its own now
+            try:
+                with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                    result = pool.submit(evaluate_safely, task).result()
+            except BrokenProcessPool:
+                result = CaseResult(task.number, problem="its process ended without a result: is memory short?")
+            yield result
+
+
+def _case_list(
+    cases: Sequence[FoundCase],
+    systems: Sequence[str],
+    problems: Mapping[str, tuple[str, str]],
+    results: Mapping[str, CaseResult],
+) -> pd.DataFrame:
+    records: list[dict[str, Any]] = []
+    for case in cases:
+        at_fault, problem = problems.get(case.name, ("", ""))
+        blamed = f"{at_fault}: {problem}" if at_fault and len(systems) > 1 else problem
+        for system in systems:
+            record: dict[str, Any] = {"case": case.name, "participant_id": case.participant}
+            record |= {
+                "session_id": case.session or None,
+                "system": system,
+                "status": LEFT_OUT if problem else COMPARED,
+                "reason": blamed,
+            }
+            change = results[case.name].grids.get(system) if case.name in results else None
+            if change is not None:
+                record["grid"] = "resampled" if change.resampled else "same"
+                record["outside_percent"] = change.outside_percent
+            records.append(record)
+    return pd.DataFrame(records, columns=CASE_COLUMNS)
+
+
+def _without_reference(further: Mapping[str, str], systems: Sequence[str]) -> pd.DataFrame:
+    records = [
+        {"case": case, "system": system, "status": LEFT_OUT, "reason": "no reference"}
+        for case in sorted(further)
+        for system in systems
+        if further[case] == system
+    ]
+    return pd.DataFrame(records, columns=CASE_COLUMNS)
+
+
+def _rows(
+    cases: Sequence[FoundCase], problems: Mapping[str, tuple[str, str]], results: Mapping[str, CaseResult]
+) -> pd.DataFrame:
+    tables = []
+    for case in cases:
+        if case.name in problems or case.name not in results:
+            continue
+        rows = results[case.name].rows
+        known = {"case": case.name, "participant_id": case.participant, "session_id": case.session or None}
+        tables.append(rows.assign(**known))
+    if not tables:
+        return pd.DataFrame()
+    every = pd.concat(tables, ignore_index=True)
+    # masks may differ by case: a union that has its parts in one case enters no mean in any
+    every["composite"] = every.groupby("structure")["composite"].transform("any")
+    first = ["system", "case", "participant_id", "session_id"]
+    return every[[*first, *(name for name in every if name not in first)]]
+
+
+def _not_compared(results: Mapping[str, CaseResult]) -> pd.DataFrame:
+    records = [
+        {"structure": each.structure, "system": each.system, "reason": each.reason.value, "detail": each.detail}
+        for result in results.values()
+        for each in result.not_compared
+    ]
+    if not records:
+        return pd.DataFrame(columns=NOT_COMPARED_COLUMNS)
+    keys = NOT_COMPARED_COLUMNS[:-1]
+    return pd.DataFrame(records).groupby(keys, as_index=False, sort=False).size().rename(columns={"size": "cases"})
