@@ -106,6 +106,11 @@ class Results:
         return (folder / model if stage.is_per_model else folder) / f"{shard}.jsonl.gz"
 
     @property
+    def comparators(self) -> Path:
+        """Folder of what is known of label maps of other programs, one folder each."""
+        return self.root / "comparators"
+
+    @property
     def ratings(self) -> Path:
         """Folder of what raters said, a file each: the one thing in the results that nothing can compute again."""
         return self.root / "ratings"

@@ -34,6 +34,7 @@ COMMANDS = {
     ),
     "withdraw": ("results", "Remove what results hold of withdrawn participants; nothing is computed again."),
     "status": ("pipeline", "Show the progress of a run, or propose resources for the next one."),
+    "compare": ("networks", "Compare label maps of another program with those of a run; list where they disagree."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
     "verify-models": (
         "networks",
