@@ -27,6 +27,9 @@ IMAGES = (".nii.gz", ".nii")
 RECORDS = ".jsonl.gz"
 """Ending of packed records: a line of JSON per scan."""
 
+RATINGS = ".jsonl"
+"""Ending of the files of raters: a line of JSON per rating."""
+
 DEPARTURES = "departures.csv"
 
 _FEWEST_CHARACTERS = 5
@@ -34,7 +37,7 @@ _WORD = re.compile(rb"[A-Za-z0-9]+")
 _NUMBER = re.compile(rb"[0-9]+")
 _SUBJECT = re.compile(rb"sub-([A-Za-z0-9]+)")
 _PARTICIPANT = "participant_id"
-_TEXTS = ("source", "path", "message", "note", "others", "superseded", "more_sources")
+_TEXTS = ("source", "path", "message", "note", "others", "superseded", "more_sources", "comment")
 """Columns that may name files of participants, or hold free text."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -135,6 +138,8 @@ def in_content(path: Path, ids: Ids) -> bool:
     content = _content(path)
     if path.name.endswith(RECORDS):
         return any(_owner(line) in ids.participants or _in_json(line, ids) for line in content.splitlines())
+    if path.name.endswith(RATINGS):
+        return any(rated_person(line) in ids.participants or ids.in_text(typed(line)) for line in content.splitlines())
     if path.name == DEPARTURES:
         return any(_departed(line) in ids.participants for line in content.splitlines()) or ids.in_text(content)
     return _in_json(content, ids) if path.suffix == ".json" else ids.in_text(content)
@@ -181,6 +186,25 @@ def _owner(line: bytes) -> str:
         return str(json.loads(line)["outcome"][_PARTICIPANT])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def rated_person(line: bytes) -> str:
+    """Participant of a rating; empty where the line is none."""
+    return str(_rating(line).get(_PARTICIPANT, ""))
+
+
+def typed(line: bytes) -> bytes:
+    """What a rater typed, the whole line where it is no rating: keys and ids of ratings are hexadecimal digits."""
+    rating = _rating(line)
+    return " ".join(str(rating[name]) for name in ("rater", "comment") if name in rating).encode() if rating else line
+
+
+def _rating(line: bytes) -> dict[str, Any]:
+    try:
+        rating = json.loads(line)
+    except ValueError:
+        return {}
+    return rating if isinstance(rating, dict) else {}
 
 
 def _text_columns(schema: pa.Schema) -> list[str]:

@@ -20,6 +20,7 @@ from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.ratings.store import rating_files
 from dixonflow.run.resources import RULES, shard_mem_mb, shard_minutes
 from dixonflow.run.retry import read_retry
 from dixonflow.system.atomic import write_bytes, write_json
@@ -171,6 +172,19 @@ class Plan:
         if self.config.cohort.withdrawn is not None:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]
+
+    def rating_files(self) -> list[str]:
+        """Files of what raters said, none where nobody has rated."""
+        return [str(path) for path in rating_files(self.results.ratings)]
+
+    def rating_state(self) -> str:
+        """Hash over the content of these files: a new verdict changes the tables, whatever dates say. Empty without."""
+        files = rating_files(self.results.ratings)
+        digest = hashlib.sha256()
+        for path in files:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:16] if files else ""
 
     @property
     def environment(self) -> str:
