@@ -110,6 +110,10 @@ class Results:
         """Folder of what is known of label maps of other programs, one folder each."""
         return self.root / "comparators"
 
+    def agreements(self) -> list[Path]:
+        """Files of agreement of all comparators, none where there is no comparator."""
+        return sorted(self.comparators.glob("*/agreement.parquet"))
+
     @property
     def ratings(self) -> Path:
         """Folder of what raters said, a file each: the one thing in the results that nothing can compute again."""

@@ -7,6 +7,7 @@ rule aggregate:
         lambda wildcards: PLAN.reached("measure", checkpoints.cohort.get().output[0]),
         PLAN.covariate_file,
         lambda wildcards: PLAN.rating_files(),
+        lambda wildcards: PLAN.comparator_files(),
     output:
         f"{RESULTS}/tables/datapackage.json",
     log:
@@ -21,6 +22,7 @@ rule aggregate:
         config=CONFIG,
         covariates=lambda wildcards: PLAN.covariate_state(),
         ratings=lambda wildcards: PLAN.rating_state(),
+        comparators=lambda wildcards: PLAN.comparator_state(),
         withdrawn_rows=PLAN.config.cohort.withdrawn_rows,
         retry=lambda wildcards: PLAN.retry("tables"),
     shell:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dixonflow.aggregate.compared import read_comparators, with_comparators
 from dixonflow.aggregate.rated import ModelsOfSequence, Opinions, with_ratings
 from dixonflow.measure.checks.of_model import expected_checks
 from dixonflow.models.model import Model
@@ -80,6 +81,7 @@ def write_quality(
     first_ok = cohort.sort_values("status", key=lambda status: status.ne(Status.OK.value), kind="stable")
     raw = raw_values(first_ok[first_ok["participant_id"].notna()].drop_duplicates(SCAN_KEYS))
     names = {sequence.value: [model.name for model in each] for sequence, each in models.items()}
+    comparators = read_comparators(results, ok, models)
     nothing = arrow_schema(QUALITY).empty_table()
     objections, repairs, good = [objections_of(nothing)], [_repairs(nothing)], GoodRatings()
     with table_writer(results.tables / "quality.parquet", QUALITY) as quality:
@@ -89,7 +91,8 @@ def write_quality(
                 for sequence, of_sequence in thresholds.items()
             ]
             judged = with_verdicts_of_protocol(pa.concat_tables(parts), extents, layouts)
-            whole, found_good = with_ratings(with_raw_checks(judged, raw, names), rated)
+            checked = with_comparators(with_raw_checks(judged, raw, names), comparators)
+            whole, found_good = with_ratings(checked, rated)
             good |= found_good
             quality.write(whole.sort_by([(key, "ascending") for key in QUALITY.keys]))
             objections.append(objections_of(whole))

@@ -38,7 +38,7 @@ class ComparatorFiles:
     @property
     def agreement(self) -> Path:
         """Rows of `AGREEMENT`."""
-        return self.folder / "agreement.parquet"
+        return self.folder / "agreement.parquet"  # as Results.agreements finds it
 
     @property
     def summary(self) -> Path:

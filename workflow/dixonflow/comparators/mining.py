@@ -39,7 +39,7 @@ def thresholds(agreement: pd.DataFrame) -> pd.DataFrame:
     """
     rows = agreement[agreement["structure"].ne("")]
     found = []
-    for (structure, model), own in rows.groupby(["structure", "model"], sort=True):
+    for (structure, model), own in rows.groupby(["structure", "model"], sort=True, observed=True):
         both = own.loc[own["presence"].eq(Presence.BOTH.value), "dice"].astype(float)
         mean, sd = (both.mean(), both.std(ddof=1)) if len(both) else (np.nan, np.nan)
         threshold = mean - DEVIATIONS * sd if len(both) >= FEWEST_VALUES else np.nan
@@ -68,10 +68,14 @@ def mined(agreement: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
     """
     rows = agreement[agreement["structure"].ne("")]
     rows = rows.merge(limits[["structure", "model", "threshold"]], on=["structure", "model"], how="left")
-    below = rows["dice"].astype(float) < rows["threshold"]
-    chosen = rows[below | rows["presence"].isin(_ONE_SIDED)]
+    chosen = rows[below_threshold(rows)]
     columns = [*_SCAN, "structure", "model", "dice", "threshold", "presence", "run_ml", "comparator_ml"]
     return chosen.sort_values(["dice", "structure", *_SCAN], kind="stable")[columns].reset_index(drop=True)
+
+
+def below_threshold(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether each row, with `dice`, `threshold` and `presence`, is one to look at."""
+    return (rows["dice"].astype(float) < rows["threshold"]) | rows["presence"].isin(_ONE_SIDED)
 
 
 def faulty_rates(

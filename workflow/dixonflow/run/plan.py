@@ -19,8 +19,8 @@ from dixonflow.models.load import MODELS, load_models
 from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
-from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.ratings.store import rating_files
+from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import RULES, shard_mem_mb, shard_minutes
 from dixonflow.run.retry import read_retry
 from dixonflow.system.atomic import write_bytes, write_json
@@ -185,6 +185,16 @@ class Plan:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16] if files else ""
+
+    def comparator_files(self) -> list[str]:
+        """Files of agreement with other programs, none where nothing was compared."""
+        return [str(path) for path in self.results.agreements()]
+
+    def comparator_state(self) -> str:
+        """Hash over names, sizes and dates of these files. Empty without."""
+        files = self.results.agreements()
+        states = "\n".join(f"{path.parent.name} {_state(path.stat())}" for path in files)
+        return hashlib.sha256(states.encode()).hexdigest()[:16] if files else ""
 
     @property
     def environment(self) -> str:

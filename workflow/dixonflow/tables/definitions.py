@@ -259,7 +259,8 @@ SHARD_QUALITY = Table(
             "text where it is about all of them. For cut_by_field_of_view: the sides at which the structure is cut, "
             "the most cut first: left, right, front, back, above, below. "
             f"For {WITH_TOUCHED}: structures that touch what the check may object "
-            "to, and which it then also decides on. For rating: verdict and cause",
+            "to, and which it then also decides on. For rating: verdict and cause. For "
+            "comparator_agreement: the program",
         ),
     ),
     (Rule("a structure is named exactly for checks by structure", _structure_fits_check),),

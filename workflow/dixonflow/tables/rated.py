@@ -17,6 +17,7 @@ RATING = "rating"
 ANSWERED_BY_STRUCTURE: Mapping[str, str] = {
     "contrast_agreement": "contrasts that disagree may all but one be wrong: the final label map is what was looked at",
     "model_agreement": "one of the models is wrong, and it is not this one",
+    "comparator_agreement": "the other program is wrong",
     "side_ratio": "people are not even",
     "kidney_volume_ratio": "people are not even; counts where both kidneys are good",
     "in_one_piece": "the pieces are the structure",

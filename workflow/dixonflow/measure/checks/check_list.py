@@ -33,6 +33,23 @@ OF_RAW_DATA = (
 )
 """Checks of what was found when the raw data was read."""
 
+OF_COMPARATORS = (
+    CheckDefinition(
+        "comparator_agreement",
+        "1",
+        "Dice of the structure, or composite, between the label map of this model and that of another program, which "
+        "dixonflow compare has compared. Threshold: mean minus two standard deviations of the scans in which both have "
+        "the structure; null for fewer than 10. A structure that only one of both has asks for a review, too. Place "
+        "names the program; of several the one furthest below its threshold. Without a comparison there is no row.",
+        source="VIBESegmentator (Graf et al. 2025, Eur Radiol, doi 10.1007/s00330-025-12035-9)",
+        of="shared",
+        of_comparators=True,
+        decides="checked",
+        advice="Look at the structure in both label maps: either may be wrong (docs/agreement.md).",
+    ),
+)
+"""Checks of agreement with label maps of other programs."""
+
 OF_RATERS = (
     CheckDefinition(
         "rating",

@@ -72,6 +72,8 @@ class CheckDefinition:
         Whether it says what was found when the raw data was read: aggregation makes its rows, from the list of scans.
     of_raters
         Whether it says what people saw: aggregation makes its rows, of label maps as a whole or of single structures.
+    of_comparators
+        Whether it compares with other programs: aggregation makes its rows, where there are such.
     """
 
     name: str
@@ -98,6 +100,7 @@ class CheckDefinition:
     of_stitching: bool = False
     of_raw_data: bool = False
     of_raters: bool = False
+    of_comparators: bool = False
 
     @property
     def each_structure(self) -> bool:
