@@ -2,6 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from synthetic_run import MODEL, Run, write_run
 
@@ -9,6 +12,7 @@ from dixonflow.aggregate.build import aggregate
 from dixonflow.comparators.agreement_table import AGREEMENT, Presence
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Record, Records
+from dixonflow.tables.grading import Grading, objections_of
 from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import Reason, ScanId, ScanSequence, Stage, Status
 
@@ -50,7 +54,7 @@ def test_values_below_the_threshold_ask_for_a_review(run):
     spread = 2 * np.std([0.94, 0.96] * 5 + [0.9, 0.955], ddof=1)
     mean = np.mean([0.94, 0.96] * 5 + [0.9, 0.955])
     write_agreement(run, "kart", {("0001", "muscle"): 0.9, ("0002", "muscle"): 0.955, ("0003", "spleen"): 0.0})
-    quality, measurements = tables(run)
+    quality, _ = tables(run)
     assert quality.at[("0001", "muscle"), "threshold"] == pytest.approx(mean - spread)
     assert quality["grade"].to_dict() == {
         ("0001", "muscle"): "review",
@@ -58,8 +62,16 @@ def test_values_below_the_threshold_ask_for_a_review(run):
         ("0003", "spleen"): "review",  # the other program alone has it; too few scans for a threshold
     }
     assert set(quality["place"]) == {"kart"}
-    muscle = measurements.query("participant_id == '0001' and structure == 'muscle' and measure == 'volume'").iloc[0]
-    assert (muscle["grade"], muscle["decided_by"]) == ("review", "comparator_agreement")
+    # by itself, since other checks object to these random images, too
+    own = pq.read_table(run.results.tables / "quality.parquet", filters=pc.field("check") == "comparator_agreement")
+    shard = pq.read_table(run.results.measurements("aaa")).append_column(
+        "sequence", pa.array(["dixon"] * pq.read_metadata(run.results.measurements("aaa")).num_rows)
+    )
+    graded = Grading(objections_of(own), MODELS_OF_RUN).graded(shard).to_pandas()
+    decided = graded[graded["decided_by"].eq("comparator_agreement")]
+    assert set(decided["grade"]) == {"review"}
+    assert {"muscle", "total_muscle"} <= set(decided.query("participant_id == '0001'")["structure"])
+    assert "liver" not in set(decided["structure"])
     assert "comparator_agreement" in run.scan("0001")["scan_grade_decided_by"]
     assert "comparator_agreement" not in (run.scan("0002")["scan_grade_decided_by"] or "")
 
