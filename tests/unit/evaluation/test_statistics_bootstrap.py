@@ -65,7 +65,7 @@ def test_the_simulated_mean_is_the_true_one_and_values_are_skewed():
 
 @pytest.mark.parametrize("participants", [200, 500])
 def test_intervals_of_many_participants_cover_95_percent(participants):
-    found = coverage(participants, simulations=2500, draws=2000, seed=1)
+    found = coverage(participants, simulations=4000, draws=2000, seed=1)
     print(f"{participants} participants: 95 % intervals cover {100 * found:.1f} %")
     assert found == pytest.approx(0.95, abs=0.01)
     assert interval_note(participants) == ""
