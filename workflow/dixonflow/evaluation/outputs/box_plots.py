@@ -73,7 +73,7 @@ def box_plot(rows: pd.DataFrame, metric: str) -> Figure:
             offset = (place - (len(systems) - 1) / 2) * 0.8 / len(systems)
             boxes = {line + offset: by_box.get((name, system), np.empty(0)) for line, name in enumerate(shown)}
             _draw(axes, boxes, 0.62 / len(systems), _COLOURS[place])
-        axes.set_yticks(range(len(shown)), [each.replace("_", " ") for each in shown])
+        axes.set_yticks(range(len(shown)), [_plain(each.replace("_", " ")) for each in shown])
         axes.set_ylim(size - 0.4, -0.6)
         axes.set_xlim(*limits)
         axes.grid(axis="x", linewidth=0.3, color="#cccccc")
