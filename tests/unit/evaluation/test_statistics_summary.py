@@ -77,6 +77,20 @@ def test_equal_rows_in_any_order_give_equal_summaries():
     assert not one["mean_low"].equals(summarise(rows, draws=200, seed=1)["mean_low"])
 
 
+def test_rows_of_any_column_types_are_read_alike():
+    rows = pd.concat([evaluated(X), evaluated(X[::-1], structure="spleen")], ignore_index=True)
+    words = ["system", "case", "participant_id", "structure", "presence"]
+    expected = summarise(rows, draws=200)
+    others = [
+        rows.convert_dtypes(dtype_backend="pyarrow"),
+        rows.convert_dtypes(),
+        rows.astype(dict.fromkeys(words, object)),
+    ]
+    others.append(rows.astype(dict.fromkeys(words, "category")).astype({"dice": "float32"}).assign(dice=rows["dice"]))
+    for other in others:
+        pd.testing.assert_frame_equal(summarise(other, draws=200), expected, check_dtype=False)
+
+
 def test_missed_and_synthetic_structures_are_zeros_and_counted_next_to_hd95():
     dice = [*X, 0, 0, 0, np.nan]
     presence = ["both"] * 12 + ["missed", "missed", "invented", "neither"]
@@ -162,6 +176,7 @@ def changed(**columns):
         (changed(dice="good"), "does not hold numbers"),
         (changed(dice=True), "does not hold numbers"),
         (changed(hd95_mm=-1.0), "not within"),
+        (changed(volume_error_ml=1e300), "not within"),
         (changed(participant_id=100123), "participant_id must be text"),
         (changed(case=None), "case must be text"),
         (changed(system=" "), "system must be text"),

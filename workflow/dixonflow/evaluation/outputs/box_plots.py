@@ -19,6 +19,7 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Okabe and Ito's, which readers with any colour vision distinguish."""
 
 _PER_PANEL = 40
+_LONGEST_NAME = 40
 _LINE_INCHES, _SYSTEM_INCHES = 0.08, 0.10
 
 
@@ -120,4 +121,5 @@ def _limits(values: NDArray[np.float64], metric: str) -> tuple[float, float]:
 
 def _plain(name: str) -> str:
     """Names are drawn as they are: no formula between dollar signs, and no name that hides itself from the legend."""
-    return name.replace("$", r"\$").lstrip("_")
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    return shown.replace("$", r"\$").lstrip("_")
