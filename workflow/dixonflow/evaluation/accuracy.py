@@ -11,41 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dixonflow.evaluation.metrics.label_pair import label_pair
+from dixonflow.evaluation.metrics.overlap import overlaps
+from dixonflow.evaluation.regions import Region
 from dixonflow.evaluation.statistics.bootstrap import (
     bootstrap_means,
     bootstrap_medians,
     mean_of_known,
     percentile_interval,
 )
-from dixonflow.labelmap.dice import dice_of, joint_counts
-from dixonflow.models.model import Model
-
-
-@dataclass(frozen=True)
-class Region:
-    """A structure, or a composite of structures, that is evaluated as one.
-
-    Attributes
-    ----------
-    name
-        Structure or composite.
-    labels
-        Its label ids.
-    composite
-        Whether it combines structures; composites have volumes and Dice and do not enter means over structures.
-    """
-
-    name: str
-    labels: tuple[int, ...]
-    composite: bool = False
-
-
-def regions_of(model: Model) -> list[Region]:
-    """Return every structure of the model, then every composite."""
-    ids = model.structures
-    single = [Region(name, (label,)) for name, label in ids.items()]
-    combined = [Region(name, tuple(ids[part] for part in parts), True) for name, parts in model.composites.items()]
-    return single + combined
 
 
 def evaluate(
@@ -79,32 +53,22 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the maps are not integers on one three-dimensional grid, or the spacing is not positive.
+        If the maps are not integers of 0 and above on one three-dimensional grid, the spacing is not positive, or there
+        are no regions or two of one name.
     """
-    if predicted.shape != true.shape or predicted.ndim != 3:
-        raise ValueError(f"label maps of shape {predicted.shape} and {true.shape} are not on one grid")
-    if not (np.issubdtype(predicted.dtype, np.integer) and np.issubdtype(true.dtype, np.integer)):
-        raise ValueError(f"label maps must be integers, not {predicted.dtype} and {true.dtype}")
-    if len(spacing_mm) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing_mm):
-        raise ValueError(f"spacing must be three positive numbers, not {tuple(spacing_mm)}")
-    size = 1 + max(int(predicted.max(initial=0)), int(true.max(initial=0)), *(max(each.labels) for each in regions))
-    joint = joint_counts(predicted, true, size, size)
-    voxel_ml = float(np.prod(np.asarray(spacing_mm, dtype=float))) / 1000
+    pair = label_pair(predicted, true, spacing_mm, regions)
     known = true_volumes_ml or {}
     rows = []
-    for region in regions:
-        labels = list(region.labels)
-        in_predicted, in_true = int(joint[labels].sum()), int(joint[:, labels].sum())
-        dice = dice_of(joint, labels, labels)
-        true_ml = float(known.get(region.name, in_true * voxel_ml))
-        predicted_ml = in_predicted * voxel_ml
+    for region, overlap in zip(regions, overlaps(pair), strict=True):
+        grid_ml, predicted_ml = overlap.reference * pair.voxel_ml, overlap.predicted * pair.voxel_ml
+        true_ml = float(known.get(region.name, grid_ml))
         rows.append(
             {
                 "structure": region.name,
                 "composite": region.composite,
-                "dice": np.nan if dice is None else dice,
+                "dice": overlap.dice,
                 "true_ml": true_ml,
-                "grid_ml": in_true * voxel_ml,
+                "grid_ml": grid_ml,
                 "predicted_ml": predicted_ml,
                 "volume_error_percent": 100 * (predicted_ml - true_ml) / true_ml if true_ml > 0 else np.nan,
             }

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from dixonflow.evaluation.statistics.case_rows import METRICS, Presence, StatisticsError
+from dixonflow.evaluation.metrics.overlap import Presence
+from dixonflow.evaluation.statistics.case_rows import METRICS, StatisticsError
 from dixonflow.report.close_up import MARGIN_MM
 from dixonflow.report.views import Box, as_png, grey_view, white_of, write_sides
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from dixonflow.evaluation.statistics.case_rows import MEAN_OVER_STRUCTURES, METRICS, Presence
+from dixonflow.evaluation.metrics.overlap import Presence
+from dixonflow.evaluation.statistics.case_rows import MEAN_OVER_STRUCTURES, METRICS
 from dixonflow.tables.columns import Column, ColumnType, Table, text_column
 from dixonflow.tables.definitions import PARTICIPANT
 

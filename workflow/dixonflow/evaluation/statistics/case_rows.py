@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum, auto
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dixonflow.errors import DixonflowError
+from dixonflow.evaluation.metrics.overlap import Presence
 
 MEAN_OVER_STRUCTURES = "mean over structures"
 """Takes the place of a structure in rows about all structures; composites do not enter it."""
@@ -18,15 +18,6 @@ _WORDS = ("system", "case", "participant_id", "structure", "presence")
 
 class StatisticsError(DixonflowError):
     """Rows do not allow statistics. The message names columns and counts, never an id."""
-
-
-class Presence(StrEnum):
-    """Whether reference and prediction have a structure; the last but one: the prediction alone."""
-
-    BOTH = auto()
-    MISSED = auto()
-    INVENTED = auto()
-    NEITHER = auto()
 
 
 @dataclass(frozen=True)

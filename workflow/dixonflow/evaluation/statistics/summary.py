@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dixonflow.evaluation.metrics.overlap import Presence
 from dixonflow.evaluation.statistics.bootstrap import (
     bootstrap_means,
     bootstrap_medians,
@@ -17,7 +18,6 @@ from dixonflow.evaluation.statistics.case_rows import (
     MEAN_OVER_STRUCTURES,
     METRICS,
     CaseValues,
-    Presence,
     StatisticsError,
     case_values,
     checked_rows,
