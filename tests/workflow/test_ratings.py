@@ -57,9 +57,8 @@ def value(project: SmallProject, structure: str) -> pd.Series:
 def a_structure(project: SmallProject) -> str:
     rows = project.table("measurements")
     own = rows[rows["participant_id"].eq(SCAN.participant) & rows["measure"].eq("volume")]
-    usable = own[
-        own["value"].notna() & own["structure"].isin(project.table("structures").query("kind == 'label'")["structure"])
-    ]
+    labels = project.table("structures").query("kind == 'label'")["structure"]
+    usable = own[own["value"].notna() & own["structure"].isin(labels)]
     return str(usable.sort_values("value")["structure"].iloc[-1])
 
 
