@@ -40,8 +40,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
 
 def jobs(output: str) -> set[str]:
     """Rules of the jobs that a call has run."""
-    stats = output.split("Job stats:", 1)[-1]
-    return {found[1] for found in re.finditer(r"^(\w+) +\d+$", stats, re.MULTILINE)} - {"job", "total"}
+    stats = output.partition("Job stats:")[2].partition("total")[0]
+    return {found[1] for found in re.finditer(r"^(\w+) +\d+$", stats, re.MULTILINE)}
 
 
 def elsewhere(project: SmallProject) -> dict[str, dict[str, tuple[int, bytes]]]:
@@ -65,7 +65,7 @@ def a_structure(project: SmallProject) -> str:
 def test_a_new_verdict_reruns_aggregate_and_report_alone(project: SmallProject) -> None:
     results = Results(project.folder / "results")
     done = elsewhere(project)
-    assert jobs(project.run()) <= AT_THE_END, "an upgrade computes no scan again"
+    assert jobs(project.run()) == AT_THE_END, "an upgrade computes no scan again"
     assert elsewhere(project) == done
     assert "Nothing to be done" in project.run()
     assert not (results.tables / "ratings.parquet").exists()
