@@ -9,10 +9,10 @@ from small_models import rule, small_model
 from table_rows import long_rows
 
 from dixonflow.measure.checks.of_model import CHECKS
+from dixonflow.ratings.effects import ANSWERED_BY_LABEL_MAP, ANSWERED_BY_STRUCTURE, LACKING_A_KIDNEY, GoodRatings
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.grading import Grading, objections_of, scan_grades
 from dixonflow.tables.measurements import GRADED, MEASUREMENTS
-from dixonflow.tables.rated import ANSWERED_BY_LABEL_MAP, ANSWERED_BY_STRUCTURE, LACKING_A_KIDNEY, GoodRatings
 from dixonflow.tables.schema import check_rows, to_arrow
 from dixonflow.vocabulary import ScanSequence
 
