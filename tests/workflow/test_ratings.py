@@ -65,7 +65,7 @@ def a_structure(project: SmallProject) -> str:
 def test_a_new_verdict_reruns_aggregate_and_report_alone(project: SmallProject) -> None:
     results = Results(project.folder / "results")
     done = elsewhere(project)
-    assert jobs(project.run()) == AT_THE_END, "an upgrade computes no scan again"
+    assert jobs(project.run()) <= AT_THE_END, "an upgrade computes no scan again"
     assert elsewhere(project) == done
     assert "Nothing to be done" in project.run()
     assert not (results.tables / "ratings.parquet").exists()
