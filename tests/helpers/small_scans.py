@@ -21,10 +21,12 @@ def _body(seed: int) -> tuple[Participant, Anatomy]:
 
 
 @cache
-def trunk_stations(session: int = 0, spacing_mm: float = 6.0, seed: int = 31) -> Sequence[Station]:
+def trunk_stations(
+    session: int = 0, spacing_mm: float = 6.0, seed: int = 31, field_mm: tuple[float, float, float] = _FIELD_MM
+) -> Sequence[Station]:
     """Two short stations of a trunk, a second of work for the network; each session has noise of its own."""
-    x, y, z = (round(length / spacing_mm) for length in _FIELD_MM)
-    depths = (_TOP_MM, _TOP_MM + _FIELD_MM[2] - _OVERLAP_MM)
+    x, y, z = (round(length / spacing_mm) for length in field_mm)
+    depths = (_TOP_MM, _TOP_MM + field_mm[2] - _OVERLAP_MM)
     stations = tuple(StationGeometry((x, y, z), (spacing_mm,) * 3, depth) for depth in depths)
     return acquire(*_body(seed), Protocol("small", stations), session=session)
 

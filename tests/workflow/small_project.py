@@ -22,11 +22,13 @@ class SmallProject:
         self.raw.mkdir(exist_ok=True)
         self.withdrawn.touch()
 
-    def configure(self, layouts: Sequence[str], **sections: object) -> None:
-        """Write config.yaml for a source of each layout, `raw/<layout>`."""
+    def configure(self, layouts: Sequence[str], stations: int | None = None, **sections: object) -> None:
+        """Write config.yaml for a source of each layout, `raw/<layout>`, of scans with a number of stations."""
         for layout in layouts:
             (self.raw / layout).mkdir(exist_ok=True)
-        sources = [{"layout": layout, "folder": f"raw/{layout}"} for layout in layouts]
+        sources: list[dict[str, object]] = [{"layout": layout, "folder": f"raw/{layout}"} for layout in layouts]
+        if stations is not None:
+            sources = [source | {"stations": stations} for source in sources]
         content: dict[str, object] = {
             "results": "results",
             "cohort": {"sources": sources, "withdrawn": "withdrawn.txt", "scans_per_shard": 8},

@@ -14,12 +14,14 @@ from dixonflow.imaging.nifti import write_nifti
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.scanner.acquisition import acquire
-from dixonflow.phantom.scanner.protocol import ukb_protocol
+from dixonflow.phantom.scanner.protocol import Protocol, StationGeometry
 from dixonflow.phantom.writers.dicom import write_ukb
 from dixonflow.stitch.scan import stitch
 from dixonflow.vocabulary import Contrast, ScanId
 
 ROOT = Path(__file__).parents[2]
+SIX = tuple(StationGeometry((20, 16, 6), (12.0, 12.0, 9.0), 250.0 + 36.0 * index) for index in range(6))
+"""As many stations as UK Biobank has, over the trunk alone."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def project(tmp_path_factory) -> Path:
     copy_project(folder / "project")
     served = folder / "served"
     participant = draw_participant(31)
-    stations = acquire(participant, render_anatomy(participant, 4.0), ukb_protocol(0.12))
+    stations = acquire(participant, render_anatomy(participant, 4.0), Protocol("small", SIX))
     written = write_ukb(served, ScanId("1000000", "2"), stations)
     written.rename(served / "eg_20201_abdo.zip")
     (served / "refer.html").write_text('<a href="/eg_20201_abdo.zip">example</a> <a href="other.zip">x</a>')

@@ -45,7 +45,10 @@ def of_the_authors(system: ImportedSystem, image: Path) -> Array:
     return SimpleITK.GetArrayFromImage(SimpleITK.DICOMOrient(result, code)).transpose(2, 1, 0)
 
 
-@pytest.fixture(scope="module", params=["mrsegmentator", "mrsegmentatorbody"])
+BODY = pytest.param("mrsegmentatorbody", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["mrsegmentator", BODY])
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImportedSystem:
     return ImportedSystem(request.param, tmp_path_factory.mktemp("imported"))
 

@@ -1,7 +1,7 @@
 """Voxels that each region has in one map, in the other and in both."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from dixonflow.labelmap.dice import dice_of, joint_counts
 
 
 class Presence(StrEnum):
-    """Which of the two maps have a region."""
+    """Which of the two maps have a region: the reference alone (missed), the prediction alone (the next), or both."""
 
-    BOTH = "both"
-    MISSED = "missed"
-    INVENTED = "invented"
-    NEITHER = "neither"
+    BOTH = auto()
+    MISSED = auto()
+    INVENTED = auto()
+    NEITHER = auto()
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum, auto
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dixonflow.errors import DixonflowError
+from dixonflow.evaluation.metrics.overlap import Presence
 
 MEAN_OVER_STRUCTURES = "mean over structures"
 """Takes the place of a structure in rows about all structures; composites do not enter it."""
@@ -18,15 +18,6 @@ _WORDS = ("system", "case", "participant_id", "structure", "presence")
 
 class StatisticsError(DixonflowError):
     """Rows do not allow statistics. The message names columns and counts, never an id."""
-
-
-class Presence(StrEnum):
-    """Whether reference and prediction have a structure; the last but one: the prediction alone."""
-
-    BOTH = auto()
-    MISSED = auto()
-    INVENTED = auto()
-    NEITHER = auto()
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class Metric:
     unit
         Of its values; 1 is a ratio.
     minimum, maximum
-        Bounds that no value can be beyond.
+        Bounds that no value can be beyond: exact ones, or those of a grid that no scanner makes.
     """
 
     title: str
@@ -52,11 +43,11 @@ class Metric:
 METRICS = {
     "dice": Metric("Dice", "1", 0, 1),
     "nsd": Metric("NSD", "1", 0, 1),
-    "hd95_mm": Metric("HD95", "mm", 0),
+    "hd95_mm": Metric("HD95", "mm", 0, 1e4),
     "under_fraction": Metric("under-segmentation", "1", 0, 1),
-    "over_fraction": Metric("over-segmentation", "1", 0),
-    "volume_error_ml": Metric("volume error", "mL"),
-    "volume_error_percent": Metric("volume error", "%", -100),
+    "over_fraction": Metric("over-segmentation", "1", 0, 1e9),
+    "volume_error_ml": Metric("volume error", "mL", -1e6, 1e6),
+    "volume_error_percent": Metric("volume error", "%", -100, 1e11),
 }
 """Metrics by the name of their column."""
 
@@ -90,6 +81,7 @@ def checked_rows(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     checked = rows.reset_index(drop=True).copy()
     for name in _WORDS:
         _check_words(checked[name], name)
+        checked[name] = checked[name].astype(str)  # categories of other rows must not come back as rows
     if not checked["composite"].map(lambda each: isinstance(each, bool | np.bool_)).all():
         raise StatisticsError("column composite must be true or false in every row")
     checked["composite"] = checked["composite"].astype(bool)
@@ -97,7 +89,9 @@ def checked_rows(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     for name in metrics:
         checked[name] = _numbers(checked[name], name)
     _check_presence(checked, metrics)
-    checked.loc[checked["presence"].eq(Presence.NEITHER), list(metrics)] = np.nan  # nothing to judge
+    neither = checked["presence"].eq(Presence.NEITHER)  # nothing to judge
+    for name in metrics:
+        checked[name] = checked[name].mask(neither)
     return checked
 
 
