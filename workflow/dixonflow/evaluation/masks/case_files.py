@@ -94,7 +94,7 @@ def find_cases(folder: Path, mapping: LabelMapping) -> list[FoundCase]:
         else:
             maps += files
     maps = _label_maps_of_bids(maps, mapping)
-    several = _repeated([stem_of(path) for path in maps])
+    several = _in_several_folders(maps)
     for path in maps:
         stem = stem_of(path)
         name = path.parent.name if stem in several and not _SCAN.search(stem) else stem
@@ -169,8 +169,10 @@ def _own_mapping(path: Path, folder: Path, mapping: LabelMapping) -> tuple[Label
         return mapping, str(error)
 
 
-def _repeated(names: list[str]) -> set[str]:
-    return {name for name, number in Counter(names).items() if number > 1}
+def _in_several_folders(paths: list[Path]) -> set[str]:
+    """Names of files, without endings, that more than one folder has: the folder says which case it is."""
+    places = {(stem_of(path), path.parent) for path in paths}
+    return {name for name, number in Counter(name for name, _ in places).items() if number > 1}
 
 
 def _each_once(cases: list[FoundCase]) -> list[FoundCase]:
