@@ -118,17 +118,6 @@ def test_bootstrap_interval_has_the_textbook_width_and_is_seeded():
     assert one.mean_dice.low < values.mean() < one.mean_dice.high
 
 
-def test_median_draws_equal_repeating_the_scans():
-    from dixonflow.evaluation.accuracy import _weighted_medians
-
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(7, 3))
-    values[2, 1] = np.nan
-    weights = rng.multinomial(7, np.full(7, 1 / 7), size=50)
-    expected = [[np.nanmedian(np.repeat(values[:, c], w)) for c in range(3)] for w in weights]
-    np.testing.assert_allclose(_weighted_medians(values, weights), expected)
-
-
 def test_scans_of_a_participant_are_drawn_together():
     values = np.repeat(np.random.default_rng(1).normal(0.8, 0.05, 30), 10)
     rows = cohort(values, values)

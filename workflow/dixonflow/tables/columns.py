@@ -13,7 +13,7 @@ import pandas as pd
 NAME_ENDINGS: dict[str, str] = {
     **{"mL": "ml", "cm2": "cm2", "mm": "mm", "s": "seconds", "MB": "mb", "1": "", "ratio": "", "": ""},
     **{"T": "t", "ms": "ms", "deg": "deg", "years": "years", "1/s": "per_s"},
-    **{"cm": "cm", "kg": "kg", "kg/m2": "kg_per_m2"},
+    **{"%": "percent", "cm": "cm", "kg": "kg", "kg/m2": "kg_per_m2"},
 }
 """How the name of a column ends that holds values in a unit. `1` is a ratio, the empty unit is text or a count."""
 

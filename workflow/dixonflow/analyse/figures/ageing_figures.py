@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dixonflow.analyse.ageing import ALPHA, QUARTILES, AgeingStudy
-from dixonflow.analyse.figures.figure_files import save_figure
+from dixonflow.report.figure_files import save_figure
 from dixonflow.tables.columns import NAME_ENDINGS
 
 _COLUMNS, _WIDTH, _HEIGHT = 5, 11.0, 1.9

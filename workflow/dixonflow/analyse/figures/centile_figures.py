@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dixonflow.analyse.centiles import CENTILES, SEXES, Curves
-from dixonflow.analyse.figures.figure_files import save_figure
+from dixonflow.report.figure_files import save_figure
 
 _COLUMNS = 4
 _BLUE = "#1f5f8b"

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dixonflow.analyse.figures.figure_files import save_figure
 from dixonflow.analyse.loss_flow import OF_SCANS
+from dixonflow.report.figure_files import save_figure
 
 _BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "#1f5f8b"}
 _GRADES = {"pass": "passed", "review": "to be looked at first"}

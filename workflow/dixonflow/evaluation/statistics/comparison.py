@@ -236,7 +236,7 @@ def _assembled(
     table["difference_low"], table["difference_high"] = percentile_interval(drawn, confidence)
     few = table[["participants_one", "participants_other"]].min(axis=1).lt(SMALLEST)
     table.loc[few, ["difference_low", "difference_high"]] = np.nan
-    overall = []
+    overall: list[dict[str, Any]] = []
     for metric, number in zip(dict.fromkeys(table["metric"]), people, strict=True):
         chosen = single & table["metric"].eq(metric).to_numpy()
         low, high = percentile_interval(mean_of_known(drawn[:, chosen])[:, None], confidence)
@@ -250,7 +250,7 @@ def _assembled(
                 "participants": number,
                 "participants_one": number,
                 "participants_other": number,
-                **means.to_dict(),
+                **{name: float(means[name]) for name in means.index},
                 "difference_low": low[0] if enough else np.nan,
                 "difference_high": high[0] if enough else np.nan,
                 **_no_test(0, interval_note(number)),

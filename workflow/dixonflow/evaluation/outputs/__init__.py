@@ -1,0 +1,1 @@
+"""What an evaluation writes: tables, box plots and pictures of cases."""
