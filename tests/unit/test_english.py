@@ -25,7 +25,7 @@ PHRASES = {
     r"come(s)? upon": "finds",
     r"beside": "in addition, concurrently, next to",
     r"pretended": "simulated",
-    r"invented": "synthetic",
+    r"invented (?!structure)\w+": "synthetic",  # `invented` alone is a value of a column
     r"upper end|lower end": "superior endplate, inferior endplate",
     r"wrong side": "left-right error, laterality",
 }

@@ -20,14 +20,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
-from dixonflow.evaluation.metrics.label_pair import LabelPair, label_pair
+from dixonflow.evaluation.metrics.label_pair import label_pair
 from dixonflow.evaluation.metrics.overlap import Presence, overlaps
 from dixonflow.evaluation.metrics.pieces import component_counts
-from dixonflow.evaluation.metrics.surfaces import SurfaceDistances, surface_distances
+from dixonflow.evaluation.metrics.surface_elements import SurfaceElements
+from dixonflow.evaluation.metrics.surfaces import surface_distances
 from dixonflow.evaluation.regions import Region
-from dixonflow.imaging.types import Box
 
 TOLERANCE_MM = 3.0
 """Distance within which surfaces agree."""
@@ -91,13 +90,14 @@ def compare(
         raise ValueError(f"the tolerance must be a positive number of millimetres, not {tolerance_mm}")
     pair = label_pair(predicted, reference, spacing_mm, regions)
     components = [component_counts(labels, pair.regions) for labels in (pair.reference, pair.predicted)]
-    boxes = _boxes(pair) if surfaces else []
+    elements = [SurfaceElements(labels) for labels in (pair.predicted, pair.reference)] if surfaces else []
     rows = []
     for region, overlap, in_reference, in_predicted in zip(pair.regions, overlaps(pair), *components, strict=True):
         known = overlap.presence is not Presence.NEITHER
         nsd, hd95_mm = np.nan, np.nan
         if surfaces and overlap.presence is Presence.BOTH:
-            distances = _distances(pair, region, boxes)
+            one, other = (each.of(region.labels) for each in elements)
+            distances = surface_distances(one, other, pair.spacing_mm)
             nsd, hd95_mm = distances.within(tolerance_mm), distances.percentile(HAUSDORFF_PERCENT)
         elif surfaces and known:
             nsd = 0.0
@@ -121,17 +121,3 @@ def compare(
             }
         )
     return pd.DataFrame(rows)
-
-
-def _boxes(pair: LabelPair) -> list[list[Box]]:
-    """Boxes around each label: at most one of each map, none where it lacks the label."""
-    found = [find_objects(labels, max_label=pair.size - 1) for labels in (pair.predicted, pair.reference)]
-    return [[], *([box for box in boxes if box is not None] for boxes in zip(*found, strict=True))]
-
-
-def _distances(pair: LabelPair, region: Region, boxes: list[list[Box]]) -> SurfaceDistances:
-    own = [box for label in region.labels for box in boxes[label]]
-    box = tuple(slice(min(each[a].start for each in own), max(each[a].stop for each in own)) for a in range(3))
-    member = np.zeros(pair.size, bool)
-    member[list(region.labels)] = True
-    return surface_distances(member[pair.predicted[box]], member[pair.reference[box]], pair.spacing_mm)

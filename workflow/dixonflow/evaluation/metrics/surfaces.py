@@ -1,25 +1,17 @@
-"""Distances between the surfaces of two masks: normalised surface distance and the 95th percentile of distances.
-
-The surface is that of Nikolov et al. (J Med Internet Res 2021, 23:e26151) and their package surface-distance: an
-element lies at every corner of the voxel grid whose eight voxels are not all alike, and has the area that marching
-cubes gives to this pattern in millimetres. So voxels of any shape weigh as much as the surface they make. What lies
-outside the array is background.
-"""
+"""Distances between two surfaces: the part of them within a tolerance, and percentiles."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
 
-from dixonflow.imaging.types import Floats64, Mask, Spacing
+from dixonflow.evaluation.metrics.surface_elements import Surface
+from dixonflow.imaging.types import Floats64, Spacing
 
 SLACK_MM = 1e-4
 """Distances so little above the tolerance are within it: a header stores 3 mm as 3.0000002."""
-
-FULL = 255
-"""Code of a corner whose eight voxels are all in the mask."""
 
 
 @dataclass(frozen=True)
@@ -55,48 +47,41 @@ class SurfaceDistances:
         )
 
 
-def surface_distances(predicted: Mask, reference: Mask, spacing_mm: Spacing) -> SurfaceDistances:
-    """Find the surface elements of two masks and how far each is from the other surface.
+def surface_distances(predicted: Surface, reference: Surface, spacing_mm: Spacing) -> SurfaceDistances:
+    """Distance of each element of two surfaces to the other surface.
 
     Parameters
     ----------
     predicted, reference
-        Masks of shape (x, y, z) on one grid. Both have voxels.
+        Surfaces on one grid. Both have elements.
     spacing_mm
-        Voxel size.
+        Voxel size (x, y, z).
     """
-    areas = np.asarray(create_table_neighbour_code_to_surface_area(spacing_mm), np.float64)
-    one, other = _corner_codes(predicted), _corner_codes(reference)
-    on_one, on_other = _on_surface(one), _on_surface(other)
+    areas = _areas_mm2(spacing_mm)
     return SurfaceDistances(
-        _distances(on_one, on_other, spacing_mm),
-        _distances(on_other, on_one, spacing_mm),
-        areas[one[on_one]],
-        areas[other[on_other]],
+        _distances(predicted, reference, spacing_mm),
+        _distances(reference, predicted, spacing_mm),
+        areas[predicted.codes],
+        areas[reference.codes],
     )
 
 
-def _corner_codes(mask: Mask) -> NDArray[np.uint8]:
-    """Which of the eight voxels around each corner are in the mask, a bit each, shape (x + 1, y + 1, z + 1)."""
-    codes: NDArray[np.uint8] = np.pad(mask.view(np.uint8), 1)
-    codes = codes[:, :, 1:] + 2 * codes[:, :, :-1]
-    codes = codes[:, 1:] + 4 * codes[:, :-1]
-    return codes[1:] + 16 * codes[:-1]
+@cache
+def _areas_mm2(spacing_mm: Spacing) -> Floats64:
+    """Area of an element by its code, shape (256,)."""
+    return np.asarray(create_table_neighbour_code_to_surface_area(spacing_mm), np.float64)
 
 
-def _on_surface(codes: NDArray[np.uint8]) -> Mask:
-    surface: Mask = (codes != 0) & (codes != FULL)
-    return surface
-
-
-def _distances(elements: Mask, others: Mask, spacing_mm: Spacing) -> Floats64:
-    """Distance of each element to the nearest of the others, in C order of the elements."""
-    apart = ~others[elements]
+def _distances(own: Surface, other: Surface, spacing_mm: Spacing) -> Floats64:
+    """Distance of each of the own elements to the nearest of the other ones."""
+    place = np.searchsorted(other.corners, own.corners).clip(max=len(other.corners) - 1)
+    apart = other.corners[place] != own.corners
     result = np.zeros(len(apart))
     if apart.any():
-        targets = np.argwhere(others)
-        wanted = np.argwhere(elements)[apart]
-        nearest = KDTree(targets * np.asarray(spacing_mm)).query(wanted * np.asarray(spacing_mm))[1]
+        wanted, targets = own.positions(apart), other.positions()
+        nearest = KDTree(targets * np.asarray(spacing_mm), balanced_tree=False).query(wanted * np.asarray(spacing_mm))[
+            1
+        ]
         # From whole numbers of voxels, so that equal distances are equal.
         result[apart] = np.sqrt((((wanted - targets[nearest]) * np.asarray(spacing_mm)) ** 2).sum(axis=1))
     return result
