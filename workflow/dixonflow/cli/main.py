@@ -35,6 +35,7 @@ COMMANDS = {
     "withdraw": ("results", "Remove what results hold of withdrawn participants; nothing is computed again."),
     "status": ("pipeline", "Show the progress of a run, or propose resources for the next one."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
+    "evaluate": ("networks", "Compare label maps with reference masks: Dice, surface distances, volumes, statistics."),
     "verify-models": (
         "networks",
         "Import published models, compare them with the model files, run one scan with each.",

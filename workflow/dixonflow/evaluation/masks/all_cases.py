@@ -1,10 +1,7 @@
 """All cases: matched, evaluated in several processes, and every one of them listed with what became of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import pandas as pd
@@ -14,6 +11,7 @@ from dixonflow.evaluation.masks.label_files import LabelFiles
 from dixonflow.evaluation.masks.one_case import CaseResult, CaseTask, evaluate_safely
 from dixonflow.evaluation.masks.preparation import Options
 from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.evaluation.masks.processes import results_of
 from dixonflow.evaluation.masks.systems import System
 
 COMPARED, LEFT_OUT = "compared", "left_out"
@@ -121,25 +119,8 @@ def _task(number: int, case: FoundCase, systems: Sequence[System], options: Opti
 
 
 def _evaluated(tasks: Sequence[CaseTask], jobs: int) -> Iterator[CaseResult]:
-    """Results as they come; a case that ends its process costs no other."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from map(evaluate_safely, tasks)
-        return
-    left = {task.number: task for task in tasks}
-    try:
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            for future in as_completed([pool.submit(evaluate_safely, task) for task in tasks]):
-                result = future.result()
-                del left[result.number]
-                yield result
-    except BrokenProcessPool:
-        for task in left.values():  # nobody knows whose process it was: each has its own now
-            try:
-                with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                    result = pool.submit(evaluate_safely, task).result()
-            except BrokenProcessPool:
-                result = CaseResult(task.number, problem="its process ended without a result: is memory short?")
-            yield result
+    for task, result in results_of(evaluate_safely, tasks, jobs):
+        yield result or CaseResult(task.number, problem="its process ended without a result: is memory short?")
 
 
 def _case_list(
