@@ -12,7 +12,9 @@ from dixonflow.evaluation.masks.one_case import CaseResult, CaseTask, evaluate_s
 from dixonflow.evaluation.masks.preparation import Options
 from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.processes import results_of
+from dixonflow.evaluation.masks.shared_regions import NotCompared, NotComparedReason
 from dixonflow.evaluation.masks.systems import System
+from dixonflow.evaluation.statistics.case_rows import Presence
 
 COMPARED, LEFT_OUT = "compared", "left_out"
 """What became of a case."""
@@ -99,9 +101,14 @@ def evaluate_all(
     further = {case: system.name for system in systems for case in system.further({case.name for case in cases})}
     listed = pd.concat([listed, _without_reference(further, names)], ignore_index=True) if further else listed
     rows = _rows(cases, problems, results)
-    evaluation = Evaluation(rows, listed, _not_compared(results))
+    left = [each for result in results.values() for each in result.not_compared]
+    if not rows.empty:
+        rows, absent = _without_absent(rows)
+        left += absent
+    evaluation = Evaluation(rows, listed, _not_compared(left))
     if rows.empty:
-        raise EvaluationError(f"no case could be compared: {evaluation.counts()}")
+        why = "no label map has any of the structures" if left and not problems else evaluation.counts()
+        raise EvaluationError(f"nothing could be compared: {why}")
     return evaluation
 
 
@@ -178,13 +185,22 @@ def _rows(
     return every[[*first, *(name for name in every if name not in first)]]
 
 
-def _not_compared(results: Mapping[str, CaseResult]) -> pd.DataFrame:
+def _without_absent(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NotCompared]]:
+    """Rows of structures that some map has, and those that none has, once for each case."""
+    present = rows["presence"].ne(Presence.NEITHER).groupby(rows["structure"]).transform("any")
+    absent = rows.loc[~present, ["structure", "case"]].drop_duplicates()["structure"]
+    detail = "neither a reference nor a prediction has it in any case"
+    left = [NotCompared(name, "", NotComparedReason.IN_NO_CASE, detail) for name in absent]
+    return rows[present].reset_index(drop=True), left
+
+
+def _not_compared(left: Sequence[NotCompared]) -> pd.DataFrame:
+    """How many cases each structure was not compared in, by reason."""
+    if not left:
+        return pd.DataFrame(columns=NOT_COMPARED_COLUMNS)
     records = [
         {"structure": each.structure, "system": each.system, "reason": each.reason.value, "detail": each.detail}
-        for result in results.values()
-        for each in result.not_compared
+        for each in left
     ]
-    if not records:
-        return pd.DataFrame(columns=NOT_COMPARED_COLUMNS)
     keys = NOT_COMPARED_COLUMNS[:-1]
     return pd.DataFrame(records).groupby(keys, as_index=False, sort=False).size().rename(columns={"size": "cases"})
