@@ -6,8 +6,9 @@ import pytest
 from evaluated_cases import evaluated
 
 from dixonflow.evaluation.statistics.case_rows import MEAN_OVER_STRUCTURES, StatisticsError
-from dixonflow.evaluation.statistics.comparison import compare_systems, rank_sum, signed_rank
+from dixonflow.evaluation.statistics.comparison import compare_systems
 from dixonflow.evaluation.statistics.multiple_testing import with_corrections
+from dixonflow.evaluation.statistics.rank_tests import rank_sum, signed_rank
 
 X = np.array([0.912, 0.871, 0.934, 0.802, 0.889, 0.951, 0.845, 0.927, 0.903, 0.768, 0.919, 0.896])
 Y = np.array([0.895, 0.880, 0.915, 0.790, 0.861, 0.948, 0.851, 0.902, 0.899, 0.731, 0.924, 0.863])
@@ -95,6 +96,24 @@ def test_only_common_cases_are_compared_and_pairs_need_both_values():
     assert (dice["n_pairs"], dice["n_one"], dice["n_other"]) == (12, 12, 12)
     assert (hd95["n_pairs"], hd95["n_one"], hd95["n_other"]) == (11, 11, 12)
     assert hd95["mean_other"] == pytest.approx(50 * (1 - Y[1:].mean()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reference_ml": 900.0},
+        {"presence": "invented", "dice": 0.0, "nsd": 0.0, "hd95_mm": np.nan, "under_fraction": np.nan},
+    ],
+)
+def test_cases_with_another_reference_are_left_out_and_counted(change):
+    rows = both().reset_index(drop=True)
+    last_two = rows.index[-2:]
+    rows.loc[last_two, list(change)] = list(change.values())
+    found = compare(rows).iloc[0]
+    assert found["n_pairs"] == 10
+    assert found["mean_difference"] == pytest.approx((X - Y)[:10].mean())
+    assert found["note"].startswith("2 cases with different references left out")
+    assert "different references" not in compare(both()).iloc[0]["note"]
 
 
 def test_hypotheses_are_those_tested_and_the_mean_over_structures_is_none():

@@ -19,6 +19,7 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Okabe and Ito's, which readers with any colour vision distinguish."""
 
 _PER_PANEL = 40
+_LONGEST_NAME = 40
 _LINE_INCHES, _SYSTEM_INCHES = 0.08, 0.10
 
 
@@ -73,7 +74,7 @@ def box_plot(rows: pd.DataFrame, metric: str) -> Figure:
             offset = (place - (len(systems) - 1) / 2) * 0.8 / len(systems)
             boxes = {line + offset: by_box.get((name, system), np.empty(0)) for line, name in enumerate(shown)}
             _draw(axes, boxes, 0.62 / len(systems), _COLOURS[place])
-        axes.set_yticks(range(len(shown)), [each.replace("_", " ") for each in shown])
+        axes.set_yticks(range(len(shown)), [_plain(each.replace("_", " ")) for each in shown])
         axes.set_ylim(size - 0.4, -0.6)
         axes.set_xlim(*limits)
         axes.grid(axis="x", linewidth=0.3, color="#cccccc")
@@ -120,4 +121,5 @@ def _limits(values: NDArray[np.float64], metric: str) -> tuple[float, float]:
 
 def _plain(name: str) -> str:
     """Names are drawn as they are: no formula between dollar signs, and no name that hides itself from the legend."""
-    return name.replace("$", r"\$").lstrip("_")
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    return shown.replace("$", r"\$").lstrip("_")

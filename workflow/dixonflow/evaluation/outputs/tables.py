@@ -115,6 +115,7 @@ def _with_interval(value: float, sd: float | None, low: float, high: float, metr
     digits = 3 if METRICS[metric].unit == "1" else 1
     if math.isnan(value):
         return _NOTHING
+    value, low, high = (round(each, digits) + 0.0 for each in (value, low, high))  # no -0.000
     words = f"{value:.{digits}f}"
     if sd is not None and not math.isnan(sd):
         words += f" ± {sd:.{digits}f}"

@@ -40,7 +40,7 @@ class Metric:
     unit
         Of its values; 1 is a ratio.
     minimum, maximum
-        Bounds that no value can be beyond.
+        Bounds that no value can be beyond: exact ones, or those of a grid that no scanner makes.
     """
 
     title: str
@@ -52,11 +52,11 @@ class Metric:
 METRICS = {
     "dice": Metric("Dice", "1", 0, 1),
     "nsd": Metric("NSD", "1", 0, 1),
-    "hd95_mm": Metric("HD95", "mm", 0),
+    "hd95_mm": Metric("HD95", "mm", 0, 1e4),
     "under_fraction": Metric("under-segmentation", "1", 0, 1),
-    "over_fraction": Metric("over-segmentation", "1", 0),
-    "volume_error_ml": Metric("volume error", "mL"),
-    "volume_error_percent": Metric("volume error", "%", -100),
+    "over_fraction": Metric("over-segmentation", "1", 0, 1e9),
+    "volume_error_ml": Metric("volume error", "mL", -1e6, 1e6),
+    "volume_error_percent": Metric("volume error", "%", -100, 1e11),
 }
 """Metrics by the name of their column."""
 
@@ -90,6 +90,7 @@ def checked_rows(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     checked = rows.reset_index(drop=True).copy()
     for name in _WORDS:
         _check_words(checked[name], name)
+        checked[name] = checked[name].astype(str)  # categories of other rows must not come back as rows
     if not checked["composite"].map(lambda each: isinstance(each, bool | np.bool_)).all():
         raise StatisticsError("column composite must be true or false in every row")
     checked["composite"] = checked["composite"].astype(bool)
@@ -97,7 +98,9 @@ def checked_rows(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     for name in metrics:
         checked[name] = _numbers(checked[name], name)
     _check_presence(checked, metrics)
-    checked.loc[checked["presence"].eq(Presence.NEITHER), list(metrics)] = np.nan  # nothing to judge
+    neither = checked["presence"].eq(Presence.NEITHER)  # nothing to judge
+    for name in metrics:
+        checked[name] = checked[name].mask(neither)
     return checked
 
 

@@ -1,18 +1,19 @@
 """Two systems on the same cases, or on different ones: differences with intervals, and rank tests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from dixonflow.evaluation.statistics.bootstrap import bootstrap_means, mean_of_known, percentile_interval
 from dixonflow.evaluation.statistics.case_rows import (
     MEAN_OVER_STRUCTURES,
     METRICS,
     CaseValues,
+    Presence,
     StatisticsError,
     case_values,
     checked_rows,
@@ -21,11 +22,11 @@ from dixonflow.evaluation.statistics.case_rows import (
 from dixonflow.evaluation.statistics.coverage import SMALLEST, interval_note
 from dixonflow.evaluation.statistics.multiple_testing import with_corrections
 from dixonflow.evaluation.statistics.pseudomedian import pseudomedian
+from dixonflow.evaluation.statistics.rank_tests import no_test, rank_sum, signed_rank
 from dixonflow.evaluation.statistics.summary import check_settings
 
-_EXACT_BELOW = 50
-_DIGITS = 12
-"""Decimals that differences are compared by: 0.9 - 0.8 and 0.8 - 0.7 are ties."""
+_SAME_VOLUME = 1e-3
+"""Largest relative difference of two volumes of one reference."""
 
 _COLUMNS = [
     *("one", "other", "structure", "composite", "metric", "unit", "design"),
@@ -50,6 +51,9 @@ def compare_systems(
 
     Systems with cases in common are compared on those alone (`design` paired), by Wilcoxon's signed-rank test of the
     difference. Systems on different participants are compared by the rank-sum test (unpaired).
+
+    Cases where the systems were judged against different references of a structure (one has it and one has not, or its
+    volumes `reference_ml` differ) are left out of its row, and the `note` counts them.
 
     Tests have one value per participant, the mean over its cases. Zero differences are left out of the signed-rank test
     (Wilcoxon) and counted in `n_zero`; ties share their mean rank. P values are two-sided: exact under 50 values (in
@@ -102,14 +106,47 @@ def compare_systems(
             f"{one} and {other} share participants and no case: they are neither paired nor independent"
         )
     first, second = (case_values(part, structures, metrics) for part in parts)
+    different = (
+        _different_references(parts[0], parts[1], structures, first.cases) if common else np.zeros((1, len(structures)))
+    )
+    if common:
+        unequal = np.repeat(different, len(metrics), axis=1)
+        first, second = (replace(each, values=np.where(unequal, np.nan, each.values)) for each in (first, second))
     composite = checked.groupby("structure")["composite"].first()
     single = np.array([not composite[structure] for structure, _ in first.columns])
     compare = _paired if common else _unpaired
     table = compare(first, second, single, draws, seed, confidence)
     table["composite"] = [bool(composite.get(structure, False)) for structure in table["structure"]]
     table["unit"] = table["metric"].map({name: metric.unit for name, metric in METRICS.items()})
+    left_out = dict(zip(structures, different.sum(axis=0).astype(int).tolist(), strict=True))
+    table["note"] = [
+        _joined(f"{left_out[structure]} cases with different references left out", note)
+        if left_out.get(structure)
+        else note
+        for structure, note in zip(table["structure"], table["note"], strict=True)
+    ]
     table = with_corrections(table.assign(one=one, other=other))
     return table[_COLUMNS]
+
+
+def _different_references(
+    one: pd.DataFrame, other: pd.DataFrame, structures: Sequence[str], cases: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Which cases and structures, shape (cases, structures), do not have one reference in the rows of both systems."""
+    keys = ["case", "structure"]
+    columns = ["presence", *(["reference_ml"] if "reference_ml" in one else [])]
+    pairs = one[keys + columns].merge(other[keys + columns], on=keys, suffixes=("", "_other"))
+    with_it = [pairs[name].isin([Presence.BOTH, Presence.MISSED]) for name in ("presence", "presence_other")]
+    different = with_it[0].ne(with_it[1])
+    if len(columns) > 1:
+        ours, theirs = (pairs[name].astype("Float64").astype(float) for name in ("reference_ml", "reference_ml_other"))
+        different |= (ours - theirs).abs() > _SAME_VOLUME * np.maximum(ours.abs(), theirs.abs())
+    matrix = pairs.assign(different=different).pivot(index="case", columns="structure", values="different")
+    return matrix.reindex(index=list(cases), columns=list(structures)).fillna(False).to_numpy(bool)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _paired(
@@ -182,45 +219,6 @@ def _unpaired(
     return _assembled(first.columns, records, drawn, single, people, confidence).assign(design="unpaired")
 
 
-def signed_rank(differences: NDArray[np.float64]) -> dict[str, Any]:
-    """Wilcoxon's signed-rank test of differences, one per participant: test, statistic, n_zero, p and note."""
-    rounded = np.round(differences, _DIGITS)
-    nonzero = rounded[rounded != 0]
-    n_zero = len(rounded) - len(nonzero)
-    if len(rounded) < SMALLEST:
-        return _no_test(n_zero, interval_note(len(rounded)))
-    if len(nonzero) < SMALLEST:
-        return _no_test(n_zero, f"no test: under {SMALLEST} differences that are not 0")
-    exact = n_zero == 0 and len(nonzero) < _EXACT_BELOW and len(np.unique(np.abs(nonzero))) == len(nonzero)
-    found = stats.wilcoxon(nonzero, method="exact" if exact else "approx", correction=not exact)
-    # the statistic of R: the sum of the ranks of positive differences
-    positive = float(stats.rankdata(np.abs(nonzero))[nonzero > 0].sum())
-    return _result("signed-rank", exact, positive, n_zero, float(found.pvalue), interval_note(len(rounded)))
-
-
-def rank_sum(one: NDArray[np.float64], other: NDArray[np.float64]) -> dict[str, Any]:
-    """Wilcoxon's rank-sum test (Mann-Whitney) of two independent samples: test, statistic, n_zero, p and note."""
-    one, other = np.round(one, _DIGITS), np.round(other, _DIGITS)
-    fewest = min(len(one), len(other))
-    if fewest < SMALLEST:
-        return _no_test(0, interval_note(fewest))
-    together = np.concatenate([one, other])
-    if (together == together[0]).all():
-        return _no_test(0, "no test: all values are equal")
-    exact = max(len(one), len(other)) < _EXACT_BELOW and len(np.unique(together)) == len(together)
-    found = stats.mannwhitneyu(one, other, method="exact" if exact else "asymptotic")
-    return _result("rank-sum", exact, float(found.statistic), 0, float(found.pvalue), interval_note(fewest))
-
-
-def _no_test(n_zero: int, note: str) -> dict[str, Any]:
-    return {"test": "", "statistic": np.nan, "n_zero": n_zero, "p": np.nan, "note": note}
-
-
-def _result(name: str, exact: bool, statistic: float, n_zero: int, p: float, note: str) -> dict[str, Any]:
-    words = f"{name}, {'exact' if exact else 'normal approximation'}"
-    return {"test": words, "statistic": statistic, "n_zero": n_zero, "p": p, "note": note}
-
-
 def _assembled(
     columns: Sequence[tuple[str, str]],
     records: Sequence[dict[str, Any]],
@@ -253,7 +251,7 @@ def _assembled(
                 **{name: float(means[name]) for name in means.index},
                 "difference_low": low[0] if enough else np.nan,
                 "difference_high": high[0] if enough else np.nan,
-                **_no_test(0, interval_note(number)),
+                **no_test(0, interval_note(number)),
             }
         )
     return pd.concat([table, pd.DataFrame(overall)], ignore_index=True)

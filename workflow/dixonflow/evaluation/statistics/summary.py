@@ -117,7 +117,8 @@ def _of_system(rows: pd.DataFrame, metrics: Sequence[str], draws: int, seed: int
     overall = []
     for metric in metrics:
         chosen = single & table["metric"].eq(metric).to_numpy()
-        overall.append(_over_structures(cases, table[chosen], mean_draws[:, chosen], chosen, confidence))
+        row = _over_structures(cases, table[chosen], mean_draws[:, chosen], chosen, confidence)
+        overall.append({**row, "metric": metric})
     table = pd.concat([table, pd.DataFrame(overall)], ignore_index=True)
     table["unit"] = table["metric"].map({name: metric.unit for name, metric in METRICS.items()})
     table["note"] = table["participants"].map(interval_note)
@@ -173,7 +174,6 @@ def _over_structures(
     low, high = percentile_interval(drawn, confidence)
     return {
         "structure": MEAN_OVER_STRUCTURES,
-        "metric": cases.columns[int(chosen.argmax())][1] if chosen.any() else "",
         "composite": False,
         "n": int(known.sum()),
         "participants": len(people),
