@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Labels, Mask
 
+MOST_CORNERS = 40_000_000
+"""Corners where labels meet that are taken (some 5 GB of memory). A body of 26 million voxels has 2 million."""
+
 FULL = 255
 """Code of a corner whose eight voxels are all in the structure."""
 
@@ -92,12 +95,17 @@ def _meetings(labels: Labels) -> tuple[NDArray[np.intp], Labels]:
     """Flat indices of the corners whose voxels are not all alike; the labels of these voxels, shape (8, corners)."""
     x, y, z = labels.shape
     padded = np.pad(labels, 1)
-    corners, around = [], []
+    corners, around, number = [], [], 0
     for plane in range(x + 1):
         voxels = [padded[plane + i, j : y + 1 + j, k : z + 1 + k] for i, j, k in _AROUND]
         differ = np.zeros((y + 1, z + 1), bool)
         for each in voxels[1:]:
             differ |= each != voxels[0]
         corners.append(np.flatnonzero(differ) + plane * differ.size)
+        number += len(corners[-1])
+        if number > MOST_CORNERS:
+            raise ValueError(
+                "a label map has more surface than structures can have: it is noise; compare without surfaces"
+            )
         around.append(np.stack([each[differ] for each in voxels]))
     return np.concatenate(corners), np.concatenate(around, axis=1)
