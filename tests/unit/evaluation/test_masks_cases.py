@@ -75,6 +75,21 @@ def test_equal_file_names_in_folders_take_the_name_of_the_folder(tmp_path):
     assert list(found(tmp_path)) == ["one", "two"]
 
 
+def test_images_next_to_label_maps_are_no_second_truth(tmp_path):
+    touch(tmp_path, *(f"{place}/{case}.nii.gz" for place in ("imagesTr", "labelsTr") for case in ("a", "b")))
+    assert {case.problem for case in found(tmp_path).values()} == {"2 label maps of the same case"}
+    assert {case.problem for case in found(tmp_path / "labelsTr").values()} == {""}
+
+
+def test_links_are_followed_and_circles_are_not(tmp_path):
+    touch(tmp_path / "elsewhere", "liver.nii.gz")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/again").symlink_to(tmp_path / "elsewhere")
+    cases = find_cases(tmp_path / "r", named_mapping("vocabulary"))
+    assert [case.files.structures for case in cases] == [{"liver"}]
+
+
 def test_endings_of_label_maps_are_no_part_of_the_name(tmp_path):
     assert list(found(touch(tmp_path, "x_seg.nii.gz", "y_dseg.nii.gz", "z.nii.gz"))) == ["y"]  # BIDS names win
     assert list(found(touch(tmp_path / "other", "x_seg.nii.gz", "z.nii.gz"))) == ["x", "z"]

@@ -1,6 +1,7 @@
 """`dixonflow evaluate` at the command line: a run and folders against references, and what is written."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,16 @@ def test_what_is_written_is_complete_and_names_no_participant(run: Run, referenc
         assert len(picture.getcolors(2**20)) > 20, "the water image lies below the outlines"
 
 
+def test_a_results_folder_that_was_moved_is_read_where_it_is(run: Run, reference: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(run.results.root, moved)
+    content = json.loads((moved / "config.json").read_text()) | {"results": "results"}
+    (moved / "config.json").write_text(json.dumps(content))
+    given = (reference, "--mapping", "amos13", "--predictions", moved, "--output", tmp_path / "out", "--no-surfaces")
+    assert "5 of 8 cases compared" in done(*given, "--pictures", 0)
+    assert read(tmp_path / "out", "case_list")["reason"].str.contains("station_gap").any()
+
+
 def test_two_systems_on_the_cases_that_both_have(run: Run, reference: Path, tmp_path: Path) -> None:
     for scan in OK[:4]:
         write(tmp_path / "other" / f"{scan.name}.nii.gz", label_map(AMOS, (2, 0, 0)))
@@ -160,7 +171,7 @@ def test_a_table_names_everything(tmp_path: Path) -> None:
         rows.append(row | {"reference": f"r{number}.nii.gz", "prediction": f"p{number}.nii.gz"})
     table = tmp_path / "cases.csv"
     pd.DataFrame(rows).to_csv(table, index=False)
-    given = (table, "--mapping", "amos15", "--predictions", f"mine={table}", "--prediction-mapping", "demo")
+    given = (table, "--mapping", "amos15", "--prediction-mapping", "demo")
     done(*given, "--output", tmp_path / "out", "--name", "x", "--pictures", 0)
     found = read(tmp_path / "out", "cases")
     assert found.loc[found["structure"].eq("liver"), "dice"].tolist() == [1, pytest.approx(5 / 6), pytest.approx(4 / 6)]
@@ -185,12 +196,15 @@ def test_a_table_names_everything(tmp_path: Path) -> None:
         (["labels", "--mapping", "amos15", "--predictions", "labels", "--prediction-mapping", "amos15",
           "--covariates", "none.csv"], "none.csv cannot be read"),
         (["labels", "--mapping", "amos15", "--predictions", "labels", "--prediction-mapping", "amos15",
+          "--covariates", "others.csv"], "has no values of any participant"),
+        (["labels", "--mapping", "amos15", "--predictions", "labels", "--prediction-mapping", "amos15",
           "--output", "labels/a.nii.gz"], "cannot be read or written"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], what: str) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("labels/a.nii.gz"), label_map(AMOS))
+    Path("others.csv").write_text("participant_id,sex,age\nsomebody,female,50\n")
     result = call(*arguments, "--pictures", "0", "--no-surfaces")
     assert result.exit_code == 1
     said = [line for line in result.output.splitlines() if " %" not in line]

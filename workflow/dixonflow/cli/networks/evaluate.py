@@ -16,7 +16,7 @@ from dixonflow.config.cohort import CovariatesConfig
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.masks.all_cases import evaluate_all
 from dixonflow.evaluation.masks.case_files import FoundCase, find_cases
-from dixonflow.evaluation.masks.case_table import is_case_table, read_case_table
+from dixonflow.evaluation.masks.case_table import has_predictions, is_case_table, read_case_table
 from dixonflow.evaluation.masks.class_subsets import class_subset
 from dixonflow.evaluation.masks.mapping_files import VOCABULARY, named_mapping
 from dixonflow.evaluation.masks.pictures import draw_cases
@@ -43,7 +43,7 @@ def evaluate_command(
         str | None,
         typer.Option(
             help="Predictions: a folder, a table of cases, or the configuration or results folder of a run. Default: "
-            "the run of --config. NAME=PATH gives them a name."
+            "the table, where the reference is one with predictions; else the run of --config. NAME=PATH names them."
         ),
     ] = None,
     prediction_mapping: Annotated[
@@ -105,8 +105,11 @@ def evaluate_command(
             read_case_table(reference, "reference", known) if is_case_table(reference) else find_cases(reference, known)
         )
         others = _paired(against or [], against_mapping or [])
-        systems = [_opened(*each) for each in [(predictions or str(config), prediction_mapping), *others]]
+        if predictions is None:
+            predictions = str(reference if has_predictions(reference) else config)
+        systems = [_opened(*each) for each in [(predictions, prediction_mapping), *others]]
         target = output or _results(config) / "evaluation" / (name or reference.resolve().stem)
+        target.mkdir(parents=True, exist_ok=True)  # before hours of work, not after them
         people = _covariates(cases, covariate_file, systems)
         evaluation = evaluate_all(cases, systems, options, jobs=jobs, progress=_progress)
         settings: dict[str, Any] = {
@@ -160,7 +163,10 @@ def _covariates(cases: Sequence[FoundCase], file: Path | None, systems: Sequence
         scans = pd.DataFrame(
             [(case.participant, case.session) for case in cases], columns=["participant_id", "session_id"]
         )
-        return covariates(CovariatesConfig(file=file), scans, ()).rows
+        found = covariates(CovariatesConfig(file=file), scans, ()).rows
+        if found.empty:
+            raise EvaluationError(f"{file} has no values of any participant of the reference: are the ids the same?")
+        return found
     for system in systems:
         if isinstance(system, RunSystem):
             path = system.results.tables / f"{COVARIATE_TABLE.name}.parquet"

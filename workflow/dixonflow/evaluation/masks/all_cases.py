@@ -14,6 +14,7 @@ from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.processes import results_of
 from dixonflow.evaluation.masks.shared_regions import NotCompared, NotComparedReason
 from dixonflow.evaluation.masks.systems import System
+from dixonflow.evaluation.outputs.case_pictures import plain_name
 from dixonflow.evaluation.statistics.case_rows import Presence
 
 COMPARED, LEFT_OUT = "compared", "left_out"
@@ -82,8 +83,10 @@ def evaluate_all(
         If no case can be compared; it says why.
     """
     names = [system.name for system in systems]
-    if len(set(names)) < len(names):
-        raise EvaluationError(f"two systems are called {max(names, key=names.count)}: give them names (NAME=PATH)")
+    in_files = [plain_name(name).casefold() for name in names]
+    if len(set(in_files)) < len(names):
+        name = names[in_files.index(max(in_files, key=in_files.count))]
+        raise EvaluationError(f"two systems are called {name}, or alike: give them names (NAME=PATH)")
     problems: dict[str, tuple[str, str]] = {}
     tasks = []
     for number, case in enumerate(cases):

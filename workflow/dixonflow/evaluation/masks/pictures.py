@@ -1,5 +1,6 @@
 """Pictures of the worst and best cases of every structure, on the label maps as they were read."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from dixonflow.evaluation.outputs.case_pictures import ChosenCase, case_picture,
 from dixonflow.imaging.nifti import read_nifti
 from dixonflow.models.anatomy import is_within
 from dixonflow.resample.label_maps import labels_by_headers
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def _task(case: FoundCase, systems: Sequence[System], chosen: Iterable[ChosenCas
 
 
 def draw_case(task: PictureTask) -> dict[ChosenCase, bytes]:
-    """Draw the pictures of a case; none where its files have changed since they were compared."""
+    """Draw the pictures of a case. What cannot be drawn is missing: the numbers do not depend on it."""
     drawn = {}
     try:
         reference = read_structures(task.reference)
@@ -94,8 +97,8 @@ def draw_case(task: PictureTask) -> dict[ChosenCase, bytes]:
                 picture = case_picture(image, reference.ids, predicted, spacing, labels)
                 if picture is not None:
                     drawn[each] = picture
-    except CaseProblem:
-        return drawn
+    except (CaseProblem, ValueError, MemoryError) as problem:
+        log.warning("pictures of a case are missing: %s", problem)
     return drawn
 
 
