@@ -160,5 +160,6 @@ def test_a_case_that_ends_its_process_or_fails_costs_that_case(tmp_path, monkeyp
     assert "ended without a result" in cases.loc["b", "reason"]
     assert "unexpected error AttributeError" in cases.loc["c", "reason"]
     assert seen[-1] == (3, 3)
+    monkeypatch.undo()
     alone = evaluated(reference, (prediction, "amos15"))
     assert found.rows.equals(alone.rows[alone.rows["case"].eq("a")])
