@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-peers=(dcm2niix nnunetv2 totalsegmentator tptbox simpleitk scikit-image scipy)
+peers=(dcm2niix nnunetv2 totalsegmentator tptbox simpleitk scikit-image scipy panoptica surface-distance)
 torch=$(grep -v '^#' envs/torch.txt)
 stamp=.venv-peers/installed
 wanted=$(cat envs/torch.txt envs/benchmark-peers.txt tests/benchmarks/install_peers.sh | sha256sum | cut -d' ' -f1)

@@ -11,6 +11,8 @@ IMPORTED = {
     "SimpleITK": "SimpleITK",
     "scikit-image": "skimage.transform",
     "scipy": "scipy.ndimage",
+    "panoptica": "panoptica",
+    "surface-distance": "surface_distance",
 }
 """Module that is imported of each peer, by its name on the package index."""
 

@@ -95,14 +95,20 @@ def many_labels(labels: NDArray[np.uint8], number: int, seed: int = SEED) -> NDA
     strewn about, as a network leaves them. Where voxels of one label touch over an edge or a corner only, the smaller
     piece is removed, so that components are the same with 6 and with 26 neighbours.
     """
+    result = cut_into(labels, number)
+    rng = np.random.default_rng(seed)
+    _strew(result, number, rng)
+    return _same_with_26_neighbours(result)
+
+
+def cut_into(labels: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """Label map of `number` structures: those of the phantom, the largest cut into bands along z."""
     present = [int(label) for label in np.unique(labels) if label]
     table = np.zeros(256, np.uint8)
     table[present] = np.arange(1, len(present) + 1)
     result = np.asfortranarray(table[labels])
     _cut(result, len(present), number)
-    rng = np.random.default_rng(seed)
-    _strew(result, number, rng)
-    return _same_with_26_neighbours(result)
+    return result
 
 
 def _cut(labels: NDArray[np.uint8], present: int, number: int) -> None:
