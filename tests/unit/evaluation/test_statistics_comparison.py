@@ -142,6 +142,25 @@ def test_a_metric_without_values_is_no_hypothesis():
     assert table["hypotheses"].eq(1).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_structures_without_a_common_case_or_value_have_no_difference():
+    apart = pd.concat(
+        [evaluated(X[:6], system="a", structure="aorta"), evaluated(Y, system="b", structure="aorta")[6:]]
+    )
+    table = compare(pd.concat([both(), apart])).set_index("structure")
+    assert table.loc["aorta", ["n_pairs", "n_one", "n_other"]].tolist() == [0, 6, 6]
+    assert np.isnan(table.loc["aorta", "mean_difference"])
+    assert table.loc[MEAN_OVER_STRUCTURES, "mean_difference"] == pytest.approx(np.mean(X - Y))
+    ids = [f"q{i}" for i in range(12)]
+    missing = evaluated(np.zeros(12), system="b", presence="missed", cases=ids, participants=ids)
+    table = compare(pd.concat([evaluated(X, system="a"), missing]), ["dice", "hd95_mm"]).set_index(
+        ["structure", "metric"]
+    )
+    assert table.loc[("liver", "dice"), "mean_difference"] == pytest.approx(np.mean(X))
+    assert np.isnan(table.loc[("liver", "hd95_mm"), "p"])
+    assert "no test" in table.loc[("liver", "hd95_mm"), "note"]
+
+
 def test_p_values_of_equal_systems_are_uniform():
     rng = np.random.default_rng(0)
     p = np.array([signed_rank(rng.normal(size=60))["p"] for _ in range(400)])

@@ -141,8 +141,10 @@ def _different_references(
     if len(columns) > 1:
         ours, theirs = (pairs[name].astype("Float64").astype(float) for name in ("reference_ml", "reference_ml_other"))
         different |= (ours - theirs).abs() > _SAME_VOLUME * np.maximum(ours.abs(), theirs.abs())
-    matrix = pairs.assign(different=different).pivot(index="case", columns="structure", values="different")
-    return matrix.reindex(index=list(cases), columns=list(structures)).fillna(False).to_numpy(bool)
+    matrix = pairs.assign(different=different.astype(float)).pivot(
+        index="case", columns="structure", values="different"
+    )
+    return matrix.reindex(index=list(cases), columns=list(structures)).eq(1).to_numpy(bool)
 
 
 def _joined(*notes: str) -> str:
