@@ -151,7 +151,7 @@ def _remove_images(
 
 
 def _remove_what_is_remade(results: Results, certificate: Certificate) -> None:
-    """Studies, evaluations, exports, the report's page and its close-ups: the next run and the same commands make them again."""
+    """Studies, evaluations, exports, page and close-ups of the report: the same commands make them again."""
     for name in _REMADE:
         folder = results.root / name
         if folder.is_dir():
