@@ -83,7 +83,7 @@ def panoptica(prepared: Path) -> Callable[[], Arrays]:
     from panoptica.metrics import Metric
     from panoptica.utils.segmentation_class import LabelGroup, SegmentationClassGroups
 
-    metrics = {"dice": Metric.DSC, "hd95_mm": Metric.HD95}  # its NSD has a fixed tolerance and no areas
+    metrics = {"dice": Metric.DSC, "hd95_mm": Metric.HD95}  # its NSD counts voxels, not areas
     groups = SegmentationClassGroups({f"s{label}": LabelGroup(label, True) for label in range(1, LABELS + 1)})
     evaluator = Panoptica_Evaluator(
         expected_input=InputType.MATCHED_INSTANCE,

@@ -166,6 +166,7 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
         "moving_folders",
         "withdraw",
         "analyses/",
+        "evaluation/",
         "exports/",
         "releases/",
         "egress/",

@@ -112,6 +112,16 @@ def test_the_certificate_says_where_a_file_is_that_is_left(results: Results) -> 
     assert certificate["files_that_still_hold_an_id"] == ["sub-(id)_ses-2/of PAT(id).d/notes.json"]
 
 
+def test_evaluations_go_because_they_hold_pictures_and_rows_of_all(results: Results) -> None:
+    (results.root / "evaluation/masks/pictures").mkdir(parents=True)
+    (results.root / "evaluation/masks/pictures/demo_liver_worst_1_case_00001.png").write_bytes(b"picture")
+    (results.root / "evaluation/masks/case_list.csv").write_text("case,participant_id\nsub-anna_ses-2,anna\n")
+    code, certificate = withdraw(results, "anna\n")
+    assert code == 0
+    assert certificate["removed"]["evaluation"] == 2
+    assert not (results.root / "evaluation/masks").exists()
+
+
 def test_the_lock_of_the_results_is_held_to_the_end(results: Results) -> None:
     """Files are searched that lie next to the lock: to open it would give it away."""
     program = (

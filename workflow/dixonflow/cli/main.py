@@ -36,6 +36,7 @@ COMMANDS = {
     "status": ("pipeline", "Show the progress of a run, or propose resources for the next one."),
     "compare": ("networks", "Compare label maps of another program with those of a run; list where they disagree."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
+    "evaluate": ("networks", "Compare label maps with reference masks: Dice, surface distances, volumes, statistics."),
     "verify-models": (
         "networks",
         "Import published models, compare them with the model files, run one scan with each.",

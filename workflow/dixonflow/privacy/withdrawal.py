@@ -35,7 +35,7 @@ _LOGS = (".snakemake/log", ".snakemake/slurm_logs")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.")
 """Begin of the names of temporary files (`system.atomic`)."""
 
-_REMADE = ("analyses", "exports", "releases")
+_REMADE = ("analyses", "evaluation", "exports", "releases")
 """Folders, next to the tables, of what was made of all participants together: it is made again without them."""
 
 
@@ -152,7 +152,7 @@ def _remove_images(
 
 
 def _remove_what_is_remade(results: Results, certificate: Certificate) -> None:
-    """Studies, exports, the report's page and its close-ups: the next run and the same commands make them again."""
+    """Studies, evaluations, exports, page and close-ups of the report: the same commands make them again."""
     for name in _REMADE:
         folder = results.root / name
         if folder.is_dir():

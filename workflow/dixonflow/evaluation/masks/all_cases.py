@@ -1,10 +1,7 @@
 """All cases: matched, evaluated in several processes, and every one of them listed with what became of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import pandas as pd
@@ -14,7 +11,11 @@ from dixonflow.evaluation.masks.label_files import LabelFiles
 from dixonflow.evaluation.masks.one_case import CaseResult, CaseTask, evaluate_safely
 from dixonflow.evaluation.masks.preparation import Options
 from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.evaluation.masks.processes import results_of
+from dixonflow.evaluation.masks.shared_regions import NotCompared, NotComparedReason
 from dixonflow.evaluation.masks.systems import System
+from dixonflow.evaluation.outputs.case_pictures import plain_name
+from dixonflow.evaluation.statistics.case_rows import Presence
 
 COMPARED, LEFT_OUT = "compared", "left_out"
 """What became of a case."""
@@ -82,8 +83,10 @@ def evaluate_all(
         If no case can be compared; it says why.
     """
     names = [system.name for system in systems]
-    if len(set(names)) < len(names):
-        raise EvaluationError(f"two systems are called {max(names, key=names.count)}: give them names (NAME=PATH)")
+    in_files = [plain_name(name).casefold() for name in names]
+    if len(set(in_files)) < len(names):
+        name = names[in_files.index(max(in_files, key=in_files.count))]
+        raise EvaluationError(f"two systems are called {name}, or alike: give them names (NAME=PATH)")
     problems: dict[str, tuple[str, str]] = {}
     tasks = []
     for number, case in enumerate(cases):
@@ -101,9 +104,14 @@ def evaluate_all(
     further = {case: system.name for system in systems for case in system.further({case.name for case in cases})}
     listed = pd.concat([listed, _without_reference(further, names)], ignore_index=True) if further else listed
     rows = _rows(cases, problems, results)
-    evaluation = Evaluation(rows, listed, _not_compared(results))
+    left = [each for result in results.values() for each in result.not_compared]
+    if not rows.empty:
+        rows, absent = _without_absent(rows)
+        left += absent
+    evaluation = Evaluation(rows, listed, _not_compared(left))
     if rows.empty:
-        raise EvaluationError(f"no case could be compared: {evaluation.counts()}")
+        why = "no label map has any of the structures" if left and not problems else evaluation.counts()
+        raise EvaluationError(f"nothing could be compared: {why}")
     return evaluation
 
 
@@ -121,25 +129,8 @@ def _task(number: int, case: FoundCase, systems: Sequence[System], options: Opti
 
 
 def _evaluated(tasks: Sequence[CaseTask], jobs: int) -> Iterator[CaseResult]:
-    """Results as they come; a case that ends its process costs no other."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from map(evaluate_safely, tasks)
-        return
-    left = {task.number: task for task in tasks}
-    try:
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            for future in as_completed([pool.submit(evaluate_safely, task) for task in tasks]):
-                result = future.result()
-                del left[result.number]
-                yield result
-    except BrokenProcessPool:
-        for task in left.values():  # nobody knows whose process it was: each has its own now
-            try:
-                with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                    result = pool.submit(evaluate_safely, task).result()
-            except BrokenProcessPool:
-                result = CaseResult(task.number, problem="its process ended without a result: is memory short?")
-            yield result
+    for task, result in results_of(evaluate_safely, tasks, jobs):
+        yield result or CaseResult(task.number, problem="its process ended without a result: is memory short?")
 
 
 def _case_list(
@@ -197,13 +188,22 @@ def _rows(
     return every[[*first, *(name for name in every if name not in first)]]
 
 
-def _not_compared(results: Mapping[str, CaseResult]) -> pd.DataFrame:
+def _without_absent(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NotCompared]]:
+    """Rows of structures that some map has, and those that none has, once for each case."""
+    present = rows["presence"].ne(Presence.NEITHER).groupby(rows["structure"]).transform("any")
+    absent = rows.loc[~present, ["structure", "case"]].drop_duplicates()["structure"]
+    detail = "neither a reference nor a prediction has it in any case"
+    left = [NotCompared(name, "", NotComparedReason.IN_NO_CASE, detail) for name in absent]
+    return rows[present].reset_index(drop=True), left
+
+
+def _not_compared(left: Sequence[NotCompared]) -> pd.DataFrame:
+    """How many cases each structure was not compared in, by reason."""
+    if not left:
+        return pd.DataFrame(columns=NOT_COMPARED_COLUMNS)
     records = [
         {"structure": each.structure, "system": each.system, "reason": each.reason.value, "detail": each.detail}
-        for result in results.values()
-        for each in result.not_compared
+        for each in left
     ]
-    if not records:
-        return pd.DataFrame(columns=NOT_COMPARED_COLUMNS)
     keys = NOT_COMPARED_COLUMNS[:-1]
     return pd.DataFrame(records).groupby(keys, as_index=False, sort=False).size().rename(columns={"size": "cases"})

@@ -94,10 +94,9 @@ def find_cases(folder: Path, mapping: LabelMapping) -> list[FoundCase]:
         else:
             maps += files
     maps = _label_maps_of_bids(maps, mapping)
-    several = _repeated([stem_of(path) for path in maps])
+    by_folder = _named_by_folder(maps)
     for path in maps:
-        stem = stem_of(path)
-        name = path.parent.name if stem in several and not _SCAN.search(stem) else stem
+        name = path.parent.name if path in by_folder else stem_of(path)
         own, problem = _own_mapping(path, folder, mapping)
         cases.append(replace(identified(name), files=LabelFiles(own, path), problem=problem))
     if not cases:
@@ -111,8 +110,10 @@ def _listed(folder: Path) -> Iterator[tuple[Path, list[Path], Path | None]]:
     def refuse(error: OSError) -> None:
         raise EvaluationError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        above = {Path(place).resolve(), *Path(place).resolve().parents}  # a link to one of them is a circle
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if Path(place, name).resolve() not in above]
         files = [Path(place, name) for name in sorted(names) if _is_nifti(name)]
         if MASK_FOLDER in folders:
             folders[:] = [MASK_FOLDER]
@@ -169,8 +170,12 @@ def _own_mapping(path: Path, folder: Path, mapping: LabelMapping) -> tuple[Label
         return mapping, str(error)
 
 
-def _repeated(names: list[str]) -> set[str]:
-    return {name for name, number in Counter(names).items() if number > 1}
+def _named_by_folder(paths: list[Path]) -> set[Path]:
+    """Files that are alone in their folder and have the name of others: the folder says which case it is."""
+    in_folder = Counter(path.parent for path in paths)
+    alone = [path for path in paths if in_folder[path.parent] == 1 and not _SCAN.search(stem_of(path))]
+    equal = Counter(stem_of(path) for path in alone)
+    return {path for path in alone if equal[stem_of(path)] > 1}
 
 
 def _each_once(cases: list[FoundCase]) -> list[FoundCase]:

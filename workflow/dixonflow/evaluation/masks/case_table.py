@@ -13,7 +13,10 @@ from dixonflow.evaluation.masks.case_files import FoundCase, find_cases, identif
 from dixonflow.evaluation.masks.label_files import LabelFiles
 from dixonflow.evaluation.masks.mapping import LabelMapping
 from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.system.regular_file import read_regular
 from dixonflow.vocabulary import ScanId, ScanSequence
+
+MAX_TABLE_BYTES = 2**28
 
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet")
 
@@ -23,6 +26,11 @@ COLUMNS = ("case", "participant_id", "session_id", "sequence", "reference", "pre
 def is_case_table(path: Path) -> bool:
     """Whether a path names a table of cases."""
     return path.suffix.lower() in TABLE_ENDINGS
+
+
+def has_predictions(path: Path) -> bool:
+    """Whether a path is a table that names predictions. Raises EvaluationError if it is one that cannot be read."""
+    return is_case_table(path) and "prediction" in _rows(path)
 
 
 def read_case_table(path: Path, column: str, mapping: LabelMapping) -> list[FoundCase]:
@@ -102,12 +110,13 @@ def _files(cell: str, path: Path, mapping: LabelMapping) -> tuple[LabelFiles | N
 def _rows(path: Path) -> pd.DataFrame:
     """All cells as text, empty where there is nothing."""
     try:
+        data = read_regular(path, MAX_TABLE_BYTES)
         if path.suffix.lower() == ".parquet":
-            table = pq.read_table(path)
+            table = pq.read_table(pa.BufferReader(data))
             texts = {name: table[name].cast(pa.string()).to_pandas() for name in table.column_names if name in COLUMNS}
             rows = pd.DataFrame(texts, dtype=object)
         else:
-            text = path.read_text(encoding="utf-8-sig")
+            text = data.decode("utf-8-sig")
             first = text.partition("\n")[0]
             names = next(csv.reader([first], delimiter=_delimiter(first)), [])
             if len(set(names)) < len(names):

@@ -12,9 +12,13 @@ from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.system.package_table import package_table
+from dixonflow.system.regular_file import read_regular
 
 VOCABULARY = "vocabulary"
 """Mapping of files that are named after the structures, and of label maps with a BIDS lookup table (dseg.tsv)."""
+
+NOT_NAMED = "n/a"
+"""What BIDS tables have where there is no value: such a label is not named."""
 
 MAX_TABLE_BYTES = 2**22
 
@@ -104,6 +108,8 @@ def read_mapping(path: Path) -> LabelMapping:
         key, name = (row.get(label) or "").strip(), (row.get(structure) or "").strip()
         if not key or not name:
             raise EvaluationError(f"mapping {path}: line {number} needs a {label} and a {structure}")
+        if name == NOT_NAMED:
+            continue
         if found := _RANGE.fullmatch(key):
             low, high = int(found[1]), int(found[2] or found[1])
             if low or high:  # 0 is background everywhere
@@ -119,17 +125,13 @@ def read_mapping(path: Path) -> LabelMapping:
 
 def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TABLE_BYTES + 1)
-        text = data.decode("utf-8-sig")
+        text = read_regular(path, MAX_TABLE_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise EvaluationError(f"there is no mapping {path}") from error
     except OSError as error:
         raise EvaluationError(f"mapping {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise EvaluationError(f"mapping {path} is not text in UTF-8") from error
-    if len(data) > MAX_TABLE_BYTES:
-        raise EvaluationError(f"mapping {path} is too large for one")
     first = text.partition("\n")[0]
     delimiter = max("\t;,", key=first.count)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, find_objects
 
 from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures
 from dixonflow.evaluation.masks.preparation import GridChange, Options, around, covers_body, on_grid, trunk
@@ -15,7 +15,7 @@ from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_regions
 from dixonflow.evaluation.metrics.compare import compare
 from dixonflow.evaluation.regions import Region
-from dixonflow.imaging.types import Mask, Spacing
+from dixonflow.imaging.types import Box, Mask, Spacing
 
 log = logging.getLogger(__name__)
 
@@ -159,12 +159,24 @@ def _eroded(
 
     The border of the image is no surface.
     """
-    straight = np.diag([*spacing, 1.0])
+    boxes = [find_objects(ids) for ids in (predicted, true)]
     rows = []
     for region in regions:
-        pair = [np.isin(ids, region.labels) for ids in (predicted, true)]
-        box = around((pair[0] | pair[1]).view(np.uint8), straight, max(spacing))
-        one, other = (binary_erosion(mask[box], border_value=1).view(np.uint8) for mask in pair)
+        box = _joint_box([each[label - 1] for each in boxes for label in region.labels if label <= len(each)])
+        pair = [np.isin(ids[box], region.labels) for ids in (predicted, true)]
+        one, other = (binary_erosion(mask, border_value=1).view(np.uint8) for mask in pair)
         alone = Region(region.name, (1,), region.composite)
         rows.append(_whole(one, other, spacing, [alone], options))
     return pd.concat(rows, ignore_index=True)
+
+
+def _joint_box(boxes: Sequence[tuple[slice, ...] | None]) -> Box:
+    """Box around boxes with a voxel of what is around them, within the image; one voxel where there is none."""
+    known = [box for box in boxes if box is not None]
+    if not known:
+        return slice(0, 1), slice(0, 1), slice(0, 1)
+    x, y, z = (
+        slice(max(0, min(box[axis].start for box in known) - 1), max(box[axis].stop for box in known) + 1)
+        for axis in range(3)
+    )
+    return x, y, z

@@ -23,6 +23,7 @@ class NotComparedReason(StrEnum):
     COMPARED_AS_PART = "compared_as_part"
     INCOMPLETE = "incomplete"
     NOT_IN_CLASSES = "not_in_classes"
+    IN_NO_CASE = "in_no_case"
 
 
 @dataclass(frozen=True)

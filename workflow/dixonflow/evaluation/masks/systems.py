@@ -115,17 +115,18 @@ def open_system(source: Path, mapping: str | None, name: str | None = None) -> S
         If there is nothing, or it cannot be read.
     """
     if source.suffix.lower() in (".yaml", ".yml", ".json"):
-        return _open_run(source, mapping, name)
+        return _open_run(source, None, mapping, name)
     if (source / "config.json").is_file() and (source / "cohort").is_dir():
-        return _open_run(source / "config.json", mapping, name)
+        return _open_run(source / "config.json", source, mapping, name)
     known = named_mapping(mapping or VOCABULARY)
     cases = read_case_table(source, "prediction", known) if is_case_table(source) else find_cases(source, known)
     return FolderSystem(name or source.resolve().stem, {case.name: case for case in cases})
 
 
-def _open_run(path: Path, mapping: str | None, name: str | None) -> RunSystem:
+def _open_run(path: Path, root: Path | None, mapping: str | None, name: str | None) -> RunSystem:
+    """Open the run of a configuration; `root` is its results folder where that has been moved."""
     config = read_config(path)
-    results = config.paths
+    results = Results(root, config.keep.prefix_folders) if root else config.paths
     models = [*config.segment.models, *(each for names in config.segment.models_of.values() for each in names)]
     model = mapping or models[0]
     if model not in models:
