@@ -15,6 +15,7 @@ from dixonflow.aggregate.summary import summarise
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.execution.outcome import OUTCOMES
 from dixonflow.paths import Results
+from dixonflow.ratings.effects import GoodRatings
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables.definitions import FILE_COUNTS, QUALITY, SCANS
 from dixonflow.tables.grading import objections_of
@@ -53,7 +54,8 @@ def test_whatever_the_stages_say_nobody_is_lost(ways: list[tuple[Reason, list[Re
             if (cell := cells[place]) is not None
         ]  # fmt: skip
         stages[stage] = StageRows(pd.DataFrame(rows, columns=[*OUTCOMES.names, "shard"]).astype({"shard": object}), {})
-    nothing = Checked(objections_of(arrow_schema(QUALITY).empty_table()), pd.DataFrame(columns=[*SCAN_KEYS, "repair"]))
+    no_rows = arrow_schema(QUALITY).empty_table()
+    nothing = Checked(objections_of(no_rows), pd.DataFrame(columns=[*SCAN_KEYS, "repair"]), GoodRatings())
     scans = with_grades(scan_rows(cohort, stages), nothing, value_counts(arrow_schema(MEASUREMENTS).empty_table()))
     check_rows(to_arrow(scans, SCANS), SCANS)
     assert summarise(scans).scans_in == len(ways)

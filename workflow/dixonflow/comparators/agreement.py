@@ -17,7 +17,6 @@ from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.evaluation.masks.shared_regions import shared_regions
 from dixonflow.evaluation.metrics.compare import compare
 from dixonflow.evaluation.metrics.overlap import Presence as PairPresence
-from dixonflow.evaluation.processes import LOST
 from dixonflow.imaging.types import Labels
 from dixonflow.resample.label_maps import labels_by_headers
 from dixonflow.vocabulary import ScanId
@@ -89,9 +88,9 @@ def agreement_rows(task: ScanTask) -> list[dict[str, Any]]:
         return [_row(task, problem=f"unexpected error {type(error).__name__}: DIXONFLOW_LOG=DEBUG shows it")]
 
 
-def lost_row(task: ScanTask) -> list[dict[str, Any]]:
-    """Give the row of a scan whose process ended."""
-    return [_row(task, problem=LOST)]
+def lost_row(task: ScanTask) -> dict[str, Any]:
+    """Give the row of a scan whose process died."""
+    return _row(task, problem="its process ended without a result: is memory short?")
 
 
 def _compared(task: ScanTask, other: LabelFiles) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from dixonflow.comparators.agreement_table import AGREEMENT
 from dixonflow.comparators.mining import faulty_rates, mined, thresholds
 from dixonflow.comparators.scans import RunScans, still_valid
 from dixonflow.evaluation.masks.problem import EvaluationError
-from dixonflow.evaluation.processes import results_of
+from dixonflow.evaluation.masks.processes import results_of
 from dixonflow.paths import Results
 from dixonflow.ratings.rating import Rating
 from dixonflow.system.atomic import write_bytes
@@ -75,7 +75,7 @@ def update_agreement(
     rows = kept
     for start in range(0, len(left), SCANS_AT_ONCE):
         part = left[start : start + SCANS_AT_ONCE]
-        found = [each for _, own in results_of(agreement_rows, part, jobs, lost_row) for each in own]
+        found = [each for task, own in results_of(agreement_rows, part, jobs) for each in own or [lost_row(task)]]
         rows = pd.concat([rows, pd.DataFrame(found, columns=list(AGREEMENT.names))], ignore_index=True)
         _write(files, rows)
         progress(start + len(part), len(left))
