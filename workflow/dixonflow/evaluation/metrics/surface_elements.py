@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Labels, Mask
 
-MOST_CORNERS = 40_000_000
-"""Corners where labels meet that are taken (some 5 GB of memory). A body of 26 million voxels has 2 million."""
+MOST_CORNERS = 10_000_000
+"""Corners where labels meet that are taken, which bounds the memory. A body of 26 million voxels has 2 million."""
 
 FULL = 255
 """Code of a corner whose eight voxels are all in the structure."""
