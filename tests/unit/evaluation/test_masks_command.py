@@ -196,6 +196,8 @@ def test_a_table_names_everything(tmp_path: Path) -> None:
         (["labels", "--mapping", "amos15", "--classes", "36"], "no set 36"),
         (["labels", "--mapping", "amos15", "--tolerance-mm", "0"], "must be a positive number"),
         (["labels", "--mapping", "amos15", "--tolerance-mm", "nan"], "must be a positive number"),
+        (["labels", "--mapping", "amos15", "--crop-mm", "inf"], "must be a positive number"),
+        (["labels", "--mapping", "amos15", "--name", "../x"], "--name is the name of a folder"),
         (["labels", "--predictions", "labels"], "nothing could be compared: 0 of 1"),
         (["labels", "--mapping", "amos15", "--predictions", "x="], "give NAME=PATH"),
         (["labels", "--against-mapping", "amos15"], "--against is given 0 times"),

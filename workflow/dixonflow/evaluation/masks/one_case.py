@@ -106,7 +106,7 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     )
     if not regions:
         raise CaseProblem("no structure is in the reference and in every prediction")
-    reference = read_structures(task.reference)
+    reference = _reference(task.reference)
     spacing = _spacing(reference)
     maps, grids = {}, {}
     for name, files in task.predictions.items():
@@ -123,11 +123,18 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
 
 
+def _reference(files: LabelFiles) -> StructureMap:
+    try:
+        return read_structures(files)
+    except CaseProblem as problem:
+        raise CaseProblem(f"reference: {problem}") from problem
+
+
 def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> tuple[NDArray[np.uint8], GridChange]:
     try:
         return on_grid(read_structures(files), reference)
     except CaseProblem as problem:
-        raise CaseProblem(str(problem), name) from problem
+        raise CaseProblem(f"prediction: {problem}", name) from problem
 
 
 def _spacing(reference: StructureMap) -> Spacing:
