@@ -16,8 +16,10 @@ from synthetic_run import MODEL, Run, write_run
 from typer.testing import CliRunner, Result
 
 from dixonflow.aggregate.build import aggregate
+from dixonflow.analyse.covariates.match import COVARIATE_TABLE
 from dixonflow.cli.networks.evaluate import evaluate_command
 from dixonflow.config import demo_config
+from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import Contrast, ScanId, ScanSequence
 
 AMOS = {"spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 6, "pancreas": 10}
@@ -118,14 +120,20 @@ def test_what_is_written_is_complete_and_names_no_participant(run: Run, referenc
         assert len(picture.getcolors(2**20)) > 20, "the water image lies below the outlines"
 
 
-def test_a_results_folder_that_was_moved_is_read_where_it_is(run: Run, reference: Path, tmp_path: Path) -> None:
+def test_a_moved_results_folder_is_read_with_its_covariates(run: Run, reference: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(run.results.root, moved)
     content = json.loads((moved / "config.json").read_text()) | {"results": "results"}
     (moved / "config.json").write_text(json.dumps(content))
+    people = pd.DataFrame([(scan.participant, scan.session) for scan in OK], columns=["participant_id", "session_id"])
+    known = people.assign(age_years=[50.0, 60, 55, 65, 70], sex=["female", "male", "female", "male", None])
+    write_table(moved / "tables/covariates.parquet", COVARIATE_TABLE, known.reindex(columns=COVARIATE_TABLE.names))
     given = (reference, "--mapping", "amos13", "--predictions", moved, "--output", tmp_path / "out", "--no-surfaces")
     assert "5 of 8 cases compared" in done(*given, "--pictures", 0)
     assert read(tmp_path / "out", "case_list")["reason"].str.contains("station_gap").any()
+    by_sex = read(tmp_path / "out", "by_sex").set_index(["structure", "metric"]).loc[("liver", "dice")]
+    assert by_sex[["n_female", "n_male", "n_unknown"]].tolist() == [2, 2, 1]
+    assert read(tmp_path / "out", "by_age").set_index(["structure", "metric"]).loc[("liver", "dice"), "n"] == 5
 
 
 def test_two_systems_on_the_cases_that_both_have(run: Run, reference: Path, tmp_path: Path) -> None:
@@ -188,6 +196,8 @@ def test_a_table_names_everything(tmp_path: Path) -> None:
         (["labels", "--mapping", "amos15", "--classes", "36"], "no set 36"),
         (["labels", "--mapping", "amos15", "--tolerance-mm", "0"], "must be a positive number"),
         (["labels", "--mapping", "amos15", "--tolerance-mm", "nan"], "must be a positive number"),
+        (["labels", "--mapping", "amos15", "--crop-mm", "inf"], "must be a positive number"),
+        (["labels", "--mapping", "amos15", "--name", "../x"], "--name is the name of a folder"),
         (["labels", "--predictions", "labels"], "nothing could be compared: 0 of 1"),
         (["labels", "--mapping", "amos15", "--predictions", "x="], "give NAME=PATH"),
         (["labels", "--against-mapping", "amos15"], "--against is given 0 times"),

@@ -92,14 +92,16 @@ def evaluate_command(
     start_logging()
     try:
         options = Options(
-            tolerance_mm=_positive(tolerance_mm),
+            tolerance_mm=_finite("--tolerance-mm", tolerance_mm, above=0),
             surfaces=not no_surfaces,
             erode=erode,
             without_arms_and_legs=without_arms_and_legs,
-            crop_mm=crop_mm,
+            crop_mm=None if crop_mm is None else _finite("--crop-mm", crop_mm),
             join_lobes=join_lobes,
             classes=None if classes is None else class_subset(classes),
         )
+        if name is not None and (Path(name).name != name or name == ".."):
+            raise EvaluationError("--name is the name of a folder, not a path: --output takes one")
         known = named_mapping(mapping)
         cases = (
             read_case_table(reference, "reference", known) if is_case_table(reference) else find_cases(reference, known)
@@ -127,10 +129,10 @@ def evaluate_command(
     print(f"{len(written)} files in {target}")
 
 
-def _positive(tolerance_mm: float) -> float:
-    if not 0 < tolerance_mm < float("inf"):
-        raise EvaluationError("--tolerance-mm must be a positive number")
-    return tolerance_mm
+def _finite(option: str, value: float, above: float = -1) -> float:
+    if not above < value < float("inf"):
+        raise EvaluationError(f"{option} must be a positive number")
+    return value
 
 
 def _paired(sources: Sequence[str], mappings: Sequence[str]) -> list[tuple[str, str | None]]:

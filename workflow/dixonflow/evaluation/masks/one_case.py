@@ -7,15 +7,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, find_objects
+from scipy.ndimage import binary_erosion
 
 from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures
-from dixonflow.evaluation.masks.preparation import GridChange, Options, around, covers_body, on_grid, trunk
+from dixonflow.evaluation.masks.preparation import (
+    GridChange,
+    Options,
+    around,
+    boxes_of,
+    covers_body,
+    joint_box,
+    on_grid,
+    trunk,
+)
 from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_regions
 from dixonflow.evaluation.metrics.compare import compare
 from dixonflow.evaluation.regions import Region
-from dixonflow.imaging.types import Box, Mask, Spacing
+from dixonflow.imaging.types import Mask, Spacing
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +106,7 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     )
     if not regions:
         raise CaseProblem("no structure is in the reference and in every prediction")
-    reference = read_structures(task.reference)
+    reference = _reference(task.reference)
     spacing = _spacing(reference)
     maps, grids = {}, {}
     for name, files in task.predictions.items():
@@ -114,11 +123,18 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
 
 
+def _reference(files: LabelFiles) -> StructureMap:
+    try:
+        return read_structures(files)
+    except CaseProblem as problem:
+        raise CaseProblem(f"reference: {problem}") from problem
+
+
 def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> tuple[NDArray[np.uint8], GridChange]:
     try:
         return on_grid(read_structures(files), reference)
     except CaseProblem as problem:
-        raise CaseProblem(str(problem), name) from problem
+        raise CaseProblem(f"prediction: {problem}", name) from problem
 
 
 def _spacing(reference: StructureMap) -> Spacing:
@@ -159,24 +175,12 @@ def _eroded(
 
     The border of the image is no surface.
     """
-    boxes = [find_objects(ids) for ids in (predicted, true)]
+    boxes = boxes_of(predicted, true)
     rows = []
     for region in regions:
-        box = _joint_box([each[label - 1] for each in boxes for label in region.labels if label <= len(each)])
+        box = joint_box(boxes, region.labels, (1, 1, 1))
         pair = [np.isin(ids[box], region.labels) for ids in (predicted, true)]
         one, other = (binary_erosion(mask, border_value=1).view(np.uint8) for mask in pair)
         alone = Region(region.name, (1,), region.composite)
         rows.append(_whole(one, other, spacing, [alone], options))
     return pd.concat(rows, ignore_index=True)
-
-
-def _joint_box(boxes: Sequence[tuple[slice, ...] | None]) -> Box:
-    """Box around boxes with a voxel of what is around them, within the image; one voxel where there is none."""
-    known = [box for box in boxes if box is not None]
-    if not known:
-        return slice(0, 1), slice(0, 1), slice(0, 1)
-    x, y, z = (
-        slice(max(0, min(box[axis].start for box in known) - 1), max(box[axis].stop for box in known) + 1)
-        for axis in range(3)
-    )
-    return x, y, z

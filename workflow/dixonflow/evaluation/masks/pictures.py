@@ -1,6 +1,7 @@
 """Pictures of the worst and best cases of every structure, on the label maps as they were read."""
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.evaluation.masks.case_files import FoundCase
 from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures, same_grid
 from dixonflow.evaluation.masks.mapping import structure_ids
-from dixonflow.evaluation.masks.preparation import on_grid
+from dixonflow.evaluation.masks.preparation import boxes_of, joint_box, on_grid
 from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.evaluation.masks.processes import results_of
 from dixonflow.evaluation.masks.systems import System
 from dixonflow.evaluation.outputs.case_pictures import ChosenCase, case_picture, choose_cases
 from dixonflow.imaging.nifti import read_nifti
 from dixonflow.models.anatomy import is_within
+from dixonflow.report.close_up import MARGIN_MM
 from dixonflow.resample.label_maps import labels_by_headers
 
 log = logging.getLogger(__name__)
@@ -90,11 +92,16 @@ def draw_case(task: PictureTask) -> dict[ChosenCase, bytes]:
         reference = read_structures(task.reference)
         image = _image(task.image, reference)
         spacing = np.linalg.norm(reference.affine[:3, :3], axis=0).tolist()
+        x, y, z = (math.ceil(MARGIN_MM / each) for each in spacing)
+        margin = x, y, z
         for system in dict.fromkeys(each.system for each in task.chosen):
             predicted, _ = on_grid(read_structures(task.predictions[system]), reference)
+            boxes = boxes_of(reference.ids, predicted)
             for each in (one for one in task.chosen if one.system == system):
                 labels = [number for name, number in structure_ids().items() if is_within(name, each.structure)]
-                picture = case_picture(image, reference.ids, predicted, spacing, labels)
+                box = joint_box(boxes, labels, margin)  # what the picture shows: the rest only takes time
+                shown = None if image is None else image[box]
+                picture = case_picture(shown, reference.ids[box], predicted[box], spacing, labels)
                 if picture is not None:
                     drawn[each] = picture
     except (CaseProblem, ValueError, MemoryError) as problem:

@@ -1,10 +1,11 @@
 """What is done to label maps before they are compared: one grid, and the options that papers use."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from dixonflow.evaluation.masks.label_files import StructureMap, same_grid
 from dixonflow.evaluation.masks.mapping import structure_ids
@@ -104,6 +105,27 @@ def around(ids: NDArray[np.uint8], affine: Affine, margin_mm: float) -> Box:
         margin = int(np.floor(margin_mm / spacing[axis] + 1e-6))
         sides.append(slice(max(0, int(where[0]) - margin), min(size, int(where[-1]) + 1 + margin)))
     return sides[0], sides[1], sides[2]
+
+
+Boxes = Sequence[Sequence[tuple[slice, ...] | None]]
+"""Box of each label from 1 on, of each of some label maps; None where a map lacks the label."""
+
+
+def boxes_of(*maps: NDArray[np.uint8]) -> Boxes:
+    """Find the box of every label of label maps on one grid, in one pass of each."""
+    return [find_objects(ids) for ids in maps]
+
+
+def joint_box(boxes: Boxes, labels: Collection[int], margin: tuple[int, int, int]) -> Box:
+    """Box around labels of all maps and some voxels more, within the image; one voxel where no map has them."""
+    known = [box for each in boxes for label in labels if label <= len(each) and (box := each[label - 1]) is not None]
+    if not known:
+        return slice(0, 1), slice(0, 1), slice(0, 1)
+    x, y, z = (
+        slice(max(0, min(box[axis].start for box in known) - more), max(box[axis].stop for box in known) + more)
+        for axis, more in enumerate(margin)
+    )
+    return x, y, z
 
 
 def covers_body(structures: Collection[str]) -> bool:
