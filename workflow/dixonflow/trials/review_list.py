@@ -56,7 +56,7 @@ def resampled_grades(model: Model, clean: Mapping[ScanId, Measured], scans: int 
             write_table(results.quality(shard), SHARD_QUALITY, pd.concat(rows, ignore_index=True))
         cohort = pd.DataFrame(parts)
         ok = cohort[["participant_id", "session_id", "sequence", "shard"]]
-        checked = write_quality(results, cohort, ok, {model.sequence: [model]})
+        checked = write_quality(results, cohort, ok, {model.sequence: [model]}, {})
     return scan_grades(checked.objections)
 
 

@@ -14,8 +14,8 @@ from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.processes import results_of
 from dixonflow.evaluation.masks.shared_regions import NotCompared, NotComparedReason
 from dixonflow.evaluation.masks.systems import System
-from dixonflow.evaluation.outputs.case_pictures import plain_name
 from dixonflow.evaluation.metrics.overlap import Presence
+from dixonflow.evaluation.outputs.case_pictures import plain_name
 
 COMPARED, LEFT_OUT = "compared", "left_out"
 """What became of a case."""
