@@ -11,7 +11,6 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import NiftiImage, read_foreign_labels
 from dixonflow.imaging.types import Affine, Labels
 from dixonflow.retraining.project import RetrainingError
-from dixonflow.vocabulary import Reason
 
 SAME_GRID_MM = 1e-3
 """Furthest that a corner of the grid may lie from that of the image: programs write affines in single precision."""
@@ -65,8 +64,7 @@ def read_returned(path: Path, proposal: Proposal, numbers: Collection[int]) -> L
     try:
         image = read_foreign_labels(path)
     except ScanExcluded as error:
-        damaged = error.reason in (Reason.UNREADABLE_FILE, Reason.TRUNCATED_PIXELS)
-        raise ReturnRefusedError(f"{'damaged' if damaged else 'no label map'}: {error.message}") from error
+        raise ReturnRefusedError(f"no readable label map: {error.message}") from error
     except OSError as error:
         raise ReturnRefusedError(f"cannot be read: {error.strerror}") from error
     _check_grid(image, proposal)
@@ -140,9 +138,9 @@ def _by(shape: Sequence[int]) -> str:
 
 def _whole_numbers(data: NDArray[np.generic]) -> NDArray[np.uint16]:
     if data.dtype.kind not in "uif":
-        raise ReturnRefusedError(f"no label map: its values are of type {data.dtype}")
+        raise ReturnRefusedError(f"no readable label map: its values are of type {data.dtype}")
     with np.errstate(invalid="ignore"):
         labels = data.astype(np.uint16)
     if not np.array_equal(labels, data):  # NaN, fractions, negative and too large numbers
-        raise ReturnRefusedError("no label map: a value is no whole number from 0 to 65535")
+        raise ReturnRefusedError("no readable label map: a value is no whole number from 0 to 65535")
     return labels
