@@ -60,8 +60,8 @@ def add_haste(project, case, affine=FINE, shape=FINE_SHAPE, image=None):
     write_nifti(project.results.stitched(other, Contrast.T2), image, affine)
     rows = read_scans(project.results.scans)
     dixon = next(row for row in rows if row.scan == scan)
-    entry = RawScan(other, Layout.BIDS, dixon.entry.path, f"{case} haste")
-    write_scans(project.results.scans, [*rows, CohortScan(entry, images=f"{case} haste")])
+    entry = RawScan(other, Layout.BIDS, dixon.entry.path, f"haste-{case}")
+    write_scans(project.results.scans, [*rows, CohortScan(entry, images=f"images-{case}")])
     return other, image
 
 

@@ -148,13 +148,25 @@ def select_step(
 
 
 @retrain_command.command("export")
-def export_step(test: TestOption = False, round_number: RoundOption = None, project: ProjectOption = PROJECT) -> None:
+def export_step(
+    ct_model: Annotated[
+        str | None, typer.Option(help="Model for CT that proposes, on water images made to resemble CT.")
+    ] = None,
+    test: TestOption = False,
+    round_number: RoundOption = None,
+    project: ProjectOption = PROJECT,
+) -> None:
     """Export images, proposals and label tables of the selected cases for ITK-SNAP, 3D Slicer and MONAI Label."""
     with _errors("export"):
         opened = open_project(project)
         with opened.locked():
             number = _last(opened, round_number, test=test)
-            exported = list(export_cases(opened, number))
+            proposer = None
+            if ct_model is not None:
+                from dixonflow.retraining.pseudo_ct import CtProposer  # noqa: PLC0415 - torch takes seconds
+
+                proposer = CtProposer(opened, opened.model(ct_model))
+            exported = list(export_cases(opened, number, proposer))
     print(f"{_where(number)}: {len(exported)} cases exported to {opened.export(number)}")
 
 
