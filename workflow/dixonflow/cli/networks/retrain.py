@@ -182,6 +182,9 @@ def export_step(
 def return_step(
     folder: Annotated[Path, typer.Argument(help="Folder, or file, of corrected label maps.")],
     by: Annotated[str, typer.Option(help="Who corrected them: letters and digits.")],
+    own: Annotated[
+        list[str] | None, typer.Option(help="Case that resembles another more, and yet is its own; several times.")
+    ] = None,
     test: TestOption = False,
     round_number: RoundOption = None,
     project: ProjectOption = PROJECT,
@@ -192,9 +195,11 @@ def return_step(
         with opened.locked():
             number = _last(opened, round_number, test=test)
             found = []
-            for each in return_labels(opened, number, folder, by):
+            for each in return_labels(opened, number, folder, by, own or ()):
                 found.append(each)
                 print(f"{each.case}: {(each.reason and f'refused: {each.reason}') or 'accepted'}")
+    if not found:
+        print("every proposal came back unchanged: these cases stay open")
     refused = sum(not each.is_accepted for each in found)
     print(
         f"{_where(number)}: {len(found) - refused} accepted, {refused} refused: {opened.returned(number)}/returned.csv"
