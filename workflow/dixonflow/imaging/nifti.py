@@ -230,10 +230,15 @@ def read_labels(path: Path) -> tuple[NDArray[np.unsignedinteger], Affine]:
     ScanExcluded
         As `read_nifti`; `unreadable_file` also where the values are not of these types.
     """
-    image = _read_image(path, LABELS_LIMIT)
+    image = read_foreign_labels(path)
     if image.data.dtype not in (np.uint8, np.uint16):
         raise unreadable(path, f"a label map holds uint8 or uint16, not {image.data.dtype}")
     return image.data, image.affine
+
+
+def read_foreign_labels(path: Path) -> NiftiImage:
+    """Read a label map of another program, which may hold labels in any type. Raises ScanExcluded as `read_nifti`."""
+    return _read_image(path, LABELS_LIMIT)
 
 
 def write_labels(path: Path, labels: NDArray[np.unsignedinteger], affine: ArrayLike) -> None:
