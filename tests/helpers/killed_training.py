@@ -1,8 +1,8 @@
 """Trains a fold again and again in processes of its own, each killed somewhere; called as a program.
 
 Arguments, one for each run: `<folder of the workspace>=<where it is killed>`: `never`, `step`
-(in the middle of an epoch), `write` (in the middle of writing a checkpoint) or `rename` (after a checkpoint was written,
-before it bears its name). Prints how each ended: 0, or the signal.
+(in the middle of an epoch), `write` (in the middle of writing a checkpoint) or `rename` (after a checkpoint was
+written, before it bears its name). Prints how each ended: 0, or the signal.
 """
 
 import os

@@ -11,6 +11,12 @@ from functools import partial
 from io import StringIO
 from typing import Any
 
+from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners as resenc
+from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, plan_experiment_dataset
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
 from dixonflow.retraining.ledger import read_ledger
 from dixonflow.retraining.nnunet.mixture import (
     add_copies,
@@ -36,6 +42,12 @@ from dixonflow.system.documents import read_json_file
 
 log = logging.getLogger(__name__)
 
+_PLANNERS = {
+    "default": ExperimentPlanner,
+    "resenc_m": resenc.nnUNetPlannerResEncM,
+    "resenc_l": resenc.nnUNetPlannerResEncL,
+    "resenc_xl": resenc.nnUNetPlannerResEncXL,
+}
 _CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")
 
 
@@ -54,7 +66,8 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
     """
     entries = read_ledger(project.ledger)
     data = read_raw_data(project.dataset(workspace.number))
-    check_participants(data, case_participants(data, entries))
+    participants = case_participants(data, entries)
+    check_participants(data, participants)
     keep_settings(workspace.settings_file, settings)
     originals = data
     data = add_copies(data, settings.mixture, project.settings.seed, workspace.raw)
@@ -66,7 +79,14 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
             for split, names in zip(data.splits, only_ct, strict=True)
         )
         data = RawData(data.description, {**added.cases, **data.cases}, splits, data.orientation)
-    made_from = {"data": content_sha256(data), "plan": settings.plan.model_dump(mode="json")}
+    made_from = {
+        "data": content_sha256(data),
+        "plan": settings.plan.model_dump(mode="json"),
+        "orientation": data.orientation,
+        "cases": len(originals.cases),
+        "participants": len(set(participants.values())),
+        "copies_and_ct": len(data.cases) - len(originals.cases),
+    }
     if workspace.planned_file.exists() and read_json_file(workspace.planned_file) == made_from:
         log.info("%s is planned and preprocessed already", workspace.root)
         return
@@ -86,22 +106,9 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
 
 def _plan(workspace: Workspace, settings: TrainingSettings, made_from: Mapping[str, Any]) -> None:
     """Fingerprint and plan, unless they are there and made from the same."""
-    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
-    from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners as resenc
-    from nnunetv2.experiment_planning.plan_and_preprocess_api import (
-        extract_fingerprint_dataset,
-        plan_experiment_dataset,
-    )
-
     record = workspace.preprocessed / "plan_made_from.json"
     if record.exists() and read_json_file(record) == made_from:
         return
-    planners = {
-        "default": ExperimentPlanner,
-        "resenc_m": resenc.nnUNetPlannerResEncM,
-        "resenc_l": resenc.nnUNetPlannerResEncL,
-        "resenc_xl": resenc.nnUNetPlannerResEncXL,
-    }
     record.unlink(missing_ok=True)
     plan = settings.plan
     with redirect_stdout(StringIO()):
@@ -110,7 +117,7 @@ def _plan(workspace: Workspace, settings: TrainingSettings, made_from: Mapping[s
         )
         plans, _ = plan_experiment_dataset(
             workspace.dataset_id,
-            planners[plan.planner],
+            _PLANNERS[plan.planner],
             overwrite_target_spacing=plan.spacing_mm,
             overwrite_plans_name=PLANS,
         )
@@ -179,8 +186,6 @@ def _preprocess_case(workspace: Workspace, name: str, case: RawCase) -> None:
         return
     for path in files:
         path.unlink(missing_ok=True)
-    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     plans = PlansManager(json.loads(workspace.plans_file.read_text(encoding="utf-8")))
     dataset = json.loads(workspace.dataset_file.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ import torch
 
 from dixonflow.errors import ModelError
 from dixonflow.retraining.nnunet.settings import TrainingSettings
+from dixonflow.retraining.nnunet.trainer import RoundTrainer, computing
 from dixonflow.retraining.nnunet.workspace import Workspace
 from dixonflow.retraining.project import RetrainingError
 from dixonflow.system.file_lock import try_lock
@@ -57,9 +58,6 @@ def train_fold(workspace: Workspace, fold: str, seed: int) -> Path:
         raise RetrainingError(f"{workspace.root} is not preprocessed: call dixonflow retrain plan")
     device = _device(settings)
     workspace.export_environment()
-    # nnunetv2 reads environment variables when it is imported
-    from dixonflow.retraining.nnunet.trainer import RoundTrainer, computing
-
     with _sole_job(workspace.fold(fold)), computing(settings), _quiet():
         trainer = RoundTrainer.create(workspace, fold, seed, device)
         trainer.resume()
