@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from synthetic_tables import scan_row
 
+from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import Config
 from dixonflow.config.cohort import CohortConfig, SourceConfig
 from dixonflow.imaging.nifti import write_labels, write_nifti
 from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
+from dixonflow.retraining.ledger import CaseSet
 from dixonflow.retraining.project import Project, Settings, start_project
+from dixonflow.retraining.selection.freeze import freeze_participants
+from dixonflow.retraining.selection.select import Request, Source
 from dixonflow.system.atomic import write_json
+from dixonflow.tables.definitions import QUALITY, SCANS
+from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import DIXON, Contrast, Layout, ScanId
 
 SHAPE = (14, 12, 20)
@@ -90,4 +98,48 @@ def write_small_run(
             write_nifti(results.stitched(scan, contrast), image, AFFINE)
         write_labels(results.labels(scan, "demo"), labels_of(seed), AFFINE)
     write_scans(results.scans, rows)
+    listed = [scan_row(scan.participant) | {"session_id": scan.session, "source": scan.name} for scan in sorted(scans)]
+    write_table(results.scan_table, SCANS, pd.DataFrame(listed))
     return SmallRun(results, scans)
+
+
+def write_quality(results: Results, objections: Mapping[tuple[ScanId, str, str], tuple[str, float]]) -> None:
+    """Write the table of quality: grade and value of each scan, check and structure; the threshold is 0.8."""
+    rows = [
+        {
+            **{"participant_id": scan.participant, "session_id": scan.session, "sequence": "dixon"},
+            **{"check": check, "structure": structure, "model": "demo", "value": value, "threshold": 0.8},
+            **{"grade": grade, "place": ""},
+        }
+        for (scan, check, structure), (grade, value) in objections.items()
+    ]
+    write_table(results.tables / "quality.parquet", QUALITY, pd.DataFrame(rows))
+
+
+def write_people(results: Results, people: Mapping[ScanId, tuple[str | None, float | None, str | None]]) -> None:
+    """Write the table of covariates: sex, age and centre; height and weight are unknown."""
+    rows = [
+        {
+            **{"participant_id": scan.participant, "session_id": scan.session, "sex": sex, "age_years": age},
+            **{"height_cm": None, "weight_kg": None, "bmi_kg_per_m2": None, "centre": centre, "scan_date": None},
+        }
+        for scan, (sex, age, centre) in people.items()
+    ]
+    write_table(results.tables / "covariates.parquet", COVARIATE_TABLE, pd.DataFrame(rows))
+
+
+def set_up(folder: Path, participants: int = 8, test: int = 2, **more: Any) -> tuple[SmallRun, Project]:
+    """Write a run of one scan each and a project on it, whose last participants are frozen for the test set."""
+    scans = {ScanId(f"{1000 + number}", "2"): number for number in range(1, participants + 1)}
+    run = write_small_run(folder, scans)
+    project = run.start(folder / "retraining", folds=3, **more)
+    named = folder / "test.txt"
+    named.write_text("".join(f"{scan.participant}\n" for scan in list(scans)[participants - test :]))
+    freeze_participants(project, named=named)
+    return run, project
+
+
+def random_request(count: int, round_number: int = 1) -> Request:
+    """A request for scans at random: of the training set in a round, or of the test set."""
+    case_set = CaseSet.TEST if round_number == 0 else CaseSet.TRAIN
+    return Request(Source.RANDOM, round_number, case_set, count, "demo")

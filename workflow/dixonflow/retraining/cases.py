@@ -56,6 +56,11 @@ def exported_image(project: Project, round_number: int, case: str, contrast: Con
     return project.export(round_number) / case / f"{contrast.value}.nii.gz"
 
 
+def proposal_of(project: Project, round_number: int, case: str) -> Path:
+    """The proposal as it was exported, where no annotator changes it."""
+    return project.round(round_number) / "proposals" / f"{case}.nii.gz"
+
+
 def propagated_file(project: Project, round_number: int, case: str, name: str) -> Path:
     """An image, by its contrast, or the `labels` of a case that took its label map from another sequence."""
     return project.propagated(round_number) / case / f"{name}.nii.gz"

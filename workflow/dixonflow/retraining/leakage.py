@@ -114,10 +114,13 @@ def check_training_set(entries: Iterable[Entry], images: Mapping[tuple[str, Scan
         If an image cannot be read.
     """
     listed = list(entries)
+    recorded = {(entry.case, entry.scan): set(entry.digests) for entry in listed if entry.step in _JOINED}
     seen: dict[str, str] = {}
     for (case, scan), paths in images.items():
         digests = image_digests(paths)
         check_may_join(listed, scan, CaseSet.TRAIN, digests)
+        if not set(digests) <= recorded.get((case, scan), set()):
+            raise LeakageError(f"{case}: an image is not that of its scan any more: remove its folder, export it again")
         for digest in digests:
             if seen.setdefault(digest, case) != case:
                 raise LeakageError(f"{case} and {seen[digest]} hold the same image: leave one of them out")

@@ -19,6 +19,7 @@ from dixonflow.models.anatomy import known_structures
 from dixonflow.models.load import load_model, model_file
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.retraining.harmonise import HarmoniseSettings
 from dixonflow.system.atomic import write_bytes
 from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
 from dixonflow.system.file_lock import try_lock
@@ -49,8 +50,12 @@ class Settings(Section):
         Whether the network takes them together, as channels of one case; else each contrast is a case of its own.
     labels
         Number of each structure in proposals, returned label maps and reference masks. 0 is background.
+    orientation
+        In which images and label maps are written for training, as an existing network wants it; RAS or LPS, say.
     folds
         Folds of the cross-validation.
+    harmonise
+        Corrections of the label maps that are trained on.
     seed
         Of all random choices.
     """
@@ -60,7 +65,9 @@ class Settings(Section):
     contrasts: tuple[Contrast, ...] = Field(min_length=1)
     channels: bool = False
     labels: dict[str, Annotated[int, Field(ge=1, le=65535)]] = Field(min_length=1)
+    orientation: Annotated[str, Field(pattern=r"^[RL][AP][SI]$")] = "RAS"
     folds: Literal[3, 5] = 5
+    harmonise: HarmoniseSettings = HarmoniseSettings()
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
@@ -69,6 +76,8 @@ class Settings(Section):
             raise ValueError("a contrast is named twice")
         if len(set(self.labels.values())) != len(self.labels):
             raise ValueError("two structures have the same number")
+        if unknown := sorted(self.harmonise.structures - set(self.labels)):
+            raise ValueError(f"harmonise names structures without a label: {one_line(', '.join(unknown))}")
         if unknown := sorted(set(self.labels) - known_structures()):
             raise ValueError(f"not in the vocabulary of structures: {one_line(', '.join(unknown))}")
         return self

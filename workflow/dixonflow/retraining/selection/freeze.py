@@ -51,7 +51,9 @@ def freeze_participants(
         chosen = sorted(read_withdrawn(named)) if named else _drawn(project, candidates, count or 0, by)
         known = {scan.participant for scan in candidates}
         if unknown := sorted(set(chosen) - known):
-            raise RetrainingError(f"{len(unknown)} participants have no scan with the status ok: {', '.join(unknown[:5])}")
+            raise RetrainingError(
+                f"{len(unknown)} participants have no scan with the status ok: {', '.join(unknown[:5])}"
+            )
         if not chosen:
             raise RetrainingError("name at least one test participant: without them no round can be compared")
         if len(known) - len(chosen) < project.settings.folds:

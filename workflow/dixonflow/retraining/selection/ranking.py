@@ -107,7 +107,9 @@ def by_list(path: Path, scans: Collection[ScanId]) -> Ranked:
         if scan in listed:
             raise RetrainingError(f"{path}, line {number}: {scan.name} is there twice")
         if scan not in scans:
-            raise RetrainingError(f"{path}, line {number}: {scan.name} is no Dixon scan with the status ok in the tables")
+            raise RetrainingError(
+                f"{path}, line {number}: {scan.name} is no Dixon scan with the status ok in the tables"
+            )
         listed[scan] = "listed"
     return list(listed.items())
 
