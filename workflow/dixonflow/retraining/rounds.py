@@ -9,6 +9,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pydantic import Field
@@ -77,6 +78,15 @@ class RoundResult:
     gain_low: float | None = None
     gain_high: float | None = None
     stop: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What to do next, for a person."""
+        if self.compared_with == "":
+            return "nothing to compare with yet"
+        return (
+            "stop: further rounds are not worth their corrections" if self.stop else "select cases for a further round"
+        )
 
 
 def rounds_file(project: Project) -> Path:
@@ -171,3 +181,34 @@ def write_rounds(path: Path, rounds: Sequence[RoundResult]) -> None:
         row = {key: "" if value is None else value for key, value in asdict(each).items()}
         writer.writerow({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()})
     write_bytes(path, text.getvalue().encode())
+
+
+def read_rounds(path: Path) -> list[RoundResult]:
+    """Read the table of rounds; empty where there is none yet.
+
+    Raises
+    ------
+    RetrainingError
+        If it is damaged.
+    """
+    kinds = {"round": int, "trained_cases": int, "test_cases": int, "test_participants": int, "structures": int}
+    texts = {"model", "model_sha256", "compared_with"}
+    found = []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, strict=True):
+                values: dict[str, Any] = {}
+                for field in fields(RoundResult):
+                    text = row[field.name]
+                    if field.name in texts:
+                        values[field.name] = text
+                    elif field.name == "stop":
+                        values["stop"] = text == "True"
+                    else:
+                        values[field.name] = kinds.get(field.name, float)(text) if text else None
+                found.append(RoundResult(**values))
+    except FileNotFoundError:
+        return []
+    except (OSError, csv.Error, LookupError, ValueError, TypeError) as error:
+        raise RetrainingError(f"{path} is damaged: remove it, and evaluate the rounds again") from error
+    return found

@@ -165,21 +165,23 @@ def add_ct(
 
 
 def case_participants(data: RawData, entries: list[Entry]) -> dict[str, str]:
-    """Participant of each case, by the ledger's name of it, which its own begins with.
+    """Participant of each case, by the ledger. Raises RetrainingError where it does not know one."""
+    return {name: participant_of(name, entries) for name in data.cases}
+
+
+def participant_of(name: str, entries: list[Entry]) -> str:
+    """Participant of a case of nnU-Net, by the ledger's name of it, which its own begins with.
 
     Raises
     ------
     RetrainingError
-        If the ledger does not know one.
+        If the ledger does not know it.
     """
     known = {entry.case: entry.scan.participant for entry in entries if entry.case}
-    found = {}
-    for name in data.cases:
-        fitting = [case for case in known if name == case or name.startswith(f"{case}_")]
-        if not fitting:
-            raise RetrainingError(f"the ledger does not know {name}: call dixonflow retrain dataset again")
-        found[name] = known[max(fitting, key=len)]
-    return found
+    fitting = [case for case in known if name == case or name.startswith(f"{case}_")]
+    if not fitting:
+        raise RetrainingError(f"the ledger does not know {name}: call dixonflow retrain dataset again")
+    return known[max(fitting, key=len)]
 
 
 def check_participants(data: RawData, participants: Mapping[str, str]) -> None:

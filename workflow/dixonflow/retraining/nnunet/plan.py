@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
@@ -51,13 +52,15 @@ _PLANNERS = {
 _CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")
 
 
-def plan_training(project: Project, workspace: Workspace, settings: TrainingSettings) -> None:
+def plan_training(project: Project, workspace: Workspace, settings: TrainingSettings, dataset: Path) -> None:
     """Plan and preprocess a training; what is finished and made from the same is kept.
 
     Parameters
     ----------
     workspace
         Of the round, or of the final model.
+    dataset
+        Folder of the raw data in nnU-Net's format (`nnunet_raw.dataset_folder`).
 
     Raises
     ------
@@ -65,7 +68,7 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
         If the data set is not there or not consistent, or the folder was planned with other settings.
     """
     entries = read_ledger(project.ledger)
-    data = read_raw_data(project.dataset(workspace.number))
+    data = read_raw_data(dataset)
     participants = case_participants(data, entries)
     check_participants(data, participants)
     keep_settings(workspace.settings_file, settings)

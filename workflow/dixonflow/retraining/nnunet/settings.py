@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 FILE = "training.yaml"
 USUAL_EPOCHS = 1000
 """nnU-Net's own number; published body networks were trained for up to 8,000 (docs/retraining.md)."""
+_OF_MACHINES = {"processes", "job_minutes", "job_mem_mb", "job_threads", "job_attempts"}
 Planner = Literal["default", "resenc_m", "resenc_l", "resenc_xl"]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -111,6 +112,8 @@ class TrainingSettings(Section):
         `auto` takes a GPU where there is one.
     job_minutes, job_mem_mb, job_threads
         What the job of a fold asks for; a job that its limit ends resumes in the next one.
+    job_attempts
+        Jobs of a fold, one after another, before it counts as failed.
     """
 
     plan: Plan = Plan()
@@ -127,6 +130,7 @@ class TrainingSettings(Section):
     job_minutes: int = Field(default=1440, ge=1, le=100000)
     job_mem_mb: int = Field(default=32000, ge=500)
     job_threads: int = Field(default=8, ge=1, le=256)
+    job_attempts: int = Field(default=10, ge=1, le=100)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -136,7 +140,7 @@ class TrainingSettings(Section):
 
     def content(self) -> dict[str, object]:
         """What decides the weights: all but where and how fast they are computed."""
-        return self.model_dump(mode="json", exclude={"processes", "job_minutes", "job_mem_mb", "job_threads"})
+        return self.model_dump(mode="json", exclude=_OF_MACHINES)
 
 
 def read_settings(project: Path) -> TrainingSettings:
@@ -175,9 +179,11 @@ def keep_settings(path: Path, settings: TrainingSettings) -> None:
     if settings.epochs < USUAL_EPOCHS:
         log.warning("%d epochs are fewer than nnU-Net's %d: enough for a trial only", settings.epochs, USUAL_EPOCHS)
     if path.exists() and read_kept(path).content() != settings.content():
-        raise RetrainingError(
-            f"{path.parent} was planned with other settings: put {FILE} back as it was, or remove that folder"
-        )
+        if any(path.parent.rglob("checkpoint_*.pth")):
+            raise RetrainingError(
+                f"{path.parent} was trained with other settings: put {FILE} back as it was, or remove that folder"
+            )
+        log.warning("%s: the settings have changed; it is planned again", path.parent)
     write_json(path, settings.model_dump(mode="json"))
 
 
