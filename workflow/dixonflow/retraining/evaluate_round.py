@@ -61,11 +61,11 @@ def evaluate_round(
     earlier = None
     if before is not None:
         earlier_model = project.model(before)
-        if earlier_model.is_imported and set(earlier_model.structures) & set(project.settings.labels):
+        if why := _why_not(project, earlier_model):
+            log.warning("%s %s: nothing to compare with", before, why)
+        else:
             earlier = before, _rows(project, last, earlier_model, cases)
             rounds[last] = rounds.get(last) or summarise_round(last, earlier_model, earlier[1], None, None)
-        else:
-            log.warning("%s is not imported, or has none of the structures: nothing to compare with", before)
     corrected = {name for name in trained_cases(workspace) if not _is_mixed_in(name)}
     result = summarise_round(number, model, rows, len(corrected), earlier)
     so_far = [*(each for key, each in rounds.items() if key < number), result]
@@ -77,6 +77,15 @@ def evaluate_round(
         [Entry(Step.EVALUATED, round_number, CaseSet.TEST, each.scan, each.name, note=name) for each in cases],
     )
     return result
+
+
+def _why_not(project: Project, model: Model) -> str:
+    """Why an earlier model cannot be measured on the test cases; empty where it can."""
+    if not model.is_imported:
+        return "is not imported"
+    if missing := [each.value for each in model.contrasts_read if each not in project.settings.contrasts]:
+        return f"takes {', '.join(missing)}, which the cases do not have"
+    return "" if set(model.structures) & set(project.settings.labels) else "has none of the structures"
 
 
 def _rows(project: Project, number: int, model: Model, cases: list[Case]) -> pd.DataFrame:

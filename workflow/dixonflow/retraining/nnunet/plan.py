@@ -146,8 +146,8 @@ def _overrule(configuration: dict[str, Any], plan: Plan) -> None:
         configuration["architecture"]["arch_kwargs"].update(
             n_stages=stages,
             features_per_stage=list(plan.features),
-            n_conv_per_stage=[2] * stages,
-            n_conv_per_stage_decoder=[2] * (stages - 1),
+            n_conv_per_stage=[plan.convolutions] * stages,
+            n_conv_per_stage_decoder=[plan.convolutions] * (stages - 1),
             kernel_sizes=[[3, 3, 3]] * stages,
             strides=[[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
         )

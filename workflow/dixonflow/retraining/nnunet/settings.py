@@ -39,6 +39,8 @@ class Plan(Section):
     features
         Channels of each resolution, at least 3, of a small network without residuals; nnU-Net's network where none is
         given.
+    convolutions
+        Of each resolution of that small network, in encoder and decoder.
     """
 
     planner: Planner = "resenc_l"
@@ -46,6 +48,7 @@ class Plan(Section):
     patch_voxels: tuple[Positive, Positive, Positive] | None = None
     batch_size: Positive | None = None
     features: tuple[Positive, ...] | None = Field(default=None, min_length=3)
+    convolutions: int = Field(default=2, ge=1, le=8)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

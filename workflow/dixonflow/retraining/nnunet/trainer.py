@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,12 @@ class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
 
     def on_epoch_end(self) -> None:
         """Write the checkpoint to resume from."""
-        super().on_epoch_end()
-        done = self.current_epoch
+        done = self.current_epoch + 1
+        is_due = done % self.settings.checkpoint_epochs == 0 or done == self.num_epochs
+        with _without_drawing(self.logger) if not is_due else nullcontext():
+            super().on_epoch_end()
         log.info("fold %s: epoch %d of %d is done", self.fold, done, self.num_epochs)
-        if done % self.settings.checkpoint_epochs == 0 and done < self.num_epochs:
+        if is_due and done < self.num_epochs:
             self.current_epoch -= 1  # nnunetv2 counts the epoch that it is in
             self.save_checkpoint(str(self.workspace.latest(str(self.fold))))
             self.current_epoch += 1
@@ -113,6 +115,16 @@ class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
 RoundTrainer.__name__ = nnUNetTrainerNoMirroring.__name__
 """nnunetv2 writes it into folders and checkpoints, and its predictor looks for a trainer of that name. Inference takes
 nothing but the network's construction from it, which is the same."""
+
+
+@contextmanager
+def _without_drawing(logger: Any) -> Iterator[None]:
+    """Leave out the drawing of the progress: it takes a second, more than a short epoch."""
+    logger.plot_progress_png = lambda folder: None
+    try:
+        yield
+    finally:
+        del logger.plot_progress_png
 
 
 @contextmanager
