@@ -35,6 +35,7 @@ COMMANDS = {
     "withdraw": ("results", "Remove what results hold of withdrawn participants; nothing is computed again."),
     "status": ("pipeline", "Show the progress of a run, or propose resources for the next one."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
+    "retrain": ("networks", "Correct label maps and train a better network, in rounds."),
     "verify-models": (
         "networks",
         "Import published models, compare them with the model files, run one scan with each.",
@@ -55,11 +56,14 @@ class _OnDemand(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        function: Callable[..., None] = getattr(
+        found: Callable[..., None] | typer.Typer = getattr(
             import_module(f"dixonflow.cli.{COMMANDS[cmd_name][0]}.{name}"), f"{name}_command"
         )
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command(cmd_name)(function)
+        if isinstance(found, typer.Typer):  # a command of several steps
+            app = found
+        else:
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            app.command(cmd_name)(found)
         command = typer.main.get_command(app)
         command.name = cmd_name
         return command

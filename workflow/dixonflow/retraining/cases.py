@@ -66,6 +66,11 @@ def propagated_file(project: Project, round_number: int, case: str, name: str) -
     return project.propagated(round_number) / case / f"{name}.nii.gz"
 
 
+def propagated_note(labels: Path) -> str:
+    """What the ledger says of a case that took the label map in a file."""
+    return f"from {labels.name.removesuffix('.nii.gz')}"
+
+
 def all_cases(project: Project) -> list[Case]:
     """All cases that were selected, in the order of their names; `labels` is None where none was accepted yet.
 
@@ -86,7 +91,7 @@ def all_cases(project: Project) -> list[Case]:
         if entry.step is Step.SELECTED:
             cases[entry.case] = _selected(project, entry, accepted.get(entry.case))
         elif entry.step is Step.PROPAGATED:
-            cases[entry.case] = _propagated(project, entry)
+            cases[entry.case] = _propagated(project, entry, cases)
     return [cases[name] for name in sorted(cases)]
 
 
@@ -120,11 +125,14 @@ def _selected(project: Project, entry: Entry, accepted: Entry | None) -> Case:
     return Case(entry.case, entry.scan, entry.round, entry.set, images, labels)
 
 
-def _propagated(project: Project, entry: Entry) -> Case:
+def _propagated(project: Project, entry: Entry, cases: Mapping[str, Case]) -> Case:
+    """Case of another sequence; it is open again once the label map that it took has been corrected once more."""
     contrast = entry.scan.sequence.contrasts[0]
     image = propagated_file(project, entry.round, entry.case, contrast.value)
     labels = propagated_file(project, entry.round, entry.case, "labels")
-    return Case(entry.case, entry.scan, entry.round, entry.set, {contrast: image}, labels)
+    source = cases.get(entry.case.rsplit("_", 1)[0])
+    is_current = source is not None and source.labels is not None and entry.note == propagated_note(source.labels)
+    return Case(entry.case, entry.scan, entry.round, entry.set, {contrast: image}, labels if is_current else None)
 
 
 def _corrected(cases: list[Case]) -> list[Case]:

@@ -3,9 +3,9 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.selection.select import SelectedScan, read_selected
 from dixonflow.system.atomic import atomic_path, write_if_changed, write_json
 from dixonflow.system.documents import DocumentError, read_json_file
+from dixonflow.vocabulary import ScanId
 
 PROPOSAL = "proposal.nii.gz"
 CASE_FILE = "case.json"
@@ -42,17 +43,36 @@ class ExportedCase:
         SHA-256 of the file of each contrast.
     proposal_sha256
         SHA-256 of the file of the proposal.
+    proposed_by
+        Model, or what was done to the image for it.
     """
 
     case: str
     images: Mapping[str, str]
     proposal_sha256: str
+    proposed_by: str
 
 
-def export_cases(project: Project, round_number: int) -> Iterator[str]:
+class Proposer(Protocol):
+    """Proposes label maps in place of those of the run."""
+
+    @property
+    def description(self) -> str:
+        """How they come about."""
+
+    def propose(self, scan: ScanId) -> Labels:
+        """Label map of a scan on its stitched grid, in the project's numbers."""
+
+
+def export_cases(project: Project, round_number: int, proposer: Proposer | None = None) -> Iterator[str]:
     """Export the cases of a round that are not there yet, one after another, and give their names.
 
     Each case is whole once its case.json is there; a case that was cut off is exported again.
+
+    Parameters
+    ----------
+    proposer
+        Proposes label maps; by default they are those of the run.
 
     Raises
     ------
@@ -71,14 +91,13 @@ def export_cases(project: Project, round_number: int) -> Iterator[str]:
         if row.scan.participant in withdrawn:
             continue
         if read_case_file(project, round_number, row.case) is None:
-            _export(project, round_number, row)
+            _export(project, round_number, row, proposer)
             yield row.case
         exported = read_case_file(project, round_number, row.case)
-        sha256 = exported.proposal_sha256 if exported else ""
-        entry = Entry(
-            Step.EXPORTED, round_number, row.set, row.scan, row.case, file_sha256=sha256, note=f"by {row.model}"
-        )
-        append_to_ledger(project.ledger, [entry])
+        if exported is not None:
+            entry = Entry(Step.EXPORTED, round_number, row.set, row.scan, row.case)
+            note = f"proposed by {exported.proposed_by}"
+            append_to_ledger(project.ledger, [replace(entry, file_sha256=exported.proposal_sha256, note=note)])
 
 
 def read_case_file(project: Project, round_number: int, case: str) -> ExportedCase | None:
@@ -97,7 +116,7 @@ def parse_case_file(path: Path) -> ExportedCase | None:
     try:
         content: Any = read_json_file(path)
         images = {str(name): str(digest) for name, digest in content["images"].items()}
-        return ExportedCase(str(content["case"]), images, str(content["proposal_sha256"]))
+        return ExportedCase(str(content["case"]), images, str(content["proposal_sha256"]), str(content["proposed_by"]))
     except FileNotFoundError:
         return None
     except (OSError, DocumentError, KeyError, TypeError, AttributeError) as error:
@@ -110,7 +129,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _export(project: Project, round_number: int, row: SelectedScan) -> None:
+def _export(project: Project, round_number: int, row: SelectedScan, proposer: Proposer | None) -> None:
     folder = project.export(round_number) / row.case
     try:
         images = {}
@@ -120,7 +139,10 @@ def _export(project: Project, round_number: int, row: SelectedScan) -> None:
             images[contrast.value] = file_sha256(target)
         shape, affine = read_header(exported_image(project, round_number, row.case, project.settings.contrasts[0]))
         proposal = proposal_of(project, round_number, row.case)
-        _write_proposal(project, row, proposal)
+        if proposer is None:
+            _write_proposal(project, row, proposal)
+        else:
+            write_labels(proposal, in_smallest_type(proposer.propose(row.scan)), affine)
         own_shape, own_affine = read_header(proposal)
         if own_shape != shape or not np.allclose(own_affine, affine):
             raise RetrainingError(f"{row.case}: its label map is not on the grid of its images: run the workflow again")
@@ -139,7 +161,7 @@ def _export(project: Project, round_number: int, row: SelectedScan) -> None:
         "case": row.case,
         "images": images,
         "proposal_sha256": file_sha256(proposal),
-        "proposed_by": row.model,
+        "proposed_by": proposer.description if proposer else row.model,
         "shape": list(shape),
         "affine": affine.tolist(),
         "labels": dict(sorted(project.settings.labels.items(), key=lambda item: item[1])),
