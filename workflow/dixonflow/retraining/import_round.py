@@ -18,8 +18,7 @@ from dixonflow.importing.record import FileRecord, PartRecord, read_record, writ
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, ledger_sha256, read_ledger
-from dixonflow.retraining.nnunet.train import folds_of
-from dixonflow.retraining.nnunet.workspace import Workspace
+from dixonflow.retraining.nnunet.workspace import Workspace, folds_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.segment.network import load_model_folder
 from dixonflow.system.atomic import write_bytes

@@ -1,23 +1,16 @@
-"""The steps of `dixonflow retrain` that train and judge a network: plan, train, import, evaluate."""
+"""The steps of `dixonflow retrain` that train and judge a network: plan, train, import, evaluate.
 
-from pathlib import Path
+What needs torch is imported in the steps: it takes seconds, and the other steps do without it.
+"""
+# ruff: noqa: PLC0415
+
 from typing import Annotated
 
 import typer
 
-from dixonflow.retraining.evaluate_round import evaluate_round
-from dixonflow.retraining.import_round import import_trained, model_name
-from dixonflow.retraining.nnunet.jobs import train_in_jobs
-from dixonflow.retraining.nnunet.plan import plan_training
-from dixonflow.retraining.nnunet.settings import read_settings
-from dixonflow.retraining.nnunet.train import train_fold
-from dixonflow.retraining.nnunet.workspace import workspace_of
-from dixonflow.retraining.nnunet_raw import dataset_folder
+from dixonflow.cli.networks.retrain_options import PROJECT, ProjectOption, RoundOption, errors, last_round
 from dixonflow.retraining.project import open_project
-from dixonflow.retraining.rounds import StopRule
 
-ProjectOption = Annotated[Path, typer.Option("--project", help="Folder of the retraining project.")]
-RoundOption = Annotated[int, typer.Option("--round", min=1, max=99, help="Number of the round.")]
 FinalOption = Annotated[
     bool,
     typer.Option("--final", help="The final model: from random weights, on the corrected cases of all rounds so far."),
@@ -25,21 +18,27 @@ FinalOption = Annotated[
 NameOption = Annotated[
     str | None, typer.Option(help="Name of the model; by default retrained<round>, or retrainedfinal.")
 ]
-PROJECT = Path("retraining")
 
 
-def plan_step(round_number: RoundOption, project: ProjectOption = PROJECT, final: FinalOption = False) -> None:
+def plan_step(round_number: RoundOption = None, project: ProjectOption = PROJECT, final: FinalOption = False) -> None:
     """Plan the network and preprocess the cases with nnU-Net, as training.yaml of the project says."""
-    opened = open_project(project)
-    with opened.locked():
-        workspace = workspace_of(opened, round_number, final=final)
-        plan_training(opened, workspace, read_settings(opened.root), dataset_folder(opened, round_number))
-    typer.echo(f"{workspace.root}: planned and preprocessed")
+    from dixonflow.retraining.nnunet.plan import plan_training
+    from dixonflow.retraining.nnunet.settings import read_settings
+    from dixonflow.retraining.nnunet.workspace import workspace_of
+    from dixonflow.retraining.nnunet_raw import dataset_folder
+
+    with errors("plan"):
+        opened = open_project(project)
+        number = last_round(opened, round_number)
+        with opened.locked():
+            workspace = workspace_of(opened, number, final=final)
+            plan_training(opened, workspace, read_settings(opened.root), dataset_folder(opened, number))
+    print(f"{workspace.root}: planned and preprocessed")
 
 
 def train_step(
     context: typer.Context,
-    round_number: RoundOption,
+    round_number: RoundOption = None,
     project: ProjectOption = PROJECT,
     final: FinalOption = False,
     fold: Annotated[
@@ -47,54 +46,69 @@ def train_step(
         typer.Option(help="Train this fold alone, in this process. By default all, each in a job of Snakemake."),
     ] = None,
 ) -> None:
-    """Train the folds, each in a job with one GPU; options after -- go to snakemake, such as -- --profile slurm.
+    """Train the folds, each in a job with one GPU; what follows -- goes to snakemake, such as -- --profile slurm.
 
     Call the same command again after an interruption: finished folds stay, and others resume at their last checkpoint.
     """
-    opened = open_project(project)
-    workspace = workspace_of(opened, round_number, final=final)
-    if fold is None:
-        train_in_jobs(opened, workspace, context.args, final=final)
-        typer.echo(f"{workspace.root}: all folds are trained")
-    else:
-        typer.echo(train_fold(workspace, fold, opened.settings.seed))
+    with errors("train"):
+        opened = open_project(project)
+        number = last_round(opened, round_number)
+        if fold is None:
+            from dixonflow.retraining.nnunet.jobs import train_in_jobs
+
+            train_in_jobs(opened, number, context.args, final=final)
+        else:
+            from dixonflow.retraining.nnunet.train import train_fold
+            from dixonflow.retraining.nnunet.workspace import workspace_of
+
+            train_fold(workspace_of(opened, number, final=final), fold, opened.settings.seed)
+    print(f"round {number}: {'all folds are' if fold is None else f'fold {fold} is'} trained")
 
 
 def import_step(
-    round_number: RoundOption, project: ProjectOption = PROJECT, final: FinalOption = False, name: NameOption = None
+    round_number: RoundOption = None,
+    project: ProjectOption = PROJECT,
+    final: FinalOption = False,
+    name: NameOption = None,
 ) -> None:
     """Import the trained network as a model that segment.models of a configuration can name."""
-    opened = open_project(project)
-    chosen = name or model_name(round_number, final=final)
-    with opened.locked():
-        found = import_trained(opened, workspace_of(opened, round_number, final=final), chosen, final=final)
-    typer.echo(f"{found.model.weights.parent}: {'imported' if found.new else 'already imported, unchanged'}")
+    from dixonflow.retraining.import_round import import_trained, model_name
+    from dixonflow.retraining.nnunet.workspace import workspace_of
+
+    with errors("import"):
+        opened = open_project(project)
+        number = last_round(opened, round_number)
+        chosen = name or model_name(number, final=final)
+        with opened.locked():
+            found = import_trained(opened, workspace_of(opened, number, final=final), chosen, final=final)
+    print(f"{found.model.weights.parent}: {'imported' if found.new else 'already imported, unchanged'}")
 
 
 def evaluate_step(
-    round_number: RoundOption,
+    round_number: RoundOption = None,
     project: ProjectOption = PROJECT,
     final: FinalOption = False,
     name: NameOption = None,
     stop_gain: Annotated[
         float, typer.Option(min=0, max=1, help="Stop when rounds gain less mean Dice than this ...")
-    ] = StopRule().gain,
-    stop_rounds: Annotated[
-        int, typer.Option(min=1, max=20, help="... in so many rounds in a row.")
-    ] = StopRule().rounds,
+    ] = 0.005,
+    stop_rounds: Annotated[int, typer.Option(min=1, max=20, help="... so many rounds in a row.")] = 2,
 ) -> None:
     """Compare the model of a round with the last one on the frozen test participants."""
-    opened = open_project(project)
-    chosen = name or model_name(round_number, final=final)
-    rule = StopRule(gain=stop_gain, rounds=stop_rounds)
-    with opened.locked():
-        result = evaluate_round(opened, round_number, chosen, rule, final=final)
-    typer.echo(
+    from dixonflow.retraining.evaluate_round import evaluate_round
+    from dixonflow.retraining.import_round import model_name
+    from dixonflow.retraining.rounds import StopRule
+
+    with errors("evaluate"):
+        opened = open_project(project)
+        number = last_round(opened, round_number)
+        rule = StopRule(gain=stop_gain, rounds=stop_rounds)
+        with opened.locked():
+            result = evaluate_round(opened, number, name or model_name(number, final=final), rule, final=final)
+    print(
         f"{result.model}: mean Dice {result.mean_dice:.4f} ({result.dice_low:.4f} to {result.dice_high:.4f}), "
         f"{result.test_cases} test cases of {result.test_participants} participants"
     )
     if result.gain is not None:
-        typer.echo(
-            f"{result.gain:+.4f} ({result.gain_low:+.4f} to {result.gain_high:+.4f}) over {result.compared_with}"
-        )
-    typer.echo(result.advice)
+        print(f"{result.gain:+.4f} ({result.gain_low:+.4f} to {result.gain_high:+.4f}) over {result.compared_with}")
+    print(result.advice)

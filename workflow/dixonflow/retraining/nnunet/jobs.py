@@ -6,15 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dixonflow.retraining.nnunet.train import folds_of
-from dixonflow.retraining.nnunet.workspace import Workspace
+from dixonflow.retraining.nnunet.workspace import Workspace, folds_of, workspace_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.system.atomic import as_json, write_if_changed
 
 SNAKEFILE = Path("workflow/retrain.smk")
 
 
-def train_in_jobs(project: Project, workspace: Workspace, options: Sequence[str], *, final: bool = False) -> None:
+def train_in_jobs(project: Project, round_number: int, options: Sequence[str], *, final: bool = False) -> None:
     """Train every fold that is not trained; the same command again resumes those that were killed.
 
     Parameters
@@ -29,6 +28,7 @@ def train_in_jobs(project: Project, workspace: Workspace, options: Sequence[str]
     """
     if not SNAKEFILE.is_file():
         raise RetrainingError(f"{SNAKEFILE} is not here: call this in the folder where you call snakemake")
+    workspace = workspace_of(project, round_number, final=final)
     folds = folds_of(workspace.settings, project.settings.folds)
     if not workspace.planned_file.exists():
         raise RetrainingError(f"{workspace.root} is not preprocessed: call dixonflow retrain plan")

@@ -20,11 +20,6 @@ from dixonflow.system.file_lock import try_lock
 log = logging.getLogger(__name__)
 
 
-def folds_of(settings: TrainingSettings, folds: int) -> tuple[str, ...]:
-    """Names of the folds that are trained, of a project with so many folds."""
-    return ("all",) if settings.folds == "all" else tuple(str(fold) for fold in range(folds))
-
-
 def train_fold(workspace: Workspace, fold: str, seed: int) -> Path:
     """Train one fold; a finished one is left as it is.
 

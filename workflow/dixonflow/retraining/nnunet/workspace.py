@@ -113,3 +113,8 @@ def workspace_of(project: Project, round_number: int, *, final: bool = False) ->
     """Workspace of the training of a round, or of the final model on the cases of all rounds up to it."""
     folder = project.root / _FINAL if final else project.round(round_number) / "network"
     return Workspace(folder, round_number)
+
+
+def folds_of(settings: TrainingSettings, folds: int) -> tuple[str, ...]:
+    """Names of the folds that are trained, of a project with so many folds."""
+    return ("all",) if settings.folds == "all" else tuple(str(fold) for fold in range(folds))
