@@ -9,6 +9,7 @@ import yaml
 from dixonflow.imaging.nifti import write_labels, write_nifti
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger
 from dixonflow.retraining.nnunet.settings import Plan, TrainingSettings
+from dixonflow.retraining.nnunet_raw import dataset_folder
 from dixonflow.retraining.project import Project, Settings
 from dixonflow.vocabulary import Contrast, ScanId
 
@@ -74,5 +75,5 @@ def tiny_project(folder: Path, cases: int = 3) -> Project:
             for number, name in enumerate(names)
         ],
     )
-    write_dataset(project.dataset(1), names)
+    write_dataset(dataset_folder(project, 1), names)
     return project

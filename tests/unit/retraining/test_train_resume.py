@@ -12,6 +12,7 @@ from retraining_data import TINY, tiny_project
 from dixonflow.retraining.nnunet.plan import plan_training
 from dixonflow.retraining.nnunet.train import train_fold
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
+from dixonflow.retraining.nnunet_raw import dataset_folder
 from dixonflow.retraining.project import RetrainingError
 
 HELPER = Path(__file__).resolve().parents[2] / "helpers" / "killed_training.py"
@@ -25,7 +26,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
     project = tiny_project(folder / "project")
     planned = workspace_of(project, 1)
-    plan_training(project, planned, TINY)
+    plan_training(project, planned, TINY, dataset_folder(project, 1))
     runs = ["never"]
     for name in ("never", *KILLS):
         shutil.copytree(planned.root, folder / name)

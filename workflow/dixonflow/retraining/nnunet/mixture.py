@@ -18,8 +18,8 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_labels, read_nifti, write_labels, write_nifti
 from dixonflow.imaging.orientation import orientation_flips
 from dixonflow.imaging.types import Affine, Labels
-from dixonflow.retraining.leakage import check_training_set
-from dixonflow.retraining.ledger import Entry
+from dixonflow.retraining.leakage import check_may_join, image_digests
+from dixonflow.retraining.ledger import CaseSet, Entry
 from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elastic_field, low_contrast
 from dixonflow.retraining.nnunet.raw_data import ENDING, RawCase, RawData, case_sha256, is_done
 from dixonflow.retraining.nnunet.settings import Mixture
@@ -145,7 +145,8 @@ def add_ct(
     """
     if any(len(case.images) != 1 for case in data.cases.values()):
         raise RetrainingError("mixture.ct: a network that takes several contrasts together cannot learn from CT")
-    check_training_set(entries, {(f"CT {name}", case.scan): [case.image] for name, case in ct.items()})
+    for case in ct.values():
+        check_may_join(entries, case.scan, CaseSet.TRAIN, image_digests([case.image]))
     classes = {labels[name]: number for name, number in data.description["labels"].items() if name in labels}
     participants = case_participants(data, entries)
     added: dict[str, RawCase] = {}
