@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dixonflow.evaluation.accuracy import Region, evaluate, summarise
+from dixonflow.evaluation.accuracy import evaluate, summarise
+from dixonflow.evaluation.regions import Region
 from dixonflow.evaluation.targets import Targets, evaluation_record, violations
 
 SPACING = (2.0, 2.0, 5.0)

@@ -11,35 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dixonflow.labelmap.dice import dice_of, joint_counts
-from dixonflow.models.model import Model
-
-
-@dataclass(frozen=True)
-class Region:
-    """A structure, or a composite of structures, that is evaluated as one.
-
-    Attributes
-    ----------
-    name
-        Structure or composite.
-    labels
-        Its label ids.
-    composite
-        Whether it combines structures; composites have volumes and Dice and do not enter means over structures.
-    """
-
-    name: str
-    labels: tuple[int, ...]
-    composite: bool = False
-
-
-def regions_of(model: Model) -> list[Region]:
-    """Return every structure of the model, then every composite."""
-    ids = model.structures
-    single = [Region(name, (label,)) for name, label in ids.items()]
-    combined = [Region(name, tuple(ids[part] for part in parts), True) for name, parts in model.composites.items()]
-    return single + combined
+from dixonflow.evaluation.metrics.label_pair import label_pair
+from dixonflow.evaluation.metrics.overlap import overlaps
+from dixonflow.evaluation.regions import Region
+from dixonflow.evaluation.statistics.bootstrap import (
+    bootstrap_means,
+    bootstrap_medians,
+    mean_of_known,
+    percentile_interval,
+)
 
 
 def evaluate(
@@ -73,32 +53,22 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the maps are not integers on one three-dimensional grid, or the spacing is not positive.
+        If the maps are not integers of 0 and above on one three-dimensional grid, the spacing is not positive, or there
+        are no regions or two of one name.
     """
-    if predicted.shape != true.shape or predicted.ndim != 3:
-        raise ValueError(f"label maps of shape {predicted.shape} and {true.shape} are not on one grid")
-    if not (np.issubdtype(predicted.dtype, np.integer) and np.issubdtype(true.dtype, np.integer)):
-        raise ValueError(f"label maps must be integers, not {predicted.dtype} and {true.dtype}")
-    if len(spacing_mm) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing_mm):
-        raise ValueError(f"spacing must be three positive numbers, not {tuple(spacing_mm)}")
-    size = 1 + max(int(predicted.max(initial=0)), int(true.max(initial=0)), *(max(each.labels) for each in regions))
-    joint = joint_counts(predicted, true, size, size)
-    voxel_ml = float(np.prod(np.asarray(spacing_mm, dtype=float))) / 1000
+    pair = label_pair(predicted, true, spacing_mm, regions)
     known = true_volumes_ml or {}
     rows = []
-    for region in regions:
-        labels = list(region.labels)
-        in_predicted, in_true = int(joint[labels].sum()), int(joint[:, labels].sum())
-        dice = dice_of(joint, labels, labels)
-        true_ml = float(known.get(region.name, in_true * voxel_ml))
-        predicted_ml = in_predicted * voxel_ml
+    for region, overlap in zip(regions, overlaps(pair), strict=True):
+        grid_ml, predicted_ml = overlap.reference * pair.voxel_ml, overlap.predicted * pair.voxel_ml
+        true_ml = float(known.get(region.name, grid_ml))
         rows.append(
             {
                 "structure": region.name,
                 "composite": region.composite,
-                "dice": np.nan if dice is None else dice,
+                "dice": overlap.dice,
                 "true_ml": true_ml,
-                "grid_ml": in_true * voxel_ml,
+                "grid_ml": grid_ml,
                 "predicted_ml": predicted_ml,
                 "volume_error_percent": 100 * (predicted_ml - true_ml) / true_ml if true_ml > 0 else np.nan,
             }
@@ -172,11 +142,10 @@ def summarise(comparisons: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
     groups = scans
     if "participant" in comparisons:
         groups = comparisons.drop_duplicates("scan").set_index("scan")["participant"].reindex(scans).tolist()
-    weights = _draws(groups, resamples, seed)
-    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
-    dice_draws = _weighted_means(dice.to_numpy(float), weights)
-    dice_low, dice_high = _percentiles(dice_draws, tails)
-    error_low, error_high = _percentiles(_weighted_medians(errors.abs().to_numpy(float), weights), tails)
+    dice_draws = bootstrap_means(dice.to_numpy(float), groups, draws=resamples, seed=seed)
+    dice_low, dice_high = percentile_interval(dice_draws, confidence)
+    error_draws = bootstrap_medians(errors.abs().to_numpy(float), groups, draws=resamples, seed=seed)
+    error_low, error_high = percentile_interval(error_draws, confidence)
     single = ~composite.reindex(order).to_numpy(bool)
     grid_errors = (100 * (grid_ml - true_ml) / true_ml.where(true_ml > 0)).abs()
     structures = pd.DataFrame(
@@ -196,55 +165,6 @@ def summarise(comparisons: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
             "error_high": error_high,
         }
     )
-    overall = _percentiles(_mean_ignoring_nan(dice_draws[:, single], axis=1)[:, None], tails)
+    overall = percentile_interval(mean_of_known(dice_draws[:, single])[:, None], confidence)
     value = float(structures.loc[single, "mean_dice"].mean())
     return Summary(structures, len(scans), Interval(value, float(overall[0][0]), float(overall[1][0])))
-
-
-def _draws(groups: Sequence[str], resamples: int, seed: int) -> NDArray[np.int64]:
-    """How often each scan is drawn, shape (resamples, scans); scans of a group are drawn together."""
-    codes, names = pd.factorize(pd.Series(groups))
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return np.asarray(drawn[:, codes], dtype=np.int64)
-
-
-def _mean_ignoring_nan(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    known = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0).sum(axis=axis)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
-
-
-def _weighted_means(values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean per draw and column, shape (resamples, columns), of values (scans, columns) that are known."""
-    known = ~np.isnan(values)
-    count = weights @ known
-    return np.asarray(np.where(count > 0, weights @ np.where(known, values, 0) / np.maximum(count, 1), np.nan))
-
-
-def _weighted_medians(values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Median per draw and column, shape (resamples, columns), as if every scan stood there as often as drawn."""
-    medians = np.full((len(weights), values.shape[1]), np.nan)
-    for column in range(values.shape[1]):
-        known = np.flatnonzero(~np.isnan(values[:, column]))
-        if known.size == 0:
-            continue
-        order = known[np.argsort(values[known, column], kind="stable")]
-        sorted_values = values[order, column]
-        cumulative = weights[:, order].cumsum(axis=1)
-        total = cumulative[:, -1]
-        lower = (cumulative > ((total - 1) // 2)[:, None]).argmax(axis=1)
-        upper = (cumulative > (total // 2)[:, None]).argmax(axis=1)
-        middle = (sorted_values[lower] + sorted_values[upper]) / 2
-        medians[:, column] = np.where(total > 0, middle, np.nan)
-    return medians
-
-
-def _percentiles(draws: NDArray[np.float64], tails: Sequence[float]) -> list[NDArray[np.float64]]:
-    """Percentiles over the draws, per column; NaN for a column that no draw knows."""
-    result = np.full((len(tails), draws.shape[1]), np.nan)
-    for column in range(draws.shape[1]):
-        known = draws[~np.isnan(draws[:, column]), column]
-        if known.size:
-            result[:, column] = np.percentile(known, tails)
-    return list(result)

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dixonflow.errors import DixonflowError
-from dixonflow.evaluation.accuracy import evaluate, regions_of
+from dixonflow.evaluation.accuracy import evaluate
+from dixonflow.evaluation.regions import regions_of
 from dixonflow.imaging.nifti import read_nifti
 from dixonflow.imaging.types import Affine
 from dixonflow.models.model import Model

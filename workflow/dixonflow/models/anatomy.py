@@ -115,7 +115,14 @@ def parts(name: str) -> dict[str, tuple[str, ...]]:
 
 def makes_up(members: Collection[str], whole: str) -> bool:
     """Whether structures together are all of `whole`, by any of its divisions, and nothing else."""
-    return all(_is_within(each, whole) for each in members) and _is_complete(set(members), whole)
+    return all(is_within(each, whole) for each in members) and _is_complete(set(members), whole)
+
+
+def is_within(name: str, whole: str) -> bool:
+    """Whether a structure is `whole` or a part of it, however small."""
+    while name in structures() and name != whole:
+        name = structures()[name].part_of
+    return name == whole
 
 
 def outermost(name: str) -> str:
@@ -129,9 +136,3 @@ def _is_complete(members: set[str], whole: str) -> bool:
     return whole in members or any(
         all(_is_complete(members, part) for part in division) for division in parts(whole).values()
     )
-
-
-def _is_within(name: str, whole: str) -> bool:
-    while name and name != whole:
-        name = structures()[name].part_of
-    return name == whole

@@ -16,7 +16,7 @@ from dixonflow.config import Config, read_config
 from dixonflow.config.fields import NamedPath, Section
 from dixonflow.errors import DixonflowError
 from dixonflow.models.anatomy import known_structures
-from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.load import load_model, model_file
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.retraining.harmonise import HarmoniseSettings
@@ -110,7 +110,8 @@ class Project:
 
     def model(self, name: str | None = None) -> Model:
         """Load the file of a model, by default the one that proposes. Raises ModelError."""
-        return load_model(MODELS / f"{name or self.settings.model}.yaml", self.config.segment.weights)
+        weights = self.config.segment.weights
+        return load_model(model_file(name or self.settings.model, weights), weights)
 
     @property
     def ledger(self) -> Path:

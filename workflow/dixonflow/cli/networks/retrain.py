@@ -1,17 +1,15 @@
 """`dixonflow retrain`: the steps from a finished run to label maps that a network is trained on."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dixonflow.cli.options import start_logging
+from dixonflow.cli.networks.retrain_network import evaluate_step, import_step, plan_step, train_step
+from dixonflow.cli.networks.retrain_options import PROJECT, ProjectOption, RoundOption, errors, last_round
 from dixonflow.config import read_config
-from dixonflow.errors import DixonflowError
-from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.load import load_model, model_file
 from dixonflow.retraining.annotation.export import export_cases
 from dixonflow.retraining.annotation.returns import return_labels
 from dixonflow.retraining.harmonise import HarmoniseSettings
@@ -43,12 +41,7 @@ retrain_command = typer.Typer(
     "missing and changes nothing else. docs/retraining.md has the order.",
 )
 
-ProjectOption = Annotated[Path, typer.Option("--project", help="Folder of the retraining project.")]
-RoundOption = Annotated[
-    int | None, typer.Option("--round", min=1, max=99, help="Round; by default the one in progress.")
-]
 TestOption = Annotated[bool, typer.Option("--test", help="The frozen test participants, instead of a round.")]
-PROJECT = Path("retraining")
 
 
 @retrain_command.command("start")
@@ -88,10 +81,10 @@ def start(
     project: ProjectOption = PROJECT,
 ) -> None:
     """Start a project: write its settings and freeze the test participants, for ever."""
-    with _errors("start"):
+    with errors("start"):
         run = read_config(config)
         name = model or run.segment.models[0]
-        proposes = load_model(MODELS / f"{name}.yaml", run.segment.weights)
+        proposes = load_model(model_file(name, run.segment.weights), run.segment.weights)
         content = {
             **{"config": config, "model": name, "orientation": orientation, "folds": folds, "seed": seed},
             **{"contrasts": tuple(contrast or proposes.contrasts_read), "channels": bool(proposes.channels)},
@@ -126,7 +119,7 @@ def select_step(
     project: ProjectOption = PROJECT,
 ) -> None:
     """Select scans for correction, worst first, or of the test set. Called again with other words, it adds."""
-    with _errors("select"):
+    with errors("select"):
         for given, of in (
             (stratify, Source.RANDOM),
             (check, Source.FAILURES),
@@ -165,10 +158,10 @@ def export_step(
     project: ProjectOption = PROJECT,
 ) -> None:
     """Export images, proposals and label tables of the selected cases for ITK-SNAP, 3D Slicer and MONAI Label."""
-    with _errors("export"):
+    with errors("export"):
         opened = open_project(project)
         with opened.locked():
-            number = _last(opened, round_number, test=test)
+            number = last_round(opened, round_number, test=test)
             proposer = None
             if ct_model is not None:
                 from dixonflow.retraining.pseudo_ct import CtProposer  # noqa: PLC0415 - torch takes seconds
@@ -190,10 +183,10 @@ def return_step(
     project: ProjectOption = PROJECT,
 ) -> None:
     """Take corrected label maps back; each is checked, and accepted or refused with its reason."""
-    with _errors("return"):
+    with errors("return"):
         opened = open_project(project)
         with opened.locked():
-            number = _last(opened, round_number, test=test)
+            number = last_round(opened, round_number, test=test)
             found = []
             for each in return_labels(opened, number, folder, by, own or ()):
                 found.append(each)
@@ -216,10 +209,10 @@ def propagate_step(
     project: ProjectOption = PROJECT,
 ) -> None:
     """Bring corrected label maps onto the images of another sequence, by what the headers say."""
-    with _errors("propagate"):
+    with errors("propagate"):
         opened = open_project(project)
         with opened.locked():
-            number = _last(opened, round_number, test=test)
+            number = last_round(opened, round_number, test=test)
             found = list(propagate_labels(opened, number, sequence))
     for each in found:
         if each.reason:
@@ -230,10 +223,10 @@ def propagate_step(
 @retrain_command.command("dataset")
 def dataset_step(round_number: RoundOption = None, project: ProjectOption = PROJECT) -> None:
     """Write nnU-Net's raw data of a round: all corrected cases up to it, folds by participant, test cases apart."""
-    with _errors("dataset"):
+    with errors("dataset"):
         opened = open_project(project)
         with opened.locked():
-            number = _last(opened, round_number, test=False)
+            number = last_round(opened, round_number, test=False)
             found = write_dataset(opened, number)
     print(
         f"{found.folder}: {found.training} training cases of {found.participants} participants, {found.test} test cases"
@@ -245,7 +238,7 @@ def dataset_step(round_number: RoundOption = None, project: ProjectOption = PROJ
 @retrain_command.command("withdraw")
 def withdraw_step(project: ProjectOption = PROJECT) -> None:
     """Remove all files and ids of participants on the run's list of withdrawn participants."""
-    with _errors("withdraw"):
+    with errors("withdraw"):
         opened = open_project(project)
         with opened.locked():
             found = forget_withdrawn(opened)
@@ -254,22 +247,17 @@ def withdraw_step(project: ProjectOption = PROJECT) -> None:
         print(f"networks of rounds {', '.join(map(str, found.trained_rounds))} have learnt from them: train them again")
 
 
+retrain_command.command("plan")(plan_step)
+retrain_command.command("train", context_settings={"allow_extra_args": True})(train_step)
+retrain_command.command("import")(import_step)
+retrain_command.command("evaluate")(evaluate_step)
+
+
 @retrain_command.command("status")
 def status_step(project: ProjectOption = PROJECT) -> None:
     """Show rounds and sets, and which cases are open."""
-    with _errors("status"):
+    with errors("status"):
         print("\n".join(describe(open_project(project))))
-
-
-@contextmanager
-def _errors(step: str) -> Iterator[None]:
-    start_logging()
-    try:
-        yield
-    except DixonflowError as error:
-        sys.exit(f"retrain {step}: {error}")
-    except OSError as error:
-        sys.exit(f"retrain {step}: {error.filename}: {error.strerror}; repeat the same command")
 
 
 def _harmonise(fill_holes: list[str] | None, gaps: list[str] | None, *, drop_outside_body: bool) -> HarmoniseSettings:
@@ -286,11 +274,6 @@ def _harmonise(fill_holes: list[str] | None, gaps: list[str] | None, *, drop_out
 def _number(project: Project, asked: int | None, *, test: bool) -> int:
     """Round that scans are selected for."""
     return TEST_ROUND if test else asked or current_round(read_ledger(project.ledger))
-
-
-def _last(project: Project, asked: int | None, *, test: bool) -> int:
-    """Round whose cases are exported, returned or written: the last with any."""
-    return TEST_ROUND if test else asked or max(1, *(entry.round for entry in read_ledger(project.ledger)), 1)
 
 
 def _where(number: int) -> str:

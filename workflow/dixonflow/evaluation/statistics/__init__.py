@@ -1,1 +1,1 @@
-"""Intervals and tests for the values of many cases."""
+"""Statistics over cases: summaries with intervals, comparisons of systems, and what goes with sex and age."""

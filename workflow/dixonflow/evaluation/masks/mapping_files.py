@@ -1,0 +1,143 @@
+"""Mappings by name: published ones, those of the models, and the user's own files."""
+
+import csv
+import io
+import re
+from functools import cache
+from pathlib import Path
+
+from dixonflow.errors import ModelError
+from dixonflow.evaluation.masks.mapping import LabelMapping
+from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.model import Model
+from dixonflow.system.package_table import package_table
+
+VOCABULARY = "vocabulary"
+"""Mapping of files that are named after the structures, and of label maps with a BIDS lookup table (dseg.tsv)."""
+
+MAX_TABLE_BYTES = 2**22
+
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
+@cache
+def published_mappings() -> dict[str, LabelMapping]:
+    """Mappings of published data sets, by name."""
+    rows = package_table(__package__, "label_mappings.csv")
+    sources = {row["mapping"]: row["source"] for row in package_table(__package__, "mapping_sources.csv")}
+    return {
+        name: LabelMapping(name, source, tuple(_range(each) for each in rows if each["mapping"] == name))
+        for name, source in sources.items()
+    }
+
+
+def _range(row: dict[str, str]) -> tuple[int, int, str]:
+    low, _, high = row["label"].partition("-")
+    return int(low), int(high or low), row["structure"]
+
+
+def known_mappings() -> list[str]:
+    """Names that `named_mapping` takes."""
+    models = sorted(path.stem for path in MODELS.glob("*.yaml"))
+    return [VOCABULARY, *published_mappings(), *models]
+
+
+def named_mapping(name: str) -> LabelMapping:
+    """Give a mapping by its name, or read it from a file.
+
+    Parameters
+    ----------
+    name
+        A published data set, a model, `vocabulary`, or the path of a CSV or TSV file.
+
+    Raises
+    ------
+    EvaluationError
+        If there is none, or the file is wrong.
+    """
+    if name == VOCABULARY:
+        return LabelMapping(VOCABULARY, "models/structures.csv")
+    if name in published_mappings():
+        return published_mappings()[name]
+    path = MODELS / f"{name}.yaml"
+    if re.fullmatch(r"[a-z0-9]+", name) and path.is_file():
+        try:
+            return mapping_of_model(load_model(path))
+        except ModelError as error:
+            raise EvaluationError(str(error)) from error
+    if Path(name).suffix.lower() in (".csv", ".tsv"):
+        return read_mapping(Path(name))
+    raise EvaluationError(
+        f"there is no mapping {name}: give a .csv or .tsv file, or one of {', '.join(known_mappings())}"
+    )
+
+
+def mapping_of_model(model: Model) -> LabelMapping:
+    """Give the labels of a model; files may have the names of its authors or those of the vocabulary."""
+    if model.finds_swaps:
+        raise EvaluationError(f"the labels of {model.name} are no structures")
+    labels = tuple((label, label, rule.name) for label, rule in model.labels.items())
+    files = {name: rule.name for rule in model.labels.values() for name in (rule.published_name, *rule.also_published)}
+    return LabelMapping(model.name, model.sources.get("labels", model.title), labels, files)
+
+
+def read_mapping(path: Path) -> LabelMapping:
+    """Read a mapping: columns `label` and `structure`, or `index` and `name` of a BIDS lookup table.
+
+    Labels are numbers, ranges such as 55-70, or names of files without their ending; a structure is one of the
+    vocabulary, or `ignored`.
+
+    Raises
+    ------
+    EvaluationError
+        If the file cannot be read or names something twice or not at all.
+    """
+    rows, columns = _rows(path)
+    for label, structure in (("label", "structure"), ("index", "name")):
+        if label in columns and structure in columns:
+            break
+    else:
+        raise EvaluationError(f"mapping {path}: needs the columns label and structure (or index and name, as in BIDS)")
+    ranges, files = [], {}
+    for number, row in enumerate(rows, start=2):
+        key, name = (row.get(label) or "").strip(), (row.get(structure) or "").strip()
+        if not key or not name:
+            raise EvaluationError(f"mapping {path}: line {number} needs a {label} and a {structure}")
+        if found := _RANGE.fullmatch(key):
+            low, high = int(found[1]), int(found[2] or found[1])
+            if low or high:  # 0 is background everywhere
+                ranges.append((low, high, name))
+        elif key in files:
+            raise EvaluationError(f"mapping {path}: {key} is named twice")
+        else:
+            files[key] = name
+    if not ranges and not files:
+        raise EvaluationError(f"mapping {path}: names no label")
+    return LabelMapping(path.name, str(path), tuple(ranges), files)
+
+
+def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TABLE_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise EvaluationError(f"there is no mapping {path}") from error
+    except OSError as error:
+        raise EvaluationError(f"mapping {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"mapping {path} is not text in UTF-8") from error
+    if len(data) > MAX_TABLE_BYTES:
+        raise EvaluationError(f"mapping {path} is too large for one")
+    first = text.partition("\n")[0]
+    delimiter = max("\t;,", key=first.count)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows = list(reader)
+    except csv.Error as error:
+        raise EvaluationError(f"mapping {path} cannot be read: {error}") from error
+    names = [name.strip() for name in reader.fieldnames or []]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"mapping {path} has a column twice")
+    return [{(key or "").strip(): value for key, value in row.items() if isinstance(value, str)} for row in rows], names

@@ -1,0 +1,177 @@
+"""One case: the reference and the predictions of all systems, read, prepared and compared."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
+
+from dixonflow.evaluation.regions import Region
+from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures
+from dixonflow.evaluation.masks.preparation import OnGrid, Options, around, covers_body, on_grid, trunk
+from dixonflow.evaluation.masks.problem import CaseProblem
+from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_regions
+from dixonflow.evaluation.metrics.compare import compare
+from dixonflow.imaging.types import Mask, Spacing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """What a process needs to evaluate a case.
+
+    Attributes
+    ----------
+    number
+        Place of the case, from 1.
+    reference
+        Its reference.
+    predictions
+        Its prediction by each system.
+    options
+        How they are compared.
+    """
+
+    number: int
+    reference: LabelFiles
+    predictions: dict[str, LabelFiles]
+    options: Options
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What came of a case.
+
+    Attributes
+    ----------
+    number
+        Place of the case.
+    rows
+        Those of `compare`, with the column `system`; none where there is a problem.
+    grids
+        How the prediction of each system came onto the reference's grid.
+    not_compared
+        Structures that only one side has.
+    problem, system
+        Why it could not be compared, and the system at fault; empty where all is well, or the reference is at fault.
+    """
+
+    number: int
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    grids: dict[str, OnGrid] = field(default_factory=dict)
+    not_compared: tuple[NotCompared, ...] = ()
+    problem: str = ""
+    system: str = ""
+
+
+def evaluate_safely(task: CaseTask) -> CaseResult:
+    """Evaluate a case; whatever goes wrong costs this case alone."""
+    try:
+        return evaluate_case(task)
+    except CaseProblem as problem:
+        return CaseResult(task.number, problem=str(problem), system=getattr(problem, "system", ""))
+    except MemoryError:
+        return CaseResult(task.number, problem="memory ran out: use fewer --jobs")
+    except Exception as error:
+        log.debug("case %d", task.number, exc_info=True)
+        name = type(error).__name__
+        return CaseResult(task.number, problem=f"unexpected error {name}; DIXONFLOW_LOG=DEBUG shows it")
+
+
+def evaluate_case(task: CaseTask) -> CaseResult:
+    """Compare the predictions of all systems with the reference.
+
+    Raises
+    ------
+    CaseProblem
+        If a label map cannot be used. Where it is that of a system, the attribute `system` names it.
+    """
+    options = task.options
+    have = {name: files.structures for name, files in task.predictions.items()}
+    regions, left = shared_regions(
+        task.reference.structures, have, classes=options.classes, join_lobes=options.join_lobes
+    )
+    if not regions:
+        raise CaseProblem("no structure is in the reference and in every prediction")
+    reference = read_structures(task.reference)
+    spacing = _spacing(reference)
+    predictions = {name: _prediction(name, files, reference) for name, files in task.predictions.items()}
+    maps = {name: each.ids for name, each in predictions.items()}
+    true = reference.ids
+    if options.without_arms_and_legs:
+        mask = _trunk(task, reference, maps)
+        true, maps = true * mask, {name: ids * mask for name, ids in maps.items()}
+    if options.crop_mm is not None:
+        box = around(true, reference.affine, options.crop_mm)
+        true, maps = true[box], {name: ids[box] for name, ids in maps.items()}
+    rows = []
+    for name, ids in maps.items():
+        compared = _eroded(ids, true, spacing, regions, options) if options.erode else _whole(
+            ids, true, spacing, regions, options
+        )
+        rows.append(compared.assign(system=name))
+    grids = {name: OnGrid(np.empty(0, np.uint8), each.resampled, each.outside_percent) for name, each in predictions.items()}
+    return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
+
+
+def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> OnGrid:
+    try:
+        return on_grid(read_structures(files), reference)
+    except CaseProblem as problem:
+        problem.system = name
+        raise
+
+
+def _spacing(reference: StructureMap) -> Spacing:
+    x, y, z = np.linalg.norm(reference.affine[:3, :3], axis=0).tolist()
+    return x, y, z
+
+
+def _trunk(task: CaseTask, reference: StructureMap, maps: dict[str, NDArray[np.uint8]]) -> Mask:
+    """The trunk, of the first label map that covers the body: the same for all systems."""
+    if covers_body(task.reference.structures):
+        return trunk(reference.ids, reference.affine)
+    for name, files in task.predictions.items():
+        if covers_body(files.structures):
+            return trunk(maps[name], reference.affine)
+    raise CaseProblem(
+        "arms and legs cannot be left out: neither the reference nor a prediction has hip bones and subcutaneous fat"
+    )
+
+
+def _whole(
+    predicted: NDArray[np.uint8],
+    true: NDArray[np.uint8],
+    spacing: Spacing,
+    regions: Sequence[Region],
+    options: Options,
+) -> pd.DataFrame:
+    return compare(
+        predicted, true, spacing, regions, tolerance_mm=options.tolerance_mm, surfaces=options.surfaces
+    )
+
+
+def _eroded(
+    predicted: NDArray[np.uint8],
+    true: NDArray[np.uint8],
+    spacing: Spacing,
+    regions: Sequence[Region],
+    options: Options,
+) -> pd.DataFrame:
+    """Compare structures one by one without their outermost voxels: unions are eroded as one.
+
+    The border of the image is no surface.
+    """
+    straight = np.diag([*spacing, 1.0])
+    rows = []
+    for region in regions:
+        pair = [np.isin(ids, region.labels) for ids in (predicted, true)]
+        box = around((pair[0] | pair[1]).view(np.uint8), straight, max(spacing))
+        one, other = (binary_erosion(mask[box], border_value=1).view(np.uint8) for mask in pair)
+        alone = Region(region.name, (1,), region.composite)
+        rows.append(_whole(one, other, spacing, [alone], options))
+    return pd.concat(rows, ignore_index=True)

@@ -1,0 +1,124 @@
+"""The whole loop of retraining on phantom participants, by the command line; the phantom plays the annotator.
+
+Every step can be repeated, so a loop that was cut off resumes where it was.
+"""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from dixonflow.cli.networks.retrain import retrain_command
+from dixonflow.retraining.ledger import Step, read_ledger
+from dixonflow.retraining.nnunet.settings import Plan, TrainingSettings, write_settings
+from dixonflow.retraining.project import TEST_ROUND, open_project
+from dixonflow.retraining.rounds import RoundResult, read_rounds, rounds_file
+from dixonflow.trials.phantom_run import CONTRAST, LABELS, MODEL, PhantomRun, write_phantom_run
+from dixonflow.vocabulary import ScanId
+
+log = logging.getLogger(__name__)
+
+FIRST_SEED = 600000
+"""Participants of the demo network's training, and of other tests, have other seeds."""
+_SEED = 3
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop on phantoms.
+
+    Attributes
+    ----------
+    folder
+        All that it writes lies below.
+    cases
+        Scans that are corrected in each round; the networks of later rounds are trained on those of earlier ones too.
+    test
+        Frozen test participants.
+    epochs, iterations
+        Of each training.
+    """
+
+    folder: Path
+    cases: Sequence[int]
+    test: int
+    epochs: int
+    iterations: int = 25
+
+    @property
+    def project(self) -> Path:
+        """The retraining project."""
+        return self.folder / "retraining"
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """A network that a processor core trains in half a minute."""
+        plan = Plan(
+            planner="default",
+            spacing_mm=(6, 6, 6),
+            patch_voxels=(32, 32, 48),
+            batch_size=2,
+            features=(8, 16, 32, 32),
+            convolutions=1,
+        )
+        return TrainingSettings(
+            plan=plan,
+            epochs=self.epochs,
+            iterations=self.iterations,
+            validation_iterations=1,
+            checkpoint_epochs=2,
+            processes=1,
+            device="cpu",
+            folds="all",
+            job_minutes=60,
+            job_mem_mb=2000,
+            job_threads=1,
+        )
+
+    def run(self) -> list[RoundResult]:
+        """Do all rounds that are not done, and give what each has reached."""
+        run = self._start()
+        for number, count in enumerate(self.cases, 1):
+            if any(each.round == number for each in read_rounds(rounds_file(open_project(self.project)))):
+                continue
+            self._correct(run, number, count)
+            for step in ("dataset", "plan", "train", "import", "evaluate"):
+                self.call(step, "--round", str(number))
+        return read_rounds(rounds_file(open_project(self.project)))
+
+    def final(self) -> RoundResult:
+        """Train the final model on the cases of all rounds, import and evaluate it."""
+        for step in ("plan", "train", "import", "evaluate"):
+            self.call(step, "--round", str(len(self.cases)), "--final")
+        return read_rounds(rounds_file(open_project(self.project)))[-1]
+
+    def call(self, step: str, *words: str) -> None:
+        """Call a step of `dixonflow retrain`. Raises SystemExit with the line that it ends with."""
+        command = typer.main.get_command(retrain_command)
+        command.main([step, *words, "--project", str(self.project)], "dixonflow retrain", standalone_mode=False)
+
+    def _start(self) -> PhantomRun:
+        participants = sum(self.cases) + self.test
+        seeds = {ScanId(f"7{number:06d}", "2"): FIRST_SEED + number for number in range(participants)}
+        run = write_phantom_run(self.folder, seeds)
+        structures = [word for name in LABELS for word in ("--structure", name)]
+        names = ["--config", str(run.results.config), "--model", MODEL, "--contrast", CONTRAST.value, *structures]
+        self.call("start", *names, "--folds", "3", "--seed", str(_SEED), "--test-count", str(self.test))
+        write_settings(self.project, self.settings)
+        self._correct(run, TEST_ROUND, None)
+        return run
+
+    def _correct(self, run: PhantomRun, number: int, count: int | None) -> None:
+        """Select scans, export them, and return the truth in place of their proposals."""
+        where = ["--test"] if number == TEST_ROUND else ["--round", str(number)]
+        self.call("select", "random", *where, *([] if count is None else ["--count", str(count)]))
+        self.call("export", *where)
+        back = self.folder / "back" / f"round_{number}"
+        back.mkdir(parents=True, exist_ok=True)
+        for entry in read_ledger(open_project(self.project).ledger):
+            if entry.step is Step.SELECTED and entry.round == number:
+                shutil.copy(run.true_labels(entry.scan), back / f"{entry.case}.nii.gz")
+        self.call("return", str(back), "--by", "phantom", *where)
