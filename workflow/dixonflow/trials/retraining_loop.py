@@ -72,6 +72,8 @@ class Loop:
             plan=plan,
             epochs=self.epochs,
             iterations=self.iterations,
+            optimizer="adamw",
+            learning_rate=3e-3,
             validation_iterations=1,
             checkpoint_epochs=2,
             processes=1,
