@@ -23,6 +23,12 @@ HASTE = ScanSequence.HASTE
 FINE = np.array([[1.0, 0, 0, -13.5], [0, 1.0, 0, -11.5], [0, 0, 3.0, 100], [0, 0, 0, 1]])
 FINE_SHAPE = (24, 20, 16)
 """Twice as fine across the body, inside the Dixon image."""
+RAW_AFFINE = np.array([[8.0, 0, 0, -156], [0, 8.0, 0, -140], [0, 0, 4.0, 100], [0, 0, 0, 1]])
+
+
+def as_raw(image):
+    """An image of a size that a scanner delivers: of the raw data, the rotation alone matters here."""
+    return np.resize(image, (40, 36, 24)).astype(np.int16)
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def project(tmp_path):
     rows = []
     for row in read_scans(run.results.scans):
         seed = run.scans[row.scan]
-        station = Station(0, images_of(seed), AFFINE)
+        station = Station(0, {contrast: as_raw(image) for contrast, image in images_of(seed).items()}, RAW_AFFINE)
         session = write_session(tmp_path / "raw", row.scan, [station])
         rows.append(CohortScan(RawScan(row.scan, Layout.BIDS, session, row.entry.raw_key), images=row.images))
     write_scans(run.results.scans, rows)
@@ -61,19 +67,18 @@ def add_haste(project, case, affine=FINE, shape=FINE_SHAPE, image=None):
     rows = read_scans(project.results.scans)
     dixon = next(row for row in rows if row.scan == scan)
     entry = RawScan(other, Layout.BIDS, dixon.entry.path, f"haste-{case}")
+    write_nifti(entry.path / "anat" / f"{scan.session_name}_acq-haste_chunk-1_T2w.nii.gz", as_raw(image), RAW_AFFINE)
     write_scans(project.results.scans, [*rows, CohortScan(entry, images=f"images-{case}")])
     return other, image
 
 
-def propagate(project, monkeypatch):
-    # the raw data of HASTE is not read for its rotation here, tests of the reader do that
-    monkeypatch.setattr("dixonflow.retraining.propagate.scan_rotation", lambda _entry: np.eye(3))
+def propagate(project):
     return {each.case: each.reason for each in propagate_labels(project, 1, HASTE)}
 
 
-def test_the_label_map_lies_where_the_headers_say(project, monkeypatch):
+def test_the_label_map_lies_where_the_headers_say(project):
     scan, image = add_haste(project, "case_0001")
-    found = propagate(project, monkeypatch)
+    found = propagate(project)
     assert found["case_0001"] == "" and found["case_0002"] == "the session has no image of the sequence haste"
     case = next(each for each in training_cases(project, 1) if each.name == "case_0001_haste")
     assert case.scan == scan and np.array_equal(read_nifti(case.images[Contrast.T2]).data, image)
@@ -85,11 +90,11 @@ def test_the_label_map_lies_where_the_headers_say(project, monkeypatch):
     assert np.array_equal(labels, expected)
 
 
-def test_what_the_dixon_image_does_not_show_is_cut_off(project, monkeypatch):
+def test_what_the_dixon_image_does_not_show_is_cut_off(project):
     affine = AFFINE.copy()
     affine[2, 3] -= 3 * 5
     add_haste(project, "case_0001", affine, (14, 12, 30))
-    assert propagate(project, monkeypatch)["case_0001"] == ""
+    assert propagate(project)["case_0001"] == ""
     case = next(each for each in training_cases(project, 1) if each.name == "case_0001_haste")
     labels, found = read_labels(case.labels)
     assert labels.shape == SHAPE and np.allclose(found, AFFINE)
@@ -97,40 +102,40 @@ def test_what_the_dixon_image_does_not_show_is_cut_off(project, monkeypatch):
     write_dataset(project, 1)
 
 
-def test_an_image_of_another_place_is_left_out_with_its_reason(project, monkeypatch):
+def test_an_image_of_another_place_is_left_out_with_its_reason(project):
     affine = AFFINE.copy()
     affine[2, 3] += 1000
     add_haste(project, "case_0001", affine, SHAPE)
-    assert "another part of the body" in propagate(project, monkeypatch)["case_0001"]
+    assert "another part of the body" in propagate(project)["case_0001"]
     assert len(training_cases(project, 1)) == 4
 
 
-def test_a_repeated_call_adds_nothing_and_a_later_correction_has_to_be_propagated_again(project, monkeypatch, tmp_path):
+def test_a_repeated_call_adds_nothing_and_a_later_correction_has_to_be_propagated_again(project, tmp_path):
     add_haste(project, "case_0001")
-    propagate(project, monkeypatch)
+    propagate(project)
     ledger = project.ledger.read_bytes()
-    propagate(project, monkeypatch)
+    propagate(project)
     assert project.ledger.read_bytes() == ledger
     back(project, tmp_path / "more", ("case_0001",), (3, 3, 3))
     assert "case_0001_haste" not in {case.name for case in training_cases(project, 1)}
-    propagate(project, monkeypatch)
+    propagate(project)
     assert "case_0001_haste" in {case.name for case in training_cases(project, 1)}
 
 
-def test_all_sequences_of_a_participant_are_in_one_fold(project, monkeypatch):
+def test_all_sequences_of_a_participant_are_in_one_fold(project):
     for number in range(1, 5):
         add_haste(project, f"case_000{number}")
-    propagate(project, monkeypatch)
+    propagate(project)
     found = write_dataset(project, 1)
     assert found.training == 12 and found.participants == 4
     assert (found.folder / "imagesTr" / "case_0001_haste_t2_0000.nii.gz").is_file()
 
 
-def test_the_image_of_a_test_participant_is_refused_by_name(project, monkeypatch):
+def test_the_image_of_a_test_participant_is_refused_by_name(project):
     image = read_nifti(project.results.stitched(ScanId("1008", "2"), Contrast.WATER)).data
     add_haste(project, "case_0001", AFFINE, SHAPE, image)
     with pytest.raises(LeakageError, match="sub-1008_ses-2, a test participant"):
-        propagate(project, monkeypatch)
+        propagate(project)
 
 
 def test_dixon_itself_and_channels_are_refused(project, tmp_path):

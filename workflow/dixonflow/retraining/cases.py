@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dixonflow.cohort.withdrawn import read_withdrawn
-from dixonflow.retraining.ledger import CaseSet, Entry, Step, read_ledger
+from dixonflow.retraining.ledger import WITHDRAWN, CaseSet, Entry, Step, read_ledger
 from dixonflow.retraining.project import TEST_ROUND, Project, RetrainingError
 from dixonflow.vocabulary import Contrast, ScanId
 
@@ -114,9 +114,9 @@ def test_cases(project: Project) -> list[Case]:
 
 
 def withdrawn_participants(project: Project) -> frozenset[str]:
-    """Participants who have withdrawn, as the run's configuration says now. Raises ConfigError."""
+    """Participants who have withdrawn, as the run's configuration says now, and `WITHDRAWN`. Raises ConfigError."""
     path = project.config.cohort.withdrawn
-    return read_withdrawn(path) if path else frozenset()
+    return (read_withdrawn(path) if path else frozenset()) | {WITHDRAWN}
 
 
 def _selected(project: Project, entry: Entry, accepted: Entry | None) -> Case:

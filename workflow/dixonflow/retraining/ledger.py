@@ -12,8 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from dixonflow.retraining.project import MAX_ROUNDS, RetrainingError
+from dixonflow.system.atomic import write_bytes
 from dixonflow.system.regular_file import read_regular
 from dixonflow.vocabulary import ScanId
+
+WITHDRAWN = "withdrawn"
+"""In place of the id of a participant who has withdrawn."""
 
 _MAX_BYTES = 1 << 28
 _COLUMNS = ("when", "who", "step", "round", "set", "scan", "case", "digests", "file_sha256", "note")
@@ -123,20 +127,19 @@ def append_to_ledger(path: Path, entries: Iterable[Entry]) -> list[Entry]:
     if not added:
         return []
     start = len(_whole_lines(path))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if not start:
-        writer.writerow(_COLUMNS)
-    now, user = datetime.now(UTC).isoformat(timespec="seconds"), getpass.getuser()
-    for entry in added:
-        writer.writerow(_row(entry, entry.who or user, entry.when or now))
+    lines = _lines(added, heading=not start)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b") as file:
         file.seek(start)
         file.truncate()  # half a line
-        file.write(text.getvalue().encode())
+        file.write(lines)
         file.flush()
         os.fsync(file.fileno())
     return added
+
+
+def rewrite_ledger(path: Path, entries: Iterable[Entry]) -> None:
+    """Write a whole ledger, for the one case in which lines change: a participant has withdrawn."""
+    write_bytes(path, _lines(entries, heading=True))
 
 
 def ledger_sha256(path: Path) -> str:
@@ -146,7 +149,7 @@ def ledger_sha256(path: Path) -> str:
 
 def frozen_participants(entries: Iterable[Entry]) -> frozenset[str]:
     """Participants of the test set, for ever."""
-    return frozenset(entry.scan.participant for entry in entries if entry.set is CaseSet.TEST)
+    return frozenset(entry.scan.participant for entry in entries if entry.set is CaseSet.TEST) - {WITHDRAWN}
 
 
 def _subject(entry: Entry) -> tuple[Step, int, CaseSet, ScanId, str]:
@@ -161,6 +164,16 @@ def _whole_lines(path: Path) -> bytes:
     except OSError as error:
         raise RetrainingError(f"{path} cannot be read: {error.strerror}") from error
     return content[: content.rfind(b"\n") + 1]
+
+
+def _lines(entries: Iterable[Entry], *, heading: bool) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if heading:
+        writer.writerow(_COLUMNS)
+    now, user = datetime.now(UTC).isoformat(timespec="seconds"), getpass.getuser()
+    writer.writerows(_row(entry, entry.who or user, entry.when or now) for entry in entries)
+    return text.getvalue().encode()
 
 
 def _row(entry: Entry, who: str, when: str) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -158,6 +158,31 @@ class Project:
             yield
         finally:
             os.close(descriptor)
+
+
+def project_labels(model: Model, structures: Sequence[str], added: Sequence[str]) -> dict[str, int]:
+    """Number of each structure of a project: those of the model; new structures have the next ones.
+
+    Parameters
+    ----------
+    structures
+        Which of the model's; all by default.
+    added
+        Structures that the model does not have.
+
+    Raises
+    ------
+    RetrainingError
+        If the model does not have a structure, or has an added one.
+    """
+    known = model.structures
+    if unknown := sorted(set(structures) - set(known)):
+        raise RetrainingError(f"{model.name} has no {', '.join(unknown)}: name new ones with --add-structure")
+    if twice := sorted(set(added) & set(known)):
+        raise RetrainingError(f"{model.name} has {', '.join(twice)} already")
+    free = max(known.values()) + 1
+    numbers = {name: free + place for place, name in enumerate(dict.fromkeys(added))}
+    return {name: known[name] for name in structures or known} | numbers
 
 
 def start_project(root: Path, settings: Settings) -> Project:

@@ -153,6 +153,8 @@ def test_a_damaged_file_is_refused(project, back, content):
 def test_the_label_map_of_another_scan_is_refused(project, back):
     write_labels(back / "case_0001.nii.gz", corrected(project, "case_0002"), AFFINE)
     refused(project, back, "resembles the proposal of case_0002")
+    (found,) = return_labels(project, 1, back, "reader1", own=("case_0001",))
+    assert found.is_accepted and read_ledger(project.ledger)[-1].note == "whose it is was not checked"
 
 
 def test_a_folder_of_another_export_is_refused(project, back, tmp_path):

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from retraining_run import random_request, set_up, write_people, write_quality
 
+from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.ratings.rating import Rating, time_now
 from dixonflow.ratings.store import RatingStore
 from dixonflow.retraining.ledger import CaseSet, Step, read_ledger
 from dixonflow.retraining.project import RetrainingError
+from dixonflow.retraining.selection.ranking import LABEL_CHECKS
 from dixonflow.retraining.selection.select import Request, Source, read_selected, select
 from dixonflow.retraining.selection.strata import Stratum
 from dixonflow.vocabulary import Cause, ScanId, Verdict
@@ -34,6 +36,8 @@ def test_failure_mining_takes_the_worst_first_and_no_test_participant(tmp_path):
         (scan(4), AGREEMENT, "liver"): ("fail", 0.79),
         (scan(5), AGREEMENT, "liver"): ("pass", 0.9),
         (scan(8), AGREEMENT, "liver"): ("fail", 0.1),
+        (scan(6), AGREEMENT, "heart"): ("fail", 0.1),  # no structure of the project
+        (scan(6), "cut_by_field_of_view", "liver"): ("fail", 0.1),  # not the network's fault
     }
     write_quality(run.results, found)
     rows = select(project, request(Source.FAILURES, 10)).scans
@@ -43,6 +47,15 @@ def test_failure_mining_takes_the_worst_first_and_no_test_participant(tmp_path):
         select(project, request(Source.FAILURES, 3, checks=("nothing",)))
     with pytest.raises(RetrainingError, match="no scan left"):
         select(project, request(Source.FAILURES, 3, checks=(AGREEMENT,)))
+
+
+def test_the_checks_that_count_by_default_exist_and_others_can_be_named(tmp_path):
+    assert set(LABEL_CHECKS) <= set(CHECKS)
+    run, project = set_up(tmp_path)
+    write_quality(run.results, {(scan(6), "cut_by_field_of_view", "liver"): ("fail", 0.1)})
+    with pytest.raises(RetrainingError, match="no scan left"):
+        select(project, request(Source.FAILURES, 3))
+    assert select(project, request(Source.FAILURES, 3, checks=("cut_by_field_of_view",))).scans[0].scan == scan(6)
 
 
 def test_ratings_choose_what_a_rater_finds_faulty_now(tmp_path):

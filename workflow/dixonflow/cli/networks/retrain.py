@@ -10,18 +10,26 @@ from dixonflow.cli.networks.retrain_network import evaluate_step, import_step, p
 from dixonflow.cli.networks.retrain_options import PROJECT, ProjectOption, RoundOption, errors, last_round
 from dixonflow.config import read_config
 from dixonflow.models.load import load_model, model_file
-from dixonflow.models.model import Model
 from dixonflow.retraining.annotation.export import export_cases
 from dixonflow.retraining.annotation.returns import return_labels
 from dixonflow.retraining.harmonise import HarmoniseSettings
 from dixonflow.retraining.ledger import CaseSet, read_ledger
 from dixonflow.retraining.nnunet_raw import write_dataset
-from dixonflow.retraining.project import TEST_ROUND, Project, RetrainingError, Settings, open_project, start_project
+from dixonflow.retraining.project import (
+    TEST_ROUND,
+    Project,
+    RetrainingError,
+    Settings,
+    open_project,
+    project_labels,
+    start_project,
+)
 from dixonflow.retraining.propagate import propagate_labels
 from dixonflow.retraining.selection.freeze import freeze_participants
 from dixonflow.retraining.selection.select import Request, Source, select
 from dixonflow.retraining.selection.strata import Stratum
 from dixonflow.retraining.status import current_round, describe
+from dixonflow.retraining.withdrawal import forget_withdrawn
 from dixonflow.vocabulary import Contrast, ScanSequence
 
 retrain_command = typer.Typer(
@@ -80,7 +88,7 @@ def start(
         content = {
             **{"config": config, "model": name, "orientation": orientation, "folds": folds, "seed": seed},
             **{"contrasts": tuple(contrast or proposes.contrasts_read), "channels": bool(proposes.channels)},
-            "labels": _labels(proposes, structure, add_structure),
+            "labels": project_labels(proposes, structure or (), add_structure or ()),
             "harmonise": _harmonise(fill_holes, close_gap, drop_outside_body=drop_outside_body),
         }
         try:
@@ -167,6 +175,9 @@ def export_step(
 def return_step(
     folder: Annotated[Path, typer.Argument(help="Folder, or file, of corrected label maps.")],
     by: Annotated[str, typer.Option(help="Who corrected them: letters and digits.")],
+    own: Annotated[
+        list[str] | None, typer.Option(help="Case that resembles another more, and yet is its own; several times.")
+    ] = None,
     test: TestOption = False,
     round_number: RoundOption = None,
     project: ProjectOption = PROJECT,
@@ -177,9 +188,11 @@ def return_step(
         with opened.locked():
             number = last_round(opened, round_number, test=test)
             found = []
-            for each in return_labels(opened, number, folder, by):
+            for each in return_labels(opened, number, folder, by, own or ()):
                 found.append(each)
                 print(f"{each.case}: {(each.reason and f'refused: {each.reason}') or 'accepted'}")
+    if not found:
+        print("every proposal came back unchanged: these cases stay open")
     refused = sum(not each.is_accepted for each in found)
     print(
         f"{_where(number)}: {len(found) - refused} accepted, {refused} refused: {opened.returned(number)}/returned.csv"
@@ -222,6 +235,18 @@ def dataset_step(round_number: RoundOption = None, project: ProjectOption = PROJ
         print(f"{correction}: {voxels} voxels changed")
 
 
+@retrain_command.command("withdraw")
+def withdraw_step(project: ProjectOption = PROJECT) -> None:
+    """Remove all files and ids of participants on the run's list of withdrawn participants."""
+    with errors("withdraw"):
+        opened = open_project(project)
+        with opened.locked():
+            found = forget_withdrawn(opened)
+    print(f"{len(found.cases)} cases removed, {found.files} files")
+    if found.trained_rounds:
+        print(f"networks of rounds {', '.join(map(str, found.trained_rounds))} have learnt from them: train them again")
+
+
 retrain_command.command("plan")(plan_step)
 retrain_command.command("train", context_settings={"allow_extra_args": True})(train_step)
 retrain_command.command("import")(import_step)
@@ -233,17 +258,6 @@ def status_step(project: ProjectOption = PROJECT) -> None:
     """Show rounds and sets, and which cases are open."""
     with errors("status"):
         print("\n".join(describe(open_project(project))))
-
-
-def _labels(model: Model, structures: list[str] | None, added: list[str] | None) -> dict[str, int]:
-    known = model.structures
-    if unknown := sorted(set(structures or ()) - set(known)):
-        raise RetrainingError(f"{model.name} has no {', '.join(unknown)}: name new ones with --add-structure")
-    if twice := sorted(set(added or ()) & set(known)):
-        raise RetrainingError(f"{model.name} has {', '.join(twice)} already")
-    labels = {name: known[name] for name in structures or known}
-    free = max(known.values()) + 1
-    return labels | {name: free + place for place, name in enumerate(dict.fromkeys(added or ()))}
 
 
 def _harmonise(fill_holes: list[str] | None, gaps: list[str] | None, *, drop_outside_body: bool) -> HarmoniseSettings:

@@ -101,7 +101,7 @@ def check_own(labels: Labels, proposal: Proposal, others: Iterator[Proposal]) ->
         if theirs is not None and theirs > own:
             raise ReturnRefusedError(
                 f"resembles the proposal of {other.case} (Dice {theirs:.2f}) more than its own ({own:.2f}): the files "
-                "of two cases were probably swapped"
+                "of two cases were probably swapped; if they were not, name the case with --own"
             )
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,9 @@ class Returned:
         return not self.reason
 
 
-def return_labels(project: Project, round_number: int, folder: Path, by: str) -> Iterator[Returned]:
+def return_labels(
+    project: Project, round_number: int, folder: Path, by: str, own: Collection[str] = ()
+) -> Iterator[Returned]:
     """Take label maps back, file after file.
 
     A file belongs to a case by its name: `case_0001.nii.gz`, `case_0001/labels.nii.gz`, or a changed
@@ -70,6 +72,9 @@ def return_labels(project: Project, round_number: int, folder: Path, by: str) ->
         Folder that came back, or a single file.
     by
         Who corrected: letters and digits.
+    own
+        Names of cases that somebody has looked at: their label maps are their own although they resemble another
+        proposal more.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def return_labels(project: Project, round_number: int, folder: Path, by: str) ->
         # not whole paths: folders of others may be called by participant ids
         names = ", ".join(f"{case}/{file.name}" if _IN_FOLDER.fullmatch(file.name) else file.name for file in files)
         try:
-            sha256 = _take(project, round_number, rows, case, files, by)
+            sha256 = _take(project, round_number, rows, case, files, by, looked_at=case in own)
         except ReturnRefusedError as error:
             found = Returned(case, names, str(error), _sha256(files[-1]))
         else:
@@ -100,7 +105,14 @@ def return_labels(project: Project, round_number: int, folder: Path, by: str) ->
 
 
 def _take(
-    project: Project, round_number: int, rows: Mapping[str, SelectedScan], case: str, files: list[Path], by: str
+    project: Project,
+    round_number: int,
+    rows: Mapping[str, SelectedScan],
+    case: str,
+    files: list[Path],
+    by: str,
+    *,
+    looked_at: bool,
 ) -> str:
     """Accept the label map of a case and give its SHA-256; empty where nothing was corrected."""
     row = rows.get(case)
@@ -120,8 +132,9 @@ def _take(
         raise ReturnRefusedError(f"its folder is of another export: case.json says {own.case}")
     proposal = _proposal(project, round_number, case)
     labels = read_returned(file, proposal, project.settings.labels.values())
-    others = (other for other in rows if other != case and read_case_file(project, round_number, other) is not None)
-    check_own(labels, proposal, (_proposal(project, round_number, other) for other in others))
+    if not looked_at:
+        others = (name for name in rows if name != case and read_case_file(project, round_number, name) is not None)
+        check_own(labels, proposal, (_proposal(project, round_number, name) for name in others))
     entries = read_ledger(project.ledger)
     check_may_join(entries, row.scan, row.set, row.digests)
     sha256 = file_sha256(file)
@@ -131,7 +144,8 @@ def _take(
         copy_whole(file, target)
     else:
         write_labels(target, labels, proposal.affine)
-    note = "unchanged" if sha256 == exported.proposal_sha256 else ""
+    notes = {"unchanged": sha256 == exported.proposal_sha256, "whose it is was not checked": looked_at}
+    note = ", ".join(word for word, holds in notes.items() if holds)
     entry = Entry(Step.ACCEPTED, round_number, row.set, row.scan, case, file_sha256=sha256, note=note, who=by)
     append_to_ledger(project.ledger, [entry])
     return sha256

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from dixonflow.cohort.withdrawn import read_withdrawn
@@ -58,7 +58,7 @@ def freeze_participants(
             raise RetrainingError("name at least one test participant: without them no round can be compared")
         if len(known) - len(chosen) < project.settings.folds:
             raise RetrainingError(f"fewer than {project.settings.folds} participants are left for as many folds")
-        write_bytes(path, ("participant_id\n" + "".join(f"{participant}\n" for participant in chosen)).encode())
+        _write(path, chosen)
     entries = [
         Entry(Step.FROZEN, TEST_ROUND, CaseSet.TEST, scan, digests=digests_of(project, candidate))
         for scan, candidate in candidates.items()
@@ -78,6 +78,13 @@ def check_frozen(project: Project) -> None:
         raise RetrainingError("not all test participants are in the ledger yet: repeat dixonflow retrain start")
 
 
+def forget_frozen(project: Project, withdrawn: Collection[str]) -> None:
+    """Take participants out of the list of test participants."""
+    path = project.round(TEST_ROUND) / _FILE
+    if path.is_file() and set(_read(path)) & set(withdrawn):
+        _write(path, [participant for participant in _read(path) if participant not in withdrawn])
+
+
 def _drawn(project: Project, scans: Iterable[ScanId], count: int, by: Sequence[Stratum]) -> list[str]:
     first = {scan.participant: scan for scan in sorted(scans, reverse=True)}
     strata = strata_of(project.results.tables, first.values(), by)
@@ -87,3 +94,7 @@ def _drawn(project: Project, scans: Iterable[ScanId], count: int, by: Sequence[S
 def _read(path: Path) -> list[str]:
     rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
     return sorted(row[0] for row in rows[1:] if row)
+
+
+def _write(path: Path, participants: Iterable[str]) -> None:
+    write_bytes(path, ("participant_id\n" + "".join(f"{participant}\n" for participant in participants)).encode())

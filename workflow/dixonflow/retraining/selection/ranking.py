@@ -18,6 +18,15 @@ from dixonflow.vocabulary import Grade, ScanId, ScanSequence, Verdict
 Ranked = list[tuple[ScanId, str]]
 """Scans in the order in which they are taken, each with why; no ids in it."""
 
+LABEL_CHECKS = (
+    *("liver_right_of_spleen", "heart_left", "kidney_sides", "wrong_side", "side_ratio", "in_one_piece"),
+    *("unusually_small", "unusually_large", "lower_cutoff", "parts_found", "structures_found"),
+    *("labelled_signal", "seen_borders", "seen_top", "seen_bottom", "labels_fit"),
+    *("contrast_agreement", "model_agreement"),
+    *("vertebra_order", "vertebra_gaps", "vertebra_distance_ratio"),
+)
+"""Checks that a network can be at fault for. Others are about the images: correcting labels does not help there."""
+
 _MAX_LIST_BYTES = 1 << 24
 _SHOWN = 5
 
@@ -28,7 +37,8 @@ def by_failures(project: Project, model: str, scans: Collection[ScanId], checks:
     Parameters
     ----------
     checks
-        Names of the checks that count, all by default.
+        Names of the checks that count, `LABEL_CHECKS` by default. Of checks by structure, those of the project's
+        structures count, and of composites of them.
 
     Raises
     ------
@@ -44,8 +54,10 @@ def by_failures(project: Project, model: str, scans: Collection[ScanId], checks:
         raise RetrainingError(f"there is no {path}: run the workflow to its end first")
     which = (pc.field("grade") != Grade.PASS.value) & (pc.field("model") == model)
     which &= pc.field("sequence") == ScanSequence.DIXON.value
-    if checks:
-        which &= pc.field("check").isin(list(checks))
+    which &= pc.field("check").isin(list(checks or LABEL_CHECKS))
+    labels = set(project.settings.labels)
+    composites = [name for name, parts in project.model(model).composites.items() if labels & set(parts)]
+    which &= pc.field("structure").isin(["", *labels, *composites])
     columns = ["participant_id", "session_id", "check", "structure", "value", "threshold", "grade"]
     rows = read_whole(path, columns, which).to_pandas()
     rows["off"] = [_how_far(*row) for row in rows[["check", "value", "threshold"]].itertuples(index=False)]
