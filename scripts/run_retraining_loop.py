@@ -17,13 +17,16 @@ def main(
         "retraining-loop"
     ),
     table: Annotated[Path, typer.Option(help="Table to write.")] = Path("docs/retraining_rounds.csv"),
-    cases: Annotated[str, typer.Option(help="Scans corrected in each round.")] = "3,3,6,12,12",
-    test: Annotated[int, typer.Option(help="Frozen test participants.")] = 6,
+    cases: Annotated[
+        str, typer.Option(help="Scans of the first and the second scanner that are corrected in each round.")
+    ] = "3+0,0+3,3+3,6+6,12+12",
+    test: Annotated[int, typer.Option(help="Frozen test participants of each scanner.")] = 4,
     epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 16,
     iterations: Annotated[int, typer.Option(help="Iterations of an epoch.")] = 25,
 ) -> None:
     """Run all rounds that are not done. Call it again after an interruption: it resumes at the last checkpoint."""
-    loop = Loop(folder.resolve(), [int(count) for count in cases.split(",")], test, epochs, iterations)
+    rounds = [tuple(int(count) for count in each.split("+")) for each in cases.split(",")]
+    loop = Loop(folder.resolve(), [(first, second) for first, second in rounds], test, epochs, iterations)
     results = loop.run()
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from dixonflow.config import Config
 from dixonflow.imaging.nifti import write_labels, write_nifti
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger
 from dixonflow.retraining.nnunet.settings import Plan, TrainingSettings
@@ -61,11 +62,19 @@ def write_dataset(folder: Path, names: list[str], *, folds: int = 3, affine: np.
 
 def tiny_project(folder: Path, cases: int = 3) -> Project:
     """Write a project whose round 1 has a data set."""
+    config = Config.model_validate(
+        {
+            "results": folder / "results",
+            "cohort": {"sources": [{"layout": "bids", "folder": folder}], "withdrawn": None, "covariates": None},
+            "segment": {"models": ["retrained01"], "weights": folder / "models", "device": "cpu"},
+        }
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(config.model_dump_json())
     settings = Settings(
-        config=Path("config.json"), model="demo", contrasts=(Contrast.WATER,), labels=LABELS, folds=3, seed=7
+        config=folder / "config.json", model="demo", contrasts=(Contrast.WATER,), labels=LABELS, folds=3, seed=7
     )
     project = Project(folder, settings)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "retraining.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     names = [f"case_{number:04d}" for number in range(1, cases + 1)]
     append_to_ledger(

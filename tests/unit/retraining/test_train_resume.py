@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from retraining_data import TINY, tiny_project
+from retraining_data import TINY
 
-from dixonflow.retraining.nnunet.plan import plan_training
 from dixonflow.retraining.nnunet.train import train_fold
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
-from dixonflow.retraining.nnunet_raw import dataset_folder
 from dixonflow.retraining.project import RetrainingError
 
 HELPER = Path(__file__).resolve().parents[2] / "helpers" / "killed_training.py"
@@ -21,15 +19,13 @@ KILLS = ("step", "write", "rename")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, planned):
     """Workspaces of one plan: `never` trained undisturbed, the others killed where their name says, then resumed."""
     folder = tmp_path_factory.mktemp("training")
-    project = tiny_project(folder / "project")
-    planned = workspace_of(project, 1)
-    plan_training(project, planned, TINY, dataset_folder(project, 1))
+    begun = workspace_of(planned.project, 1)
     runs = ["never"]
     for name in ("never", *KILLS):
-        shutil.copytree(planned.root, folder / name)
+        shutil.copytree(begun.root, folder / name)
     for name in KILLS:
         runs += [f"{name}={name}", f"{name}=never"]
     runs[0] = "never=never"

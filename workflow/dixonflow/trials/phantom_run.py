@@ -33,8 +33,16 @@ from dixonflow.tables.definitions import SCANS
 from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId, Stage, Status
 
-LABELS = {"spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 5}
+LABELS = {
+    "liver": 5,
+    "lung_lower_lobe_left": 11,
+    "lung_lower_lobe_right": 14,
+    "subcutaneous_fat": 65,
+    "muscle": 66,
+}
 """Structures of the project, in the demo model's numbers."""
+FAT_LEFT = 0.8
+"""Share of the fat signal in the water images of the second scanner, which suppresses fat badly."""
 CONTRAST = Contrast.WATER
 MODEL = "demo"
 
@@ -65,8 +73,19 @@ class PhantomRun:
         return self.truth / f"{scan.name}.nii.gz"
 
 
+def on_second_scanner(seed: int) -> bool:
+    """Whether a participant was scanned on the second scanner: every other one."""
+    return seed % 2 == 1
+
+
 def write_phantom_run(folder: Path, seeds: Mapping[ScanId, int]) -> PhantomRun:
-    """Simulate participants, each with one scan of the trunk at 6 mm; scans that are there are kept."""
+    """Simulate participants, each with one scan of the trunk at 6 mm; scans that are there are kept.
+
+    Parameters
+    ----------
+    seeds
+        Participant of each scan.
+    """
     run = PhantomRun(Results(folder / "results"), folder / "truth")
     withdrawn = folder / "withdrawn.txt"
     withdrawn.parent.mkdir(parents=True, exist_ok=True)
@@ -103,13 +122,17 @@ def _finished(scan: ScanId) -> dict[str, Any]:
 
 
 def simulate_trunk(seed: int) -> tuple[NDArray[np.int16], Labels, NDArray[np.float64]]:
-    """Draw a participant: water image of the trunk, true label map in the numbers of `LABELS`, affine."""
+    """Draw a participant: water image of the trunk as the scanner gives it, true label map in the numbers of `LABELS`,
+    affine.
+    """
     participant = draw_participant(seed)
     anatomy = render_anatomy(participant, _SPACING_MM)
     tops = (_TOP_MM, _TOP_MM + _STATION[2] * _SPACING_MM - _OVERLAP_MM)
     stations = tuple(StationGeometry(_STATION, (_SPACING_MM,) * 3, top) for top in tops)
     stitched = stitch(acquire(participant, anatomy, Protocol("trunk", stations)))
     image = stitched.images[CONTRAST]
+    if on_second_scanner(seed):
+        image = np.rint(image + FAT_LEFT * stitched.images[Contrast.FAT]).astype(np.int16)
     x, y, z = image.shape
     truth = truth_on_grid(anatomy, (x, y, z), stitched.affine)
     wanted = np.isin(truth, list(LABELS.values()))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import nnUNetTrainerNoMirroring
 
 from dixonflow.errors import ModelError
@@ -24,6 +25,8 @@ from dixonflow.retraining.nnunet.workspace import CONFIGURATION, Workspace
 from dixonflow.system.atomic import atomic_path, remove_leftovers
 
 log = logging.getLogger(__name__)
+
+_ADAMW_DECAY = 1e-2
 
 
 class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
@@ -46,6 +49,7 @@ class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
         trainer.my_init_kwargs = {"plans": plans, "configuration": CONFIGURATION, "fold": fold, "dataset_json": dataset}
         trainer.workspace, trainer.settings, trainer.seed = workspace, settings, seed
         trainer.num_epochs = settings.epochs
+        trainer.initial_lr = settings.learning_rate
         trainer.num_iterations_per_epoch = settings.iterations
         trainer.num_val_iterations_per_epoch = settings.validation_iterations
         trainer.save_every = settings.epochs + 1  # `on_epoch_end` does it, when the best epoch is known
@@ -55,6 +59,14 @@ class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
         """Build network and optimizer, the same first weights each time."""
         self._seed("first weights")
         super().initialize()
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
+        """nnunetv2's optimizer, or AdamW with the same schedule."""
+        if self.settings.optimizer == "sgd":
+            optimizer, schedule = super().configure_optimizers()
+            return optimizer, schedule
+        adamw = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=_ADAMW_DECAY)
+        return adamw, PolyLRScheduler(adamw, self.initial_lr, self.num_epochs)
 
     def resume(self) -> None:
         """Load the last checkpoint where there is one.
