@@ -1,5 +1,5 @@
 # The commands of this project. Each runs the setup first.
-.PHONY: install demo run status test defects edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock clean
+.PHONY: install demo run status test defects retraining-loop edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -61,6 +61,9 @@ fuzz: install ## feed damaged files to all readers (one hour; Linux only)
 
 # Over an hour; what is finished below the folder is not done again.
 DEFECTS ?= results/defects
+retraining-loop: install ## several rounds of retraining on phantoms (an hour or more); call it again to resume
+	@OMP_NUM_THREADS=1 python scripts/run_retraining_loop.py
+
 defects: install ## plant every kind of defect in phantom scans and write docs/defects.md
 	@OMP_NUM_THREADS=1 python scripts/run_defects.py --folder $(DEFECTS)
 	@OMP_NUM_THREADS=1 python scripts/run_patches.py --folder $(DEFECTS)

@@ -37,6 +37,7 @@ COMMANDS = {
     "compare": ("networks", "Compare label maps of another program with those of a run; list where they disagree."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
     "evaluate": ("networks", "Compare label maps with reference masks: Dice, surface distances, volumes, statistics."),
+    "retrain": ("networks", "Correct label maps and train a better network, in rounds."),
     "verify-models": (
         "networks",
         "Import published models, compare them with the model files, run one scan with each.",
@@ -57,11 +58,14 @@ class _OnDemand(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        function: Callable[..., None] = getattr(
+        found: Callable[..., None] | typer.Typer = getattr(
             import_module(f"dixonflow.cli.{COMMANDS[cmd_name][0]}.{name}"), f"{name}_command"
         )
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command(cmd_name)(function)
+        if isinstance(found, typer.Typer):  # a command of several steps
+            app = found
+        else:
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            app.command(cmd_name)(found)
         command = typer.main.get_command(app)
         command.name = cmd_name
         return command

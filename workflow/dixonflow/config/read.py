@@ -10,6 +10,9 @@ from dixonflow.config.experiment import Config
 from dixonflow.errors import ConfigError
 from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
 
+OWN_MODEL = "model.yaml"
+"""Model file of a user's own model, in `<segment.weights>/<name>/` with its network."""
+
 _SHOWN = 20
 """Problems of a configuration that are listed."""
 
@@ -105,7 +108,8 @@ def check_folders(config: Config, models_folder: Path) -> None:
             raise ConfigError(f"config: cohort.{key}: there is no file {path}") from error
         except OSError as error:
             raise ConfigError(f"config: cohort.{key}: {path} cannot be read: {error.strerror}") from error
-    known = sorted(path.stem for path in models_folder.glob("*.yaml"))
+    own = (path.parent.name for path in config.segment.weights.glob(f"*/{OWN_MODEL}"))
+    known = sorted({*(path.stem for path in models_folder.glob("*.yaml")), *own})
     named = {"segment.models": config.segment.models} | {
         f"segment.models_of.{sequence}": names for sequence, names in config.segment.models_of.items()
     }

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dixonflow.config import Config
+from dixonflow.config.read import OWN_MODEL
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.models.anatomy import known_structures
 from dixonflow.models.model import Model
@@ -20,6 +21,15 @@ MODELS = Path(__file__).resolve().parent / "files"
 
 EARLIER_WEIGHTS = Path("workflow/models")
 """Where version 0.1 kept imported weights: those that lie there are used."""
+
+
+def model_file(name: str, weights: Path) -> Path:
+    """Find the file of a model by its name: one that ships with DixonFlow, else a user's own among the weights.
+
+    A user's own model is a folder `<name>/` in the folder of weights, with its file `model.yaml`.
+    """
+    shipped, own = MODELS / f"{name}.yaml", weights / name / OWN_MODEL
+    return own if own.is_file() and not shipped.is_file() else shipped
 
 
 def load_model(path: Path, weights: Path | None = None) -> Model:
@@ -111,13 +121,17 @@ def named_models(config: Config) -> tuple[Model, ...]:
         If a model file is wrong, or a model is named for what it does not do.
     """
     names = dict.fromkeys([*config.segment.models, *chain.from_iterable(config.segment.models_of.values())])
-    models = [load_model(MODELS / f"{name}.yaml", config.segment.weights) for name in names]
-    for model in models:
+    models = [load_model(model_file(name, config.segment.weights), config.segment.weights) for name in names]
+    for name, model in zip(names, models, strict=True):
+        if model.name != name:
+            raise ModelError(
+                f"model file {model_file(name, config.segment.weights)}: name must be {name}, as its folder"
+            )
         if model.finds_swaps:
             raise ConfigError(f"config: segment.models: {model.name} names no structures: it is a segment.swap_model")
     if config.segment.swap_model is None:
         return tuple(models)
-    witness = load_model(MODELS / f"{config.segment.swap_model}.yaml", config.segment.weights)
+    witness = load_model(model_file(config.segment.swap_model, config.segment.weights), config.segment.weights)
     try:
         models = [model.with_swaps(witness) for model in models]
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""Training with nnunetv2's own code: data mixtures, plan, preprocessing, one job for each fold."""

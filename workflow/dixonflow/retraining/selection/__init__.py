@@ -1,0 +1,1 @@
+"""Which scans are corrected next, and which participants test every round."""
