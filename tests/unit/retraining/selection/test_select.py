@@ -61,7 +61,7 @@ def test_the_checks_that_count_by_default_exist_and_others_can_be_named(tmp_path
 
 def test_ratings_choose_what_a_rater_finds_faulty_now(tmp_path):
     run, project = set_up(tmp_path)
-    store = RatingStore(run.results.root / "ratings", "reader1")
+    store = RatingStore(run.results.ratings, "reader1")
 
     def rate(number, verdict, structure="liver"):
         cause = Cause.NETWORK if verdict is not Verdict.GOOD else None

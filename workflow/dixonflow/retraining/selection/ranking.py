@@ -85,7 +85,7 @@ def by_ratings(project: Project, model: str, scans: Collection[ScanId], *, usabl
     """
     wanted = (Verdict.FAULTY, Verdict.USABLE) if usable else (Verdict.FAULTY,)
     found: dict[ScanId, dict[Verdict, list[str]]] = {}
-    for rating in current(read_ratings(project.results.root / "ratings")):
+    for rating in current(read_ratings(project.results.ratings)):
         if rating.scan in scans and rating.model == model and rating.verdict in wanted:
             verdicts = found.setdefault(rating.scan, {verdict: [] for verdict in wanted})
             verdicts[rating.verdict].append(rating.structure or "label map")
