@@ -1,0 +1,69 @@
+"""Show a page on which raters judge scans."""
+
+import signal
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.config import read_config
+from dixonflow.errors import DixonflowError
+from dixonflow.models.load import load_models
+from dixonflow.models.runnable import models_by_sequence
+from dixonflow.review.cases import read_cases, read_list
+from dixonflow.review.room import ReviewOptions, open_room
+from dixonflow.review.server import PORT, ReviewServer
+
+
+def review_command(
+    rater: Annotated[str, typer.Option(help="Who rates, letters and digits: verdicts are saved by this name.")] = "",
+    blinded: Annotated[
+        bool, typer.Option("--blinded", help="Show neither grades, checks nor other ratings; in random order.")
+    ] = False,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--list", help="CSV file of scans to show: participant_id, session_id and, for others, sequence."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=999_999_999, help="Of the random order.")] = 0,
+    without_ids: Annotated[
+        bool, typer.Option("--without-ids", help="Show running numbers instead of ids, to share the screen.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 for any free one.")] = PORT,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Show a page on which raters judge scans, on this machine only; Ctrl-C ends it.
+
+    Every verdict is saved below results/ratings/ before the page says so.
+    """
+    start_logging()
+    try:
+        settings = read_config(config)
+        results = settings.paths
+        if not rater:
+            sys.exit("review: name yourself, for example --rater anna")
+        options = ReviewOptions(rater, blinded, without_ids, seed)
+        wanted = None if listed is None else read_list(listed)
+        cases = read_cases(results, wanted)
+        if wanted is not None and len(cases) < len(set(wanted)):
+            print(f"{len(set(wanted)) - len(cases)} scans on the list are not in the tables and are left out")
+        models = models_by_sequence(load_models(settings), settings)
+        server = ReviewServer(open_room(results, models, cases, options), port)
+    except DixonflowError as error:
+        sys.exit(f"review: {error}")
+    signal.signal(signal.SIGTERM, _interrupt)
+    with server:
+        print(f"{len(cases):,} scans. Open this address; whoever has it can rate as {rater}:\n{server.address}", flush=True)
+        if browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("\nreview: ended; all verdicts that the page shows as saved are on the disk")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
