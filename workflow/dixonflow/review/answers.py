@@ -84,12 +84,20 @@ def static_files() -> dict[str, Answer]:
 
 
 class Answers:
-    """Answers requests of the page; who may ask was found out before."""
+    """Answers requests of the page; who may ask was found out before.
 
-    def __init__(self, room: Room) -> None:
+    Parameters
+    ----------
+    room
+        What is shown.
+    post_token
+        What the page has to send with what it saves.
+    """
+
+    def __init__(self, room: Room, post_token: str) -> None:
         self._room = room
         self._exact: dict[str, Callable[[Mapping[str, str]], Answer]] = {
-            "/api/session": lambda _: as_json(session_content(room)),
+            "/api/session": lambda _: as_json(session_content(room, post_token)),
             "/api/list": self._list,
             "/api/rows": self._rows,
             "/api/agreement": self._agreement,

@@ -72,7 +72,7 @@ class Case:
 
 
 class Cases:
-    """All scans with ids that are not withdrawn, in the order of the table `scans`.
+    """All scans with ids that are not withdrawn.
 
     Attributes
     ----------
@@ -125,13 +125,15 @@ class Cases:
         return np.lexsort((np.arange(len(self)), -excess, -review, -failed, grade))
 
 
-def read_cases(results: Results, listed: Collection[ScanId] | None = None) -> Cases:
+def read_cases(results: Results, listed: Collection[ScanId] | None = None, *, with_ids: bool = True) -> Cases:
     """Read the cases of a run, no more of its tables than the page needs.
 
     Parameters
     ----------
     listed
         Scans to show; all where it is None.
+    with_ids
+        Whether the cases are in the order of the table, which is that of ids; else in that of their numbers.
 
     Raises
     ------
@@ -159,6 +161,8 @@ def read_cases(results: Results, listed: Collection[ScanId] | None = None) -> Ca
         if scans.empty:
             raise ReviewError("none of the scans on the list is in the tables of this run")
     scans["key"] = _keys(scans)
+    if not with_ids:
+        scans = scans.sort_values("key", ignore_index=True)
     places = scans[list(SCAN_KEYS)].assign(case=np.arange(len(scans)))
     objections[list(SCAN_KEYS)] = objections[list(SCAN_KEYS)].astype(object)
     objections = objections.merge(places, on=list(SCAN_KEYS), how="inner")

@@ -1,6 +1,5 @@
 """What the page is told about cases: no more than the rater may see."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,13 +13,13 @@ from dixonflow.report.figures import number
 from dixonflow.review.cases import Case
 from dixonflow.review.images import drawn_contrasts
 from dixonflow.review.room import Room
+from dixonflow.system.documents import DocumentError, read_json_file
 from dixonflow.vocabulary import Cause, Contrast, Grade, ScanId, Status, Verdict
 
-_LARGEST_SIDECAR = 5_000_000
 _MOST_NAMED = 4  # objections in a row of the list
 
 
-def session_content(room: Room) -> dict[str, Any]:
+def session_content(room: Room, post_token: str) -> dict[str, Any]:
     """What holds for the whole page: who rates, what can be filtered, the words of verdicts."""
     options, scans, objections = room.options, room.cases.scans, room.cases.objections
     named = {} if options.blinded else {each: _words(objections[each]) for each in ("check", "structure", "model")}
@@ -32,6 +31,7 @@ def session_content(room: Room) -> dict[str, Any]:
         "seed": options.seed,
         "cohort": room.cohort,
         "server": room.server,
+        "post_token": post_token,
         "scans": len(room.cases),
         "filters": {
             "status": [each for each in Status if _has(scans["status"], each)],
@@ -58,6 +58,7 @@ def row_content(room: Room, case: Case) -> dict[str, Any]:
     row, said = case.row, room.judgements.of_scan(case.scan)
     content: dict[str, Any] = {
         "key": case.key,
+        "position": case.position,
         "name": case.name(with_ids=not room.options.without_ids),
         "status": row["status"],
         "reason": "" if case.is_ok else row["reason"],
@@ -119,9 +120,8 @@ def _model_content(results: Results, scan: ScanId, model: Model) -> dict[str, An
 def label_map_key(results: Results, scan: ScanId, model: str) -> str:
     """Content key in the sidecar of a label map, which identifies it; empty where the sidecar cannot be read."""
     try:
-        with results.labels_sidecar(scan, model).open("rb") as file:
-            key = json.loads(file.read(_LARGEST_SIDECAR))["content_key"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        key = read_json_file(results.labels_sidecar(scan, model))["content_key"]
+    except (OSError, DocumentError, KeyError, TypeError):
         return ""
     return key if isinstance(key, str) else ""
 

@@ -1,6 +1,5 @@
 """The images of a case, as they lie in the results; what is missing or damaged is said, and the rest is shown."""
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from dixonflow.imaging.types import Affine
 from dixonflow.paths import Results
 from dixonflow.report.contact_sheet import shown_slices
 from dixonflow.report.views import opacities_of, soft_tissue, white_of
+from dixonflow.system.documents import DocumentError, read_json_file
 from dixonflow.vocabulary import Contrast, ScanId, ScanSequence
 
 LARGEST_IN_MEMORY = 600_000_000
 """Bytes of images that are kept for the next picture: a few scans of full size."""
 
 _DRAWN = (Contrast.WATER, Contrast.IN_PHASE, Contrast.FAT)
-_LARGEST_SIDECAR = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,10 +189,9 @@ def _same_grid(shape: Sequence[int], affine: Affine, others: Sequence[int], othe
 def _seams(results: Results, scan: ScanId, affine: Affine, slices: int) -> tuple[float, ...]:
     """Middle of the overlap of each station with the next, from the sidecar of the stitched images; none without."""
     try:
-        with results.stitched_sidecar(scan).open("rb") as file:
-            stations = json.loads(file.read(_LARGEST_SIDECAR))["stations"]
+        stations = read_json_file(results.stitched_sidecar(scan))["stations"]
         ends = sorted((float(each["low_mm"][2]), float(each["high_mm"][2])) for each in stations)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+    except (OSError, DocumentError, ValueError, KeyError, TypeError, IndexError):
         return ()
     middles = [(below[1] + above[0]) / 2 for below, above in zip(ends, ends[1:], strict=False)]
     indices = [(middle - float(affine[2, 3])) / float(affine[2, 2]) for middle in middles]

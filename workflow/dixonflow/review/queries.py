@@ -153,7 +153,6 @@ def _order(cases: Cases, query: Query, rows: NDArray[np.bool_] | None) -> NDArra
         by_key = np.argsort(cases.numbers)
         return np.asarray(by_key[np.random.default_rng(query.seed).permutation(len(cases))], dtype=np.int64)
     if query.sort == "id":
-        # by number where ids are not shown would be the same list: numbers do not follow ids
         return np.arange(len(cases))
     if query.sort == "check" and rows is not None:
         excess = pd.Series(np.where(rows, cases.objections["excess"].to_numpy(float), -1.0))

@@ -6,6 +6,7 @@ import socket
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -54,8 +55,13 @@ class ReviewServer(ThreadingHTTPServer):
                 f"port {port} of this machine cannot be used: another review page may run there. Choose one with --port"
             ) from error
         self.access = Access(self.server_port)
-        self.answers = Answers(room)
+        self.answers = Answers(room, self.access.post_token)
         self.static = static_files()
+
+    def server_bind(self) -> None:
+        """Bind, without the question for the machine's name that the base class puts to the network."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = LOOPBACK, self.socket.getsockname()[1]
 
     @property
     def address(self) -> str:

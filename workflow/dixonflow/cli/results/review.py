@@ -1,7 +1,9 @@
 """Show a page on which raters judge scans."""
 
+import os
 import signal
 import sys
+import tempfile
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +49,7 @@ def review_command(
             sys.exit("review: name yourself, for example --rater anna")
         options = ReviewOptions(rater, blinded, without_ids, seed)
         wanted = None if listed is None else read_list(listed)
-        cases = read_cases(results, wanted)
+        cases = read_cases(results, wanted, with_ids=not without_ids)
         if wanted is not None and len(cases) < len(set(wanted)):
             print(f"{len(set(wanted)) - len(cases)} scans on the list are not in the tables and are left out")
         models = models_by_sequence(load_models(settings), settings)
@@ -55,14 +57,22 @@ def review_command(
     except DixonflowError as error:
         sys.exit(f"review: {error}")
     signal.signal(signal.SIGTERM, _interrupt)
-    with server:
+    with server, tempfile.NamedTemporaryFile("w", suffix=".html", prefix="dixonflow-review-") as forward:
         print(f"{len(cases):,} scans. Open this address; whoever has it can rate as {rater}:\n{server.address}", flush=True)
-        if browser:
-            webbrowser.open(server.address)
+        if browser and _has_display():
+            # not the address itself: other users of the machine see the arguments of the browser
+            forward.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={server.address}">')
+            forward.flush()
+            webbrowser.open(Path(forward.name).as_uri())
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nreview: ended; all verdicts that the page shows as saved are on the disk")
+
+
+def _has_display() -> bool:
+    """Whether a browser has a window to open in; one in the terminal would hide the address."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _interrupt(*_: object) -> None:
