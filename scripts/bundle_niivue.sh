@@ -3,23 +3,13 @@
 # For development only: the file is part of the package. Needs npm and openssl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/npm_file.sh
 
 version=0.69.0
 integrity="sha512-YMjQvJgD1W2b7DuoxkwlC4VxbrgIePRJ5qyQzXKxi2v2MBVg285P/CIQyg46oDDGDIcaNlbd+MhtO/edMbXJkA=="
 target=workflow/dixonflow/review/static/niivue
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-(cd "$folder" && npm pack --silent "@niivue/niivue@$version" >/dev/null)
-archive=$(echo "$folder"/*.tgz)
-found="sha512-$(openssl dgst -sha512 -binary "$archive" | openssl base64 -A)"
-if [ "$found" != "$integrity" ]; then
-  echo "bundle_niivue: the package of version $version is $found, not $integrity: nothing is changed" >&2
-  exit 1
-fi
-tar -xzf "$archive" -C "$folder" package/dist/index.js
-mkdir -p "$target"
-install -m 644 "$folder/package/dist/index.js" "$target/niivue.js"
+npm_file bundle_niivue @niivue/niivue "$version" "$integrity" dist/index.js "$target/niivue.js"
 cat >"$target/niivue.json" <<JSON
 {
   "package": "@niivue/niivue",
