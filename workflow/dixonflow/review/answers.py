@@ -203,12 +203,13 @@ class Answers:
             images = room.images.get(case.scan, model.name)
             return draw_slice(images, wanted, Plane(rest), int(at) if at else None)
 
-        picture = room.pictures.get((case.key, model.name, rest, at, *wanted), draw)
+        picture = room.pictures.get((room.images.state(case.scan, model.name), case.key, model.name, rest, at, *wanted), draw)
         shown = {
             "index": picture.index,
             "slices": picture.slices,
             "panels": picture.panels,
             "notes": picture.notes,
+            "label_map_key": picture.label_key,
         }
         return Answer(picture.png, "image/png", headers={"X-Review-Picture": json.dumps(shown)})
 

@@ -11,9 +11,8 @@ from dixonflow.paths import Results
 from dixonflow.ratings.rating import Rating
 from dixonflow.report.figures import number
 from dixonflow.review.cases import Case
-from dixonflow.review.images import drawn_contrasts
+from dixonflow.review.images import drawn_contrasts, label_map_key
 from dixonflow.review.room import Room
-from dixonflow.system.documents import DocumentError, read_json_file
 from dixonflow.vocabulary import Cause, Contrast, Grade, ScanId, Status, Verdict
 
 _MOST_NAMED = 4  # objections in a row of the list
@@ -115,15 +114,6 @@ def _model_content(results: Results, scan: ScanId, model: Model) -> dict[str, An
         "label_map_key": label_map_key(results, scan, model.name),
         "has_labels": results.labels(scan, model.name).is_file(),
     }
-
-
-def label_map_key(results: Results, scan: ScanId, model: str) -> str:
-    """Content key in the sidecar of a label map, which identifies it; empty where the sidecar cannot be read."""
-    try:
-        key = read_json_file(results.labels_sidecar(scan, model))["content_key"]
-    except (OSError, DocumentError, KeyError, TypeError):
-        return ""
-    return key if isinstance(key, str) else ""
 
 
 def _objection(row: Mapping[Any, Any]) -> dict[str, Any]:

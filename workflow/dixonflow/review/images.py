@@ -40,6 +40,8 @@ class CaseImages:
         Where stations meet, as indices along z: the middle of each overlap.
     problems
         What is missing or damaged, for a person.
+    label_key
+        Of `label_map_key`, the label map that was read.
     """
 
     images: dict[Contrast, NDArray[np.generic]]
@@ -47,6 +49,7 @@ class CaseImages:
     affine: Affine
     seams: tuple[float, ...]
     problems: tuple[str, ...]
+    label_key: str = ""
     whites: dict[Contrast, float] = field(default_factory=dict)
 
     @property
@@ -94,9 +97,22 @@ class ImageCache:
 
     def __init__(self, results: Results, largest: int = LARGEST_IN_MEMORY) -> None:
         self._results, self._largest = results, largest
-        self._kept: OrderedDict[tuple[ScanId, str], CaseImages] = OrderedDict()
+        self._kept: OrderedDict[object, CaseImages] = OrderedDict()
         self._lock = threading.Lock()
-        self._reading: dict[tuple[ScanId, str], threading.Lock] = {}
+        self._reading: dict[object, threading.Lock] = {}
+
+    def state(self, scan: ScanId, model: str) -> object:
+        """State of the files of a scan: what was read or drawn holds until it changes, as in a run meanwhile."""
+        results = self._results
+        paths = [results.stitched(scan, contrast) for contrast in drawn_contrasts(scan.sequence)]
+        found = []
+        for path in (*paths, results.labels(scan, model), results.labels_sidecar(scan, model)):
+            try:
+                state = path.stat()
+                found.append((state.st_size, state.st_mtime_ns, state.st_ino))
+            except OSError:
+                found.append((-1, 0, 0))
+        return tuple(found)
 
     def get(self, scan: ScanId, model: str) -> CaseImages:
         """Give the images of a scan with the label map of a model.
@@ -106,7 +122,7 @@ class ImageCache:
         ReviewImagesError
             If there is no image to show: says why.
         """
-        key = (scan, model)
+        key = (scan, model, self.state(scan, model))
         with self._lock:
             turn = self._reading.setdefault(key, threading.Lock())
         with turn:  # requests for two views of one scan read it once
@@ -159,6 +175,7 @@ def read_case_images(results: Results, scan: ScanId, model: str) -> CaseImages:
         raise ReviewImagesError("; ".join(problems) or "there is no image")
     shape = next(iter(images.values())).shape
     labels: NDArray[np.unsignedinteger] | None = None
+    key = label_map_key(results, scan, model)
     try:
         labels, grid = read_labels(results.labels(scan, model))
         if not _same_grid(labels.shape, grid, shape, affine):
@@ -168,8 +185,22 @@ def read_case_images(results: Results, scan: ScanId, model: str) -> CaseImages:
         problems.append(f"the label map of {model} is not there")
     except (DixonflowError, OSError, ValueError) as error:
         problems.append(f"the label map of {model} cannot be read: {_why(error)}")
+    # a label map is without its sidecar while it is replaced: the same key before and after is that of what was read
+    if key != label_map_key(results, scan, model):
+        labels = None
+        problems.append("the label map is being replaced, reload the page")
+    seams = _seams(results, scan, affine, shape[2])
     whites = {contrast: white_of(image) for contrast, image in images.items()}
-    return CaseImages(images, labels, affine, _seams(results, scan, affine, shape[2]), tuple(problems), whites)
+    return CaseImages(images, labels, affine, seams, tuple(problems), key, whites)
+
+
+def label_map_key(results: Results, scan: ScanId, model: str) -> str:
+    """Content key in the sidecar of a label map, which identifies it; empty where the sidecar cannot be read."""
+    try:
+        key = read_json_file(results.labels_sidecar(scan, model))["content_key"]
+    except (OSError, DocumentError, KeyError, TypeError):
+        return ""
+    return key if isinstance(key, str) else ""
 
 
 def _why(error: Exception) -> str:

@@ -57,6 +57,8 @@ class Picture:
         What the panels show, left to right.
     notes
         What is missing, for a person.
+    label_key
+        Of the label map that is drawn.
     """
 
     png: bytes
@@ -64,6 +66,7 @@ class Picture:
     slices: int
     panels: tuple[str, ...]
     notes: tuple[str, ...]
+    label_key: str
 
 
 def draw_slice(images: CaseImages, wanted: Sequence[int], plane: Plane, index: int | None = None) -> Picture:
@@ -111,7 +114,8 @@ def draw_slice(images: CaseImages, wanted: Sequence[int], plane: Plane, index: i
         write_sides(draw, box, plane.sides)
     encoded = io.BytesIO()
     sheet.save(encoded, "PNG", compress_level=1)  # for this machine: quick, not small
-    return Picture(encoded.getvalue(), chosen, slices, tuple(name for name, _ in drawn), tuple(notes))
+    names = tuple(name for name, _ in drawn)
+    return Picture(encoded.getvalue(), chosen, slices, names, tuple(notes), images.label_key)
 
 
 def _panels(

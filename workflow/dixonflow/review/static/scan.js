@@ -1,6 +1,7 @@
 // The view of one scan: pictures of what the checks name, what they say, and the verdicts.
 
 import { Recent, getJson, getPicture } from "./api.js";
+import { notify } from "./notices.js";
 import { byId, fill, make, number, readable, said } from "./words.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6];
@@ -137,6 +138,23 @@ export class ScanView {
     return { key: this.shown.key, model: model.name, structure: this.focus.structures[0] ?? null, label_map_key: model.label_map_key };
   }
 
+  labelKey() {
+    return this.shown.models.find((each) => each.name === this.focus.model)?.label_map_key;
+  }
+
+  // Reads a scan again whose label map was replaced meanwhile: a verdict is on the one that is shown, no other.
+  async renew(shown) {
+    this.details.drop(shown.key);
+    this.pictures.clear();
+    if (this.renewed === shown.key) {
+      notify("The label map of this scan is being replaced. Open it again later.", "renew");
+      return;
+    }
+    this.renewed = shown.key;
+    await this.show(shown.key, this.place);
+    this.renewed = "";
+  }
+
   async draw() {
     const { shown, focus } = this;
     const figures = byId("figures");
@@ -160,6 +178,9 @@ export class ScanView {
     );
     if (shown !== this.shown || focus !== this.focus) return;
     figures.classList.remove("waiting");
+    if (made.some((each) => each.picture && each.picture.label_map_key !== this.labelKey())) {
+      return this.renew(shown);
+    }
     if (made.every((each) => each.problem)) {
       figures.replaceChildren(this.instead(`There is no picture: ${made[0].problem}.`));
       return;
@@ -222,8 +243,8 @@ export class ScanView {
 
   applyZoom() {
     for (const image of byId("figures").querySelectorAll(".scroll img")) {
-      image.style.width = `${image.naturalWidth * ZOOMS[this.zoom]}px`;
-      image.style.maxWidth = this.zoom ? "none" : "100%";
+      image.style.width = this.zoom ? `${image.naturalWidth * ZOOMS[this.zoom]}px` : "";
+      image.classList.toggle("fits", this.zoom === 0);
     }
   }
 
