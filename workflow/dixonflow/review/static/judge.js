@@ -97,7 +97,6 @@ export class Judge {
 
   give(rating) {
     this.pending.add({ ...rating, rating_id: newId(), rated_at: new Date().toISOString(), withdrawn: false });
-    this.scan.showRatings();
   }
 
   // Takes back the rater's last verdict on the scan that is shown: one that waits, or one that is saved.
@@ -114,6 +113,5 @@ export class Judge {
       ...{ key: shown.key, model, structure, verdict, cause, label_map_key, comment: "" },
       ...{ rating_id: newId(), rated_at: new Date().toISOString(), withdrawn: true },
     });
-    this.scan.showRatings();
   }
 }

@@ -159,9 +159,10 @@ async function begin() {
   setToken(session.post_token);
   byId("who").textContent = `${session.rater}${session.blinded ? ", blinded" : ""}`;
   pending = new Pending(session.cohort, session.rater, (key, answer) => {
-    scan.saved(key, answer);
-    list.refresh();
+    scan.changed(key, answer);
+    if (answer) list.refresh();
   });
+  await pending.open();
   list = new List(session, openPlace);
   scan = new ScanView(session, list, pending);
   scan.place = -1;

@@ -1,63 +1,96 @@
-// Verdicts on their way: each is in the browser's storage before it is sent, and leaves it when the server has
-// acknowledged it, which the server does when it is on the disk. Sending one twice counts once.
+// Verdicts on their way: each is shown when the browser has it on its disk, and leaves the browser when the server has
+// acknowledged it, which the server does when it is on the server's disk. Sending one twice counts once.
+//
+// IndexedDB, not localStorage: the latter is written some seconds later, and a browser that is killed forgets it.
 
 import { RequestError, postRating } from "./api.js";
 import { notify } from "./notices.js";
 
 const PAUSE_MS = 2000;
+const DATABASE = "dixonflow-review";
+const STORE = "verdicts";
+
+// A request or transaction of IndexedDB as a promise.
+function finished(request, event) {
+  return new Promise((resolve, reject) => {
+    request[event] = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+    request.onabort = () => reject(request.error);
+  });
+}
 
 export class Pending {
-  // Of one run and rater; `changed` is called with the answer of the server whenever one was saved.
+  // Of one run and rater; `changed` is called with the key of a scan and, once a verdict on it was saved, the answer.
   constructor(cohort, rater, changed) {
-    this.prefix = `dixonflow-review/${cohort}/${rater}/`;
+    this.owner = `${cohort}/${rater}`;
     this.changed = changed;
+    this.kept = new Map(); // by the id of the verdict
     this.sending = new Set();
     this.refused = new Map();
     this.timer = 0;
   }
 
-  // All that are not acknowledged, oldest first. An entry that is damaged is shown as it is, not dropped.
-  all() {
-    const found = [];
-    for (let place = 0; place < localStorage.length; place += 1) {
-      const name = localStorage.key(place);
-      if (!name.startsWith(this.prefix)) continue;
-      try {
-        found.push(JSON.parse(localStorage.getItem(name)));
-      } catch {
-        notify(`A verdict that is kept in this browser cannot be read: ${localStorage.getItem(name)}`);
+  // Reads what an earlier page has left.
+  async open() {
+    try {
+      const request = indexedDB.open(DATABASE, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "rating.rating_id" });
+      this.database = await finished(request, "onsuccess");
+      for (const entry of await finished(this.transaction("readonly").getAll(), "onsuccess")) {
+        if (entry.owner === this.owner) this.kept.set(entry.rating.rating_id, entry.rating);
       }
+    } catch (error) {
+      notify(`This browser cannot keep verdicts (${error.message}): wait until each is shown as saved.`);
     }
-    return found.sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
+    this.say();
+  }
+
+  transaction(mode) {
+    return this.database.transaction(STORE, mode, { durability: "strict" }).objectStore(STORE);
+  }
+
+  // All that are not acknowledged, oldest first.
+  all() {
+    return [...this.kept.values()].sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
   }
 
   of(key) {
     return this.all().filter((rating) => rating.key === key);
   }
 
-  // Keeps a verdict and sends it.
-  add(rating) {
+  // Keeps a verdict, shows it, and sends it.
+  async add(rating) {
     try {
-      localStorage.setItem(this.prefix + rating.rating_id, JSON.stringify(rating));
+      const store = this.transaction("readwrite");
+      store.put({ owner: this.owner, rating });
+      await finished(store.transaction, "oncomplete");
     } catch (error) {
-      notify(`This browser cannot keep verdicts (${error.message}): do not close the page before this one is shown as saved.`);
-      this.unkept = [...(this.unkept ?? []), rating];
+      notify(`This browser cannot keep verdicts (${error.message}): wait until this one is shown as saved.`);
     }
+    this.kept.set(rating.rating_id, rating);
     this.say();
-    return this.send();
+    this.changed(rating.key);
+    await this.send();
+  }
+
+  async forget(id) {
+    this.kept.delete(id);
+    if (!this.database) return;
+    const store = this.transaction("readwrite");
+    store.delete(id);
+    await finished(store.transaction, "oncomplete");
   }
 
   // Sends all that wait; repeats until none does. Those that the server refuses wait for the user.
   async send() {
     clearTimeout(this.timer);
-    for (const rating of [...this.all(), ...(this.unkept ?? [])]) {
+    for (const rating of this.all()) {
       const id = rating.rating_id;
-      if (this.sending.has(id) || this.refused.has(id)) continue;
+      if (this.sending.has(id) || this.refused.has(id) || !this.kept.has(id)) continue;
       this.sending.add(id);
       try {
         const answer = await postRating(rating);
-        localStorage.removeItem(this.prefix + id);
-        this.unkept = (this.unkept ?? []).filter((each) => each.rating_id !== id);
+        await this.forget(id);
         this.changed(rating.key, answer);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
@@ -74,8 +107,7 @@ export class Pending {
   }
 
   waiting() {
-    const left = [...this.all(), ...(this.unkept ?? [])];
-    return left.filter((rating) => !this.refused.has(rating.rating_id)).length;
+    return this.all().filter((rating) => !this.refused.has(rating.rating_id)).length;
   }
 
   say() {

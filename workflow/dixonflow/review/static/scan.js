@@ -27,13 +27,12 @@ export class ScanView {
     return this.details.get(key, () => getJson(`/case/${key}`));
   }
 
-  // Forgets what the server said of a scan, since a verdict changed it.
-  saved(key, answer) {
-    this.details.drop(key);
-    if (this.shown?.key === key) {
-      this.shown.ratings = answer.ratings;
-      this.showRatings();
-    }
+  // A verdict on a scan was given or, where there is an answer, saved: what the server said before no longer holds.
+  changed(key, answer) {
+    if (answer) this.details.drop(key);
+    if (this.shown?.key !== key) return;
+    if (answer) this.shown.ratings = answer.ratings;
+    this.showRatings();
   }
 
   // What is shown of a scan: what the rater chose, else what the worst objection names, else the whole body.
@@ -272,6 +271,7 @@ export class ScanView {
     const keys = new Map(this.shown.models.map((model) => [model.name, model.label_map_key]));
     const item = (rating, more) => {
       const made = make("li", `${rating.rater ?? this.session.rater}: `);
+      made.dataset.rating = rating.rating_id;
       made.append(make("span", said(rating), { className: rating.verdict }));
       made.append([rating.comment && `, "${rating.comment}"`, more].filter(Boolean).join(""));
       return made;
