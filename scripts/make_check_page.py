@@ -38,7 +38,7 @@ def check_page() -> str:
     ]
     examples = {row["name"]: row for row in _examples()}
     for check in CHECKS.values():
-        lines += [*_section(check), *_picture(check.name, examples), ""]
+        lines += [*_section(check), *([] if check.of_raters else [*_picture(check.name, examples), ""])]
     lines += ["## Why a value is missing", "", "| `missing_reason` | meaning |", "|---|---|"]
     lines += [f"| `{reason.value}` | {reason.description} |" for reason in MissingReason]
     lines += [

@@ -105,6 +105,11 @@ class Results:
         folder = self.root / "records" / stage.value
         return (folder / model if stage.is_per_model else folder) / f"{shard}.jsonl.gz"
 
+    @property
+    def ratings(self) -> Path:
+        """Folder of what raters said, a file each: the one thing in the results that nothing can compute again."""
+        return self.root / "ratings"
+
     def retry(self, shard: str) -> Path:
         """Mark that requests the next run to process a shard again."""
         return self.root / "retry" / f"{shard}.json"

@@ -6,6 +6,7 @@ rule aggregate:
         f"{RESULTS}/cohort/scans.sha256",
         lambda wildcards: PLAN.reached("measure", checkpoints.cohort.get().output[0]),
         PLAN.covariate_file,
+        lambda wildcards: PLAN.rating_files(),
     output:
         f"{RESULTS}/tables/datapackage.json",
     log:
@@ -19,6 +20,7 @@ rule aggregate:
     params:
         config=CONFIG,
         covariates=lambda wildcards: PLAN.covariate_state(),
+        ratings=lambda wildcards: PLAN.rating_state(),
         withdrawn_rows=PLAN.config.cohort.withdrawn_rows,
         retry=lambda wildcards: PLAN.retry("tables"),
     shell:

@@ -9,12 +9,12 @@ from dixonflow.aggregate.body_profiles import lost_profiles, write_profiles
 from dixonflow.aggregate.explained import explaining_tables
 from dixonflow.aggregate.graded_tables import (
     OF_GRADES,
-    ModelsOfSequence,
     checks_of_models,
     with_grades,
     write_measurements,
     write_quality,
 )
+from dixonflow.aggregate.rated import ModelsOfSequence, judged_ratings, opinions
 from dixonflow.aggregate.scan_rows import StageRows, fail, scan_rows, stage_rows, timing_rows
 from dixonflow.aggregate.summary import Summary, summarise
 from dixonflow.analyse.covariates import COVARIATE_TABLE, PROBLEM_TABLE, Covariates, covariates
@@ -22,6 +22,7 @@ from dixonflow.cohort.table import COHORT_SCANS
 from dixonflow.cohort.withdrawn import COUNTED
 from dixonflow.config.cohort import CovariatesConfig
 from dixonflow.paths import Results
+from dixonflow.ratings.table import RATING_TABLE, rating_rows
 from dixonflow.run.retry import COHORT, Failure, read_retry, record_failures, request_retry
 from dixonflow.system.atomic import remove_leftovers, write_json
 from dixonflow.tables.acquisitions import ACQUISITIONS, acquisition_rows
@@ -35,7 +36,7 @@ from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.schema import TableError, to_pandas
 from dixonflow.tables.shards import SCAN_KEYS, scan_problems
 from dixonflow.tables.wide import WIDE_NAMES
-from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, Stage, Status
+from dixonflow.vocabulary import SHARD_STAGES, Layout, Reason, ScanSequence, Stage, Status
 
 _AGGREGATE = "aggregate"
 """Name, in the mark of a shard, of what was found lost here."""
@@ -50,6 +51,7 @@ def aggregate(
     *,
     with_profiles: bool = False,
     count_withdrawn: bool = False,
+    takes_dixon: Collection[ScanSequence] = (),
 ) -> Summary:
     """Write all tables, their dictionary and, last, datapackage.json.
 
@@ -72,11 +74,15 @@ def aggregate(
         Whether the shards have profiles along the body.
     count_withdrawn
         Whether the rows of those who have withdrawn bear neither id nor file.
+    takes_dixon
+        Sequences whose scans take the label map of the Dixon scan of their session.
 
     Raises
     ------
     ConfigError
         If the file of covariates cannot be used.
+    RatingError
+        If a file of ratings is damaged.
     TableError
         If the list of scans is unreadable; the next run rebuilds it. Whatever is wrong with the rows of a shard
         makes its scans failed instead.
@@ -95,8 +101,10 @@ def aggregate(
     ok = scans.loc[scans["status"].eq(Status.OK.value), [*SCAN_KEYS, "shard"]]
 
     tables = results.tables
-    checked = write_quality(results, cohort, ok, models)
-    grading = Grading(checked.objections, models)
+    read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
+    rated = judged_ratings(results, read, ok, models)
+    checked = write_quality(results, cohort, ok, models, opinions(rated, ok, models, takes_dixon))
+    grading = Grading(checked.objections, models, checked.good)
     further, counts = write_measurements(results, ok, models, grading)
     if with_profiles:
         write_profiles(results, ok, grading)
@@ -104,10 +112,12 @@ def aggregate(
     scans = with_grades(scans, checked, counts)
     write_table(tables / "timings.parquet", TIMINGS, timing_rows(scans, stages))
     write_table(results.scan_table, SCANS, _without_names(scans) if count_withdrawn else scans)
-    read = cohort[cohort["status"].ne(Status.WITHDRAWN.value) & cohort["participant_id"].notna()]
     write_table(tables / "acquisitions.parquet", ACQUISITIONS, acquisition_rows(read))
     found = covariates(people, read, withdrawn) if people else None
     of_people = _write_covariates(tables, found) if found else ()
+    if rated:
+        write_table(tables / f"{RATING_TABLE.name}.parquet", RATING_TABLE, rating_rows(rated))
+        further.append(RATING_TABLE)
     explaining = explaining_tables(models)
     for table, rows in explaining.items():
         write_table(tables / f"{table.name}.parquet", table, rows)
@@ -190,7 +200,7 @@ def _remove_other_tables(tables: Path, names: Collection[str]) -> None:
     Before datapackage.json says that all is done: a run that is killed in between is repeated.
     """
     of_people = (COVARIATE_TABLE.name, PROBLEM_TABLE.name)
-    for name in (*WIDE_NAMES, FAT_FRACTION_COMPARISON.name, BODY_PROFILES.name, *of_people):
+    for name in (*WIDE_NAMES, FAT_FRACTION_COMPARISON.name, BODY_PROFILES.name, RATING_TABLE.name, *of_people):
         for path in (tables / f"{name}.parquet", *tables.glob(f"{name}_*.parquet")):
             if path.stem not in names:
                 path.unlink(missing_ok=True)

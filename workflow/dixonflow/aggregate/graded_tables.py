@@ -1,6 +1,6 @@
 """The tables quality and measurements, the latter with the grades that the former decides, and those made from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dixonflow.aggregate.rated import ModelsOfSequence, Opinions, with_ratings
 from dixonflow.measure.checks.of_model import expected_checks
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
@@ -24,18 +25,16 @@ from dixonflow.tables.fat_comparison import COMPARED, FAT_FRACTION_COMPARISON, c
 from dixonflow.tables.grading import Grading, objections_of, scan_grades
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import table_writer
+from dixonflow.tables.rated import GoodRatings
 from dixonflow.tables.raw_checks import raw_values, with_raw_checks
 from dixonflow.tables.row_reordering import row_reordering
 from dixonflow.tables.schema import arrow_schema, to_arrow
 from dixonflow.tables.shards import SCAN_KEYS, in_scan_order
 from dixonflow.tables.wide import wide_tables, widen
-from dixonflow.vocabulary import Grade, ScanSequence, Status
+from dixonflow.vocabulary import Grade, Status
 
 OF_GRADES = ("scan_grade", "scan_grade_decided_by", "values_failed", "values_to_review")
 """Columns of the table `scans` that follow from the grades."""
-
-ModelsOfSequence = Mapping[ScanSequence, Sequence[Model]]
-"""Models, as they are used on the scans of each sequence of a run."""
 
 
 def checks_of_models(models: Sequence[Model]) -> frozenset[tuple[str, str, str]]:
@@ -56,14 +55,19 @@ class Checked:
         Rows that did not pass, as `objections_of` gives them.
     repairs
         Scans that were repaired: columns of `SCAN_KEYS`, and `repair`, a remark.
+    good
+        What raters found good.
     """
 
     objections: pa.Table
     repairs: pd.DataFrame
+    good: GoodRatings
 
 
-def write_quality(results: Results, cohort: pd.DataFrame, ok: pd.DataFrame, models: ModelsOfSequence) -> Checked:
-    """Write the table `quality`, with the verdicts of the cohort."""
+def write_quality(
+    results: Results, cohort: pd.DataFrame, ok: pd.DataFrame, models: ModelsOfSequence, rated: Opinions
+) -> Checked:
+    """Write the table `quality`, with the verdicts of the cohort and of raters."""
     files = {str(shard): results.quality(shard) for shard in ok["shard"].unique()}
     thresholds = {
         sequence: cohort_thresholds(files, ok[ok["sequence"].eq(sequence.value)], checks_of_models(each))
@@ -77,7 +81,7 @@ def write_quality(results: Results, cohort: pd.DataFrame, ok: pd.DataFrame, mode
     raw = raw_values(first_ok[first_ok["participant_id"].notna()].drop_duplicates(SCAN_KEYS))
     names = {sequence.value: [model.name for model in each] for sequence, each in models.items()}
     nothing = arrow_schema(QUALITY).empty_table()
-    objections, repairs = [objections_of(nothing)], [_repairs(nothing)]
+    objections, repairs, good = [objections_of(nothing)], [_repairs(nothing)], GoodRatings()
     with table_writer(results.tables / "quality.parquet", QUALITY) as quality:
         for rows in in_scan_order(files, ok, QUALITY):
             parts = [
@@ -85,11 +89,12 @@ def write_quality(results: Results, cohort: pd.DataFrame, ok: pd.DataFrame, mode
                 for sequence, of_sequence in thresholds.items()
             ]
             judged = with_verdicts_of_protocol(pa.concat_tables(parts), extents, layouts)
-            whole = with_raw_checks(judged, raw, names)
+            whole, found_good = with_ratings(with_raw_checks(judged, raw, names), rated)
+            good |= found_good
             quality.write(whole.sort_by([(key, "ascending") for key in QUALITY.keys]))
             objections.append(objections_of(whole))
             repairs.append(_repairs(whole))
-    return Checked(pa.concat_tables(objections), pd.concat(repairs).drop_duplicates(SCAN_KEYS))
+    return Checked(pa.concat_tables(objections), pd.concat(repairs).drop_duplicates(SCAN_KEYS), good)
 
 
 def _repairs(quality: pa.Table) -> pd.DataFrame:
@@ -160,7 +165,7 @@ def with_grades(scans: pd.DataFrame, checked: Checked, counts: pd.DataFrame) -> 
         From `value_counts`.
     """
     graded = scans.drop(columns=list(OF_GRADES))
-    for found in (scan_grades(checked.objections), checked.repairs, counts):
+    for found in (scan_grades(checked.objections, checked.good), checked.repairs, counts):
         graded = graded.merge(found, how="left", on=SCAN_KEYS, validate="many_to_one")
     notes = graded["note"].fillna("")
     both = notes + np.where(notes.eq("") | graded["repair"].isna(), "", "; ") + graded["repair"].fillna("")

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dixonflow.errors import ConfigError
-from dixonflow.export.source import LINKING, PARTICIPANT
+from dixonflow.export.source import LINKING, PARTICIPANT, WRITTEN_BY_PEOPLE
 from dixonflow.paths import Results
 from dixonflow.system.atomic import as_json, write_bytes
 from dixonflow.tables.definitions import DICTIONARY
@@ -73,6 +73,7 @@ def pack_release(
         Participants who have withdrawn: none of them may have a value in the tables.
     bridge
         Ids to write instead of our own. Who is not in it is left out; columns that lead back to our ids are, too.
+        Comments of raters are left out in any case.
 
     Returns
     -------
@@ -138,12 +139,16 @@ def _write_tables(
     for resource, source in resources:
         # all of it is read, a piece at a time: what is damaged is not cited
         pieces = _without_withdrawn(read_pieces(source), withdrawn, source)
-        if bridge is None:
+        names = [field["name"] for field in resource["schema"]["fields"]]
+        if bridge is None and (typed := [name for name in names if name in WRITTEN_BY_PEOPLE]):
+            pq.write_table(pa.concat_tables(pieces).drop_columns(typed), folder / source.name, compression="zstd")
+            gone[source.stem] = set(typed)
+            _leave_out(resource["schema"], [name for name in names if name not in typed])
+        elif bridge is None and not (source.stem == DICTIONARY.name and gone):
             for _ in pieces:
                 pass
             shutil.copyfile(source, folder / source.name)
-        elif any(field["name"] == PARTICIPANT for field in resource["schema"]["fields"]):
-            names = [field["name"] for field in resource["schema"]["fields"]]
+        elif bridge is not None and PARTICIPANT in names:
             written = _write_with_other_ids(pieces, bridge, _keys(resource["schema"]), folder / source.name)
             left_out[source.stem] = pq.read_metadata(source).num_rows - written
             gone[source.stem] = {name for name in names if name in LINKING}
@@ -152,7 +157,7 @@ def _write_tables(
             table = pa.concat_tables(pieces)
             table = _without_columns(table, gone) if source.stem == DICTIONARY.name else table
             pq.write_table(table, folder / source.name, compression="zstd")
-    description = as_json(package) if bridge is not None else results.datapackage.read_bytes()
+    description = as_json(package) if bridge is not None or gone else results.datapackage.read_bytes()
     write_bytes(folder / results.datapackage.name, description)
     return left_out
 

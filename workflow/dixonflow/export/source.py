@@ -11,7 +11,13 @@ from dixonflow.errors import ConfigError
 from dixonflow.tables.parquet import read_whole
 
 PARTICIPANT, SESSION = "participant_id", "session_id"
-LINKING = ("source", "raw_key", "shard", "message", "note", "content_key")
+WRITTEN_BY_PEOPLE = ("comment",)
+"""Columns of free text that somebody typed, who may have named a person."""
+
+LINKING = (
+    *("source", "raw_key", "shard", "message", "note", "content_key", "label_map_key", "rating_id"),
+    *WRITTEN_BY_PEOPLE,
+)
 """Columns that lead back to the ids that a bridge replaces: names of files, fingerprints, free text."""
 
 

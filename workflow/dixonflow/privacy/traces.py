@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dixonflow.privacy.rating_lines import is_of_rater, rated_person, typed
 from dixonflow.system.atomic import atomic_path, write_bytes
 from dixonflow.tables.parquet import ROW_GROUP_ROWS
 
@@ -34,7 +35,8 @@ _WORD = re.compile(rb"[A-Za-z0-9]+")
 _NUMBER = re.compile(rb"[0-9]+")
 _SUBJECT = re.compile(rb"sub-([A-Za-z0-9]+)")
 _PARTICIPANT = "participant_id"
-_TEXTS = ("source", "path", "message", "note", "others", "superseded", "more_sources")
+_COMMENT = "comment"
+_TEXTS = ("source", "path", "message", "note", "others", "superseded", "more_sources", _COMMENT)
 """Columns that may name files of participants, or hold free text."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -135,6 +137,8 @@ def in_content(path: Path, ids: Ids) -> bool:
     content = _content(path)
     if path.name.endswith(RECORDS):
         return any(_owner(line) in ids.participants or _in_json(line, ids) for line in content.splitlines())
+    if is_of_rater(path):
+        return any(rated_person(line) in ids.participants or ids.in_text(typed(line)) for line in content.splitlines())
     if path.name == DEPARTURES:
         return any(_departed(line) in ids.participants for line in content.splitlines()) or ids.in_text(content)
     return _in_json(content, ids) if path.suffix == ".json" else ids.in_text(content)
@@ -223,6 +227,16 @@ def _kept(rows: pa.Table, ids: Ids) -> pa.Array:
     return pa.array(keep)
 
 
+def _without_comments(rows: pa.Table, ids: Ids) -> pa.Table:
+    """Rows whose comments, typed by raters, name nobody: a verdict on somebody else stays."""
+    if _COMMENT not in rows.column_names:
+        return rows
+    said = rows[_COMMENT].to_pylist()
+    kept = pa.array(["" if text and ids.in_text(text.encode()) else text for text in said], pa.string())
+    place = rows.schema.get_field_index(_COMMENT)
+    return rows.set_column(place, rows.schema.field(place), kept)
+
+
 def without_rows(path: Path, ids: Ids) -> int:
     """Rewrite a Parquet file without the rows of participants; return their number.
 
@@ -239,6 +253,7 @@ def without_rows(path: Path, ids: Ids) -> int:
             names = pc.unique(rows[_PARTICIPANT]).to_pylist() if _PARTICIPANT in rows.column_names else [None]
             touched = None in names or not ids.participants.isdisjoint(names)
             kept = rows.filter(_kept(rows, ids)) if touched else rows
+            kept = _without_comments(kept, ids)
             removed += rows.num_rows - kept.num_rows
             waiting = pa.concat_tables([waiting, kept])
             while waiting.num_rows >= ROW_GROUP_ROWS:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from dixonflow.cohort.shards import Shard, read_shard_names, read_shards, shard_of
 from dixonflow.paths import Results
+from dixonflow.privacy.rating_lines import is_of_rater, without_ratings
 from dixonflow.privacy.traces import (
     IMAGES,
     Ids,
@@ -257,6 +258,10 @@ def _clean_folder(folder: Path, ids: Ids, certificate: Certificate) -> None:
 
 def _clean(path: Path, ids: Ids, certificate: Certificate) -> None:
     """Take what holds an id out of a file, with its dates kept; a file named by one goes as a whole."""
+    if is_of_rater(path):  # named by its rater
+        if in_content(path, ids):
+            certificate.removed["ratings"] += without_ratings(path, ids.participants.__contains__, ids.in_text)
+        return
     if ids.in_name(path.name):
         path.unlink()
         certificate.removed["files_named_by_participants"] += 1

@@ -19,10 +19,13 @@ from dixonflow.models.load import MODELS, load_models
 from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for, sequences_of
 from dixonflow.paths import Results
+from dixonflow.ratings.rating import RatingError
+from dixonflow.ratings.store import rating_files
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import RULES, shard_mem_mb, shard_minutes
 from dixonflow.run.retry import read_retry
 from dixonflow.system.atomic import write_bytes, write_json
+from dixonflow.system.regular_file import open_regular
 from dixonflow.vocabulary import ScanId, Stage
 
 
@@ -171,6 +174,24 @@ class Plan:
         if self.config.cohort.withdrawn is not None:
             digest.update(self.config.cohort.withdrawn.read_bytes())
         return digest.hexdigest()[:16]
+
+    def rating_files(self) -> list[str]:
+        """Files of what raters said, none where nobody has rated."""
+        try:
+            return [str(path) for path in rating_files(self.results.ratings)]
+        except RatingError:  # aggregate says what is wrong
+            return []
+
+    def rating_state(self) -> str:
+        """Hash over the content of these files: a new verdict changes the tables, whatever dates say. Empty without."""
+        digest, files = hashlib.sha256(), self.rating_files()
+        for path in files:
+            try:
+                with open_regular(Path(path)) as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            except OSError as error:  # it too is for aggregate to say
+                digest.update(type(error).__name__.encode())
+        return digest.hexdigest()[:16] if files else ""
 
     @property
     def environment(self) -> str:

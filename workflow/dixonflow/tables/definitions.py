@@ -220,7 +220,8 @@ TIMINGS = Table(
 
 def _structure_fits_check(rows: pd.DataFrame) -> "pd.Series[bool]":
     of_structures = rows["check"].isin([check.name for check in CHECKS.values() if check.each_structure])
-    return of_structures.eq(rows["structure"].ne("")).astype(bool)
+    of_both = rows["check"].isin([check.name for check in CHECKS.values() if check.of_raters])
+    return (of_both | of_structures.eq(rows["structure"].ne(""))).astype(bool)
 
 
 SHARD_QUALITY = Table(
@@ -234,7 +235,7 @@ SHARD_QUALITY = Table(
         text_column(
             "structure",
             "Structure or composite that was checked; an empty text if the whole scan was checked",
-            f"given for {OF_STRUCTURES}, empty for all others",
+            f"given for {OF_STRUCTURES}, for rating where a structure was rated; empty for all others",
         ),
         text_column("model", "Segmentation model of the label map that was checked"),
         Column(
@@ -258,7 +259,7 @@ SHARD_QUALITY = Table(
             "text where it is about all of them. For cut_by_field_of_view: the sides at which the structure is cut, "
             "the most cut first: left, right, front, back, above, below. "
             f"For {WITH_TOUCHED}: structures that touch what the check may object "
-            "to, and which it then also decides on",
+            "to, and which it then also decides on. For rating: verdict and cause",
         ),
     ),
     (Rule("a structure is named exactly for checks by structure", _structure_fits_check),),

@@ -24,6 +24,7 @@ from dixonflow.measure.structures import cut_by_design
 from dixonflow.models.anatomy import structures as vocabulary
 from dixonflow.models.model import Model
 from dixonflow.tables.measurements import GRADED
+from dixonflow.tables.rated import ANSWERED_BY_STRUCTURE, RATING, GoodRatings, spoilt_compartments
 from dixonflow.tables.shards import SCAN_KEYS, joined
 from dixonflow.vocabulary import Grade, ScanSequence
 
@@ -49,10 +50,18 @@ class Grading:
         Rows of `objections_of`, of all scans.
     models
         The models of each sequence, as they are used on its scans.
+    good
+        What raters found good.
     """
 
-    def __init__(self, objections: pa.Table, models: Mapping[ScanSequence, Sequence[Model]]) -> None:
+    def __init__(
+        self,
+        objections: pa.Table,
+        models: Mapping[ScanSequence, Sequence[Model]],
+        good: GoodRatings | None = None,
+    ) -> None:
         self._objections = objections
+        self._good = good or GoodRatings()
         self._scans = joined(objections, SCAN_KEYS)
         self._models = models
 
@@ -88,9 +97,16 @@ class Grading:
             verdicts, of_scan = found[_group(definition)], self._models[ScanSequence(scan[2])]
             own = next(model for model in of_scan if model.name == name)
             names = [structure, *place.split(", ")] if definition.with_touched else [structure]
+            answered = self._answered(scan, name, check, structure, grade, definition.needs or names)
+            if answered.issuperset(definition.needs or names) or structure in answered:
+                continue
             for model in of_scan:
-                reached = _reached(check, names, own) if model is own else _inherited(check, names, own, model)
-                severities = dict.fromkeys(reached, _SEVERITY[grade])
+                if check == RATING:
+                    severities = _spoilt(structure, grade, own, model, of_scan)
+                else:
+                    left = [each for each in names if each not in answered]
+                    reached = _reached(check, left, own) if model is own else _inherited(check, left, own, model)
+                    severities = dict.fromkeys(reached, _SEVERITY[grade])
                 if definition.decides == "levels" and _has_levels_of(own, model, of_scan):
                     for each in _between_vertebrae(model):
                         key = "\t".join((*scan, model.name, each))
@@ -99,11 +115,23 @@ class Grading:
                 # by its own check, or by that of a model that has the structures for it
                 is_judged = model is own or not set(definition.needs) <= set(model.structures)
                 if is_judged and definition.decides == "sided" and grade == Grade.FAIL.value:
-                    severities = dict.fromkeys(_names(model), _SEVERITY[Grade.REVIEW.value]) | severities
+                    severities = dict.fromkeys(names_of(model), _SEVERITY[Grade.REVIEW.value]) | severities
                 for each, severity in severities.items():
+                    if check in ANSWERED_BY_STRUCTURE and severity == 1 and self._good.is_good(scan, model.name, each):
+                        continue
                     key = "\t".join((*scan, model.name, each))
                     verdicts[key] = max(verdicts.get(key, 0), _code(severity, _ORDER.index(check)))
         return found
+
+    def _answered(
+        self, scan: Sequence[str], model: str, check: str, structure: str, grade: str, names: Sequence[str]
+    ) -> frozenset[str]:
+        """Those of the structures of an objection in which a rater sees no fault; all where it counts no more."""
+        if self._good.answer(scan, model, check, structure, grade):
+            return frozenset(names)
+        if check not in ANSWERED_BY_STRUCTURE or grade != Grade.REVIEW.value:
+            return frozenset()
+        return frozenset(each for each in names if self._good.is_good(scan, model, each))
 
 
 def _worst(rows: pa.Table, verdicts: Mapping[str, Mapping[str, int]]) -> NDArray[np.int32]:
@@ -154,7 +182,7 @@ def _inherited(check: str, structures: Sequence[str], own: Model, other: Model) 
         unknown = [name for name in other.structures if name not in own.structures]
         return _with_composites([name for name in structures if name in other.structures] or unknown, other, definition)
     reached = _reached(check, structures, other)
-    return [name for name in reached if name in _names(other)]
+    return [name for name in reached if name in names_of(other)]
 
 
 @cache
@@ -178,6 +206,18 @@ def _reached_by_scan(
             return ()
 
 
+def _spoilt(structure: str, grade: str, own: Model, model: Model, models: Sequence[Model]) -> dict[str, int]:
+    """How bad values of a model are, by structure, for a rating of a structure of `own`, or of all of it."""
+    severity = _SEVERITY[grade]
+    reached = dict.fromkeys(spoilt_compartments(own, structure, model, models), severity)
+    if model is own:
+        # a fault of a whole may lie in any of its parts
+        reached |= dict.fromkeys(own.composites.get(structure, ()), _SEVERITY[Grade.REVIEW.value])
+        chosen = _with_composites([structure], own, CHECKS[RATING]) if structure else names_of(own)
+        reached |= dict.fromkeys(chosen, severity)
+    return reached
+
+
 def _with_composites(names: Iterable[str], model: Model, check: CheckDefinition) -> tuple[str, ...]:
     chosen, wholes = set(names), _wholes(model) if check.of_compartments else dict(model.composites)
     return (*chosen, *(name for name, parts in wholes.items() if chosen & set(parts)))
@@ -191,7 +231,7 @@ def _wholes(model: Model) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _names(model: Model) -> tuple[str, ...]:
+def names_of(model: Model) -> tuple[str, ...]:
     """All structures, composites and compartments of a model."""
     return (*model.structures, *_wholes(model))
 
@@ -206,16 +246,16 @@ def _has_levels_of(own: Model, model: Model, models: Sequence[Model]) -> bool:
     return chosen is not None and chosen.name == own.name
 
 
-def scan_grades(objections: pa.Table) -> pd.DataFrame:
+def scan_grades(objections: pa.Table, good: GoodRatings | None = None) -> pd.DataFrame:
     """Grade of each scan to which a check objects that asks for a look: columns of `SCAN_KEYS`, `scan_grade`, and
     `scan_grade_decided_by`, the checks in the order of the table.
 
     A scan fails if a check of the whole scan fails; what concerns single structures asks for a review.
     """
-    rows = objections.to_pandas()
+    rows = (good or GoodRatings()).unanswered_of_scans(objections.to_pandas())
     rows = rows[rows["check"].map({name: check.asks_for_a_look for name, check in CHECKS.items()}).astype(bool)]
-    of_structure = rows["check"].map({name: check.each_structure for name, check in CHECKS.items()}).astype(bool)
-    rows = rows.assign(fails=rows["grade"].eq(Grade.FAIL.value) & ~of_structure, place=rows["check"].map(_ORDER.index))
+    of_scan = rows["structure"].eq("").astype(bool)
+    rows = rows.assign(fails=rows["grade"].eq(Grade.FAIL.value) & of_scan, place=rows["check"].map(_ORDER.index))
     rows = rows.sort_values([*SCAN_KEYS, "fails", "place"], ascending=[True, True, True, False, True])
     rows = rows.drop_duplicates([*SCAN_KEYS, "check"])
     found = rows.groupby(SCAN_KEYS, sort=True).agg(fails=("fails", "any"), scan_grade_decided_by=("check", ", ".join))

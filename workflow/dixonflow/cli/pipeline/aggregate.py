@@ -53,6 +53,7 @@ def aggregate_command(config: ConfigOption = CONFIG) -> None:
             withdrawn,
             with_profiles=settings.measure.profiles,
             count_withdrawn=cohort.withdrawn_rows == "counted",
+            takes_dixon=settings.segment.labels_of_dixon,
         )
         write_dataset_files(results, of_sequence, [source.folder for source in cohort.sources])
         scans = read_scans(results.scan_table)

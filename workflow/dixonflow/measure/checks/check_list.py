@@ -32,3 +32,20 @@ OF_RAW_DATA = (
     ),
 )
 """Checks of what was found when the raw data was read."""
+
+OF_RATERS = (
+    CheckDefinition(
+        "rating",
+        "",
+        "Worst verdict of those who rated the label map, or the structure: 0 good, 1 usable, 2 faulty (at least 10 % "
+        "missing or over-segmented), which fails. A verdict on an earlier label map counts where it found the images "
+        "at fault, and only asks for a review. Place gives verdict and cause. Without a rating there is no row.",
+        "at_most",
+        0.0,
+        of_raters=True,
+        decides="checked",
+        source="the verdicts that docs/ratings.md describes",
+        advice="Read the comments in the table ratings. Two raters who disagree: look again.",
+    ),
+)
+"""Checks of what raters said."""

@@ -70,6 +70,8 @@ class CheckDefinition:
         Whether its value comes from the stitched images' sidecar.
     of_raw_data
         Whether it says what was found when the raw data was read: aggregation makes its rows, from the list of scans.
+    of_raters
+        Whether it says what people saw: aggregation makes its rows, of label maps as a whole or of single structures.
     """
 
     name: str
@@ -95,6 +97,7 @@ class CheckDefinition:
     of_dixon: bool = False
     of_stitching: bool = False
     of_raw_data: bool = False
+    of_raters: bool = False
 
     @property
     def each_structure(self) -> bool:

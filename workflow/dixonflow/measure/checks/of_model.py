@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from dixonflow.measure.checks.check_list import OF_RAW_DATA, OF_SCAN
+from dixonflow.measure.checks.check_list import OF_RATERS, OF_RAW_DATA, OF_SCAN
 from dixonflow.measure.checks.definition import CheckDefinition
 from dixonflow.models.anatomy import have_single_vertebrae
 from dixonflow.models.comparison import shared_structures
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import ScanSequence
 
-CHECKS: dict[str, CheckDefinition] = {check.name: check for check in (*OF_SCAN, *OF_RAW_DATA)}
+CHECKS: dict[str, CheckDefinition] = {check.name: check for check in (*OF_RATERS, *OF_SCAN, *OF_RAW_DATA)}
 """All checks by name."""
 
 
