@@ -121,7 +121,7 @@ def rating_of(content: Any, case: Case, structures: Mapping[str, Iterable[str]],
     model, structure = content["model"], content["structure"]
     if not isinstance(model, str) or model not in structures:
         raise RatingError("the rating names a model that this run does not have")
-    if structure is not None and structure not in structures[model]:
+    if structure is not None and not (isinstance(structure, str) and structure in structures[model]):
         raise RatingError("the rating names a structure that the model does not have")
     texts = [content[name] for name in ("rating_id", "comment", "label_map_key", "rated_at")]
     if not all(isinstance(text, str) for text in texts) or not isinstance(content["withdrawn"], bool):

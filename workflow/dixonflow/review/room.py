@@ -79,7 +79,7 @@ def open_room(
     results: Results, models: Mapping[ScanSequence, Sequence[Model]], cases: Cases, options: ReviewOptions
 ) -> Room:
     """Make what a server needs. Raises RatingError if there are ratings that cannot be read."""
-    judgements = Judgements(results.root / "ratings", options.rater, blinded=options.blinded)
+    judgements = Judgements(results.ratings, options.rater, blinded=options.blinded)
     judgements.everything()
     return Room(
         results, models, cases, judgements, options, ImageCache(results), PictureCache(), secrets.token_hex(8)

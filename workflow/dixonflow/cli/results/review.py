@@ -15,6 +15,9 @@ from dixonflow.config import read_config
 from dixonflow.errors import DixonflowError
 from dixonflow.models.load import load_models
 from dixonflow.models.runnable import models_by_sequence
+from dixonflow.paths import Results
+from dixonflow.ratings.export import write_csv
+from dixonflow.ratings.store import read_ratings
 from dixonflow.review.cases import read_cases, read_list
 from dixonflow.review.room import ReviewOptions, open_room
 from dixonflow.review.server import PORT, ReviewServer
@@ -34,6 +37,9 @@ def review_command(
         bool, typer.Option("--without-ids", help="Show running numbers instead of ids, to share the screen.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 for any free one.")] = PORT,
+    export: Annotated[
+        Path | None, typer.Option(help="Write all ratings to this CSV file instead, with who and when; show no page.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     config: ConfigOption = CONFIG,
 ) -> None:
@@ -45,6 +51,9 @@ def review_command(
     try:
         settings = read_config(config)
         results = settings.paths
+        if export is not None:
+            _export(results, export)
+            return
         if not rater:
             sys.exit("review: name yourself, for example --rater anna")
         options = ReviewOptions(rater, blinded, without_ids, seed)
@@ -68,6 +77,16 @@ def review_command(
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nreview: ended; all verdicts that the page shows as saved are on the disk")
+
+
+def _export(results: Results, target: Path) -> None:
+    """Write the ratings of all raters as CSV."""
+    ratings = read_ratings(results.ratings)
+    try:
+        write_csv(ratings, target)
+    except OSError as error:
+        sys.exit(f"review: {target} cannot be written: {error.strerror}")
+    print(f"{len(ratings):,} ratings are in {target}; superseded and withdrawn ones are marked")
 
 
 def _has_display() -> bool:
