@@ -212,7 +212,7 @@ def test_a_person_without_a_kidney_is_right(build: Build) -> None:
     run = build(removed, quality=lacking)
     assert verdict(run, "kidney_right") == ("pass", None)
     assert run.scan("0002")["scan_grade"] == "pass"
-    both = build(removed)
+    both = build(quality={("kidney_sides", ""): (90.0, "pass")})
     quality = both.table("quality").query("check == 'rating'")
     assert quality[["grade", "place"]].values.tolist() == [
         ["review", "good (missing_kidney), but two kidneys have labels"]

@@ -12,18 +12,21 @@ from dixonflow.aggregate.build import aggregate
 from dixonflow.cli.pipeline.report import report_command
 from dixonflow.cohort.table import CohortScan, write_scans
 from dixonflow.config import demo_config
-from dixonflow.execution.outcome import write_outcomes
+from dixonflow.execution.outcome import Outcome, write_outcomes
+from dixonflow.execution.records import Record, Records
 from dixonflow.measure.field_of_view import StationBox
 from dixonflow.measure.scan import ScanMeasurements, measure
 from dixonflow.models.label_rule import AcceptedSequence
 from dixonflow.paths import Results
+from dixonflow.ratings.rating import Rating
+from dixonflow.ratings.store import RatingStore
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.tables import shards as shards_module
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.measurements import MEASUREMENTS, expected_rows
 from dixonflow.tables.parquet import read_table
 from dixonflow.tables.schema import check_rows
-from dixonflow.vocabulary import Contrast, Layout, Reason, ScanId, ScanSequence, Stage
+from dixonflow.vocabulary import Cause, Contrast, Layout, Reason, ScanId, ScanSequence, Stage, Verdict
 
 DIXON, HASTE = ScanSequence.DIXON, ScanSequence.HASTE
 ACCEPTING = MODEL.model_copy(update={"accepts": {HASTE: AcceptedSequence(contrasts=(Contrast.T2,))}})
@@ -132,3 +135,21 @@ def test_the_report_asks_for_the_tables_that_are_written(run: Run, monkeypatch: 
     page = (run.results.report / "report.html").read_text()
     assert "<h3>Sequence haste</h3>" in page
     assert "volumes_haste.parquet" in page
+
+
+def test_what_a_rater_finds_wrong_with_a_label_map_is_wrong_where_it_is_taken(run: Run) -> None:
+    dixon = ScanId("0001", "2")
+    done = Outcome.because(Reason.NONE, dixon, Stage.POSTPROCESS, attempt=1, content_key="0a")
+    Records(run.results.records(Stage.POSTPROCESS, "ddd", MODEL.name)).pack({dixon: Record(done)})
+    store = RatingStore(run.results.ratings, "anna")
+    time = "2026-12-01T09:00:00.000Z"
+    store.add(Rating(dixon, MODEL.name, "liver", Verdict.FAULTY, Cause.NETWORK, "anna", time, "0a"))
+    store.add(Rating(dixon, MODEL.name, "spleen", Verdict.GOOD, None, "anna", time, "0a"))
+    for taking, expected in (((HASTE,), {"dixon", "haste"}), ((), {"dixon"})):
+        aggregate(run.results, MODELS, 3, takes_dixon=taking)
+        rows = run.table("measurements").query("structure == 'liver' and decided_by == 'rating'")
+        assert set(zip(rows["participant_id"], rows["sequence"], strict=True)) == {("0001", each) for each in expected}
+        assert set(rows["grade"]) == {"fail"}
+        quality = run.table("quality").query("check == 'rating'").set_index(["structure", "sequence"])["place"]
+        assert quality["spleen"].to_dict() == {"dixon": "good"}, "it was looked at on one of both"
+        assert ("of the Dixon scan" in quality.get(("liver", "haste"), "")) is bool(taking)

@@ -193,3 +193,24 @@ def test_a_file_of_covariates_that_is_not_there_is_said_at_the_start(tmp_path):
     content["cohort"]["covariates"] = {"file": "people_{instance}.csv"}
     with pytest.raises(ConfigError, match="the path holds"):
         Plan.from_config(content)
+
+
+def test_a_new_verdict_is_a_new_state_of_the_tables(plan):
+    assert (plan.rating_files(), plan.rating_state()) == ([], "")
+    folder = plan.results.ratings
+    folder.mkdir(parents=True)
+    (folder / ".anna.lock").touch()
+    (folder / "anna.jsonl").write_text("1\n")
+    assert plan.rating_files() == [str(folder / "anna.jsonl")]
+    states = [plan.rating_state(), plan.rating_state()]
+    assert len(set(states)) == 1
+    date = (folder / "anna.jsonl").stat()
+    (folder / "anna.jsonl").write_text("2\n")
+    os.utime(folder / "anna.jsonl", ns=(date.st_atime_ns, date.st_mtime_ns))
+    states.append(plan.rating_state())
+    os.mkfifo(folder / "ben.jsonl")
+    states.append(plan.rating_state())
+    assert len(set(states)) == 3
+    shutil.rmtree(folder)
+    folder.touch()
+    assert (plan.rating_files(), plan.rating_state()) == ([], ""), "aggregate says what is wrong"

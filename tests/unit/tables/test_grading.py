@@ -1,5 +1,7 @@
 """Verdicts of checks on values: which values a check decides on, and what becomes of those that fail."""
 
+from pathlib import Path
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -7,6 +9,7 @@ from small_models import rule, small_model
 from table_rows import long_rows
 
 from dixonflow.measure.checks.of_model import CHECKS
+from dixonflow.ratings.effects import ANSWERED_BY_LABEL_MAP, ANSWERED_BY_STRUCTURE, LACKING_A_KIDNEY, GoodRatings
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.grading import Grading, objections_of, scan_grades
 from dixonflow.tables.measurements import GRADED, MEASUREMENTS
@@ -37,12 +40,14 @@ def quality(*objections: tuple[str, ...], model: str = ORGANS.name) -> pa.Table:
     return objections_of(to_arrow(frame, QUALITY))
 
 
-def graded(*objections: tuple[str, ...], model: str = ORGANS.name, of: str = ORGANS.name) -> pd.DataFrame:
+def graded(
+    *objections: tuple[str, ...], model: str = ORGANS.name, of: str = ORGANS.name, good: GoodRatings | None = None
+) -> pd.DataFrame:
     pairs = PAIRS if of == ORGANS.name else [("autochthon_left", "fat_fraction"), ("muscle", "fat_fraction")]
     long = long_rows({(who, "2", of): dict.fromkeys(pairs, 0.25) for who in ("1", "2")})
     shard = [name for name in MEASUREMENTS.names if name not in {column.name for column in GRADED}]
     ungraded = to_arrow(long, MEASUREMENTS).select(shard)
-    rows = Grading(quality(*objections, model=model), MODELS).graded(ungraded)
+    rows = Grading(quality(*objections, model=model), MODELS, good).graded(ungraded)
     check_rows(rows.select(MEASUREMENTS.names), MEASUREMENTS)
     return rows.to_pandas().set_index(["participant_id", "structure", "measure"])
 
@@ -88,6 +93,46 @@ def test_a_compartment_is_no_better_than_the_vertebrae_that_delimit_it():
         "visceral_fat_t9_l5": "review",
     }
     assert set(of_a_compartment(order, model="column", of="column").values()) == {"pass", "review"}
+
+
+@pytest.mark.parametrize(
+    ("rated", "model", "of", "grade"),
+    [
+        ("vertebrae_L5", "spine", "fat", "fail"),
+        ("vertebrae_L4", "spine", "fat", "pass"),
+        ("", "spine", "fat", "fail"),
+        ("IVD", "column", "fat", "fail"),
+        ("IVD", "column", "column", "fail"),
+        ("vertebrae_L5", "spine", "column", "fail"),
+    ],
+)
+def test_a_compartment_is_no_better_than_raters_find_the_bones_that_delimit_it(rated, model, of, grade):
+    found = of_a_compartment(("1", "rating", rated, "fail"), model=model, of=of)
+    assert found == {"inner_fat": "pass", "visceral_fat_t9_l5": grade}
+
+
+@pytest.mark.parametrize(
+    ("good", "objection", "left"),
+    [
+        (["liver"], ("seen_top", "liver", "review", "spleen"), []),
+        (["spleen"], ("seen_top", "liver", "review", "spleen"), ["liver"]),
+        (["kidneys"], ("side_ratio", "kidney_left", "review"), ["kidney_left"]),
+        (["kidney_left"], ("side_ratio", "kidney_left", "review"), []),
+        (["kidney_left"], ("side_ratio", "kidney_right", "review", "kidney_left"), ["kidney_right", "kidneys"]),
+        (["kidney_left"], ("kidney_volume_ratio", "", "review"), ["kidney_right", "kidneys"]),
+        (["kidney_left", "kidney_right"], ("kidney_volume_ratio", "", "review"), []),
+        (["liver"], ("cut_by_field_of_view", "liver", "review"), ["liver"]),
+        (["liver"], ("labels_fit", "", "review"), [*NAMES, "kidneys"]),
+        ([""], ("labels_fit", "", "review"), []),
+        ([""], ("unusually_small", "liver", "review"), ["liver"]),
+        (["liver", ""], ("overlap_residual", "", "review"), [*NAMES, "kidneys"]),
+    ],
+)
+def test_a_good_rating_answers_what_a_look_decides(good, objection, left):
+    rated = GoodRatings(frozenset(("1", "2", "dixon", ORGANS.name, name) for name in good))
+    assert objected(graded(("1", *objection), good=rated)) == every(left, ALL, "review")
+    failed = (objection[0], objection[1], "fail", *objection[3:])
+    assert objected(graded(("1", *failed), good=rated)) == objected(graded(("1", *failed))), "no fail is lifted"
 
 
 def every(structures, measures, grade):
@@ -188,3 +233,12 @@ def test_every_check_decides_on_something_or_says_that_it_does_not(name):
     rows = graded(("1", name, "liver" if check.each_structure else "", "review"))
     # these models have no single vertebrae
     assert bool(objected(rows)) == (check.decides not in ("nothing", "levels"))
+
+
+def test_what_raters_answer_are_checks_that_there_are_and_the_page_lists_them():
+    page = (Path(__file__).parents[3] / "docs/ratings.md").read_text()
+    for name in (*ANSWERED_BY_STRUCTURE, *ANSWERED_BY_LABEL_MAP, *LACKING_A_KIDNEY):
+        assert name in CHECKS
+        assert f"`{name}`" in page
+    assert {name for name in ANSWERED_BY_STRUCTURE if not CHECKS[name].each_structure} == {"kidney_volume_ratio"}
+    assert not any(CHECKS[name].each_structure for name in ANSWERED_BY_LABEL_MAP)

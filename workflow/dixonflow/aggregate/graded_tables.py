@@ -13,6 +13,7 @@ from dixonflow.aggregate.rated import ModelsOfSequence, Opinions, with_ratings
 from dixonflow.measure.checks.of_model import expected_checks
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.ratings.effects import GoodRatings
 from dixonflow.tables.cohort_verdicts import (
     cohort_thresholds,
     protocol_thresholds,
@@ -25,7 +26,6 @@ from dixonflow.tables.fat_comparison import COMPARED, FAT_FRACTION_COMPARISON, c
 from dixonflow.tables.grading import Grading, objections_of, scan_grades
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.parquet import table_writer
-from dixonflow.tables.rated import GoodRatings
 from dixonflow.tables.raw_checks import raw_values, with_raw_checks
 from dixonflow.tables.row_reordering import row_reordering
 from dixonflow.tables.schema import arrow_schema, to_arrow

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from dixonflow.execution.label_map_keys import label_map_keys
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
+from dixonflow.ratings.effects import LACKING_A_KIDNEY, RATING, GoodRatings
 from dixonflow.ratings.judged import Judged, RatedLabelMap, judge
 from dixonflow.ratings.rating import Rating
 from dixonflow.ratings.store import read_ratings
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.grading import names_of
-from dixonflow.tables.rated import LACKING_A_KIDNEY, RATING, GoodRatings
 from dixonflow.tables.schema import to_arrow
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Cause, Grade, ScanId, ScanSequence, Verdict

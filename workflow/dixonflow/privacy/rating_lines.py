@@ -49,7 +49,8 @@ def _left(line: bytes, of_somebody: Callable[[str], bool], names_somebody: Calla
     person = rated_person(line)
     if of_somebody(person) or (not person and names_somebody(line)):
         return b""
-    return _without_comment(line) if names_somebody(typed(line)) else line
+    comment = str(_rating(line).get(_COMMENT, "")).encode()
+    return _without_comment(line) if person and names_somebody(comment) else line
 
 
 def _without_comment(line: bytes) -> bytes:

@@ -23,8 +23,8 @@ from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import cut_by_design
 from dixonflow.models.anatomy import structures as vocabulary
 from dixonflow.models.model import Model
+from dixonflow.ratings.effects import ANSWERED_BY_STRUCTURE, RATING, GoodRatings, spoilt_compartments
 from dixonflow.tables.measurements import GRADED
-from dixonflow.tables.rated import ANSWERED_BY_STRUCTURE, RATING, GoodRatings, spoilt_compartments
 from dixonflow.tables.shards import SCAN_KEYS, joined
 from dixonflow.vocabulary import Grade, ScanSequence
 

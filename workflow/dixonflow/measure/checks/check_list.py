@@ -45,7 +45,7 @@ OF_RATERS = (
         of_raters=True,
         decides="checked",
         source="the verdicts that docs/ratings.md describes",
-        advice="Read the comments in the table ratings. Two raters who disagree: look again.",
+        advice="Read the comments in the table ratings. Two raters who disagree should look at it together.",
     ),
 )
 """Checks of what raters said."""
