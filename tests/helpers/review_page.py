@@ -31,7 +31,9 @@ _PATIENCE_S = 60.0
 _there = bool(shutil.which("chromium") and shutil.which("chromedriver") and AXE.is_file())
 if not _there and "CI" in os.environ:
     raise RuntimeError("Chromium or axe-core is not installed, and CI skips no test: run scripts/install_browser.sh")
-needs_browser = pytest.mark.skipif(not _there, reason="Chromium or axe-core is not installed (scripts/install_browser.sh)")
+needs_browser = pytest.mark.skipif(
+    not _there, reason="Chromium or axe-core is not installed (scripts/install_browser.sh)"
+)
 
 
 class ReviewProcess:
@@ -131,6 +133,4 @@ class Page:
     def requests(self) -> list[str]:
         """Addresses that the browser has asked for since this was called last."""
         messages = [json.loads(each["message"])["message"] for each in self.browser.get_log("performance")]
-        return [
-            each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"
-        ]
+        return [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]

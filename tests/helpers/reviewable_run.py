@@ -19,7 +19,11 @@ from dixonflow.vocabulary import DIXON, Contrast, ScanId
 WITH_IMAGES = 6
 SHAPE, SPACING_MM = (72, 48, 120), (5.0, 5.0, 8.0)
 AFFINE = np.array([[5.0, 0, 0, -180], [0, 5, 0, -120], [0, 0, 8, -500], [0, 0, 0, 1]])
-ORGANS = {"liver": (0.38, 0.5, 0.65, 0.16), "kidney_left": (0.65, 0.45, 0.55, 0.06), "kidney_right": (0.35, 0.45, 0.55, 0.06)}
+ORGANS = {
+    "liver": (0.38, 0.5, 0.65, 0.16),
+    "kidney_left": (0.65, 0.45, 0.55, 0.06),
+    "kidney_right": (0.35, 0.45, 0.55, 0.06),
+}
 """Centre along x, y and z, and radius, as shares of the image."""
 
 
@@ -48,24 +52,25 @@ def write_config(folder: Path) -> None:
     (folder / "config.json").write_text(config.model_dump_json(), encoding="utf-8")
 
 
-def write_images(results: Results, scan: ScanId) -> None:
+def write_images(results: Results, scan: ScanId, shape: tuple[int, int, int] = SHAPE) -> None:
     """A body of fat and muscle with three organs, in two stations."""
     rng = np.random.default_rng(int(scan.participant))
-    place = np.stack(np.meshgrid(*(np.linspace(0, 1, size) for size in SHAPE), indexing="ij"))
+    place = np.stack(np.meshgrid(*(np.linspace(0, 1, size, dtype=np.float32) for size in shape), indexing="ij"))
+    affine = AFFINE @ np.diag([*(old / new for old, new in zip(SHAPE, shape, strict=True)), 1.0])
     body = ((place[0] - 0.5) / 0.42) ** 2 + ((place[1] - 0.5) / 0.42) ** 2 < 1
     inner = ((place[0] - 0.5) / 0.34) ** 2 + ((place[1] - 0.5) / 0.34) ** 2 < 1
-    ids, labels = MODEL.structures, np.zeros(SHAPE, np.uint8)
+    ids, labels = MODEL.structures, np.zeros(shape, np.uint8)
     labels[body] = ids["subcutaneous_fat"]
     labels[inner] = ids["muscle"]
     for name, (*centre, radius) in ORGANS.items():
         labels[sum((place[axis] - centre[axis]) ** 2 for axis in range(3)) < radius**2] = ids[name]
-    water = np.where(inner, 400, 0) + 90 * (labels == ids["liver"]) + rng.integers(0, 25, SHAPE)
-    fat = np.where(body & ~inner, 700, 0) + rng.integers(0, 25, SHAPE)
+    water = np.where(inner, 400, 0) + 90 * (labels == ids["liver"]) + rng.integers(0, 25, shape)
+    fat = np.where(body & ~inner, 700, 0) + rng.integers(0, 25, shape)
     values = {Contrast.WATER: water, Contrast.FAT: fat, Contrast.IN_PHASE: water + fat}
     for contrast in DIXON:
         image = values.get(contrast, abs(water - fat)).astype(np.int16)
-        write_nifti(results.stitched(scan, contrast), image, AFFINE)
-    write_labels(results.labels(scan, MODEL.name), labels, AFFINE)
+        write_nifti(results.stitched(scan, contrast), image, affine)
+    write_labels(results.labels(scan, MODEL.name), labels, affine)
     results.labels_sidecar(scan, MODEL.name).write_text(json.dumps({"content_key": label_key(scan)}))
     stations = [{"low_mm": [-180, -120, low], "high_mm": [180, 120, high]} for low, high in ((-30, 460), (-500, 30))]
     results.stitched_sidecar(scan).write_text(json.dumps({"stations": stations}))
@@ -88,7 +93,18 @@ def write_large_run(folder: Path, scans: int) -> Results:
     }
     _write(results.scan_table, SCANS, pd.DataFrame(one)[list(SCANS.names)])
     checks = ["kidney_sides", "signal_to_noise"] + ["contrast_agreement"] * 8
-    structures = ["", "", "liver", "spleen", "kidney_left", "kidney_right", "heart", "aorta", "femur_left", "femur_right"]
+    structures = [
+        "",
+        "",
+        "liver",
+        "spleen",
+        "kidney_left",
+        "kidney_right",
+        "heart",
+        "aorta",
+        "femur_left",
+        "femur_right",
+    ]
     count = scans * len(checks)
     value = rng.normal(1, 0.05, count)
     bad = rng.random(count) < 1 / 40

@@ -62,7 +62,9 @@ def test_filters_combine(cases, nobody):
     assert found(cases, nobody, status="failed", sequence="dixon", text="nobody") == []
 
 
-@pytest.mark.parametrize("values", [{"grade": "x"}, {"sort": "x"}, {"seed": "-1"}, {"colour": "red"}, {"text": "x" * 500}])
+@pytest.mark.parametrize(
+    "values", [{"grade": "x"}, {"sort": "x"}, {"seed": "-1"}, {"colour": "red"}, {"text": "x" * 500}]
+)
 def test_filters_that_there_are_not_are_refused(values):
     with pytest.raises(ReviewError):
         Query.parse(values)
@@ -102,7 +104,9 @@ def test_without_ids_cases_are_numbered_in_an_order_that_does_not_follow_ids(run
 
 def test_a_list_restricts_the_cases_to_the_scans_it_names(run, tmp_path):
     path = tmp_path / "list.csv"
-    path.write_text("\ufeffsession_id,participant_id,why\r\n2,1000004,odd\r\n2,1000002,\r\n2,999,\r\n", encoding="utf-8")
+    path.write_text(
+        "\ufeffsession_id,participant_id,why\r\n2,1000004,odd\r\n2,1000002,\r\n2,999,\r\n", encoding="utf-8"
+    )
     listed = read_list(path)
     assert listed == [ScanId("1000004", "2"), ScanId("1000002", "2"), ScanId("999", "2")]
     assert [read_cases(run[0], listed).at(place).scan.participant for place in (0, 1)] == ["1000002", "1000004"]
@@ -139,5 +143,3 @@ def test_results_without_tables_say_what_to_do(tmp_path, run):
     (damaged.tables / "quality.parquet").write_bytes(b"PAR1")
     with pytest.raises(ReviewError, match="run dixonflow aggregate"):
         read_cases(damaged)
-
-

@@ -26,6 +26,7 @@ setInterval(() => document.body.dispatchEvent(new KeyboardEvent("keydown", {key:
 """
 """Gives a verdict every so many milliseconds, and notes the ids of all that the page shows."""
 
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -43,7 +43,9 @@ class Client:
         return json.loads(body)
 
     def rate(self, rating, **headers):
-        status, body, _ = self.ask("/api/ratings", "POST", json.dumps(rating), X_Review_Token=self.post_token, **headers)
+        status, body, _ = self.ask(
+            "/api/ratings", "POST", json.dumps(rating), X_Review_Token=self.post_token, **headers
+        )
         return status, json.loads(body)
 
 

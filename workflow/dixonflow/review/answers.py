@@ -157,9 +157,7 @@ class Answers:
         room = self._room
         options = room.options
         query = Query.parse({"seed": str(options.seed), **values})
-        found = matching(
-            room.cases, query, room.judgements, blinded=options.blinded, with_ids=not options.without_ids
-        )
+        found = matching(room.cases, query, room.judgements, blinded=options.blinded, with_ids=not options.without_ids)
         return Answer(found.astype("<u4").tobytes(), "application/octet-stream")
 
     def _rows(self, values: Mapping[str, str]) -> Answer:
@@ -203,7 +201,9 @@ class Answers:
             images = room.images.get(case.scan, model.name)
             return draw_slice(images, wanted, Plane(rest), int(at) if at else None)
 
-        picture = room.pictures.get((room.images.state(case.scan, model.name), case.key, model.name, rest, at, *wanted), draw)
+        picture = room.pictures.get(
+            (room.images.state(case.scan, model.name), case.key, model.name, rest, at, *wanted), draw
+        )
         shown = {
             "index": picture.index,
             "slices": picture.slices,

@@ -113,7 +113,9 @@ class Cases:
     def places_of_scans(self) -> dict[ScanId, int]:
         """Position of each scan."""
         rows = self.scans[list(SCAN_KEYS)].itertuples(index=False, name=None)
-        return {ScanId(person, session, ScanSequence(word)): place for place, (person, session, word) in enumerate(rows)}
+        return {
+            ScanId(person, session, ScanSequence(word)): place for place, (person, session, word) in enumerate(rows)
+        }
 
     @cached_property
     def worst_first(self) -> NDArray[np.int64]:
@@ -209,4 +211,6 @@ def _listed(row: Mapping[str, Any], where: str) -> ScanId:
     try:
         return ScanId((row["participant_id"] or "").strip(), (row["session_id"] or "").strip(), ScanSequence(sequence))
     except ValueError as error:
-        raise ReviewError(f"{where} names no scan: ids are letters and digits, sequences those of the tables") from error
+        raise ReviewError(
+            f"{where} names no scan: ids are letters and digits, sequences those of the tables"
+        ) from error

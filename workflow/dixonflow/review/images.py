@@ -1,5 +1,6 @@
 """The images of a case, as they lie in the results; what is missing or damaged is said, and the rest is shown."""
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -224,6 +225,6 @@ def _seams(results: Results, scan: ScanId, affine: Affine, slices: int) -> tuple
         ends = sorted((float(each["low_mm"][2]), float(each["high_mm"][2])) for each in stations)
     except (OSError, DocumentError, ValueError, KeyError, TypeError, IndexError):
         return ()
-    middles = [(below[1] + above[0]) / 2 for below, above in zip(ends, ends[1:], strict=False)]
+    middles = [(below[1] + above[0]) / 2 for below, above in itertools.pairwise(ends)]
     indices = [(middle - float(affine[2, 3])) / float(affine[2, 2]) for middle in middles]
     return tuple(index for index in indices if 0 <= index < slices)

@@ -60,7 +60,10 @@ class Judgements:
             return {
                 scan
                 for scan, ratings in self._by_scan.items()
-                if any((not verdict or each.verdict == verdict) and (not own or each.rater == self.rater) for each in ratings)
+                if any(
+                    (not verdict or each.verdict == verdict) and (not own or each.rater == self.rater)
+                    for each in ratings
+                )
             }
 
     def everything(self) -> list[Rating]:

@@ -109,7 +109,9 @@ def draw_slice(images: CaseImages, wanted: Sequence[int], plane: Plane, index: i
         box: Box = (place * (width + _GAP_PX), 0, width, height)
         sheet.paste(Image.fromarray(panel), box[:2])
         if plane is not Plane.AXIAL:
-            rows = [(around[2].stop - 0.5 - seam) / (around[2].stop - around[2].start) * height for seam in images.seams]
+            rows = [
+                (around[2].stop - 0.5 - seam) / (around[2].stop - around[2].start) * height for seam in images.seams
+            ]
             _draw_seams(draw, box, [row for row in rows if 0 <= row < height])
         write_sides(draw, box, plane.sides)
     encoded = io.BytesIO()
@@ -126,7 +128,8 @@ def _panels(
 ) -> list[tuple[str, NDArray[np.uint8]]]:
     """Name and picture of each panel."""
     box = (0, 0, *size)
-    kinds = [contrast for contrast in images.images if contrast is not Contrast.FAT] or [Contrast.FAT]
+    kinds: list[Contrast] = [contrast for contrast in images.images if contrast is not Contrast.FAT]
+    kinds = kinds or [Contrast.FAT]
     plain, under = kinds[0], kinds[-1]  # water, and in-phase where it is there
     grey = {kind: grey_view(images.images[kind][around][view], images.whites[kind], box) for kind in {plain, under}}
     panels = [(_name(plain), grey[plain])]

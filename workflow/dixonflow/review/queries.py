@@ -86,7 +86,9 @@ class Query:
         return cls(**texts)
 
 
-def matching(cases: Cases, query: Query, judgements: Judgements, *, blinded: bool, with_ids: bool) -> NDArray[np.uint32]:
+def matching(
+    cases: Cases, query: Query, judgements: Judgements, *, blinded: bool, with_ids: bool
+) -> NDArray[np.uint32]:
     """Positions of the cases that a query asks for, in its order.
 
     Parameters

@@ -81,6 +81,4 @@ def open_room(
     """Make what a server needs. Raises RatingError if there are ratings that cannot be read."""
     judgements = Judgements(results.ratings, options.rater, blinded=options.blinded)
     judgements.everything()
-    return Room(
-        results, models, cases, judgements, options, ImageCache(results), PictureCache(), secrets.token_hex(8)
-    )
+    return Room(results, models, cases, judgements, options, ImageCache(results), PictureCache(), secrets.token_hex(8))

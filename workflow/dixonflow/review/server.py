@@ -10,6 +10,7 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from dixonflow.report.checks import REVIEW_PORT
 from dixonflow.review.access import LOOPBACK, Access, is_for_loopback
 from dixonflow.review.answers import Answer, Answers, headers_of, refusal, static_files
 from dixonflow.review.cases import ReviewError
@@ -17,9 +18,6 @@ from dixonflow.review.room import Room
 from dixonflow.system.regular_file import open_regular
 
 log = logging.getLogger(__name__)
-
-PORT = 8650
-"""Where the page is if no other port is asked for; links in the report lead there."""
 
 _LARGEST_BODY = 65_536
 _MOST_FIELDS = 30
@@ -47,7 +45,7 @@ class ReviewServer(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, room: Room, port: int = PORT) -> None:
+    def __init__(self, room: Room, port: int = REVIEW_PORT) -> None:
         try:
             super().__init__((LOOPBACK, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -107,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             self.close_connection = True
             return
-        except Exception as error:  # noqa: BLE001 - any other error is one answer's, not the server's
+        except Exception as error:
             log.exception("a request could not be answered")
             answer = refusal(f"an error of DixonFlow: {type(error).__name__}", HTTPStatus.INTERNAL_SERVER_ERROR)
         self._send(answer)

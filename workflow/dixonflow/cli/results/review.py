@@ -18,9 +18,10 @@ from dixonflow.models.runnable import models_by_sequence
 from dixonflow.paths import Results
 from dixonflow.ratings.export import write_csv
 from dixonflow.ratings.store import read_ratings
+from dixonflow.report.checks import REVIEW_PORT
 from dixonflow.review.cases import read_cases, read_list
 from dixonflow.review.room import ReviewOptions, open_room
-from dixonflow.review.server import PORT, ReviewServer
+from dixonflow.review.server import ReviewServer
 
 
 def review_command(
@@ -36,7 +37,9 @@ def review_command(
     without_ids: Annotated[
         bool, typer.Option("--without-ids", help="Show running numbers instead of ids, to share the screen.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 for any free one.")] = PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 for any free one.")
+    ] = REVIEW_PORT,
     export: Annotated[
         Path | None, typer.Option(help="Write all ratings to this CSV file instead, with who and when; show no page.")
     ] = None,
@@ -67,7 +70,10 @@ def review_command(
         sys.exit(f"review: {error}")
     signal.signal(signal.SIGTERM, _interrupt)
     with server, tempfile.NamedTemporaryFile("w", suffix=".html", prefix="dixonflow-review-") as forward:
-        print(f"{len(cases):,} scans. Open this address; whoever has it can rate as {rater}:\n{server.address}", flush=True)
+        print(
+            f"{len(cases):,} scans. Open this address; whoever has it can rate as {rater}:\n{server.address}",
+            flush=True,
+        )
         if browser and _has_display():
             # not the address itself: other users of the machine see the arguments of the browser
             forward.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={server.address}">')

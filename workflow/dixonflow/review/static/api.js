@@ -70,11 +70,14 @@ export async function getPositions(query) {
   return new Uint32Array(await (await ask(`/api/list?${query}`)).arrayBuffer());
 }
 
-// Gives a picture as an address that an image can show, and what the server says of it.
+// Gives a picture, decoded so that it is shown at once, and what the server says of it.
 export async function getPicture(path) {
   const response = await ask(path);
   const facts = JSON.parse(response.headers.get("X-Review-Picture") ?? "{}");
-  return { url: URL.createObjectURL(await response.blob()), ...facts };
+  const image = new Image();
+  image.src = URL.createObjectURL(await response.blob());
+  await image.decode();
+  return { image, ...facts };
 }
 
 export async function postRating(rating) {

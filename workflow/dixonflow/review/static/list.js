@@ -97,6 +97,7 @@ export class List {
     this.reveal();
     await this.draw();
     document.body.dataset.listed = order.length;
+    performance.mark("listed");
   }
 
   // Gives the row of a scan at a place in the list.

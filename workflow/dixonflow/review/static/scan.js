@@ -13,7 +13,7 @@ export class ScanView {
     this.list = list;
     this.pending = pending;
     this.details = new Recent(30);
-    this.pictures = new Recent(60, (picture) => URL.revokeObjectURL(picture.url));
+    this.pictures = new Recent(60, (picture) => URL.revokeObjectURL(picture.image.src));
     this.zoom = 0;
     this.planes = ["coronal", "axial"];
     this.active = 0;
@@ -167,9 +167,8 @@ export class ScanView {
       paths.map(async (path, place) => {
         try {
           const picture = await this.picture(path);
-          const image = make("img", "", { src: picture.url, alt: `${this.planes[place]} slice: ${picture.panels.join(", ")}` });
-          await image.decode();
-          return { picture, image };
+          picture.image.alt = `${this.planes[place]} slice: ${picture.panels.join(", ")}`;
+          return { picture };
         } catch (error) {
           return { problem: error.message };
         }
@@ -189,7 +188,7 @@ export class ScanView {
     this.applyZoom();
   }
 
-  figure({ picture, image, problem }, place) {
+  figure({ picture, problem }, place) {
     const plane = this.planes[place];
     const figure = make("figure", "", { className: place === this.active ? "active" : "" });
     if (problem) {
@@ -200,7 +199,7 @@ export class ScanView {
     figure.append(make("figcaption", caption));
     const box = make("div", "", { className: "scroll", tabIndex: 0, role: "group" });
     box.setAttribute("aria-label", `${plane} slice`);
-    box.append(image);
+    box.append(picture.image);
     figure.append(box);
     for (const note of picture.notes) figure.append(make("p", note, { className: "problem" }));
     return figure;
