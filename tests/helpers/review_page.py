@@ -124,6 +124,21 @@ class Page:
     def saved(self) -> None:
         self.wait(lambda: self.data("pending") == "0", "all verdicts are saved")
 
+    def choose(self, structure: str) -> None:
+        """Have the pictures cropped to a structure."""
+        self.run(
+            "const s = document.getElementById('focus'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))",
+            structure,
+        )
+        self.wait(lambda: structure.replace("_", " ") in self.text("#subject"), "the structure")
+        self.wait(lambda: not self.count("#figures.waiting"), "its pictures")
+
+    def settle(self) -> None:
+        """Wait until what was drawn is on the screen."""
+        self.browser.execute_async_script(
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 300)))"
+        )
+
     def violations(self) -> list[str]:
         """What axe-core objects to, with the elements."""
         self.run(AXE.read_text(encoding="utf-8"))

@@ -90,8 +90,9 @@ def _scan(row: Mapping[Hashable, Any]) -> ScanId:
 def add_pictures(scans: pd.DataFrame, pictures: Iterable[str], objections: pd.DataFrame) -> pd.DataFrame:
     """Add to the scans: `scan` (text), `sheet` (file name of the picture or empty), `key`, `grade`, `checks`, `excess`.
 
-    The key is the scan's on the review page, empty where it has none. The grade is `scan_grade`, empty where there is none, `checks` names the checks that asked for a look, with values
-    and with the structures where they are of structures, and `excess` is the largest of them.
+    The key is the scan's on the review page, empty where it has none. The grade is `scan_grade`, empty where there is
+    none, `checks` names the checks that asked for a look, with values and with the structures where they are of
+    structures, and `excess` is the largest of them.
 
     Parameters
     ----------
