@@ -66,7 +66,7 @@ def _take(page: Any, address: str, target: Path) -> None:
     page.press("m", "\ue007")
     page.saved()
     page.press("\ue00c")
-    page.wait(lambda: "anna: faulty" in page.text("#rows"), "the list")
+    page.wait(lambda: page.count("#list-view:not([hidden])") and "anna: faulty" in page.text("#rows"), "the list")
     _save(page, target / "review_list.png")
 
 

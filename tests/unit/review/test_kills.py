@@ -22,9 +22,14 @@ window.seen = window.seen ?? new Set();
 new MutationObserver(() => {
   for (const each of document.querySelectorAll("#ratings [data-rating]")) window.seen.add(each.dataset.rating);
 }).observe(document.getElementById("ratings"), {childList: true});
-setInterval(() => document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "1", bubbles: true})), pause);
+let left = 40;
+const timer = setInterval(() => {
+  left -= 1;
+  if (left < 0) clearInterval(timer);
+  else document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "1", bubbles: true}));
+}, pause);
 """
-"""Gives a verdict every so many milliseconds, and notes the ids of all that the page shows."""
+"""Gives 40 verdicts, one every so many milliseconds, and notes the ids of all that the page shows."""
 
 
 def free_port() -> int:

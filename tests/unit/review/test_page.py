@@ -115,7 +115,7 @@ def test_a_verdict_is_given_by_keys_alone_and_is_on_the_disk(page, server, run):
     page.wait(lambda: [each.structure for each in ratings(run) if each.scan == scan] == [rating.structure], "undo")
     page.saved()
     page.press(Keys.ESCAPE)
-    page.wait(lambda: "anna: faulty" in page.text("#rows"), "the verdict in the list")
+    page.wait(lambda: page.count("#list-view:not([hidden])") and "anna: faulty" in page.text("#rows"), "the list")
 
 
 def test_j_and_k_go_through_the_list(page, run):

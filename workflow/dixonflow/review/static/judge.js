@@ -24,6 +24,8 @@ export class Judge {
       event.preventDefault();
       this.save();
     });
+    // what had the focus before may be hidden by now, and keys would go to a field that nobody sees
+    byId("judge").addEventListener("close", () => byId("scan-title").focus());
     byId("judge").addEventListener("keydown", (event) => this.onKey(event));
   }
 

@@ -108,10 +108,10 @@ export class List {
     return rows[place - start];
   }
 
-  // Forgets the rows, since a verdict changed one of them.
+  // Forgets the rows, since a verdict changed one of them; they are read again when the list is seen.
   refresh() {
     this.chunks.clear();
-    this.draw();
+    if (!byId("list-view").hidden) this.draw();
   }
 
   // Finds a position in the list; -1 where the filters leave it out.

@@ -25,7 +25,7 @@ export class Pending {
     this.owner = `${cohort}/${rater}`;
     this.changed = changed;
     this.kept = new Map(); // by the id of the verdict
-    this.sending = new Set();
+    this.sending = false;
     this.refused = new Map();
     this.timer = 0;
   }
@@ -81,29 +81,36 @@ export class Pending {
     await finished(store.transaction, "oncomplete");
   }
 
-  // Sends all that wait; repeats until none does. Those that the server refuses wait for the user.
+  // Sends all that wait, one after the other; repeats until none does. Those that the server refuses wait for the user.
   async send() {
     clearTimeout(this.timer);
-    for (const rating of this.all()) {
-      const id = rating.rating_id;
-      if (this.sending.has(id) || this.refused.has(id) || !this.kept.has(id)) continue;
-      this.sending.add(id);
+    if (this.sending) return;
+    this.sending = true;
+    try {
+      await this.sendAll();
+    } finally {
+      this.sending = false;
+    }
+    this.say();
+    if (this.waiting()) this.timer = setTimeout(() => this.send(), PAUSE_MS);
+  }
+
+  async sendAll() {
+    for (const [id, rating] of this.kept) {
+      // those that are given meanwhile are appended to the map, and sent, too
+      if (this.refused.has(id)) continue;
       try {
         const answer = await postRating(rating);
         await this.forget(id);
         this.changed(rating.key, answer);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        if (error.status === 400 || error.status === 404) {
-          this.refused.set(id, error.message);
-          notify(`A verdict was not saved: ${error.message}. It stays in this browser.`);
-        }
-      } finally {
-        this.sending.delete(id);
+        if (error.status !== 400 && error.status !== 404) return; // the server is gone: all others would fail, too
+        this.refused.set(id, error.message);
+        notify(`A verdict was not saved: ${error.message}. It stays in this browser.`);
       }
+      this.say();
     }
-    this.say();
-    if (this.waiting()) this.timer = setTimeout(() => this.send(), PAUSE_MS);
   }
 
   waiting() {

@@ -30,6 +30,7 @@ export async function togglePlanes(detail, focus) {
 }
 
 export function closePlanes() {
+  if (document.activeElement === byId("niivue")) byId("scan-title").focus();
   byId("planes").hidden = true;
   byId("figures").hidden = false;
 }
