@@ -7,6 +7,7 @@ import io
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ def main(
 ) -> None:
     """Take the pictures."""
     sys.path.append(str(ROOT / "tests/helpers"))
-    from review_page import Page, ReviewProcess, start_browser  # noqa: PLC0415 - found only now
+    driven = import_module("review_page")
 
     settings = read_config(config)
     with tempfile.TemporaryDirectory() as name:
@@ -36,10 +37,10 @@ def main(
         shutil.copytree(settings.results, results, ignore=shutil.ignore_patterns("ratings", "temporary", "logs"))
         copied = settings.model_copy(update={"results": results})
         (folder / "config.json").write_text(copied.model_dump_json(), encoding="utf-8")
-        with ReviewProcess(folder, "--without-ids") as server:
-            browser = start_browser(folder / "profile", draws=True)
+        with driven.ReviewProcess(folder, "--without-ids") as server:
+            browser = driven.start_browser(folder / "profile", draws=True)
             try:
-                _take(Page(browser), server.address, target)
+                _take(driven.Page(browser), server.address, target)
             finally:
                 browser.quit()
 

@@ -207,3 +207,18 @@ def test_the_agreement_of_two_raters_is_shown(page, run):
     page.press("a")
     page.wait(lambda: page.count("#agreement table"), "the table")
     assert "everything" in page.text("#agreement")
+
+
+def test_a_verdict_that_the_server_refuses_is_shown_and_kept_until_the_user_discards_it(page, server, run):
+    open_scan(page, server, run[2][0])
+    page.run(
+        "const send = window.fetch; window.fetch = (path, options) => {"
+        "if (options?.method === 'POST') options.body = options.body.replace('\"good\"', '\"superb\"');"
+        "return send(path, options); };"
+    )
+    page.press("1")
+    page.wait(lambda: "names a verdict or a cause that there is not" in page.text("#notices"), "the reason")
+    assert page.text("#saved") == "All verdicts are saved, 1 refused"
+    assert "not saved yet" in page.text("#ratings")
+    page.run("[...document.querySelectorAll('#notices button')].find((each) => each.innerText === 'Discard it').click()")
+    page.wait(lambda: page.text("#saved") == "All verdicts are saved", "the end of it")

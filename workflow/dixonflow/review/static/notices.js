@@ -2,8 +2,9 @@
 
 const MOST = 5;
 
-// Shows a notice; the same text is shown once. With a name, it replaces the notice of that name.
-export function notify(text, name = "") {
+// Shows a notice; the same text is shown once. With a name, it replaces the notice of that name. `action` is the text
+// of a further button, and what it does.
+export function notify(text, name = "", action = null) {
   const notices = document.getElementById("notices");
   const same = [...notices.children].find((each) => (name ? each.dataset.name === name : each.dataset.text === text));
   if (same && same.dataset.text === text) return;
@@ -17,7 +18,18 @@ export function notify(text, name = "") {
   close.type = "button";
   close.textContent = "Close";
   close.addEventListener("click", () => notice.remove());
-  notice.append(words, close);
+  notice.append(words);
+  if (action) {
+    const further = document.createElement("button");
+    further.type = "button";
+    [further.textContent] = action;
+    further.addEventListener("click", () => {
+      notice.remove();
+      action[1]();
+    });
+    notice.append(further);
+  }
+  notice.append(close);
   notices.append(notice);
   while (notices.children.length > MOST) notices.firstChild.remove();
 }

@@ -5,6 +5,7 @@
 
 import { RequestError, postRating } from "./api.js";
 import { notify } from "./notices.js";
+import { said } from "./words.js";
 
 const PAUSE_MS = 2000;
 const DATABASE = "dixonflow-review";
@@ -73,6 +74,15 @@ export class Pending {
     await this.send();
   }
 
+  // Gives up a verdict that the server refuses, as the user has asked.
+  async discard(id) {
+    const { key } = this.kept.get(id);
+    this.refused.delete(id);
+    await this.forget(id);
+    this.say();
+    this.changed(key);
+  }
+
   async forget(id) {
     this.kept.delete(id);
     if (!this.database) return;
@@ -107,7 +117,8 @@ export class Pending {
         if (!(error instanceof RequestError)) throw error;
         if (error.status !== 400 && error.status !== 404) return; // the server is gone: all others would fail, too
         this.refused.set(id, error.message);
-        notify(`A verdict was not saved: ${error.message}. It stays in this browser.`);
+        const text = `A verdict (${said(rating)}) was not saved: ${error.message}. It stays in this browser.`;
+        notify(text, "", ["Discard it", () => this.discard(id)]);
       }
       this.say();
     }
