@@ -157,6 +157,7 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
         "fat_fraction_comparison",
         "calibration",
         "covariate",
+        "ratings",
         "...",
         "<scan>.begun",
         "retry/",
