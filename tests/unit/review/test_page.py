@@ -220,5 +220,7 @@ def test_a_verdict_that_the_server_refuses_is_shown_and_kept_until_the_user_disc
     page.wait(lambda: "names a verdict or a cause that there is not" in page.text("#notices"), "the reason")
     assert page.text("#saved") == "All verdicts are saved, 1 refused"
     assert "not saved yet" in page.text("#ratings")
-    page.run("[...document.querySelectorAll('#notices button')].find((each) => each.innerText === 'Discard it').click()")
+    page.run(
+        "[...document.querySelectorAll('#notices button')].find((each) => each.innerText === 'Discard it').click()"
+    )
     page.wait(lambda: page.text("#saved") == "All verdicts are saved", "the end of it")

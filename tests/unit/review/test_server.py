@@ -145,6 +145,22 @@ def test_a_rating_that_cannot_be_is_refused_with_words(client, run, changes):
     assert status == 400 and answer["error"]
 
 
+def test_a_rating_that_cannot_be_written_now_is_to_be_sent_again(run):
+    results, scans = run
+    client = Client(results, rater="carl")
+    client.rate(a_rating(scans[2], rating_id="first"))
+    path = results.ratings / "carl.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged\n" + whole)
+    try:
+        status, answer = client.rate(a_rating(scans[2], rating_id="second"))
+        assert status == 503 and "carl.jsonl, line 1 is damaged" in answer["error"]
+    finally:
+        path.write_bytes(whole)
+    assert client.rate(a_rating(scans[2], rating_id="second"))[0] == 201
+    assert {each.rating_id for each in read_ratings(results.ratings)} >= {"first", "second"}
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"key": {}}', b"\xff", b"[" * 50_000, b"{}" * 60_000])
 def test_bodies_that_are_no_rating_are_refused(client, body):
     assert client.ask("/api/ratings", "POST", body, X_Review_Token=client.post_token)[0] in (400, 404, 413)

@@ -147,9 +147,12 @@ class Answers:
                 return not_found("such scan in this list: the tables or the list may have changed")
             structures = {model.name: model.regions for model in room.models.get(case.scan.sequence, ())}
             rating = rating_of(content, case, structures, room.judgements)
-            room.judgements.add(rating)
         except (DocumentError, DixonflowError) as error:
             return refusal(str(error), HTTPStatus.BAD_REQUEST)
+        try:
+            room.judgements.add(rating)
+        except DixonflowError as error:  # the disk is full, or a file damaged: the page sends it again later
+            return refusal(str(error), HTTPStatus.SERVICE_UNAVAILABLE)
         said = [rating_content(room, each) for each in room.judgements.of_scan(case.scan)]
         return as_json({"ratings": said}, HTTPStatus.CREATED)
 

@@ -4,7 +4,7 @@
 // IndexedDB, not localStorage: the latter is written some seconds later, and a browser that is killed forgets it.
 
 import { RequestError, postRating } from "./api.js";
-import { notify } from "./notices.js";
+import { notify, withdraw } from "./notices.js";
 import { said } from "./words.js";
 
 const PAUSE_MS = 2000;
@@ -111,11 +111,16 @@ export class Pending {
       if (this.refused.has(id)) continue;
       try {
         const answer = await postRating(rating);
+        withdraw("save");
         await this.forget(id);
         this.changed(rating.key, answer);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        if (error.status !== 400 && error.status !== 404) return; // the server is gone: all others would fail, too
+        if (error.status !== 400 && error.status !== 404) {
+          // the server is gone, or cannot write: all others would fail, too, and are sent again later
+          if (error.status >= 500) notify(`Verdicts are not saved: ${error.message}. They stay in this browser.`, "save");
+          return;
+        }
         this.refused.set(id, error.message);
         const text = `A verdict (${said(rating)}) was not saved: ${error.message}. It stays in this browser.`;
         notify(text, "", ["Discard it", () => this.discard(id)]);
