@@ -7,6 +7,7 @@ from dixonflow.aggregate.graded_tables import Checked, value_counts, with_grades
 from dixonflow.measure.compartments.compartment import compartments_of
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.load import MODELS, load_model
+from dixonflow.ratings.effects import GoodRatings
 from dixonflow.report.contact_sheet import contact_sheet, sheet_name
 from dixonflow.tables.definitions import DICTIONARY, QUALITY, SCANS, TIMINGS
 from dixonflow.tables.dictionary import datapackage, dictionary_rows
@@ -144,7 +145,7 @@ def write_tables(folder, ok=12, broken=tuple(BROKEN), further=()):
     write_table(folder / "quality.parquet", QUALITY, _for_each(quality, models))
     objections = objections_of(to_arrow(_for_each(quality, models), QUALITY))
     scan_rows = pd.DataFrame(rows, columns=list(SCANS.names))
-    checked = Checked(objections, pd.DataFrame(columns=[*SCAN_KEYS, "repair"]))
+    checked = Checked(objections, pd.DataFrame(columns=[*SCAN_KEYS, "repair"]), GoodRatings())
     write_table(folder / "measurements.parquet", MEASUREMENTS, _for_each(measured(participants, rng), models))
     long = read_table(folder / "measurements.parquet", MEASUREMENTS)
     write_table(folder / "scans.parquet", SCANS, with_grades(scan_rows, checked, value_counts(long)))

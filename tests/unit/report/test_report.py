@@ -1,18 +1,20 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from synthetic_tables import BROKEN, MODEL, draw_sheets, scan_row, write_tables
 
 from dixonflow.report import checks, contents
+from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.report.contents import ReportError
 from dixonflow.report.page import ReportOptions, write_report
 from dixonflow.tables.definitions import SCANS
 from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.tables.wide import volumes_table
-from dixonflow.vocabulary import Reason, Stage, Status
+from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
 class Page(HTMLParser):
@@ -80,14 +82,22 @@ def test_page_is_whole_and_needs_nothing_from_outside(results, text, page):
     assert page.open == []
     assert "script" not in page.tags
     assert "link" not in page.tags
-    assert not re.search(r"(src|href)=\"(https?:)?//", text)
+    assert not re.search(r"(src|href)=\"(https?:)?//(?!127\.0\.0\.1:8650/#/scan/)", text)
+    assert not re.search(r"src=\"(https?:)?//", text)
     assert "url(" not in text
     assert "@import" not in text
     assert len(text) < 1_000_000
-    for link in {link for link in page.links if not link.startswith("#") and "datapackage" not in link}:
+    for link in {link for link in page.links if not link.startswith(("#", "http://")) and "datapackage" not in link}:
         assert (results / "report" / link).is_file(), link
     anchors = {link[1:] for link in page.links if link.startswith("#")}
     assert anchors <= set(re.findall(r'id="([^"]+)"', text))
+
+
+def test_scans_to_review_lead_to_the_review_page_by_keys_without_ids(results, page):
+    places = [link.partition("#/scan/")[2] for link in page.links if link.startswith("http://")]
+    keys = {Path(sheet_name(ScanId(f"100000{place}", "2"), f"key of 100000{place}")).stem for place in (3, 5, 7)}
+    assert set(places) == keys
+    assert "dixonflow review --rater NAME" in page.text
 
 
 def test_counts_reasons_and_stages(page):

@@ -28,6 +28,7 @@ COMMANDS = {
     "calibrate": ("results", "Fit the scanner's fat fraction to the signal fat fraction, for each structure."),
     "analyse": ("results", "Run a study on the tables: ageing, centiles, change, indices, loss, vessels."),
     "export": ("results", "Write tables for Stata, SPSS, CSV, Excel, REGENIE or PLINK."),
+    "review": ("results", "Show a page on this machine on which raters judge scans."),
     "release": (
         "results",
         "Check a folder that is to leave a protected environment, or pack a citable version of the tables.",

@@ -17,6 +17,9 @@ from dixonflow.vocabulary import Grade, ScanId, ScanSequence, Status
 MOST_NAMED, MOST_NUMBERED = 10, 2
 """Structures that are named of one check of a scan, and those with their values; the table has them all."""
 
+REVIEW_PORT = 8650
+"""Port of this machine at which `dixonflow review` shows its page, and at which links in the report lead to it."""
+
 _LEAST_ROOM, _NO_ROOM = 0.05, 1e-6  # of a threshold, and at all, that counts as the distance of the usual value from it
 _SEVERITY = {Grade.FAIL.value: 0, Grade.REVIEW.value: 1, Grade.PASS.value: 2}
 
@@ -85,10 +88,11 @@ def _scan(row: Mapping[Hashable, Any]) -> ScanId:
 
 
 def add_pictures(scans: pd.DataFrame, pictures: Iterable[str], objections: pd.DataFrame) -> pd.DataFrame:
-    """Add to the scans: `scan` (text), `sheet` (file name of the picture or empty), `grade`, `checks`, `excess`.
+    """Add to the scans: `scan` (text), `sheet` (file name of the picture or empty), `key`, `grade`, `checks`, `excess`.
 
-    The grade is `scan_grade`, empty where there is none, `checks` names the checks that asked for a look, with values
-    and with the structures where they are of structures, and `excess` is the largest of them.
+    The key is the scan's on the review page, empty where it has none. The grade is `scan_grade`, empty where there is
+    none, `checks` names the checks that asked for a look, with values and with the structures where they are of
+    structures, and `excess` is the largest of them.
 
     Parameters
     ----------
@@ -104,12 +108,13 @@ def add_pictures(scans: pd.DataFrame, pictures: Iterable[str], objections: pd.Da
     participant, session = (shown[key].fillna("unknown").astype(str) for key in SHARD_KEYS)
     other = shown["sequence"].where(~shown["sequence"].isin(["", ScanSequence.DIXON.value]), "")
     shown["scan"] = participant + ", session " + session + other.where(other.eq(""), ", " + other)
-    sheets = []
+    sheets, keys = [], []
     for row in shown[[*SCAN_KEYS, "raw_key", "status"]].to_dict("records"):
         named = row["status"] == Status.OK.value and not pd.isna(row["raw_key"])
         name = sheet_name(_scan(row), row["raw_key"]) if named else ""
         sheets.append(name if name in there else "")
-    shown["sheet"] = sheets
+        keys.append(Path(name).stem)
+    shown["sheet"], shown["key"] = sheets, keys
     by_check = objections.assign(said=pd.Series(_said(objections), objections.index)).groupby(
         [*SCAN_KEYS, "severity", "check"], sort=False
     )

@@ -45,6 +45,27 @@ def close_up_name(scan: ScanId, raw_key: str, content_key: str, structures: Coll
     return f"{hashlib.sha256(words.encode()).hexdigest()[:20]}.png"
 
 
+def surroundings(
+    labels: NDArray[np.integer], wanted: Collection[int], spacing_mm: NDArray[np.float64]
+) -> tuple[tuple[slice, slice, slice], tuple[int, int, int]] | None:
+    """Where structures are: their box with a margin, and the slices (x, y, z) that show most of them.
+
+    None where the label map, of shape (x, y, z) with voxels of `spacing_mm`, has none of the label ids `wanted`.
+    """
+    mask = np.isin(labels, list(wanted), kind="table")
+    counts = [mask.sum(axis=tuple(other for other in range(3) if other != axis)) for axis in range(3)]
+    if not counts[0].any():
+        return None
+    margins = np.ceil(MARGIN_MM / spacing_mm).astype(int)
+    low, high = zip(*((count.nonzero()[0][0], count.nonzero()[0][-1]) for count in counts), strict=True)
+    x, y, z = (
+        slice(max(int(first) - int(margin), 0), min(int(last) + 1 + int(margin), size))
+        for first, last, margin, size in zip(low, high, margins, labels.shape, strict=True)
+    )
+    i, j, k = (int(count.argmax()) for count in counts)
+    return (x, y, z), (i, j, k)
+
+
 def close_up(
     images: Mapping[Contrast, NDArray[np.generic]],
     labels: NDArray[np.integer],
@@ -72,17 +93,11 @@ def close_up(
         As `contact_sheet`.
     """
     plain, under, spacing = shown_images(images, labels, affine)
-    mask = np.isin(labels, list(wanted))
-    counts = [mask.sum(axis=tuple(other for other in range(3) if other != axis)) for axis in range(3)]
-    if not counts[0].any():
+    found = surroundings(labels, wanted, spacing)
+    if found is None:
         return None
-    margins = np.ceil(MARGIN_MM / spacing).astype(int)
-    low, high = zip(*((count.nonzero()[0][0], count.nonzero()[0][-1]) for count in counts), strict=True)
-    around = tuple(
-        slice(max(first - margin, 0), min(last + 1 + margin, size))
-        for first, last, margin, size in zip(low, high, margins, labels.shape, strict=True)
-    )
-    y, z = (int(counts[axis].argmax()) - around[axis].start for axis in (1, 2))
+    around, centre = found
+    y, z = (centre[axis] - around[axis].start for axis in (1, 2))
     reverse = slice(None, None, -1)
     views = ((reverse, y, reverse), (reverse, reverse, z))
     size_mm = np.array([part.stop - part.start for part in around]) * spacing

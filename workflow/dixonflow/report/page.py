@@ -180,6 +180,7 @@ def _page_values(
         "versions": list(versions.items()),
         "methods": options.methods(scans) if options.methods else None,
         "strip_most": STRIP_MOST,
+        "review_page": f"http://127.0.0.1:{checks.REVIEW_PORT}/#/scan/",
         "share_bar": share_bar,
         "stacked_bar": stacked_bar,
     }
@@ -230,7 +231,20 @@ def _png_size(path: Path) -> tuple[int, int]:
 
 
 def _records(rows: pd.DataFrame, most: int) -> list[dict[str, Any]]:
-    wanted = ["scan", "status", "reason", "message", "note", "last_stage", "source", "grade", "checks", "sheet", "link"]
+    wanted = [
+        "scan",
+        "status",
+        "reason",
+        "message",
+        "note",
+        "last_stage",
+        "source",
+        "grade",
+        "checks",
+        "sheet",
+        "link",
+        "key",
+    ]
     wanted += [name for name in ("no_id", "close_up", "values_failed", "values_to_review") if name in rows]
     return [{str(k): v for k, v in row.items()} for row in rows[wanted].head(most).to_dict("records")]
 

@@ -36,7 +36,7 @@ def shown_images(
         If there is no image, if shapes differ, or if the affine is not that of a RAS+ grid.
     """
     if Contrast.CT in images:
-        images = {Contrast.IN_PHASE: _soft_tissue(images[Contrast.CT])}
+        images = {Contrast.IN_PHASE: soft_tissue(images[Contrast.CT])}
     if not images:
         raise ValueError("a picture of a scan needs an image")
     plain = images.get(Contrast.WATER, images.get(Contrast.IN_PHASE, next(iter(images.values()))))
@@ -51,7 +51,7 @@ def shown_images(
     return plain, under, spacing
 
 
-def _soft_tissue(ct: NDArray[np.generic]) -> NDArray[np.generic]:
+def soft_tissue(ct: NDArray[np.generic]) -> NDArray[np.generic]:
     """Window of soft tissue, centre 40 HU and width 400 HU, from 0 up."""
     return np.clip(np.asarray(ct, np.float32), -160, 240) + np.float32(160)
 
