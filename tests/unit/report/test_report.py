@@ -155,6 +155,28 @@ def test_pictures_are_lazy_and_hide_the_id(page):
     assert {"1000003", "1000007"} == {page.images[n]["alt"].split(",")[0][-7:] for n in (1, 2)}  # to review
 
 
+def test_a_page_without_ids_holds_none(results, text):
+    people = read_table(results / "tables" / "scans.parquet", SCANS)["participant_id"].drop_null().to_pylist()
+    shown = report(results, "without_ids.html", with_ids=False)
+    assert any(each in text for each in people)
+    assert [each for each in people if each in shown] == []
+    key = re.search(r"/#/scan/([0-9a-f]+)", shown)[1]
+    assert f"scan {key[:8]}" in shown
+
+
+def test_a_page_without_ids_names_no_file_and_masks_messages(tmp_path):
+    write_tables(tmp_path / "tables")
+    path = tmp_path / "tables" / "scans.parquet"
+    rows = read_table(path, SCANS).to_pandas()
+    people = rows["participant_id"].dropna()
+    rows.loc[rows["status"].ne("ok"), "message"] = f"the same as 2 of {people.iloc[0]} and sub-{people.iloc[1]}_ses-2"
+    write_table(path, SCANS, rows)
+    write_report(tmp_path / "tables", tmp_path / "no", tmp_path / "index.html", ReportOptions(with_ids=False))
+    shown = (tmp_path / "index.html").read_text()
+    assert "the same as 2 of (id) and sub-(id)_ses-2" in shown
+    assert not any(each in shown for each in people)
+
+
 def test_number_of_pictures_and_rows_is_bounded(results):
     page = Page(report(results, largest_pictures=3, largest_rows=1))
     assert len(page.images) == 3

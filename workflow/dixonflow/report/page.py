@@ -18,6 +18,7 @@ from dixonflow.report.close_ups import CloseUps
 from dixonflow.report.figures import STRIP_MOST, share_bar, stacked_bar
 from dixonflow.report.methods import Methods
 from dixonflow.report.palette import colour
+from dixonflow.report.without_ids import without_ids
 from dixonflow.system import versions as provenance
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.shards import SCAN_KEYS
@@ -46,6 +47,8 @@ class ReportOptions:
         Names of the wide tables of all models.
     versions
         Further lines for the section on model and software, for example the hash of the weights.
+    with_ids
+        Whether scans are called by the ids of participant and session.
     methods
         What makes the words of the last section of the table `scans`; without, the section is left out.
     """
@@ -57,6 +60,7 @@ class ReportOptions:
     wide: Sequence[str] = ("volumes", "fat_compartments")
     versions: Mapping[str, str] = field(default_factory=dict)
     methods: Callable[[pd.DataFrame], Methods] | None = None
+    with_ids: bool = True
 
 
 def write_report(
@@ -119,6 +123,9 @@ def _page_values(
     scans = checks.add_pictures(
         contents.read_wide(tables / "scans.parquet"), names, checks.name_models(objections, models)
     )
+    if not options.with_ids:
+        scans = without_ids(scans)
+    in_order = list(SCAN_KEYS) if options.with_ids else ["key"]
     counts = scans["status"].map(Status).value_counts()
     links = {name: f"{_link(pictures, output)}/{quote(name)}" for name in scans["sheet"] if name}
     scans["link"] = [links.get(name, "") for name in scans["sheet"]]
@@ -126,7 +133,7 @@ def _page_values(
     ok = scans[scans["status"] == Status.OK.value]
     # who has withdrawn is counted, not named
     not_ok = scans[~scans["status"].isin([Status.OK.value, Status.WITHDRAWN.value])].sort_values(
-        ["status", "reason", *SCAN_KEYS]
+        ["status", "reason", *in_order]
     )
     to_review = checks.worst_first(ok[ok["grade"] != Grade.PASS.value]).assign(close_up="")
     if close_ups is not None:
@@ -134,7 +141,7 @@ def _page_values(
         folder = _link(close_ups.results.close_ups, output)
         keys = to_review[list(SCAN_KEYS)].itertuples(index=False, name=None)
         to_review["close_up"] = [f"{folder}/{drawn[key]}" if key in drawn else "" for key in keys]
-    noted = scans[scans["note"].fillna("") != ""].sort_values(SCAN_KEYS)
+    noted = scans[scans["note"].fillna("") != ""].sort_values(in_order)
     shown = _chosen_pictures(ok, pictures, options.largest_pictures)
     versions = {
         "Models": ", ".join(models) or "none",

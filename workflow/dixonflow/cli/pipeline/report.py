@@ -2,6 +2,9 @@
 
 import sys
 from functools import partial
+from typing import Annotated
+
+import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.config import read_config
@@ -15,7 +18,12 @@ from dixonflow.system.versions import versions
 from dixonflow.tables.wide import wide_tables
 
 
-def report_command(config: ConfigOption = CONFIG) -> None:
+def report_command(
+    config: ConfigOption = CONFIG,
+    without_ids: Annotated[
+        bool, typer.Option("--without-ids", help="Write report_without_ids.html, which names no participant.")
+    ] = False,
+) -> None:
     """Write results/report/report.html from results/tables/."""
     start_logging()
     try:
@@ -27,8 +35,11 @@ def report_command(config: ConfigOption = CONFIG) -> None:
         wide = [each.table.name for used in of_sequence.values() for each in wide_tables(used)]
         first = next(iter(of_sequence.values()))[0]
         methods = partial(methods_of, config=settings, models=of_sequence, versions=versions())
-        options = ReportOptions(structures=first.structures, wide=wide, versions=weights, methods=methods)
-        output, close_ups = results.report / "report.html", CloseUps(results, of_sequence)
+        options = ReportOptions(
+            structures=first.structures, wide=wide, versions=weights, methods=methods, with_ids=not without_ids
+        )
+        output = results.report / ("report_without_ids.html" if without_ids else "report.html")
+        close_ups = CloseUps(results, of_sequence)
         write_report(results.tables, results.contact_sheets, output, options, close_ups)
     except DixonflowError as error:
         sys.exit(f"report: {error}")
