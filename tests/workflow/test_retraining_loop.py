@@ -18,7 +18,7 @@ MARGIN = 0.05
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory):
-    loop = Loop(tmp_path_factory.mktemp("loop"), cases=[(3, 0), (0, 3)], test=2, epochs=4, iterations=40)
+    loop = Loop(tmp_path_factory.mktemp("loop"), cases=[(3, 0), (0, 3)], test=2, epochs=5, iterations=40)
     return loop, loop.run()
 
 
