@@ -76,6 +76,15 @@ def test_an_import_is_repeated_without_change_and_another_model_is_not_overwritt
         import_trained(project, workspace, "demo")
 
 
+def test_a_model_file_of_another_name_than_its_folder_is_refused(project):
+    config = read_config(project.settings.config)
+    import_trained(project, workspace_of(project, 1), "renamed")
+    (config.segment.weights / "renamed").rename(config.segment.weights / "wrong")
+    renamed = config.model_copy(update={"segment": config.segment.model_copy(update={"models": ("wrong",)})})
+    with pytest.raises(ModelError, match="name must be wrong"):
+        load_models(renamed)
+
+
 def test_a_damaged_checkpoint_leaves_no_model(project):
     other = Workspace(project.root / "damaged", 1)
     shutil.copytree(workspace_of(project, 1).root, other.root)
