@@ -23,10 +23,12 @@ def test_settings_are_read_as_they_were_written(tmp_path):
     assert found.contrasts == (Contrast.WATER, Contrast.FAT) and found.folds == 3 and found.seed == 7
 
 
-def test_a_second_start_changes_nothing_and_other_settings_are_refused(tmp_path):
+def test_settings_are_final_once_there_is_a_ledger(tmp_path):
     start_project(tmp_path, settings(tmp_path))
+    assert start_project(tmp_path, settings(tmp_path, seed=7)).settings.seed == 7  # nobody is frozen yet
     before = (tmp_path / SETTINGS).read_bytes()
-    start_project(tmp_path, settings(tmp_path))
+    open_project(tmp_path).ledger.touch()
+    start_project(tmp_path, settings(tmp_path, seed=7))
     with pytest.raises(RetrainingError, match="other settings"):
         start_project(tmp_path, settings(tmp_path, seed=8))
     assert (tmp_path / SETTINGS).read_bytes() == before

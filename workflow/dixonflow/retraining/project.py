@@ -20,7 +20,7 @@ from dixonflow.models.load import load_model, model_file
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
 from dixonflow.retraining.harmonise import HarmoniseSettings
-from dixonflow.system.atomic import write_bytes
+from dixonflow.system.atomic import write_if_changed
 from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
 from dixonflow.system.file_lock import try_lock
 from dixonflow.vocabulary import Contrast
@@ -186,20 +186,20 @@ def project_labels(model: Model, structures: Sequence[str], added: Sequence[str]
 
 
 def start_project(root: Path, settings: Settings) -> Project:
-    """Write the settings of a new project; the same settings again change nothing.
+    """Write the settings of a new project; the same settings again change nothing. They are final with the ledger.
 
     Raises
     ------
     RetrainingError
         If the folder has a project with other settings.
     """
-    if (root / SETTINGS).exists():
+    if (root / SETTINGS).exists() and Project(root, settings).ledger.exists():
         project = open_project(root)
         if project.settings != settings:
             raise RetrainingError(f"{root} is a retraining project with other settings: name another folder")
         return project
     content = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_bytes(root / SETTINGS, content.encode())
+    write_if_changed(root / SETTINGS, content.encode())
     return Project(root, settings)
 
 

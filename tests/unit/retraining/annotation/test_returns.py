@@ -217,6 +217,21 @@ def test_a_killed_return_is_completed_by_the_same_call(project, back):
         assert len(log_of(project)) == 2
 
 
+def test_a_file_that_is_being_saved_is_not_accepted(project, back, monkeypatch):
+    path = back / "case_0001.nii.gz"
+    write_labels(path, corrected(project), AFFINE)
+
+    def saved_meanwhile(source, target):
+        write_labels(path, proposal(project), AFFINE)
+        shutil.copyfile(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dixonflow.retraining.annotation.returns.copy_whole", saved_meanwhile)
+        (project.returned(1) / "received").mkdir(parents=True)
+        refused(project, back, "changed while it was read")
+    assert take(project, back)[0].is_accepted
+
+
 def test_who_corrected_must_be_named_and_ids_stay_out_of_the_log(project, back):
     with pytest.raises(RatingError):
         take(project, back, by="")

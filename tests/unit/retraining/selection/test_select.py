@@ -1,6 +1,7 @@
 """Scans are selected once, from the source that was asked for, and the same way each time."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from retraining_run import random_request, set_up, write_people, write_quality
@@ -133,12 +134,13 @@ def test_withdrawn_participants_are_not_selected(tmp_path):
         ("1001\n", "line 1: not a scan name"),
         ("sub-1001_ses-2\nsub-1001_ses-2\n", "line 2: sub-1001_ses-2 is there twice"),
         ("# list\nsub-4711_ses-2\n", "line 2: sub-4711_ses-2 is no Dixon scan with the status ok"),
+        ("\udcff", "not in UTF-8"),
         ("sub-1007_ses-2\n", "1007 is a frozen test participant"),
     ],
 )
 def test_a_wrong_list_is_refused_whole(tmp_path, content, problem):
     _, project = set_up(tmp_path)
-    (tmp_path / "list.txt").write_text(content)
+    (tmp_path / "list.txt").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(RetrainingError, match=problem):
         select(project, request(Source.LIST, file=tmp_path / "list.txt"))
     assert read_selected(project, 1) == []
@@ -165,6 +167,7 @@ def test_a_call_that_was_killed_before_the_ledger_is_completed_by_the_next(tmp_p
         (request(Source.RANDOM, 0), "at least 1"),
         (request(Source.RANDOM), "--count"),
         (request(Source.LIST), "--file"),
+        (request(Source.LIST, file=Path("nothing.txt")), r"nothing\.txt cannot be read"),
         (replace(request(Source.RANDOM, 1), round=3), "nothing is selected in round 2"),
         (replace(request(Source.RANDOM, 1), round=0), "number from 1"),
         (replace(request(Source.RANDOM, 1), set=CaseSet.TEST), "number from 1"),

@@ -130,6 +130,7 @@ def _take(
     own = parse_case_file(file.parent / CASE_FILE) if _IN_FOLDER.fullmatch(file.name) else None
     if own is not None and own != exported:
         raise ReturnRefusedError(f"its folder is of another export: case.json says {own.case}")
+    sha256 = file_sha256(file)
     proposal = _proposal(project, round_number, case)
     labels = read_returned(file, proposal, project.settings.labels.values())
     if not looked_at:
@@ -137,11 +138,14 @@ def _take(
         check_own(labels, proposal, (_proposal(project, round_number, name) for name in others))
     entries = read_ledger(project.ledger)
     check_may_join(entries, row.scan, row.set, row.digests)
-    sha256 = file_sha256(file)
     target = accepted_labels(project, round_number, case, sha256)
-    copy_whole(file, target.parent.parent / "received" / f"{case}_{sha256[:12]}{''.join(file.suffixes)}")
-    if _is_stored_alike(file, proposal):
-        copy_whole(file, target)
+    received = target.parent.parent / "received" / f"{case}_{sha256[:12]}{''.join(file.suffixes)}"
+    copy_whole(file, received)
+    if file_sha256(received) != sha256:
+        received.unlink()
+        raise ReturnRefusedError("the file changed while it was read: return it once it is saved")
+    if _is_stored_alike(received, proposal):
+        copy_whole(received, target)
     else:
         write_labels(target, labels, proposal.affine)
     notes = {"unchanged": sha256 == exported.proposal_sha256, "whose it is was not checked": looked_at}

@@ -105,9 +105,9 @@ def by_list(path: Path, scans: Collection[ScanId]) -> Ranked:
         If the file cannot be read, a line is no name of a scan, is there twice, or no scan with the status ok.
     """
     try:
-        lines = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RetrainingError(f"{path} cannot be read: {type(error).__name__}") from error
+        lines = read_list(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise RetrainingError(f"{path} is not in UTF-8") from error
     listed: dict[ScanId, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -124,6 +124,14 @@ def by_list(path: Path, scans: Collection[ScanId]) -> Ranked:
             )
         listed[scan] = "listed"
     return list(listed.items())
+
+
+def read_list(path: Path) -> bytes:
+    """Content of a file of scan names. Raises RetrainingError."""
+    try:
+        return read_regular(path, _MAX_LIST_BYTES)
+    except OSError as error:
+        raise RetrainingError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def at_random(project: Project, scans: Iterable[ScanId], by: Sequence[Stratum] = ()) -> Ranked:

@@ -21,7 +21,7 @@ from dixonflow.retraining.ledger import (
 from dixonflow.retraining.project import MAX_ROUNDS, TEST_ROUND, Project, RetrainingError
 from dixonflow.retraining.selection.candidates import Candidate, digests_of, find_candidates
 from dixonflow.retraining.selection.freeze import check_frozen
-from dixonflow.retraining.selection.ranking import Ranked, at_random, by_failures, by_list, by_ratings
+from dixonflow.retraining.selection.ranking import Ranked, at_random, by_failures, by_list, by_ratings, read_list
 from dixonflow.retraining.selection.strata import Stratum
 from dixonflow.system.atomic import write_bytes
 from dixonflow.vocabulary import ScanId
@@ -71,7 +71,7 @@ class Request:
         words += [f"by {','.join(self.by)}"] if self.by else []
         words += [f"checks {','.join(sorted(self.checks))}"] if self.checks else []
         words += ["usable"] if self.usable else []
-        words += [hashlib.sha256(self.file.read_bytes()).hexdigest()[:12]] if self.file else []
+        words += [hashlib.sha256(read_list(self.file)).hexdigest()[:12]] if self.file else []
         return " ".join(words)
 
 
