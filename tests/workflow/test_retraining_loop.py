@@ -12,13 +12,13 @@ from dixonflow.retraining.ledger import CaseSet, Step, read_ledger
 from dixonflow.retraining.project import open_project
 from dixonflow.trials.retraining_loop import Loop
 
-MARGIN = 0.05
-"""Of the mean Dice over structures and test cases."""
+MARGIN = 0.1
+"""Of the mean Dice over structures and test cases; it was 0.18."""
 
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory):
-    loop = Loop(tmp_path_factory.mktemp("loop"), cases=[(3, 0), (0, 3)], test=2, epochs=4, iterations=40)
+    loop = Loop(tmp_path_factory.mktemp("loop"), cases=[(3, 0), (0, 3)], test=2, epochs=5, iterations=40)
     return loop, loop.run()
 
 

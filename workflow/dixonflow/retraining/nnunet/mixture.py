@@ -222,7 +222,7 @@ def _write_ct(data: RawData, name: str, case: CtCase, classes: Mapping[int, int]
     images, labels, affine = _read(RawCase((case.image,), case.labels))
     if unknown := sorted(set(np.unique(labels).tolist()) - set(classes) - {0}):
         raise RetrainingError(f"CT {name}: its label map has {unknown[0]}, which is no number of retraining.yaml")
-    table = np.zeros(int(labels.max(initial=0)) + 1, np.uint16 if max(classes.values()) > 255 else np.uint8)
+    table: Labels = np.zeros(int(labels.max(initial=0)) + 1, np.min_scalar_type(max(classes.values())))
     for number, value in classes.items():
         if number < len(table):
             table[number] = value
