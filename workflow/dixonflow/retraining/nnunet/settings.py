@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 FILE = "training.yaml"
 USUAL_EPOCHS = 1000
-"""nnU-Net's own number; published body networks were trained for up to 8,000 (docs/retraining.md)."""
+"""nnU-Net's own number. TotalSegmentator's first network of 3 mm was trained for 8,000: its trainer is
+nnUNetTrainerV2_ep8000_nomirror (task 256; wasserth/TotalSegmentator, python_api.py of version 1)."""
 _OF_MACHINES = {"processes", "job_minutes", "job_mem_mb", "job_threads", "job_attempts"}
 Planner = Literal["default", "resenc_m", "resenc_l", "resenc_xl"]
 Positive = Annotated[int, Field(ge=1)]
