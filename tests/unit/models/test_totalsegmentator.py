@@ -28,8 +28,16 @@ PARTS = {
     "totalsegmentatormr": ("organs", "muscles"),
     "totalsegmentatormr3mm": ("total",),
     "totalsegmentatortissuemr": ("tissue",),
+    "totalsegmentatorbonesmr": ("bones",),
+    "totalsegmentatormusclesmr": ("muscles",),
+    "totalsegmentatorfacemr": ("face",),
     "totalsegmentatorct": ("organs", "vertebrae", "cardiac", "muscles", "ribs"),
     "totalsegmentatorct3mm": ("total",),
+    "totalsegmentatortissuect": ("tissue",),
+    "totalsegmentatortissue4ct": ("tissue",),
+    "totalsegmentatorbodyct": ("body",),
+    "totalsegmentatorvertebrabodyct": ("spine",),
+    "totalsegmentatorfacect": ("face",),
 }
 
 
