@@ -7,9 +7,11 @@ import yaml
 
 from dixonflow.errors import ModelError
 from dixonflow.models.anatomy import known_structures, makes_up, structures
+from dixonflow.models.joined_views import joined_views
 from dixonflow.models.label_table import ANY_NAME
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
+from dixonflow.tables.wide import wide_tables
 from dixonflow.vocabulary import Contrast
 
 FILES = sorted(MODELS.glob("*.yaml"))
@@ -39,10 +41,11 @@ LABELS = {
     "totalsegmentatorbodyct": 2,
     "totalsegmentatorvertebrabodyct": 2,
     "totalsegmentatorfacect": 1,
+    "totalsegmentatorheartct": 7,
 }
 LICENSED = {
     *("totalsegmentatortissuemr", "totalsegmentatorbonesmr", "totalsegmentatormusclesmr", "totalsegmentatorfacemr"),
-    *("totalsegmentatortissuect", "totalsegmentatortissue4ct", "totalsegmentatorfacect"),
+    *("totalsegmentatortissuect", "totalsegmentatortissue4ct", "totalsegmentatorfacect", "totalsegmentatorheartct"),
 }
 SIDE_WORDS = {"left": "left", "right": "right", "links": "left", "rechts": "right"}
 
@@ -151,7 +154,7 @@ def test_each_system_keeps_its_own_chain():
     assert chain["mrsegmentator"] == chain["mrsegmentatorbody"] == ("LPS", "nnunet", None)
     sizes = {"totalsegmentatormr3mm": 3.0, "totalsegmentatorct3mm": 3.0, "totalsegmentatormr6mm": 6.0}
     for name in LABELS:
-        if name.startswith("totalsegmentator"):
+        if name.startswith("totalsegmentator") and name != "totalsegmentatorheartct":  # which crops first
             assert chain[name] == ("RAS", "first_zoom", (sizes.get(name, 1.5),) * 3)
     assert {name: model.tile_step for name, model in LOADED.items() if model.tile_step != 0.5} == {
         "totalsegmentatorct": 0.8
@@ -188,6 +191,20 @@ def test_the_parts_of_total_split_the_label_map():
     assert LOADED["totalsegmentatorct3mm"].structures == LOADED["totalsegmentatorct"].structures
     assert LOADED["totalsegmentatormr3mm"].structures == model.structures
     assert LOADED["totalsegmentatormr6mm"].structures == model.structures
+
+
+@pytest.mark.parametrize(("view", "count"), [("totalsegmentatormri80", 80), ("totalsegmentatorct104", 104)])
+def test_a_joined_view_names_each_structure_of_its_paper_once(view, count):
+    models = joined_views()[view]
+    assert len(models) == count
+    assert all(structure in LOADED[model].structures for structure, model in models.items())
+    if view == "totalsegmentatormri80":  # whole models, which have no structure twice
+        assert sum(LABELS[model] for model in set(models.values())) == count
+    used = [LOADED[model] for model in set(models.values())]
+    (table,) = [each for each in wide_tables(used) if view in each.table.name]
+    assert len(table.values) == 2 * count
+    assert table.models["face_volume_ml"].startswith("totalsegmentatorface")
+    assert not [each for each in wide_tables(used[1:]) if view in each.table.name]
 
 
 def test_the_demo_follows_vibesegmentator():

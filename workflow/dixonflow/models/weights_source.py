@@ -94,8 +94,12 @@ class Crop(Record):
         Structures of that model that the box encloses.
     margin_mm
         Added on every side.
+    keep_within, keep_within_mm
+        Structures of that model that labels must lie in, or at most so far from; all labels stay where none is named.
     """
 
     model: str = Field(pattern=r"^[a-z0-9]+$")
     structures: tuple[str, ...] = Field(min_length=1)
     margin_mm: float = Field(ge=0)
+    keep_within: tuple[str, ...] = ()
+    keep_within_mm: float = Field(default=0, ge=0)
