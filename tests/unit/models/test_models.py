@@ -12,7 +12,7 @@ from dixonflow.models.label_table import ANY_NAME
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.tables.wide import wide_tables
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, ScanSequence
 
 FILES = sorted(MODELS.glob("*.yaml"))
 LOADED = {path.stem: load_model(path) for path in FILES}
@@ -23,6 +23,8 @@ LABELS = {
     "demo": 46,
     "vibesegmentator100": 71,
     "vibesegmentator282": 2,
+    "vibesegmentator99": 71,
+    "vibesegmentator540": 1,
     "mrsegmentator": 40,
     "mrsegmentatorbody": 10,
     "totalsegmentatormr": 50,
@@ -93,6 +95,7 @@ def test_a_composite_is_named_wherever_its_parts_are(model):
 def test_published_names_differ_in_nothing_but_the_order_of_words(model):
     other_words = {
         "IVD": "intervertebral_discs",
+        "pancreas": "pankreas",
         "total_muscle": "skeletal_muscle",
         "muscle_without_fat": "skeletal_muscle",
         "vertebrae": "spine",
@@ -161,6 +164,16 @@ def test_each_system_keeps_its_own_chain():
     }
     of_ct = [name for name, model in LOADED.items() if model.modality == "ct"]
     assert of_ct == [name for name in LOADED if name.endswith(("ct", "ct3mm"))]
+
+
+def test_the_sagittal_model_of_vibesegmentator_has_the_labels_of_the_axial_one():
+    """72 with the ribs, which it labels in CT."""
+    axial, sagittal = LOADED["vibesegmentator100"], LOADED["vibesegmentator99"]
+    for label, rule in axial.labels.items():
+        assert sagittal.labels[label] == rule.model_copy(update={"published_dice": None})
+    assert sagittal.group_contrasts == axial.group_contrasts
+    for model in (axial, sagittal):
+        assert len(model.published_names_of(model.parts[0])) == len(model.for_sequence(ScanSequence.CT).labels) == 72
 
 
 def test_kidneys_and_gluteal_muscles_change_the_order_of_sides():
