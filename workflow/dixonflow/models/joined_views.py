@@ -3,7 +3,8 @@
 `joined_views.csv` names the model of each structure. `totalsegmentatormri80` has the 80 structures of Akinci D'Antonoli
 et al., Radiology 2025, 314:e241613; `totalsegmentatorct104` the 104 of Wasserthal et al., Radiology: Artificial
 Intelligence 2023, doi 10.1148/ryai.230024, of networks that are published now (wasserth/TotalSegmentator
-totalsegmentator/map_to_binary.py, class_map `total_v1`, commit 0e65a448d557382b1e925276212b3bec7f5aff83).
+totalsegmentator/map_to_binary.py, class_map `total_v1`, commit 0e65a448d557382b1e925276212b3bec7f5aff83);
+`mrsegmentator2` the 40 and 10 of MRSegmentator 2.0 (hhaentze/MRSegmentator v2.0.0, README.md).
 """
 
 from collections.abc import Sequence
