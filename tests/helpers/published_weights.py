@@ -172,12 +172,17 @@ def publish_model(model: Model, trainings: Mapping[str, Path], target: Path) -> 
 
 
 def train_model(
-    model: Model, results: Path, *, orientation: str = "RAS", spacing: tuple[float, float, float] = (3.0, 3.0, 3.0)
+    model: Model,
+    results: Path,
+    *,
+    orientation: str = "RAS",
+    spacing: tuple[float, float, float] = (3.0, 3.0, 3.0),
+    transpose: tuple[int, int, int] = (0, 1, 2),
 ) -> dict[str, Path]:
     """Train a tiny network for each part of a model, with its label table, channels, names and folds.
 
-    Orientation and spacing (network's axes) are what a model file that leaves them to its weights finds there. Parts
-    have patches of different sizes.
+    Orientation and spacing (network's axes, which `transpose` takes from z, y, x) are what a model file that leaves
+    them to its weights finds there. Parts have patches of different sizes.
     """
     channels = max(1, len(model.channels))
     if isinstance(model.spacing_mm, tuple):
@@ -189,7 +194,8 @@ def train_model(
         dataset = dataset_of(names) | {"channel_names": tiny_dataset(channels=channels)["channel_names"]}
         if model.orientation == "dataset":
             dataset["orientation"] = list(orientation)
-        options: dict[str, Any] = {"channels": channels, "spacing": spacing, "patch": (16, 16, 16 + 4 * number)}
+        options: dict[str, Any] = {"channels": channels, "spacing": spacing, "transpose": transpose}
+        options["patch"] = (16, 16, 16 + 4 * number)
         plans = tiny_plans(**options) if part.plans else residual_plans(**options)
         if model.modality == "ct":
             plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["CTNormalization"]

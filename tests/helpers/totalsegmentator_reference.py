@@ -11,9 +11,10 @@ ONE_IN = 10_000
 def of_the_authors(system: ImportedSystem, image: Array, spacing_mm: tuple[float, ...]) -> Array:
     """Labels (x, y, z) by the steps of totalsegmentator/nnunet.py and resampling.py (00064a1a, 01c1a833).
 
-    The resampled image is cut to whole numbers there; here only what becomes 0 by that is.
+    The resampled image is cut to whole numbers there; here only what becomes 0 by that is. Where the task has no
+    spacing, nnU-Net alone resamples.
     """
-    wanted = np.array(system.model.spacing_mm)
+    wanted = np.array(system.model.spacing_mm or spacing_mm)
     resampled = ndimage.zoom(image.astype(float), np.float32(spacing_mm) / wanted, order=3, mode="nearest")
     resampled[resampled.astype(np.int32) == 0] = 0
     joined = np.zeros(resampled.shape, np.uint8)

@@ -61,6 +61,19 @@ def test_a_folder_of_archives_a_mirror_and_unpacked_weights_give_the_same(
     assert len(hashes) == 1  # where it came from and when does not make it another model
 
 
+@pytest.mark.parametrize("how", ["folder", "mirror", "zips"])
+def test_further_archives_that_only_the_first_one_names_come_with_it(
+    how: str, server: FileServer, weights: Path, trainings: dict[str, Path]
+) -> None:
+    model = models(weights)[VIBE]
+    (part,) = model.parts
+    part = part.model_copy(update={"archives": part.archives[:1], "further_archives": True})
+    model = model.model_copy(update={"parts": (part,)})
+    zips = tuple(str(server.folder / f"100{addendum}.zip") for addendum in ("_1", "", "_2"))
+    import_model(model, {"folder": (str(server.folder),), "mirror": (server.address,), "zips": zips}[how])
+    assert_holds_published_weights(model, trainings)
+
+
 def test_zips_can_be_given_one_by_one(served: Path, weights: Path, trainings: dict[str, Path]) -> None:
     model = models(weights)[VIBE]
     with pytest.raises(ModelError, match=r"100_2\.zip is missing: add it with --from, model vibe needs it too"):

@@ -18,7 +18,9 @@ PUBLISHED = sorted(path.stem for path in MODELS.glob("*.yaml") if load_model(pat
 def _model_file(name: str, folder: Path) -> tuple[Path, Model]:
     """The model in a folder of its own; without the pins, which are those of the real weights."""
     folder.mkdir(exist_ok=True)
-    path = Path(shutil.copy(MODELS / f"{name}.yaml", folder))
+    for each in MODELS.glob("*.yaml"):  # a model that is cropped needs the file of its rough model
+        shutil.copy(each, folder)
+    path = folder / f"{name}.yaml"
     model = load_model(path)
     parts = [
         part.model_copy(

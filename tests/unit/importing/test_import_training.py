@@ -13,7 +13,7 @@ from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.check import check_configuration, check_training
 from dixonflow.importing.files import ArchiveFiles, FolderFiles
 from dixonflow.importing.local import find_local
-from dixonflow.importing.training import check_addenda, find_training
+from dixonflow.importing.training import check_addenda, find_training, with_listed_archives
 from dixonflow.models.model import Model
 
 ALL = models(Path("weights"))
@@ -111,6 +111,22 @@ def test_addenda_that_the_model_file_does_not_know_stop(tmp_path: Path, content:
         check_addenda(ArchiveFiles([archive]), part)
     with ZipArchive(write_zip(tmp_path / "100.zip", {"other_downloads.json": b'["_2", "_1"]'})) as archive:
         check_addenda(ArchiveFiles([archive]), part)
+
+
+def test_archives_that_the_first_one_lists_alone_are_taken_from_where_it_is(tmp_path: Path) -> None:
+    """As VIBESegmentator publishes the folds of its models."""
+    (part,) = ALL[VIBE].parts
+    first = part.archives[0].model_copy(update={"url": "https://example.org/v1/100.zip"})
+    part = part.model_copy(update={"archives": (first,), "further_archives": True})
+    with ZipArchive(write_zip(tmp_path / "100.zip", {"other_downloads.json": b'["_2", "_1"]'})) as archive:
+        found = with_listed_archives(ArchiveFiles([archive]), part)
+    assert [each.url for each in found.archives[1:]] == [f"https://example.org/v1/100_{fold}.zip" for fold in (1, 2)]
+    with ZipArchive(write_zip(tmp_path / "100.zip", {"plans.json": b"{}"})) as archive:
+        assert with_listed_archives(ArchiveFiles([archive]), part) == part
+    for name in ("/../../x", "_1.zip?", 3, ["_1"]):
+        path = write_zip(tmp_path / "100.zip", {"other_downloads.json": json.dumps([name]).encode()})
+        with ZipArchive(path) as archive, pytest.raises(ModelError, match="which is no archive of a fold"):
+            with_listed_archives(ArchiveFiles([archive]), part)
 
 
 def _check(folder: Path, model: Model, dataset: dict[str, Any], inference: dict[str, Any] | None = None) -> None:

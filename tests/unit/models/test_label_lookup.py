@@ -66,6 +66,38 @@ def test_any_name_that_the_authors_use_is_accepted(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("published", "found", "same"),
+    [
+        ("sartorius_left", "M. sartorius left", True),
+        ("sartorius_left", "left_sartorius", True),
+        ("sartorius_left", "sartorius links", True),
+        ("sartorius_left", "sartorius_rechts", False),
+        ("sartorius_left", "M. sartorius", False),  # which one it is cannot be known
+        ("sartorius_right", "sartorius_left", False),
+        ("deltoid", "deltoid_muscle", True),
+        ("deltoid", "deltoid_left", False),
+        ("deltoid", "trapezius", False),  # another class of the network
+        ("deltoid", "liver", False),  # another structure of the vocabulary
+    ],
+)
+def test_names_that_the_archive_alone_has_must_agree_in_laterality_and_be_no_other_structure(
+    tmp_path, published, found, same
+):
+    model = imported("totalsegmentatormusclesmr", tmp_path)
+    part = model.parts[0]
+    labels = read_labels(model, part)
+    number = labels.pop(published)
+    if found in labels:  # the two are swapped
+        labels[published] = labels[found]
+    write_labels(model, part, labels | {found: number})
+    if same:
+        assert label_lookup(model)[number] == number
+        return
+    with pytest.raises(ModelError, match=f"{found!r}, in the model file '{published}'"):
+        label_lookup(model)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"right_kidney": 3, "left_kidney": 2}, "class 2 is 'left_kidney', in the model file 'right_kidney'; class 3"),

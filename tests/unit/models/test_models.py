@@ -7,10 +7,12 @@ import yaml
 
 from dixonflow.errors import ModelError
 from dixonflow.models.anatomy import known_structures, makes_up, structures
+from dixonflow.models.joined_views import joined_views
 from dixonflow.models.label_table import ANY_NAME
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
-from dixonflow.vocabulary import Contrast
+from dixonflow.tables.wide import wide_tables
+from dixonflow.vocabulary import Contrast, ScanSequence
 
 FILES = sorted(MODELS.glob("*.yaml"))
 LOADED = {path.stem: load_model(path) for path in FILES}
@@ -21,6 +23,8 @@ LABELS = {
     "demo": 46,
     "vibesegmentator100": 71,
     "vibesegmentator282": 2,
+    "vibesegmentator99": 71,
+    "vibesegmentator540": 1,
     "mrsegmentator": 40,
     "mrsegmentatorbody": 10,
     "totalsegmentatormr": 50,
@@ -29,8 +33,21 @@ LABELS = {
     "totalsegmentatortissuemr": 3,
     "totalsegmentatorvertebraemr": 25,
     "totalsegmentatorbodymr": 2,
+    "totalsegmentatorbonesmr": 8,
+    "totalsegmentatormusclesmr": 18,
+    "totalsegmentatorfacemr": 1,
     "totalsegmentatorct": 117,
     "totalsegmentatorct3mm": 117,
+    "totalsegmentatortissuect": 3,
+    "totalsegmentatortissue4ct": 4,
+    "totalsegmentatorbodyct": 2,
+    "totalsegmentatorvertebrabodyct": 2,
+    "totalsegmentatorfacect": 1,
+    "totalsegmentatorheartct": 7,
+}
+LICENSED = {
+    *("totalsegmentatortissuemr", "totalsegmentatorbonesmr", "totalsegmentatormusclesmr", "totalsegmentatorfacemr"),
+    *("totalsegmentatortissuect", "totalsegmentatortissue4ct", "totalsegmentatorfacect", "totalsegmentatorheartct"),
 }
 SIDE_WORDS = {"left": "left", "right": "right", "links": "left", "rechts": "right"}
 
@@ -56,7 +73,7 @@ def test_every_label_and_composite_is_in_the_vocabulary(model):
 @each(OF_STRUCTURES)
 def test_left_is_left(model):
     for label, rule in model.labels.items():
-        for name in (rule.published_name, *rule.also_published):
+        for name in {rule.published_name, *rule.also_published} - {ANY_NAME}:
             assert sides_in(name) == ({structures()[rule.name].side} - {"none"}), f"label {label}"
 
 
@@ -78,8 +95,11 @@ def test_a_composite_is_named_wherever_its_parts_are(model):
 def test_published_names_differ_in_nothing_but_the_order_of_words(model):
     other_words = {
         "IVD": "intervertebral_discs",
+        "pancreas": "pankreas",
         "total_muscle": "skeletal_muscle",
+        "muscle_without_fat": "skeletal_muscle",
         "vertebrae": "spine",
+        "vertebra_body": "vertebrae_body",
         "subcutaneous_fat_other": "subcutaneous_fat",
         "autochthon_left": "left_autochthonous_muscle",
         "autochthon_right": "right_autochthonous_muscle",
@@ -127,8 +147,8 @@ def test_names_fit_bids_and_weights_lie_in_the_folder_of_weights(model, tmp_path
     )
 
 
-def test_only_the_tissue_types_need_consent():
-    assert [name for name, model in LOADED.items() if model.consent] == ["totalsegmentatortissuemr"]
+def test_the_licensed_tasks_need_consent():
+    assert {name for name, model in LOADED.items() if model.consent} == LICENSED
 
 
 def test_each_system_keeps_its_own_chain():
@@ -137,15 +157,23 @@ def test_each_system_keeps_its_own_chain():
     assert chain["mrsegmentator"] == chain["mrsegmentatorbody"] == ("LPS", "nnunet", None)
     sizes = {"totalsegmentatormr3mm": 3.0, "totalsegmentatorct3mm": 3.0, "totalsegmentatormr6mm": 6.0}
     for name in LABELS:
-        if name.startswith("totalsegmentator"):
+        if name.startswith("totalsegmentator") and name != "totalsegmentatorheartct":  # which crops first
             assert chain[name] == ("RAS", "first_zoom", (sizes.get(name, 1.5),) * 3)
     assert {name: model.tile_step for name, model in LOADED.items() if model.tile_step != 0.5} == {
         "totalsegmentatorct": 0.8
     }
-    assert [name for name, model in LOADED.items() if model.modality == "ct"] == [
-        "totalsegmentatorct",
-        "totalsegmentatorct3mm",
-    ]
+    of_ct = [name for name, model in LOADED.items() if model.modality == "ct"]
+    assert of_ct == [name for name in LOADED if name.endswith(("ct", "ct3mm"))]
+
+
+def test_the_sagittal_model_of_vibesegmentator_has_the_labels_of_the_axial_one():
+    """72 with the ribs, which it labels in CT."""
+    axial, sagittal = LOADED["vibesegmentator100"], LOADED["vibesegmentator99"]
+    for label, rule in axial.labels.items():
+        assert sagittal.labels[label] == rule.model_copy(update={"published_dice": None})
+    assert sagittal.group_contrasts == axial.group_contrasts
+    for model in (axial, sagittal):
+        assert len(model.published_names_of(model.parts[0])) == len(model.for_sequence(ScanSequence.CT).labels) == 72
 
 
 def test_kidneys_and_gluteal_muscles_change_the_order_of_sides():
@@ -176,6 +204,22 @@ def test_the_parts_of_total_split_the_label_map():
     assert LOADED["totalsegmentatorct3mm"].structures == LOADED["totalsegmentatorct"].structures
     assert LOADED["totalsegmentatormr3mm"].structures == model.structures
     assert LOADED["totalsegmentatormr6mm"].structures == model.structures
+
+
+@pytest.mark.parametrize(
+    ("view", "count"), [("totalsegmentatormri80", 80), ("totalsegmentatorct104", 104), ("mrsegmentator2", 50)]
+)
+def test_a_joined_view_names_each_structure_of_its_paper_once(view, count):
+    models = joined_views()[view]
+    assert len(models) == count
+    assert all(structure in LOADED[model].structures for structure, model in models.items())
+    if view != "totalsegmentatorct104":  # whole models, which have no structure twice
+        assert sum(LABELS[model] for model in set(models.values())) == count
+    used = [LOADED[model] for model in set(models.values())]
+    (table,) = [each for each in wide_tables(used) if view in each.table.name]
+    assert len(table.values) == 2 * count
+    assert set(table.models.values()) == set(models.values())
+    assert not [each for each in wide_tables(used[1:]) if view in each.table.name]
 
 
 def test_the_demo_follows_vibesegmentator():

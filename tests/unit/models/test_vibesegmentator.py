@@ -30,11 +30,21 @@ SPACING = (10.0, 8.0, 9.0)  # of the network's axes, z, y, x
 TURNED = (slice(None, None, -1), slice(None, None, -1), slice(None))  # RAS to LPS, and back
 
 
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> ImportedSystem:
+TRANSPOSED = {
+    "vibesegmentator100": (0, 1, 2),
+    "vibesegmentator99": (2, 0, 1),
+    "vibesegmentator540": (2, 0, 1),
+}
+"""Order of the network's axes in the plans: those of models 99 and 540 are not in the image's (mhalle/haversack,
+src/haversack/data/totalvibe_weights.json and the code that reads it)."""
+
+
+@pytest.fixture(scope="module", params=TRANSPOSED)
+def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImportedSystem:
     """Trained on LPS, so that nothing fits that ignores what dataset.json says."""
-    folder = tmp_path_factory.mktemp("imported")
-    return ImportedSystem("vibesegmentator100", folder, orientation="LPS", spacing=SPACING)
+    folder, axes = tmp_path_factory.mktemp("imported"), TRANSPOSED[request.param]
+    spacing = tuple(SPACING[axis] for axis in axes)
+    return ImportedSystem(request.param, folder, orientation="LPS", spacing=spacing, transpose=axes)
 
 
 def of_the_authors(system: ImportedSystem, image: Array, spacing_mm: tuple[float, ...]) -> Array:
@@ -65,10 +75,11 @@ def test_labels_of_every_contrast_are_those_of_the_authors_steps(imported: Impor
         for seed, contrast in enumerate(imported.model.input_contrasts)
     }
     ours = segmented(imported.model, images, spacing_mm, tmp_path)
-    assert list(ours) == [Contrast.WATER, Contrast.IN_PHASE, Contrast.OPPOSED_PHASE]
+    several = len(imported.model.labels) > 1
+    assert list(ours) == [Contrast.WATER, *([Contrast.IN_PHASE, Contrast.OPPOSED_PHASE] if several else [])]
     for contrast, data in images.items():
         theirs = of_the_authors(imported, data, spacing_mm)
-        assert differing(ours[contrast], theirs) <= theirs.size / ONE_IN
+        assert differing(ours[contrast], theirs, 6 if several else 2) <= theirs.size / ONE_IN
     # each of these steps matters here
     for change in ({"pad_voxels": 0}, {"orientation": "RAS"}, {"resampling": "first_zoom"}):
         other = imported.model.model_copy(update=change | {"input_contrasts": (Contrast.WATER,)})
@@ -90,8 +101,17 @@ def test_a_phantom_scan_and_a_real_image_too(imported: ImportedSystem, tmp_path:
         theirs = {contrast: of_the_authors(imported, data, spacing_mm) for contrast, data in images.items()}
         # over the contrasts: single voxels of random networks are ties, which processors decide differently
         voxels = sum(each.size for each in theirs.values())
-        assert sum(differing(ours[contrast], each, 4) for contrast, each in theirs.items()) <= voxels / ONE_IN
+        assert (
+            sum(
+                differing(ours[contrast], each, min(4, 1 + len(imported.model.labels)))
+                for contrast, each in theirs.items()
+            )
+            <= voxels / ONE_IN
+        )
 
 
 def test_a_raw_scan_is_measured_to_the_end(imported: ImportedSystem, tmp_path: Path) -> None:
-    assert_measured(imported.model, tmp_path, {"torso": 3})
+    ((part, training),) = imported.trainings.items()
+    folds = len(list(training.glob("fold_*")))
+    assert folds == (3 if imported.model.name == "vibesegmentator100" else 1)
+    assert_measured(imported.model, tmp_path, {part: folds})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from imported_system import SCAN, Array, ImportedSystem, context_of, differing, segmented
 from nnunet_reference import body
+from scipy import ndimage
 from totalsegmentator_reference import ONE_IN, of_the_authors
 
 from dixonflow.config import demo_config
@@ -25,6 +26,7 @@ from dixonflow.vocabulary import Contrast, Stage
 
 FINE, ROUGH = "totalsegmentatormr3mm", "totalsegmentatormr6mm"
 MARGIN_MM = 4.2
+WITHIN_MM = 5.0
 
 
 @given(st.data())
@@ -57,19 +59,30 @@ def test_a_part_lies_where_it_lay():
 
 
 class Cropped:
-    """A fine model that is cropped to one structure of a rough one, both imported."""
+    """A fine model that is cropped to one structure of a rough one, both imported.
 
-    def __init__(self, folder: Path) -> None:
-        self.rough = ImportedSystem(ROUGH, folder)
-        image = body((15, 12, 11))
+    Parameters
+    ----------
+    keep
+        Whether labels must lie near a second structure, too.
+    """
+
+    def __init__(self, folder: Path, fine: str = FINE, rough: str = ROUGH, *, keep: bool = False) -> None:
+        self.rough = ImportedSystem(rough, folder)
+        (self.contrast,) = self.rough.model.input_contrasts
+        image = body((15, 12, 11)) - (700 if self.contrast is Contrast.CT else 0)
         self.spacing_mm = (4.0, 5.0, 4.5)
         self.rough_labels = of_the_authors(self.rough, image, self.spacing_mm)
         self.image = image
         boxes = {label: self.box(label) for label in np.unique(self.rough_labels).tolist() if label}
         sizes = {label: np.prod([part.stop - part.start for part in box]) for label, box in boxes.items()}
         self.label = min(sizes, key=lambda label: abs(sizes[label] - image.size / 2))
-        crop = {"model": ROUGH, "structures": [self.rough.model.labels[self.label].name], "margin_mm": MARGIN_MM}
-        self.fine = ImportedSystem(FINE, folder, {"crop": crop})
+        names = self.rough.model.labels
+        crop = {"model": rough, "structures": [names[self.label].name], "margin_mm": MARGIN_MM}
+        self.kept = [self.label, min(sizes, key=lambda label: sizes[label])] if keep else []
+        if keep:
+            crop |= {"keep_within": [names[label].name for label in self.kept], "keep_within_mm": WITHIN_MM}
+        self.fine = ImportedSystem(fine, folder, {"crop": crop})
 
     def box(self, label: int) -> tuple[slice, ...]:
         where = np.where(self.rough_labels == label)
@@ -83,6 +96,10 @@ class Cropped:
         labels = np.zeros(self.image.shape, np.uint8)
         box = self.box(self.label)
         labels[box] = of_the_authors(self.fine, self.image[box], self.spacing_mm)
+        if self.kept:
+            steps = int(WITHIN_MM / np.mean(self.spacing_mm))
+            near = ndimage.binary_dilation(np.isin(self.rough_labels, self.kept), iterations=steps)
+            labels[~near] = 0
         return labels
 
 
@@ -102,6 +119,25 @@ def test_labels_are_those_of_the_authors_steps_on_the_part(cropped: Cropped, tmp
     assert provenance["crop"]["box"] == [[part.start, part.stop] for part in box]
     assert provenance["crop"]["model"] == ROUGH
     assert not list((tmp_path / "temporary").rglob("*resampled*"))
+
+
+def test_labels_far_from_what_they_must_lie_near_are_removed(tmp_path: Path) -> None:
+    """As in TotalSegmentator's task heartchambers_highres, whose box nnU-Net alone resamples."""
+    heart = Cropped(tmp_path, "totalsegmentatorheartct", "totalsegmentatorct3mm", keep=True)
+    published = load_model(MODELS / "totalsegmentatorheartct.yaml")
+    assert (published.crop.structures, published.crop.margin_mm) == (("heart",), 20)
+    assert published.crop.keep_within == ("heart", "aorta", "inferior_vena_cava")
+    theirs = heart.of_the_authors()
+    found = segmented(heart.fine.model, {Contrast.CT: heart.image}, heart.spacing_mm, tmp_path / "near")[Contrast.CT]
+    assert differing(found, theirs, 4) <= theirs.size / ONE_IN
+    everywhere = heart.fine.model.model_copy(
+        update={"crop": heart.fine.model.crop.model_copy(update={"keep_within": ()})}
+    )
+    other = segmented(everywhere, {Contrast.CT: heart.image}, heart.spacing_mm, tmp_path / "all")[Contrast.CT]
+    assert np.count_nonzero(other) > np.count_nonzero(found) > 0
+    assert settings(Stage.SEGMENT, demo_config(), everywhere) != settings(
+        Stage.SEGMENT, demo_config(), heart.fine.model
+    )
 
 
 def test_where_the_rough_model_finds_nothing_there_is_nothing(cropped: Cropped, tmp_path: Path) -> None:
@@ -144,6 +180,7 @@ def test_a_rough_model_that_is_not_imported_is_named(cropped: Cropped, tmp_path:
     ("crop", "message"),
     [
         ({"model": ROUGH, "structures": ["tail"]}, f"{ROUGH} does not have tail"),
+        ({"model": ROUGH, "structures": ["liver"], "keep_within": ["tail"]}, f"{ROUGH} does not have tail"),
         ({"model": "nosuch", "structures": ["liver"]}, "nosuch.yaml cannot be read"),
         ({"model": "totalsegmentatorct3mm", "structures": ["liver"]}, "must take one image of the same kind"),
     ],

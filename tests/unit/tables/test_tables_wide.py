@@ -9,7 +9,7 @@ from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.models.anatomy import structures
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.tables.schema import TableError, check_rows
-from dixonflow.tables.wide import fat_compartments_table, volumes_table, widen
+from dixonflow.tables.wide import fat_compartments_table, joined_volumes_table, volumes_table, widen
 
 LIVER, SPLEEN = MODEL.structures["liver"], MODEL.structures["spleen"]
 SMALL = MODEL.model_copy(
@@ -57,6 +57,20 @@ def test_wide_is_the_long_table_cell_by_cell(
                     assert row[reason] == (values[pair] if missing else None)
                     failed = values[pair] is MissingReason.FAILED_CHECK
                     assert row[grade] == ("fail" if failed else None if missing else "pass")
+
+
+def test_a_joined_view_has_each_structure_by_its_own_model() -> None:
+    other = SMALL.model_copy(update={"name": "other"})
+    wide = joined_volumes_table("joined", {"liver": SMALL, "spleen": other}, "_joined")
+    demo: dict[tuple[str, str], float | MissingReason] = dict.fromkeys(PAIRS, 0.25)
+    demo["spleen", "volume"] = 7.0
+    long = sorted_long(long_rows({("1", "2", "demo"): demo, ("1", "2", "other"): dict.fromkeys(PAIRS, 0.5)}))
+    (row,) = check_rows(widen(long, wide), wide.table).to_pylist()
+    assert (wide.table.name, row["model"]) == ("volumes_joined", "joined")
+    assert (row["liver_volume_ml"], row["spleen_volume_ml"]) == (0.25, 0.5)
+    alone = sorted_long(long_rows({("1", "2", "demo"): demo}))
+    with pytest.raises(TableError, match="missing_reason"):
+        check_rows(widen(alone, wide), wide.table)
 
 
 def test_a_value_without_its_long_row_is_refused() -> None:

@@ -5,14 +5,14 @@ nnU-Net keeps it as `Dataset<id>_<name>/<trainer>__<plans>__<configuration>/`; s
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from dixonflow.errors import ModelError
 from dixonflow.importing.files import Files
-from dixonflow.models.weights_source import Part
+from dixonflow.models.weights_source import Archive, Part
 from dixonflow.system.documents import DocumentError, one_line, parse_json
 
 _FINAL = "checkpoint_final.pth"
@@ -117,15 +117,48 @@ def check_addenda(files: Files, part: Part) -> None:
     ModelError
         If it names others: the authors have published folds of which the model file does not know.
     """
-    for name in (name for name in files.sizes if name.name == _ADDENDA):
-        stem = part.archives[0].file.removesuffix(".zip")
-        listed = {f"{stem}{addendum}.zip" for addendum in _json(files.read(name), f"{files}: {name}", list)}
+    for where, listed in _listed(files, part):
         known = {archive.file for archive in part.archives[1:]}
         if listed != known:
             raise ModelError(
-                f"{files}: {name} names the archives {_list(listed)}, the model file {_list(known)}: another release "
-                "than the one that the model file describes"
+                f"{where} names the archives {_list(listed)}, the model file {_list(known)}: another release than the "
+                "one that the model file describes"
             )
+
+
+def with_listed_archives(files: Files, part: Part) -> Part:
+    """Give a part with the archives that its first one lists, for one whose model file does not name them all.
+
+    Raises
+    ------
+    ModelError
+        If the list has names that are none of further archives.
+    """
+    first = part.archives[0]
+    listed = {name for _, names in _listed(files, part) for name in names}
+    more = []
+    for name in sorted(listed - {archive.file for archive in part.archives}):
+        if not is_further_archive(name, part):
+            raise ModelError(
+                f"{files}: {_ADDENDA} names {one_line(name)}, which is no archive of a fold: not supported"
+            )
+        url = first.url.removesuffix(first.file) + name if first.url else None
+        more.append(Archive(file=name, url=url))
+    return part.model_copy(update={"archives": (*part.archives, *more)})
+
+
+def is_further_archive(name: str, part: Part) -> bool:
+    """Whether a zip can be one that the part's first archive lists: named like it, with a digit."""
+    stem = part.archives[0].file.removesuffix(".zip")
+    return part.further_archives and re.fullmatch(rf"{re.escape(stem)}_[0-9]\.zip", name) is not None
+
+
+def _listed(files: Files, part: Part) -> Iterator[tuple[str, set[str]]]:
+    """Names of further archives by each list of them, and where it is."""
+    stem = part.archives[0].file.removesuffix(".zip")
+    for name in (name for name in files.sizes if name.name == _ADDENDA):
+        where = f"{files}: {name}"
+        yield where, {f"{stem}{addendum}.zip" for addendum in _json(files.read(name), where, list)}
 
 
 def builds_upon(plans: Mapping[str, Any], trained: str, part: Part) -> bool:

@@ -16,7 +16,13 @@ from dixonflow.importing.download import download, sha256_of
 from dixonflow.importing.files import ArchiveFiles, FolderFiles
 from dixonflow.importing.local import find_local, local_folders, takes_best
 from dixonflow.importing.record import ArchiveRecord, FileRecord
-from dixonflow.importing.training import Training, check_addenda, find_training
+from dixonflow.importing.training import (
+    Training,
+    check_addenda,
+    find_training,
+    is_further_archive,
+    with_listed_archives,
+)
 from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Archive, Part
 
@@ -56,7 +62,7 @@ class WeightSources:
             if urllib.parse.urlsplit(value).scheme in {"http", "https"}:
                 name = PurePosixPath(urllib.parse.urlsplit(value).path).name
                 if name.endswith(".zip"):
-                    given.archives[_published_name(name, names, value)] = value
+                    given.archives[_published_name(name, names, value, model)] = value
                 elif given.mirrors:
                     raise ModelError(f"--from {value}: give one address of a folder, not also {given.mirrors[0]}")
                 else:
@@ -65,9 +71,10 @@ class WeightSources:
             path = Path(value).expanduser()
             if path.is_dir():
                 given.folders.append(path)
-                given.archives.update({name: path / name for name in names if (path / name).is_file()})
+                zips = [*names, *(item.name for item in sorted(path.glob("*.zip")) if _is_further(item.name, model))]
+                given.archives.update({name: path / name for name in zips if (path / name).is_file()})
             elif path.is_file():
-                given.archives[_published_name(path.name, names, value)] = path
+                given.archives[_published_name(path.name, names, value, model)] = path
             elif path.exists():
                 raise ModelError(f"--from {value}: neither a folder nor a regular file")
             else:
@@ -114,7 +121,14 @@ def obtain(
         else:
             located = [(archive, _locate(archive, given, model)) for archive in part.archives]
             fetched = [_fetch(archive, place, downloads) for archive, place in located]
-            files = ArchiveFiles([stack.enter_context(_open(path, downloads)) for path, _ in fetched])
+            opened = [stack.enter_context(_open(path, downloads)) for path, _ in fetched]
+            if part.further_archives:
+                part = with_listed_archives(ArchiveFiles(opened), part)
+                located = [(archive, _locate(archive, given, model)) for archive in part.archives[len(opened) :]]
+                more = [_fetch(archive, place, downloads) for archive, place in located]
+                opened += [stack.enter_context(_open(path, downloads)) for path, _ in more]
+                fetched += more
+            files = ArchiveFiles(opened)
             records = tuple(record for _, record in fetched)
             check_addenda(files, part)
         training = find_training(files, part, best_as_well=best)
@@ -131,8 +145,12 @@ def _open(path: Path, downloads: Path) -> ZipArchive:
         raise
 
 
-def _published_name(name: str, names: list[str], value: str) -> str:
-    if name in names:
+def _is_further(name: str, model: Model) -> bool:
+    return any(is_further_archive(name, part) for part in model.parts)
+
+
+def _published_name(name: str, names: list[str], value: str, model: Model) -> str:
+    if name in names or _is_further(name, model):
         return name
     if len(names) == 1:
         return names[0]

@@ -7,8 +7,10 @@ then `division` tells the ways apart.
 SNOMED CT codes are those of the TotalSegmentator project's own mapping (wasserth/TotalSegmentator
 totalsegmentator/resources/totalsegmentator_snomed_mapping.csv, 2e3ac0cc), and 421060004 for the spine (hhaentze/
 MRSegmentator src/dicom_helper/class_codes.py, 2f5abd78). As there, a code names the structure without its side, which
-is a modifier of its own: 7771000 left, 24028007 right. No code where the project has none, where its code names a
-finding instead of a structure (cysts), or a region instead of the bone (hip).
+is a modifier of its own: 7771000 left, 24028007 right; each chamber of the heart has a code of its own and takes none.
+No code where the project has none (muscles of thigh and shoulder), where its code names a finding instead of a
+structure (cysts), or a region instead of the bone (hip). Codes of bones of the limbs, the face and the heart: the same
+file at commit 0e65a448.
 
 Vertebrae have an id that rises from head to foot, whatever number a model gives them: C1 to C7 are 1 to 7, T1 to T12 8
 to 19, L1 to L5 20 to 24, the sacrum 26 (VerSe: readme at osf.io/b2wxj; TPTBox: TPTBox/core/vert_constants.py, f43f7fb5,

@@ -1,6 +1,7 @@
 """From the classes of a network to the labels of its model, checked against the network's own dataset.json."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dixonflow.errors import ModelError
+from dixonflow.models.anatomy import known_structures
 from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Part
 
 ANY_NAME = "*"
-"""Among the published names of a class: its name is not known, only its number."""
+"""Among the published names of a class: its name is in the archive alone, only its number is known. Any name is taken
+that says the same laterality and is not that of another structure."""
+
+_SIDE_WORDS = {"left": "left", "links": "left", "l": "left", "right": "right", "rechts": "right", "r": "right"}
+"""Words of laterality in published names, in English and, as in MRSegmentator's, in German."""
 
 _NO_STRUCTURE = frozenset({"background", "ignore"})
 """nnU-Net's names for what is no structure. The network has no class for voxels that its training ignored."""
@@ -72,8 +78,28 @@ def class_differences(found: Mapping[int, str], published: Mapping[int, tuple[st
         f"class {number} is {_names(found.get(number))}, in the model file {_names(*published.get(number, (None,)))}"
         for number in sorted({*found, *published})
         if found.get(number) not in published.get(number, ())
-        and not (number in found and ANY_NAME in published.get(number, ()))
+        and not (
+            number in found and ANY_NAME in published.get(number, ()) and _may_be(found[number], number, published)
+        )
     ]
+
+
+def _may_be(found: str, number: int, published: Mapping[int, tuple[str, ...]]) -> bool:
+    """Whether a name that the model file does not have may be that of a class."""
+    words = _words(found)
+    others = {name for other, names in published.items() if other != number for name in names}
+    own = {_words(name) for name in published[number]}
+    taken = {_words(name) for name in (others | known_structures()) - {ANY_NAME}} - own
+    return words not in taken and all(_sides(words) == _sides(each) for each in own if each != _words(ANY_NAME))
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """Words of a name in alphabetical order: authors write `kidney_right` and `right_kidney`."""
+    return tuple(sorted(re.split(r"[\W_]+", name.lower())))
+
+
+def _sides(words: tuple[str, ...]) -> set[str]:
+    return {_SIDE_WORDS[word] for word in words if word in _SIDE_WORDS}
 
 
 def _check_classes(model: Model, part: Part, classes: Mapping[str, int], where: Path) -> None:

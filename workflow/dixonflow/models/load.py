@@ -89,7 +89,7 @@ def _read_model(path: Path, weights: Path | None) -> Model:
 
 def _rough_model(path: Path, weights: Path | None, model: Model, crop: Crop) -> Model:
     rough = _read_model(path.with_name(f"{crop.model}.yaml"), weights)
-    if missing := [name for name in crop.structures if name not in rough.regions]:
+    if missing := [name for name in (*crop.structures, *crop.keep_within) if name not in rough.regions]:
         raise ModelError(f"model file {path}: crop: {rough.name} does not have {', '.join(missing)}")
     if rough.crop or rough.channels or rough.modality != model.modality:
         raise ModelError(f"model file {path}: crop: {rough.name} must take one image of the same kind, uncropped")

@@ -48,6 +48,9 @@ class Part(Record):
         The folds that the authors average; none for all that the archive holds.
     archives
         Its weights, in the order in which they are unpacked over each other.
+    further_archives
+        Whether the first archive may list further ones, with a fold each, whose names are in that list alone: they are
+        taken from where the first one is.
     unused_classes
         Classes of the network that are no structure, by number, with the names they may have: their voxels become
         background.
@@ -61,6 +64,7 @@ class Part(Record):
     configuration: str | None = Field(default="3d_fullres", pattern=r"^[a-z0-9_]+$")
     folds: tuple[Annotated[str, Field(pattern=r"^([0-9]|all)$")], ...] | None = Field(default=("0",), min_length=1)
     archives: tuple[Archive, ...] = Field(min_length=1)
+    further_archives: bool = False
     unused_classes: dict[PositiveId, tuple[str, ...]] = Field(default_factory=dict)
 
 
@@ -94,8 +98,12 @@ class Crop(Record):
         Structures of that model that the box encloses.
     margin_mm
         Added on every side.
+    keep_within, keep_within_mm
+        Structures of that model that labels must lie in, or at most so far from; all labels stay where none is named.
     """
 
     model: str = Field(pattern=r"^[a-z0-9]+$")
     structures: tuple[str, ...] = Field(min_length=1)
     margin_mm: float = Field(ge=0)
+    keep_within: tuple[str, ...] = ()
+    keep_within_mm: float = Field(default=0, ge=0)

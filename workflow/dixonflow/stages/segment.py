@@ -28,7 +28,7 @@ from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import ImageScores, PartsPredictor
 from dixonflow.segment.networks import load_networks, segment_options
 from dixonflow.segment.preprocess import PreprocessedImage
-from dixonflow.segment.rough import RoughModel, cut, pasted
+from dixonflow.segment.rough import Found, RoughModel, cut
 from dixonflow.segment.swap_network import SwapNetwork
 from dixonflow.stages.context import TemporaryWork, sidecar_content
 from dixonflow.stitch.swaps import Swap, swapped_back
@@ -73,8 +73,8 @@ class _Target:
 class _Scan:
     """A scan on its way through the stage, with what each network gave for each target.
 
-    `swapped` are the voxels that a network says are swapped, where one looks for them. Where it is cropped, `box` is
-    the part that targets are of, None if there is nothing to segment. Where it is cropped or its stations are
+    `swapped` are the voxels that a network says are swapped, where one looks for them. Where it is cropped, `part` is
+    the one that targets are of, None if there is nothing to segment. Where it is cropped or its stations are
     segmented, `shape` and `affine` are those of the stitched image.
     """
 
@@ -83,7 +83,7 @@ class _Scan:
     inferred: Sequence[Sequence[ImageScores]] = ()
     gpu_seconds: float = 0.0
     swapped: NDArray[np.bool_] | None = None
-    box: Box | None = None
+    part: Found | None = None
     shape: tuple[int, ...] = ()
     affine: Affine = field(default_factory=lambda: np.eye(4))
 
@@ -176,9 +176,9 @@ class SegmentWork(TemporaryWork):
     def _cropped(self, scan: _Scan, rough: RoughModel) -> _Scan:
         """Find the part of the scan to segment; there is nothing to segment where the rough model finds nothing."""
         image = self._stitched(scan.scan, rough.contrast)
-        box = rough.box(image)
-        targets = self._targets(scan.scan, box) if box else []
-        return replace(scan, targets=targets, box=box, shape=image.data.shape, affine=image.affine)
+        part = rough.find(image)
+        targets = self._targets(scan.scan, part.box) if part else []
+        return replace(scan, targets=targets, part=part, shape=image.data.shape, affine=image.affine)
 
     def finish(self, scan: _Scan) -> StageResult:
         """Bring the labels back onto the stitched grid and write them."""
@@ -189,10 +189,10 @@ class SegmentWork(TemporaryWork):
             labels = to_image_grid(labels, model, target.image_affine, target.shape, target.affine)
             if target.station is not None:
                 stations.setdefault(target.path, []).append(StationLabels(labels, target.affine, target.reached))
-            elif scan.box is None:
+            elif scan.part is None:
                 write_labels(target.path, labels, target.affine)
             else:
-                write_labels(target.path, pasted(labels, scan.box, scan.shape), scan.affine)
+                write_labels(target.path, scan.part.pasted(labels, scan.shape), scan.affine)
         for path, parts in stations.items():
             write_labels(path, join_stations(parts, scan.shape, scan.affine), scan.affine)
         if not scan.targets:
@@ -216,7 +216,7 @@ class SegmentWork(TemporaryWork):
             if self._swap_network is not None:
                 content["swapped_patches"]["network"] = self._swap_network.provenance()
         if self._rough is not None:
-            box = [[part.start, part.stop] for part in scan.box] if scan.box else None
+            box = [[along.start, along.stop] for along in scan.part.box] if scan.part else None
             content["crop"] = {**self._rough.provenance(), "box": box}
         write_json(self._provenance_path(scan.scan), content)
         return StageResult(gpu_seconds=scan.gpu_seconds)
@@ -250,8 +250,8 @@ class SegmentWork(TemporaryWork):
         if model.sequence is not ScanSequence.DIXON or target.station or not (witnesses or self._swap_network):
             return None
         images = [self._stitched(scan.scan, contrast) for contrast in (Contrast.WATER, Contrast.FAT)]
-        water, fat = (cut(image, scan.box) if scan.box else image for image in images)
-        swapped = scan.swapped[scan.box] if scan.swapped is not None and scan.box else scan.swapped
+        water, fat = (cut(image, scan.part.box) if scan.part else image for image in images)
+        swapped = scan.swapped[scan.part.box] if scan.swapped is not None and scan.part else scan.swapped
         names = witnesses[0] if witnesses else labels
         return swapped_patches(names, witnesses, water.data, fat.data, water.spacing_mm, model, swapped)
 

@@ -6,7 +6,7 @@ verdict. A value that failed is null, with the reason `failed_check`. A volume c
 structure, so that one which the field of view cuts is never just a smaller number.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from dixonflow.measure.definitions import MEASURES
 from dixonflow.measure.missing_reason import MissingReason
 from dixonflow.measure.structures import structures_of
 from dixonflow.models.anatomy import structures as vocabulary
+from dixonflow.models.joined_views import views_of
 from dixonflow.models.model import Model
 from dixonflow.tables.columns import NAME_ENDINGS, Column, ColumnType, Rule, Table, text_column
 from dixonflow.tables.definitions import GRADE_DEFINITION, PARTICIPANT, SESSION
@@ -72,12 +73,15 @@ class WideTable:
         Structure and measure of each value column, by name.
     companions
         Names of the columns with reason and grade, by the name of their value column; coverage has none.
+    models
+        Model of each value column, by name; all that of `model` but in a joined view, whose name that is.
     """
 
     table: Table
     model: str
     values: dict[str, tuple[str, str]]
     companions: dict[str, tuple[str, str]]
+    models: dict[str, str]
 
 
 def wide_tables(models: Sequence[Model]) -> list[WideTable]:
@@ -86,7 +90,7 @@ def wide_tables(models: Sequence[Model]) -> list[WideTable]:
     Those of the first model have the plain names, so that a further one renames nothing; those of others bear the
     model's name, `volumes_<model>` and `fat_compartments_<model>`. Other sequences than Dixon have theirs in front,
     `volumes_haste` and `volumes_haste_<model>`, and no fat compartments. A model without labels of fat has no body
-    composition.
+    composition. A joined view all of whose models are there has `volumes_<view>`.
     """
     tables = []
     for place, model in enumerate(models):
@@ -99,6 +103,10 @@ def wide_tables(models: Sequence[Model]) -> list[WideTable]:
             tables.append(body_composition_table(model, ending))
         if any(structure.vessel for structure in structures_of(model)):
             tables.append(vessels_table(model, ending))
+    for name, view in views_of(models).items():
+        sequence = next(iter(view.values())).sequence
+        own = "" if sequence is ScanSequence.DIXON else f"_{sequence}"
+        tables.append(joined_volumes_table(name, view, f"{own}_{name}"))
     return tables
 
 
@@ -117,6 +125,13 @@ def volumes_table(model: Model, ending: str = "") -> WideTable:
     pairs = ((structure.name, measure) for structure in structures_of(model) for measure in ("volume", COVERAGE))
     description = "One row per scan with status ok: the volume of every structure."
     return _wide_table(f"volumes{ending}", description, model, pairs)
+
+
+def joined_volumes_table(name: str, view: Mapping[str, Model], ending: str) -> WideTable:
+    """Volume and coverage of the structures of a joined view, each by its own model."""
+    columns = [(model, structure, measure) for structure, model in view.items() for measure in ("volume", COVERAGE)]
+    description = "One row per scan with status ok: the volume of every structure, by several models."
+    return _table_of(f"volumes{ending}", description, name, columns)
 
 
 def fat_compartments_table(model: Model, ending: str = "") -> WideTable:
@@ -171,7 +186,8 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
     refuse.
     """
     scans = rows.group_by(SHARD_KEYS).aggregate([]).sort_by([(key, "ascending") for key in SHARD_KEYS])
-    wanted = pa.array(["\t".join((wide.model, *pair)) for pair in wide.values.values()], pa.string())
+    keys = [(wide.models[column], *pair) for column, pair in wide.values.items()]
+    wanted = pa.array(["\t".join(key) for key in keys], pa.string())
     place = pc.index_in(joined(rows, ["model", "structure", "measure"]), value_set=wanted)
     rows, place = rows.filter(pc.is_valid(place)), pc.drop_null(place)
     number = pc.index_in(joined(rows, SHARD_KEYS), value_set=joined(scans, SHARD_KEYS).combine_chunks())
@@ -193,12 +209,17 @@ def widen(rows: pa.Table, wide: WideTable) -> pa.Table:
 
 
 def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple[str, str]]) -> WideTable:
+    return _table_of(name, description, model.name, [(model, *pair) for pair in pairs])
+
+
+def _table_of(name: str, description: str, origin: str, wanted: Iterable[tuple[Model, str, str]]) -> WideTable:
     columns = [PARTICIPANT, SESSION, text_column("model", "Segmentation model of the structures")]
     values: dict[str, tuple[str, str]] = {}
     companions: dict[str, tuple[str, str]] = {}
-    for structure, measure in pairs:
+    models: dict[str, str] = {}
+    for model, structure, measure in wanted:
         column = _value_column(model, structure, measure)
-        values[column.name] = (structure, measure)
+        values[column.name], models[column.name] = (structure, measure), model.name
         columns.append(column)
         if measure not in DESCRIBING:
             reason, grade = f"{structure}_{measure}_missing_reason", f"{structure}_{measure}_grade"
@@ -208,7 +229,7 @@ def _wide_table(name: str, description: str, model: Model, pairs: Iterable[tuple
             columns.append(text_column(grade, verdict, GRADE_DEFINITION, nullable=True, allowed=Grade))
     rule = Rule("either a value or a missing_reason; a grade where there was a value", _either(companions))
     table = Table(name, description, ("participant_id", "session_id"), tuple(columns), (rule,), since=2)
-    return WideTable(table, model.name, values, companions)
+    return WideTable(table, origin, values, companions, models)
 
 
 def _either(companions: dict[str, tuple[str, str]]) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
