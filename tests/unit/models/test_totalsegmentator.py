@@ -48,10 +48,10 @@ AS_TISSUE_MR = (
 """One network with the same steps as that of tissue in MR."""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(each, marks=pytest.mark.slow) if each in AS_TISSUE_MR else each for each in PARTS],
-)
+_PARAMETERS = [pytest.param(name, marks=pytest.mark.slow) if name in AS_TISSUE_MR else name for name in PARTS]
+
+
+@pytest.fixture(scope="module", params=_PARAMETERS)
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImportedSystem:
     return ImportedSystem(request.param, tmp_path_factory.mktemp("imported"))
 
