@@ -23,7 +23,7 @@ from dixonflow.evaluation.masks.pictures import draw_cases
 from dixonflow.evaluation.masks.preparation import Options
 from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.systems import RunSystem, System, open_system
-from dixonflow.evaluation.masks.write import headline, write_all
+from dixonflow.evaluation.masks.write import check_folder, headline, write_all
 from dixonflow.tables.parquet import read_table
 from dixonflow.tables.schema import to_pandas
 
@@ -112,6 +112,7 @@ def evaluate_command(
         systems = [_opened(*each) for each in [(predictions, prediction_mapping), *others]]
         target = output or _results(config) / "evaluation" / (name or reference.resolve().stem)
         target.mkdir(parents=True, exist_ok=True)  # before hours of work, not after them
+        check_folder(target)
         people = _covariates(cases, covariate_file, systems)
         evaluation = evaluate_all(cases, systems, options, jobs=jobs, progress=_progress)
         settings: dict[str, Any] = {

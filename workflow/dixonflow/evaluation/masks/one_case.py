@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures
+from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, box_sizes, read_structures
 from dixonflow.evaluation.masks.preparation import (
     GridChange,
     Options,
@@ -106,8 +106,7 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     )
     if not regions:
         raise CaseProblem("no structure is in the reference and in every prediction")
-    reference = _reference(task.reference)
-    spacing = _spacing(reference)
+    reference, spacing = _reference(task.reference)
     maps, grids = {}, {}
     for name, files in task.predictions.items():
         maps[name], grids[name] = _prediction(name, files, reference)
@@ -123,9 +122,10 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
 
 
-def _reference(files: LabelFiles) -> StructureMap:
+def _reference(files: LabelFiles) -> tuple[StructureMap, Spacing]:
     try:
-        return read_structures(files)
+        found = read_structures(files)
+        return found, box_sizes(found.affine)
     except CaseProblem as problem:
         raise CaseProblem(f"reference: {problem}") from problem
 
@@ -135,11 +135,6 @@ def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> tuple[
         return on_grid(read_structures(files), reference)
     except CaseProblem as problem:
         raise CaseProblem(f"prediction: {problem}", name) from problem
-
-
-def _spacing(reference: StructureMap) -> Spacing:
-    x, y, z = np.linalg.norm(reference.affine[:3, :3], axis=0).tolist()
-    return x, y, z
 
 
 def _trunk(task: CaseTask, reference: StructureMap, maps: dict[str, NDArray[np.uint8]]) -> Mask:

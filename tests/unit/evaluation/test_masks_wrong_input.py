@@ -1,0 +1,86 @@
+"""Inputs of `dixonflow evaluate` that are wrong without looking so: each is refused or named, and no number is made."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from reference_masks import affine_of, label_map, write
+from typer.testing import CliRunner, Result
+
+from dixonflow.cli.networks.evaluate import evaluate_command
+
+AMOS = {"spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 6, "pancreas": 10}
+MAPPINGS = ("--mapping", "amos15", "--prediction-mapping", "amos15")
+QUICK = ("--pictures", "0", "--no-surfaces", "--jobs", "1")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two cases with a reference and a prediction that is one voxel off."""
+    monkeypatch.chdir(tmp_path)
+    for case in ("a", "b"):
+        write(Path(f"r/{case}.nii.gz"), label_map(AMOS))
+        write(Path(f"p/{case}.nii.gz"), label_map(AMOS, (1, 0, 0)))
+    return tmp_path
+
+
+def call(*arguments: object) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(evaluate_command)
+    return CliRunner().invoke(app, [*map(str, arguments), *QUICK])
+
+
+def case_list(folder: str = "out") -> pd.DataFrame:
+    return pd.read_parquet(Path(folder) / "case_list.parquet").set_index(["case", "system"])
+
+
+def test_files_that_are_of_no_evaluation_are_never_replaced_or_removed() -> None:
+    Path("out").mkdir()
+    mine = pd.DataFrame({"a": [1]})
+    mine.to_parquet("out/mine.parquet")
+    Path("out/by_hand.csv").write_text("a\n")
+    for _ in range(2):  # the second time over the first
+        result = call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
+        assert result.exit_code == 0, result.output
+    assert pd.read_parquet("out/mine.parquet").equals(mine)
+    assert Path("out/by_hand.csv").is_file()
+    Path("other").mkdir()
+    Path("other/cases.parquet").write_bytes(b"mine")
+    result = call("r", "--predictions", "p", *MAPPINGS, "--output", "other")
+    assert result.exit_code == 1
+    assert "other has a file cases.parquet that is of no evaluation" in result.output
+    assert [path.name for path in Path("other").iterdir()] == ["cases.parquet"]
+    assert Path("other/cases.parquet").read_bytes() == b"mine"
+
+
+def test_an_interrupted_evaluation_can_be_repeated() -> None:
+    call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
+    for path in Path("out").glob("*"):
+        if path.name not in ("cases.parquet", "evaluation.json"):
+            path.unlink()
+    assert call("r", "--predictions", "p", *MAPPINGS, "--output", "out").exit_code == 0
+    assert json.loads(Path("out/evaluation.json").read_text())["cases"] == "2 of 2 cases compared"
+
+
+@pytest.mark.parametrize(
+    ("affine", "what"),
+    [
+        (affine_of() + np.outer([0, 1.5, 0, 0], [0, 0, 1, 0]), "reference: its grid is sheared"),
+        (np.diag([0.002, 0.002, 0.003, 1]), "reference: voxels of 0.002 x 0.002 x 0.003 mm"),
+        (np.diag([2000.0, 2000, 3000, 1]), "reference: voxels of 2e+03 x 2e+03 x 3e+03 mm"),
+    ],
+)
+def test_grids_that_distances_cannot_be_measured_on_cost_their_case(affine: np.ndarray, what: str) -> None:
+    for kind in ("r", "p"):
+        image = nib.Nifti1Image(label_map(AMOS), affine)
+        image.set_sform(affine, 1)
+        image.header["qform_code"] = 0
+        image.header["xyzt_units"] = 0
+        nib.save(image, f"{kind}/a.nii.gz")
+    result = call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
+    assert "1 of 2 cases compared" in result.output
+    assert case_list().loc[("a", "p"), "reason"].startswith(what)
