@@ -84,3 +84,15 @@ def test_grids_that_distances_cannot_be_measured_on_cost_their_case(affine: np.n
     result = call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
     assert "1 of 2 cases compared" in result.output
     assert case_list().loc[("a", "p"), "reason"].startswith(what)
+
+
+def test_the_cells_of_a_table_stay_in_their_columns() -> None:
+    lines = ["case, participant_id, reference, prediction"]
+    lines += [f"{case}, p1 , r/{case}.nii.gz , p/{case}.nii.gz" for case in "ab"]
+    Path("spaces.csv").write_text("\n".join(lines))
+    assert call("spaces.csv", *MAPPINGS, "--output", "out").exit_code == 0
+    assert set(case_list()["participant_id"]) == {"p1"}, "cases of one participant stay together"
+    Path("longer.csv").write_text("case,reference,prediction\n" + "a,r/a.nii.gz,p/a.nii.gz,\n")
+    assert "line 2 has 4 cells, not 3" in call("longer.csv", *MAPPINGS).output
+    Path("other.csv").write_text("case,participant_id,reference,prediction\nsub-1_ses-2,5,r/a.nii.gz,p/a.nii.gz\n")
+    assert "line 2: case names another participant" in call("other.csv", *MAPPINGS).output

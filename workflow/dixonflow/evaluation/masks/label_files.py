@@ -110,9 +110,7 @@ def box_sizes(affine: Affine) -> Spacing:
     x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
     axes = affine[:3, :3] / (x, y, z)
     if np.abs(axes.T @ axes - np.eye(3)).max() > MAX_SHEAR:
-        raise CaseProblem(
-            "its grid is sheared, which distances and volumes do not allow: resample it to a straight one"
-        )
+        raise CaseProblem("its grid is sheared, so that voxels are no boxes: resample it to a straight one")
     return x, y, z
 
 
