@@ -96,3 +96,71 @@ def test_the_cells_of_a_table_stay_in_their_columns() -> None:
     assert "line 2 has 4 cells, not 3" in call("longer.csv", *MAPPINGS).output
     Path("other.csv").write_text("case,participant_id,reference,prediction\nsub-1_ses-2,5,r/a.nii.gz,p/a.nii.gz\n")
     assert "line 2: case names another participant" in call("other.csv", *MAPPINGS).output
+
+
+def test_reasons_that_are_printed_and_written_name_no_participant() -> None:
+    labelled = Path("labelled")
+    for number, names in enumerate(("1\tspleen\n6\tliver\n", "1\tspleeen\n", "1\tspleen\n")):
+        write(labelled / f"sub-10012{number}_ses-2_dseg.nii.gz", label_map({"spleen": 1, "liver": 6 if number else 7}))
+        (labelled / f"sub-10012{number}_ses-2_dseg.tsv").write_text(f"index\tname\n{names}")
+    write(labelled / "sub-100129_ses-2/liver.nii.gz", label_map({"liver": 1}))
+    write(labelled / "sub-100129_ses-2/sub-100129_ct.nii.gz", label_map({"liver": 1}))
+    for number in (0, 1, 2, 9):
+        write(Path(f"predicted/sub-10012{number}_ses-2.nii.gz"), label_map(AMOS))
+    write(labelled / "z_dseg.nii.gz", label_map({"spleen": 1}))
+    (labelled / "z_dseg.tsv").write_text("index\tname\n1\tspleen\n")
+    write(Path("predicted/z.nii.gz"), label_map(AMOS))
+    result = call("labelled", "--predictions", "predicted", "--prediction-mapping", "amos15", "--output", "out")
+    assert "1 of 5 cases compared" in result.output
+    for text in (result.output, Path("out/evaluation.json").read_text(), Path("out/not_compared.csv").read_text()):
+        assert "10012" not in text
+    reasons = set(case_list()["reason"])
+    assert "reference: labels that the mapping dseg.tsv does not name: 7" in reasons
+    assert any("mapping dseg.tsv: not in the vocabulary" in each for each in reasons)
+
+
+def test_cases_without_a_reference_are_listed_of_every_system_that_has_them() -> None:
+    write(Path("p/c.nii.gz"), label_map(AMOS))
+    write(Path("q/c.nii.gz"), label_map(AMOS))
+    for case in ("a", "b"):
+        write(Path(f"q/{case}.nii.gz"), label_map(AMOS))
+    call("r", "--predictions", "p", *MAPPINGS, "--against", "q", "--against-mapping", "amos15", "--output", "out")
+    listed = case_list()
+    assert set(listed[listed["reason"].eq("no reference")].index) == {("c", "p"), ("c", "q")}
+    systems = json.loads(Path("out/evaluation.json").read_text())["systems"]
+    assert systems == [{"mapping": "amos15", "name": "p"}, {"mapping": "amos15", "name": "q"}]
+
+
+def test_a_prediction_that_is_the_reference_itself_costs_its_case() -> None:
+    Path("p/a.nii.gz").unlink()
+    Path("p/a.nii.gz").symlink_to(Path("r/a.nii.gz").resolve())
+    result = call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
+    assert "left out: 1 x the prediction is the file of the reference" in result.output
+
+
+def test_swapped_sides_and_labels_are_named() -> None:
+    swapped = AMOS | {"kidney_right": 3, "kidney_left": 2}
+    write(Path("p/a.nii.gz"), label_map(swapped))
+    result = call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
+    assert "evaluate: p: kidney_left is kidney_right of the reference in 1 cases: are its mapping" in result.output
+    assert case_list()["mistaken"].tolist() == [
+        "kidney_left is kidney_right of the reference, kidney_right is kidney_left of the reference",
+        "",
+    ]
+
+
+def test_a_structure_that_was_asked_for_and_is_nowhere_is_listed() -> None:
+    Path("classes.txt").write_text("liver\nhumerus_left\n")
+    call("r", "--predictions", "p", *MAPPINGS, "--classes", "classes.txt", "--output", "out")
+    left = pd.read_parquet("out/not_compared.parquet").set_index("structure")
+    assert left.loc["humerus_left", "reason"] == "in_no_case"
+    assert left.loc["humerus_left", "cases"] == 2
+
+
+def test_a_mask_of_another_image_of_the_session_is_of_no_scan() -> None:
+    write(Path("t/sub-1_ses-2_acq-T1map_dseg.nii.gz"), label_map(AMOS))
+    write(Path("t/sub-1_ses-3_acq-HASTE_dseg.nii.gz"), label_map(AMOS))
+    write(Path("u/sub-1_ses-2.nii.gz"), label_map(AMOS))
+    write(Path("u/sub-1_ses-3_acq-haste.nii.gz"), label_map(AMOS))
+    assert "1 of 3 cases compared" in call("t", "--predictions", "u", *MAPPINGS, "--output", "out").output
+    assert set(case_list().query("status == 'compared'").index) == {("sub-1_ses-3_acq-haste", "u")}

@@ -109,7 +109,8 @@ def evaluate_command(
         others = _paired(against or [], against_mapping or [])
         if predictions is None:
             predictions = str(reference if has_predictions(reference) else config)
-        systems = [_opened(*each) for each in [(predictions, prediction_mapping), *others]]
+        sources = [(predictions, prediction_mapping), *others]
+        systems = [_opened(*each) for each in sources]
         target = output or _results(config) / "evaluation" / (name or reference.resolve().stem)
         target.mkdir(parents=True, exist_ok=True)  # before hours of work, not after them
         check_folder(target)
@@ -117,7 +118,10 @@ def evaluate_command(
         evaluation = evaluate_all(cases, systems, options, jobs=jobs, progress=_progress)
         settings: dict[str, Any] = {
             "reference": {"mapping": known.name, "source": known.source},
-            "systems": [system.name for system in systems],
+            "systems": [
+                {"name": each.name, "mapping": each.model.name if isinstance(each, RunSystem) else of or VOCABULARY}
+                for each, (_, of) in zip(systems, sources, strict=True)
+            ],
             "options": vars(options) | {"classes": classes},
         }
         drawn = draw_cases(evaluation.rows, cases, systems, pictures, jobs)
@@ -127,6 +131,8 @@ def evaluate_command(
     except OSError as error:
         sys.exit(f"evaluate: {error.filename} cannot be read or written: {error.strerror}")
     print("\n".join([evaluation.counts(), *headline(evaluation, [system.name for system in systems])]))
+    for warning in evaluation.warnings():
+        print(f"evaluate: {warning}", file=sys.stderr)
     print(f"{len(written)} files in {target}")
 
 

@@ -48,6 +48,13 @@ class LabelFiles:
         """Structures that the labels name. A structure without a file is unknown in this case, and not missed."""
         return self.mapping.structures if self.label_map is not None else frozenset(self.masks) - {IGNORED}
 
+    def shares_file(self, other: "LabelFiles") -> bool:
+        """Whether a file is one of both, such as by a link: what it has agrees with itself."""
+        own, others = (
+            {path.resolve() for path in (each.label_map, *each.masks.values()) if path} for each in (self, other)
+        )
+        return not own.isdisjoint(others)
+
 
 @dataclass(frozen=True)
 class StructureMap:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, box_sizes, read_structures
+from dixonflow.evaluation.masks.mapping import structure_ids
 from dixonflow.evaluation.masks.preparation import (
     GridChange,
     Options,
@@ -25,8 +26,12 @@ from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_region
 from dixonflow.evaluation.metrics.compare import compare
 from dixonflow.evaluation.regions import Region
 from dixonflow.imaging.types import Mask, Spacing
+from dixonflow.labelmap.dice import dice_of, joint_counts
 
 log = logging.getLogger(__name__)
+
+MISTAKEN_DICE = 0.5
+"""Where a predicted structure agrees more than this with another one of the reference, one of both has a wrong name."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class CaseResult:
         Those of `compare`, with the column `system`; none where there is a problem.
     grids
         How the prediction of each system came onto the reference's grid.
+    mistaken
+        What the prediction of each system calls otherwise than the reference, as `mistaken_names` gives it.
     not_compared
         Structures that only one side has.
     problem, system
@@ -72,6 +79,7 @@ class CaseResult:
     number: int
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     grids: dict[str, GridChange] = field(default_factory=dict)
+    mistaken: dict[str, str] = field(default_factory=dict)
     not_compared: tuple[NotCompared, ...] = ()
     problem: str = ""
     system: str = ""
@@ -111,6 +119,7 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     for name, files in task.predictions.items():
         maps[name], grids[name] = _prediction(name, files, reference)
     true = reference.ids
+    mistaken = {name: mistaken_names(ids, true, regions) for name, ids in maps.items()}
     if options.without_arms_and_legs:
         mask = _trunk(task, reference, maps)
         true, maps = true * mask, {name: ids * mask for name, ids in maps.items()}
@@ -119,7 +128,27 @@ def evaluate_case(task: CaseTask) -> CaseResult:
         true, maps = true[box], {name: ids[box] for name, ids in maps.items()}
     compared = _eroded if options.erode else _whole
     rows = [compared(ids, true, spacing, regions, options).assign(system=name) for name, ids in maps.items()]
-    return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
+    return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, mistaken, tuple(left))
+
+
+def mistaken_names(predicted: NDArray[np.uint8], true: NDArray[np.uint8], regions: Sequence[Region]) -> str:
+    """Name the predicted structures that lie where the reference has another one, as swapped sides or labels do.
+
+    Returns
+    -------
+    `kidney_left is kidney_right of the reference`, and others after commas: those whose Dice with the other one is
+    above 0.5, and above that with their own. Empty where there are none.
+    """
+    single = [region for region in regions if not region.composite]
+    size = len(structure_ids()) + 1
+    joint = joint_counts(predicted, true, size, size)
+    found = []
+    for own in single:
+        dice = {each.name: dice_of(joint, own.labels, each.labels) or 0 for each in single}
+        other = max(dice, key=lambda name: dice[name])
+        if dice[other] > MISTAKEN_DICE and dice[other] > dice[own.name]:
+            found.append(f"{own.name} is {other} of the reference")
+    return ", ".join(found)
 
 
 def _reference(files: LabelFiles) -> tuple[StructureMap, Spacing]:

@@ -48,6 +48,12 @@ CASE_LIST = Table(
             minimum=0,
             maximum=100,
         ),
+        text_column(
+            "mistaken",
+            "Structures of the prediction that lie where the reference has another one; null if left out",
+            "their Dice with that one is above 0.5 and above that with their own: a mapping, labels or sides are wrong",
+            nullable=True,
+        ),
     ),
 )
 
