@@ -164,3 +164,14 @@ def test_a_mask_of_another_image_of_the_session_is_of_no_scan() -> None:
     write(Path("u/sub-1_ses-3_acq-haste.nii.gz"), label_map(AMOS))
     assert "1 of 3 cases compared" in call("t", "--predictions", "u", *MAPPINGS, "--output", "out").output
     assert set(case_list().query("status == 'compared'").index) == {("sub-1_ses-3_acq-haste", "u")}
+
+
+def test_an_empty_label_map_is_no_reference_and_an_empty_prediction_has_missed_everything() -> None:
+    write(Path("r/a.nii.gz"), label_map({}))
+    write(Path("p/b.nii.gz"), label_map({}))
+    call("r", "--predictions", "p", *MAPPINGS, "--output", "out")
+    assert case_list()["reason"].tolist() == [
+        "reference: the label map holds none of its structures: was it annotated?",
+        "",
+    ]
+    assert set(pd.read_parquet("out/cases.parquet")["presence"]) == {"missed"}

@@ -26,7 +26,7 @@ from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_region
 from dixonflow.evaluation.metrics.compare import compare
 from dixonflow.evaluation.regions import Region
 from dixonflow.imaging.types import Mask, Spacing
-from dixonflow.labelmap.dice import dice_of, joint_counts
+from dixonflow.labelmap.dice import joint_counts
 
 log = logging.getLogger(__name__)
 
@@ -141,19 +141,25 @@ def mistaken_names(predicted: NDArray[np.uint8], true: NDArray[np.uint8], region
     """
     single = [region for region in regions if not region.composite]
     size = len(structure_ids()) + 1
+    member = np.zeros((len(single), size), np.int64)
+    for row, region in zip(member, single, strict=True):
+        row[list(region.labels)] = 1
     joint = joint_counts(predicted, true, size, size)
+    volumes = (member @ joint.sum(axis=1))[:, None] + member @ joint.sum(axis=0)
+    dice = 2 * (member @ joint @ member.T) / np.maximum(volumes, 1)
     found = []
-    for own in single:
-        dice = {each.name: dice_of(joint, own.labels, each.labels) or 0 for each in single}
-        other = max(dice, key=lambda name: dice[name])
-        if dice[other] > MISTAKEN_DICE and dice[other] > dice[own.name]:
-            found.append(f"{own.name} is {other} of the reference")
+    for own, row in enumerate(dice):
+        other = int(row.argmax())
+        if row[other] > MISTAKEN_DICE and row[other] > row[own]:
+            found.append(f"{single[own].name} is {single[other].name} of the reference")
     return ", ".join(found)
 
 
 def _reference(files: LabelFiles) -> tuple[StructureMap, Spacing]:
     try:
         found = read_structures(files)
+        if files.label_map is not None and len(files.structures) > 1 and not found.ids.any():
+            raise CaseProblem("the label map holds none of its structures: was it annotated?")
         return found, box_sizes(found.affine)
     except CaseProblem as problem:
         raise CaseProblem(f"reference: {problem}") from problem
