@@ -13,6 +13,7 @@ from synthetic_tables import scan_row
 from typer.testing import CliRunner
 
 from dixonflow.cli.networks.compare import compare_command
+from dixonflow.comparators.agreement_table import AGREEMENT
 from dixonflow.config import Config
 from dixonflow.config.cohort import CohortConfig, SourceConfig
 from dixonflow.execution.outcome import Outcome
@@ -227,3 +228,32 @@ def test_files_of_other_scans_alone_are_an_error(run):
     arguments = ["kart", str(run.folder), "--mapping", "kartukbb", "--config", str(run.results.config)]
     answer = CliRunner().invoke(app, arguments)
     assert "has no label map of any scan of the run" in str(answer.exception) + answer.output
+
+
+def test_swapped_sides_are_listed_and_named_though_all_scans_have_them(run):
+    output = run.compare(mapping="kartgnc")
+    assert "compare: mean Dice under 0.5: kidney_left 0.00, kidney_right 0.00: is the mapping right?" in output
+    assert run.csv("disagreements")["structure"].value_counts().to_dict() == {"kidney_left": 12, "kidney_right": 12}
+
+
+def test_the_runs_own_label_maps_are_no_comparator(run):
+    own = run.results.labels(SCANS_OF_RUN[0], "demo")
+    path = run.folder / f"{SCANS_OF_RUN[0].name}_dseg.nii.gz"
+    path.unlink()
+    path.symlink_to(own)
+    assert "1 not compared: the label map of the comparator is the file of the run" in run.compare()
+
+
+def test_the_agreement_with_another_model_is_not_lost(run):
+    run.compare()
+    path = run.results.comparators / "kart" / "agreement.parquet"
+    rows = run.agreement().assign(model="mrsegmentator")
+    types = {"dice": "Float64", "run_ml": "Float64", "comparator_ml": "Float64", "outside_fraction": "Float64"}
+    write_table(path, AGREEMENT, rows.astype(types))
+    app = typer.Typer()
+    app.command()(compare_command)
+    given = ["kart", str(run.folder), "--mapping", "kartukbb", "--config", str(run.results.config), "--jobs=1"]
+    answer = CliRunner().invoke(app, given)
+    assert answer.exit_code == 1
+    assert "has the agreement with the model mrsegmentator: give another name" in answer.output
+    assert set(run.agreement()["model"]) == {"mrsegmentator"}

@@ -166,7 +166,7 @@ def test_cases_of_a_table_may_be_named_freely_and_share_a_participant(tmp_path):
         ([{"participant_id": "a/b", "session_id": "1", "reference": "x"}], "alphanumeric"),
         ([{"participant_id": "a", "session_id": "1", "sequence": "mprage", "reference": "x"}], "mprage"),
         ([{"case": "sub-a_ses-1", "participant_id": "b", "session_id": "1", "reference": "x"}], "another scan"),
-        ([], "cannot be read"),
+        ([], "has no rows"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path, rows, what):

@@ -232,8 +232,9 @@ def test_a_model_that_the_run_does_not_have_is_refused(run: Run, reference: Path
 
 def test_progress_is_a_line_at_every_tenth(tmp_path: Path) -> None:
     for number in range(20):
-        write(tmp_path / "r" / f"{number:02}.nii.gz", label_map({"liver": 6}))
-    given = (tmp_path / "r", "--mapping", "amos15", "--predictions", f"p={tmp_path / 'r'}", "--no-surfaces")
+        for kind in "rp":
+            write(tmp_path / kind / f"{number:02}.nii.gz", label_map({"liver": 6}))
+    given = (tmp_path / "r", "--mapping", "amos15", "--predictions", tmp_path / "p", "--no-surfaces")
     said = done(*given, "--prediction-mapping", "amos15", "--output", tmp_path / "out", "--pictures", 0)
     lines = [line for line in said.splitlines() if " % (" in line]
     assert [line.split(" %")[0] for line in lines] == [f"evaluate: {10 * tenth}" for tenth in range(1, 11)]

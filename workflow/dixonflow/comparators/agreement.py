@@ -94,6 +94,8 @@ def lost_row(task: ScanTask) -> dict[str, Any]:
 
 
 def _compared(task: ScanTask, other: LabelFiles) -> list[dict[str, Any]]:
+    if task.own.shares_file(other):
+        raise CaseProblem("the label map of the comparator is the file of the run")
     regions, _ = shared_regions(task.own.structures, {"comparator": other.structures})
     if not regions:
         raise CaseProblem("no structure is in both label maps")

@@ -70,8 +70,19 @@ def update_agreement(
     Returns
     -------
     Rows of `AGREEMENT` of all scans, as they are written.
+
+    Raises
+    ------
+    EvaluationError
+        If what was compared before is damaged, or is of another model: it would be lost.
     """
-    kept, left = still_valid(_before(files), scans.tasks)
+    before = _before(files)
+    others = sorted(set(before["model"]) - {task.model for task in scans.tasks})
+    if others:
+        raise EvaluationError(
+            f"{files.folder} has the agreement with the model {others[0]}: give another name, or remove that folder"
+        )
+    kept, left = still_valid(before, scans.tasks)
     rows = kept
     for start in range(0, len(left), SCANS_AT_ONCE):
         part = left[start : start + SCANS_AT_ONCE]

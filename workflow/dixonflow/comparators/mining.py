@@ -16,6 +16,9 @@ from dixonflow.ratings.rating import Rating
 from dixonflow.vocabulary import Verdict
 
 DEVIATIONS = 2.0
+DOUBTFUL_DICE = 0.5
+"""Mean Dice under which the names of labels are in doubt, and not only the delineation."""
+
 FEWEST_VALUES = 10
 """Scans under which a structure has no threshold: the deviation of ten values is known to a quarter only."""
 
@@ -74,8 +77,18 @@ def mined(agreement: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
 
 
 def below_threshold(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether each row, with `dice`, `threshold` and `presence`, is one to look at."""
-    return (rows["dice"].astype(float) < rows["threshold"]) | rows["presence"].isin(_ONE_SIDED)
+    """Whether each row, with `dice`, `threshold` and `presence`, is one to look at.
+
+    Without a common voxel it is one in any case: where a mapping swaps sides, the mean and the threshold are 0 too.
+    """
+    dice = rows["dice"].astype(float)
+    return (dice < rows["threshold"]) | dice.eq(0) | rows["presence"].isin(_ONE_SIDED)
+
+
+def doubtful(limits: pd.DataFrame) -> list[str]:
+    """Structures, with their mean Dice, on which both programs agree so little that a mapping may be wrong."""
+    low = limits[limits["mean_dice"].lt(DOUBTFUL_DICE)]
+    return [f"{name} {mean:.2f}" for name, mean in zip(low["structure"], low["mean_dice"], strict=True)]
 
 
 def faulty_rates(

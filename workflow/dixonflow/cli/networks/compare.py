@@ -9,6 +9,7 @@ import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.comparators.comparison import comparator_files, scans_of, update_agreement, write_findings
+from dixonflow.comparators.mining import DOUBTFUL_DICE, doubtful
 from dixonflow.comparators.scans import run_scans
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.masks.systems import RunSystem, open_system
@@ -59,6 +60,10 @@ def compare_command(
         print(f"  {number} not compared: {problem}")
     if scans.further:
         print(f"  {len(scans.further)} label maps of the comparator are of no scan of the run that is ok")
+    if low := doubtful(summary):
+        more = f" and {len(low) - 10} more" if len(low) > 10 else ""
+        named = ", ".join(low[:10]) + more
+        print(f"compare: mean Dice under {DOUBTFUL_DICE:g}: {named}: is the mapping right?", file=sys.stderr)
     print(f"{len(listed)} structures of scans to look at: {files.listed}\nsummary: {files.summary}")
 
 

@@ -23,7 +23,7 @@ from dixonflow.evaluation.masks.pictures import draw_cases
 from dixonflow.evaluation.masks.preparation import Options
 from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.systems import RunSystem, System, open_system
-from dixonflow.evaluation.masks.write import headline, write_all
+from dixonflow.evaluation.masks.write import check_folder, headline, write_all
 from dixonflow.tables.parquet import read_table
 from dixonflow.tables.schema import to_pandas
 
@@ -109,14 +109,19 @@ def evaluate_command(
         others = _paired(against or [], against_mapping or [])
         if predictions is None:
             predictions = str(reference if has_predictions(reference) else config)
-        systems = [_opened(*each) for each in [(predictions, prediction_mapping), *others]]
+        sources = [(predictions, prediction_mapping), *others]
+        systems = [_opened(*each) for each in sources]
         target = output or _results(config) / "evaluation" / (name or reference.resolve().stem)
         target.mkdir(parents=True, exist_ok=True)  # before hours of work, not after them
+        check_folder(target)
         people = _covariates(cases, covariate_file, systems)
         evaluation = evaluate_all(cases, systems, options, jobs=jobs, progress=_progress)
         settings: dict[str, Any] = {
             "reference": {"mapping": known.name, "source": known.source},
-            "systems": [system.name for system in systems],
+            "systems": [
+                {"name": each.name, "mapping": each.model.name if isinstance(each, RunSystem) else of or VOCABULARY}
+                for each, (_, of) in zip(systems, sources, strict=True)
+            ],
             "options": vars(options) | {"classes": classes},
         }
         drawn = draw_cases(evaluation.rows, cases, systems, pictures, jobs)
@@ -126,6 +131,8 @@ def evaluate_command(
     except OSError as error:
         sys.exit(f"evaluate: {error.filename} cannot be read or written: {error.strerror}")
     print("\n".join([evaluation.counts(), *headline(evaluation, [system.name for system in systems])]))
+    for warning in evaluation.warnings():
+        print(f"evaluate: {warning}", file=sys.stderr)
     print(f"{len(written)} files in {target}")
 
 

@@ -1,5 +1,6 @@
 """All cases: matched, evaluated in several processes, and every one of them listed with what became of it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,17 @@ from dixonflow.evaluation.outputs.case_pictures import plain_name
 COMPARED, LEFT_OUT = "compared", "left_out"
 """What became of a case."""
 
-CASE_COLUMNS = ["case", "participant_id", "session_id", "system", "status", "reason", "grid", "outside_percent"]
+CASE_COLUMNS = [
+    "case",
+    "participant_id",
+    "session_id",
+    "system",
+    "status",
+    "reason",
+    "grid",
+    "outside_percent",
+    "mistaken",
+]
 NOT_COMPARED_COLUMNS = ["structure", "system", "reason", "detail", "cases"]
 
 
@@ -36,7 +47,7 @@ class Evaluation:
     cases
         One row per case and system: `status` (`compared` or `left_out`), `reason` in words, `grid` (`same`, or
         `resampled` to that of the reference by nearest neighbour) and `outside_percent`, the share of the reference
-        outside the prediction's field of view.
+        outside the prediction's field of view; `mistaken` names structures that both call otherwise.
     not_compared
         Structures that were not compared, why, and in how many cases.
     """
@@ -52,6 +63,19 @@ class Evaluation:
         left = each.loc[each["status"].eq(LEFT_OUT), "reason"].value_counts()
         reasons = "; ".join(f"{number} x {reason}" for reason, number in left.items())
         return f"{compared} of {len(each)} cases compared" + (f"; left out: {reasons}" if reasons else "")
+
+    def warnings(self) -> list[str]:
+        """Say in how many cases a system and the reference call a structure otherwise: one of both is wrong."""
+        called = self.cases[self.cases["mistaken"].fillna("").ne("")]
+        each = [
+            (system, one)
+            for system, names in zip(called["system"], called["mistaken"], strict=True)
+            for one in names.split(", ")
+        ]
+        return [
+            f"{system}: {one} in {number} cases: are its mapping, that of the reference and both headers right?"
+            for (system, one), number in Counter(each).items()
+        ]
 
 
 def evaluate_all(
@@ -101,8 +125,9 @@ def evaluate_all(
         progress(done, len(tasks))
     problems |= {name: (each.system, each.problem) for name, each in results.items() if each.problem}
     listed = _case_list(cases, names, problems, results)
-    further = {case: system.name for system in systems for case in system.further({case.name for case in cases})}
-    listed = pd.concat([listed, _without_reference(further, names)], ignore_index=True) if further else listed
+    known = {case.name for case in cases}
+    further = [(case, system.name) for system in systems for case in system.further(known)]
+    listed = pd.concat([listed, _without_reference(further)], ignore_index=True) if further else listed
     rows = _rows(cases, problems, results)
     left = [each for result in results.values() for each in result.not_compared]
     if not rows.empty:
@@ -124,6 +149,8 @@ def _task(number: int, case: FoundCase, systems: Sequence[System], options: Opti
         found = system.prediction(case)
         if isinstance(found, str):
             return system.name, found
+        if case.files.shares_file(found):
+            return system.name, "the prediction is the file of the reference"
         predictions[system.name] = found
     return CaseTask(number, case.files, predictions, options)
 
@@ -155,16 +182,15 @@ def _case_list(
             if change is not None:
                 record["grid"] = "resampled" if change.resampled else "same"
                 record["outside_percent"] = change.outside_percent
+                record["mistaken"] = results[case.name].mistaken[system]
             records.append(record)
     return pd.DataFrame(records, columns=CASE_COLUMNS)
 
 
-def _without_reference(further: Mapping[str, str], systems: Sequence[str]) -> pd.DataFrame:
+def _without_reference(further: Sequence[tuple[str, str]]) -> pd.DataFrame:
     records = [
         {"case": case, "system": system, "status": LEFT_OUT, "reason": "no reference"}
-        for case in sorted(further)
-        for system in systems
-        if further[case] == system
+        for case, system in sorted(further)
     ]
     return pd.DataFrame(records, columns=CASE_COLUMNS)
 

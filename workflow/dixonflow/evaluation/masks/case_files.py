@@ -11,16 +11,19 @@ from dixonflow.evaluation.masks.label_files import LabelFiles
 from dixonflow.evaluation.masks.mapping import LabelMapping
 from dixonflow.evaluation.masks.mapping_files import VOCABULARY, read_mapping
 from dixonflow.evaluation.masks.problem import EvaluationError
-from dixonflow.vocabulary import ScanId, ScanSequence
+from dixonflow.vocabulary import DIXON, ScanId, ScanSequence
 
 ENDINGS = (".nii.gz", ".nii")
 
 MASK_FOLDER = "segmentations"
 """Folder of the masks of a case in TotalSegmentator's data sets; the image lies next to it."""
 
+LOOKUP_TABLE = "dseg.tsv"
+"""What messages call the BIDS lookup table of a label map, whose name may have ids."""
+
 _SCAN = re.compile(r"sub-([A-Za-z0-9]+)_ses-([A-Za-z0-9]+)(?=_|$)")
 _PARTICIPANT = re.compile(r"sub-([A-Za-z0-9]+)(?=_|$)")
-_SEQUENCES = {sequence.acq: sequence for sequence in ScanSequence}
+_SEQUENCES = {contrast.acq: ScanSequence.DIXON for contrast in DIXON} | {each.acq: each for each in ScanSequence}
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,15 @@ def stem_of(path: Path) -> str:
 
 def identified(name: str) -> FoundCase:
     """Give a case by the name of its file or folder, without an ending."""
-    if found := _SCAN.search(name):
-        acq = re.search(r"_acq-([A-Za-z0-9]+)(?=_|$)", name)
-        sequence = _SEQUENCES.get(acq[1], ScanSequence.DIXON) if acq else ScanSequence.DIXON
+    found = _SCAN.search(name)
+    acq = re.search(r"_acq-([A-Za-z0-9]+)(?=_|$)", name)
+    sequence = _SEQUENCES.get(acq[1].lower()) if acq else ScanSequence.DIXON
+    if found and sequence:
         scan = ScanId(found[1], found[2], sequence)
         return FoundCase(scan.name, scan.participant, scan.session, scan)
     name = re.sub(r"_(?:d?seg|label|labels)$", "", name)
+    if found:  # an image of another kind, which is no scan of a run
+        return FoundCase(name, found[1], found[2])
     one = _PARTICIPANT.search(name)
     return FoundCase(name, one[1] if one else name, "")
 
@@ -142,7 +148,8 @@ def _of_masks(place: Path, files: list[Path], mapping: LabelMapping, image: Path
             masks[name] = path
     problem = ""
     if unknown:
-        problem = f"files that the mapping {mapping.name} does not name: {', '.join(unknown[:10])}"
+        listed = ", ".join(_PARTICIPANT.sub("sub-...", name) for name in unknown[:10])  # reasons are printed
+        problem = f"files that the mapping {mapping.name} does not name: {listed}"
     elif twice:
         problem = f"several files of {twice[0]}"
     files_of = LabelFiles(mapping, None, masks)
@@ -164,10 +171,11 @@ def _own_mapping(path: Path, folder: Path, mapping: LabelMapping) -> tuple[Label
     if len(tables) != 1:
         what = "no lookup table" if not tables else f"{len(tables)} lookup tables"
         return mapping, f"{what} (dseg.tsv) for its label numbers: give a mapping that names them"
+    # without the name of the file, which has ids: reasons are printed and counted
     try:
-        return read_mapping(tables[0]), ""
+        return replace(read_mapping(tables[0]), name=LOOKUP_TABLE, source=LOOKUP_TABLE), ""
     except EvaluationError as error:
-        return mapping, str(error)
+        return mapping, str(error).replace(str(tables[0]), LOOKUP_TABLE).replace(tables[0].name, LOOKUP_TABLE)
 
 
 def _named_by_folder(paths: list[Path]) -> set[Path]:

@@ -58,7 +58,7 @@ def read_case_table(path: Path, column: str, mapping: LabelMapping) -> list[Foun
         raise EvaluationError(f"the table {path} needs a column case, or participant_id and session_id")
     cases = []
     for number, row in enumerate(rows.to_dict("records"), start=2):
-        case = _identified({str(key): str(value).strip() for key, value in row.items()}, path, number)
+        case = _identified({str(key): str(value) for key, value in row.items()}, path, number)
         files, problem = _files(row[column], path, mapping)
         image = path.parent / row["image"] if row.get("image") else None
         cases.append(replace(case, files=files, problem=problem, image=image))
@@ -85,6 +85,8 @@ def _identified(row: dict[str, str], path: Path, number: int) -> FoundCase:
         scan = by_name.scan if by_name else None
     elif by_name and by_name.scan not in (None, scan):
         raise EvaluationError(f"the table {path}: line {number}: case names another scan than its ids")
+    if by_name and participant and by_name.participant not in (by_name.name, participant):
+        raise EvaluationError(f"the table {path}: line {number}: case names another participant than participant_id")
     if scan is not None:
         return FoundCase(scan.name, scan.participant, scan.session, scan)
     return FoundCase(name, participant or name, session)
@@ -108,7 +110,7 @@ def _files(cell: str, path: Path, mapping: LabelMapping) -> tuple[LabelFiles | N
 
 
 def _rows(path: Path) -> pd.DataFrame:
-    """All cells as text, empty where there is nothing."""
+    """All cells as text without spaces around it, empty where there is nothing."""
     try:
         data = read_regular(path, MAX_TABLE_BYTES)
         if path.suffix.lower() == ".parquet":
@@ -116,19 +118,29 @@ def _rows(path: Path) -> pd.DataFrame:
             texts = {name: table[name].cast(pa.string()).to_pandas() for name in table.column_names if name in COLUMNS}
             rows = pd.DataFrame(texts, dtype=object)
         else:
-            text = data.decode("utf-8-sig")
-            first = text.partition("\n")[0]
-            names = next(csv.reader([first], delimiter=_delimiter(first)), [])
-            if len(set(names)) < len(names):
-                raise EvaluationError(f"the table {path} has a column twice")
-            rows = pd.read_csv(io.StringIO(text), sep=_delimiter(first), dtype=str, keep_default_na=False)
+            rows = _of_text(data.decode("utf-8-sig"), path)
     except FileNotFoundError as error:
         raise EvaluationError(f"there is no table {path}") from error
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise EvaluationError(f"the table {path} cannot be read: {error}".splitlines()[0]) from error
     if rows.empty:
         raise EvaluationError(f"the table {path} has no rows")
-    return rows.fillna("")
+    return rows.fillna("").map(str.strip)
+
+
+def _of_text(text: str, path: Path) -> pd.DataFrame:
+    """Cells by column. A line that is longer or shorter than the first has its cells in the wrong columns."""
+    delimiter = _delimiter(text.partition("\n")[0])
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names = [name.strip() for name in next(lines, [])]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"the table {path} has a column twice")
+    rows = []
+    for line in filter(None, lines):
+        if len(line) != len(names):
+            raise EvaluationError(f"the table {path}: line {lines.line_num} has {len(line)} cells, not {len(names)}")
+        rows.append(line)
+    return pd.DataFrame(rows, columns=names, dtype=object)
 
 
 def _delimiter(line: str) -> str:

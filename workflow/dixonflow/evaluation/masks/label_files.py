@@ -12,11 +12,17 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.evaluation.masks.mapping import IGNORED, MAX_LABEL, LabelMapping, structure_ids
 from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.imaging.nifti import NiftiImage, read_foreign_labels
-from dixonflow.imaging.types import Affine, Box
+from dixonflow.imaging.types import Affine, Box, Spacing
 from dixonflow.models.anatomy import is_within
 
 SAME_GRID_VOXELS = 0.02
 """Two grids are the same where no corner of one lies further than this from that of the other, in voxels."""
+
+PLAUSIBLE_MM = 0.1, 100.0
+"""Voxel sizes of images of people: others are metres or micrometres in a header that names no unit."""
+
+MAX_SHEAR = 0.01
+"""Largest cosine between two axes of a grid whose voxels count as boxes: volumes are off by 0.005 % at most."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,13 @@ class LabelFiles:
     def structures(self) -> frozenset[str]:
         """Structures that the labels name. A structure without a file is unknown in this case, and not missed."""
         return self.mapping.structures if self.label_map is not None else frozenset(self.masks) - {IGNORED}
+
+    def shares_file(self, other: "LabelFiles") -> bool:
+        """Whether a file is one of both, such as by a link: what it has agrees with itself."""
+        own, others = (
+            {path.resolve() for path in (each.label_map, *each.masks.values()) if path} for each in (self, other)
+        )
+        return not own.isdisjoint(others)
 
 
 @dataclass(frozen=True)
@@ -99,13 +112,26 @@ def same_grid(one: Affine, shape: tuple[int, ...], other: Affine, other_shape: t
     return bool(apart_mm <= SAME_GRID_VOXELS * np.linalg.norm(one[:3, :3], axis=0).min())
 
 
+def box_sizes(affine: Affine) -> Spacing:
+    """Voxel size (x, y, z) in mm. Raises CaseProblem if the axes are not perpendicular: no box has a size then."""
+    x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+    axes = affine[:3, :3] / (x, y, z)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > MAX_SHEAR:
+        raise CaseProblem("its grid is sheared, so that voxels are no boxes: resample it to a straight one")
+    return x, y, z
+
+
 def _read(path: Path) -> NiftiImage:
     try:
-        return read_foreign_labels(path)
+        image = read_foreign_labels(path)
     except ScanExcluded as error:
         raise CaseProblem(f"{error.reason.value}: {error.message}") from error
     except OSError as error:
         raise CaseProblem(f"a label map cannot be read: {error.strerror}") from error
+    if not PLAUSIBLE_MM[0] <= min(image.spacing_mm) <= max(image.spacing_mm) <= PLAUSIBLE_MM[1]:
+        sizes = " x ".join(f"{size:.3g}" for size in image.spacing_mm)
+        raise CaseProblem(f"voxels of {sizes} mm are of no image of a person: is its header in another unit?")
+    return image
 
 
 def _as_labels(image: NiftiImage) -> NDArray[np.uint16]:

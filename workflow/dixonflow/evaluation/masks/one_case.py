@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, read_structures
+from dixonflow.evaluation.masks.label_files import LabelFiles, StructureMap, box_sizes, read_structures
+from dixonflow.evaluation.masks.mapping import structure_ids
 from dixonflow.evaluation.masks.preparation import (
     GridChange,
     Options,
@@ -25,8 +26,12 @@ from dixonflow.evaluation.masks.shared_regions import NotCompared, shared_region
 from dixonflow.evaluation.metrics.compare import compare
 from dixonflow.evaluation.regions import Region
 from dixonflow.imaging.types import Mask, Spacing
+from dixonflow.labelmap.dice import joint_counts
 
 log = logging.getLogger(__name__)
+
+MISTAKEN_DICE = 0.5
+"""Where a predicted structure agrees more than this with another one of the reference, one of both has a wrong name."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class CaseResult:
         Those of `compare`, with the column `system`; none where there is a problem.
     grids
         How the prediction of each system came onto the reference's grid.
+    mistaken
+        What the prediction of each system calls otherwise than the reference, as `mistaken_names` gives it.
     not_compared
         Structures that only one side has.
     problem, system
@@ -72,6 +79,7 @@ class CaseResult:
     number: int
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     grids: dict[str, GridChange] = field(default_factory=dict)
+    mistaken: dict[str, str] = field(default_factory=dict)
     not_compared: tuple[NotCompared, ...] = ()
     problem: str = ""
     system: str = ""
@@ -106,12 +114,12 @@ def evaluate_case(task: CaseTask) -> CaseResult:
     )
     if not regions:
         raise CaseProblem("no structure is in the reference and in every prediction")
-    reference = _reference(task.reference)
-    spacing = _spacing(reference)
+    reference, spacing = _reference(task.reference)
     maps, grids = {}, {}
     for name, files in task.predictions.items():
         maps[name], grids[name] = _prediction(name, files, reference)
     true = reference.ids
+    mistaken = {name: mistaken_names(ids, true, regions) for name, ids in maps.items()}
     if options.without_arms_and_legs:
         mask = _trunk(task, reference, maps)
         true, maps = true * mask, {name: ids * mask for name, ids in maps.items()}
@@ -120,12 +128,39 @@ def evaluate_case(task: CaseTask) -> CaseResult:
         true, maps = true[box], {name: ids[box] for name, ids in maps.items()}
     compared = _eroded if options.erode else _whole
     rows = [compared(ids, true, spacing, regions, options).assign(system=name) for name, ids in maps.items()]
-    return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, tuple(left))
+    return CaseResult(task.number, pd.concat(rows, ignore_index=True), grids, mistaken, tuple(left))
 
 
-def _reference(files: LabelFiles) -> StructureMap:
+def mistaken_names(predicted: NDArray[np.uint8], true: NDArray[np.uint8], regions: Sequence[Region]) -> str:
+    """Name the predicted structures that lie where the reference has another one, as swapped sides or labels do.
+
+    Returns
+    -------
+    `kidney_left is kidney_right of the reference`, and others after commas: those whose Dice with the other one is
+    above 0.5, and above that with their own. Empty where there are none.
+    """
+    single = [region for region in regions if not region.composite]
+    size = len(structure_ids()) + 1
+    member = np.zeros((len(single), size), np.int64)
+    for row, region in zip(member, single, strict=True):
+        row[list(region.labels)] = 1
+    joint = joint_counts(predicted, true, size, size)
+    volumes = (member @ joint.sum(axis=1))[:, None] + member @ joint.sum(axis=0)
+    dice = 2 * (member @ joint @ member.T) / np.maximum(volumes, 1)
+    found = []
+    for own, row in enumerate(dice):
+        other = int(row.argmax())
+        if row[other] > MISTAKEN_DICE and row[other] > row[own]:
+            found.append(f"{single[own].name} is {single[other].name} of the reference")
+    return ", ".join(found)
+
+
+def _reference(files: LabelFiles) -> tuple[StructureMap, Spacing]:
     try:
-        return read_structures(files)
+        found = read_structures(files)
+        if files.label_map is not None and len(files.structures) > 1 and not found.ids.any():
+            raise CaseProblem("the label map holds none of its structures: was it annotated?")
+        return found, box_sizes(found.affine)
     except CaseProblem as problem:
         raise CaseProblem(f"reference: {problem}") from problem
 
@@ -135,11 +170,6 @@ def _prediction(name: str, files: LabelFiles, reference: StructureMap) -> tuple[
         return on_grid(read_structures(files), reference)
     except CaseProblem as problem:
         raise CaseProblem(f"prediction: {problem}", name) from problem
-
-
-def _spacing(reference: StructureMap) -> Spacing:
-    x, y, z = np.linalg.norm(reference.affine[:3, :3], axis=0).tolist()
-    return x, y, z
 
 
 def _trunk(task: CaseTask, reference: StructureMap, maps: dict[str, NDArray[np.uint8]]) -> Mask:

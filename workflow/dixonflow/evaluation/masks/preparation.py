@@ -88,6 +88,8 @@ def on_grid(prediction: StructureMap, reference: StructureMap) -> tuple[NDArray[
         raise CaseProblem("the prediction and the reference do not overlap in space")
     ids = labels_by_headers(prediction.ids, to_prediction, shape).astype(np.uint8)
     seen = labels_by_headers(np.ones(prediction.ids.shape, np.uint8), to_prediction, shape)
+    if not seen.any():
+        raise CaseProblem("the prediction and the reference do not overlap in space")
     labelled = reference.ids > 0
     number = int(labelled.sum())
     outside = int((labelled & (seen == 0)).sum())

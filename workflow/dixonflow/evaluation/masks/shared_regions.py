@@ -72,7 +72,7 @@ def shared_regions(
         In the order of the vocabulary; the labels are those of `structure_ids`, of both sides. A region is composite
         if parts of it are regions too, so that no voxel counts twice in a mean over structures.
     not_compared
-        Every other structure of the reference and the predictions.
+        Every other structure of the reference, the predictions and `classes`.
     """
     sides = [reference, *predictions.values()]
     every = set().union(*sides)
@@ -89,7 +89,10 @@ def shared_regions(
         for name in wanted
     ]
     left = [_why_not(name, reference, predictions, possible, wanted) for name in structure_ids() if name in every]
-    return regions, [each for each in left if each is not None]
+    asked = [name for name in structure_ids() if name in (classes or ()) and name not in every and name not in wanted]
+    detail = "neither the reference nor a prediction names it"
+    nowhere = [NotCompared(name, "", NotComparedReason.IN_NO_CASE, detail) for name in asked]
+    return regions, [*(each for each in left if each is not None), *nowhere]
 
 
 def _why_not(

@@ -73,7 +73,7 @@ class RunSystem:
     def prediction(self, case: FoundCase) -> LabelFiles | str:
         """Label map of a scan, or its status and reason where the run has none."""
         if case.scan is None:
-            return "the name of the case gives no participant and session, by which the run names its scans"
+            return "the name of the case gives no scan: participant, session, and acq- of none but known sequences"
         outcome = self.outcomes.get(case.scan)
         if outcome:
             return f"the run has no label map: {outcome}"

@@ -8,9 +8,10 @@ import pandas as pd
 
 from dixonflow import __version__
 from dixonflow.evaluation.masks.all_cases import COMPARED, LEFT_OUT, Evaluation
+from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.shared_regions import NotComparedReason
 from dixonflow.evaluation.outputs.case_pictures import ChosenCase
-from dixonflow.evaluation.outputs.write import write_evaluation
+from dixonflow.evaluation.outputs.write import OWN, write_evaluation
 from dixonflow.evaluation.statistics.case_rows import METRICS
 from dixonflow.evaluation.statistics.comparison import compare_systems
 from dixonflow.evaluation.statistics.covariates import by_age, by_sex
@@ -47,6 +48,12 @@ CASE_LIST = Table(
             minimum=0,
             maximum=100,
         ),
+        text_column(
+            "mistaken",
+            "Structures of the prediction that lie where the reference has another one; null if left out",
+            "their Dice with that one is above 0.5 and above that with their own: a mapping, labels or sides are wrong",
+            nullable=True,
+        ),
     ),
 )
 
@@ -62,6 +69,28 @@ NOT_COMPARED = Table(
         Column("cases", ColumnType.INT64, "Cases for which it is so", minimum=1),
     ),
 )
+
+
+SETTINGS = "evaluation.json"
+"""Its presence says that a folder is one of an evaluation, finished or not."""
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder with files of the same names that are of no evaluation: they would be lost.
+
+    Raises
+    ------
+    EvaluationError
+        If there is one.
+    """
+    if (folder / SETTINGS).exists():
+        return
+    own = (*OWN, *(f"{table.name}.{ending}" for table in (CASE_LIST, NOT_COMPARED) for ending in ("parquet", "csv")))
+    foreign = [path.name for pattern in own for path in sorted(folder.glob(pattern))]
+    if foreign:
+        raise EvaluationError(
+            f"{folder} has a file {foreign[0]} that is of no evaluation and would be replaced: give another --output"
+        )
 
 
 def write_all(
@@ -93,7 +122,7 @@ def write_all(
     Raises
     ------
     DixonflowError
-        If the rows do not allow statistics.
+        If the rows do not allow statistics, or as `check_folder`.
     OSError
         If a file cannot be written.
     """
@@ -106,12 +135,14 @@ def write_all(
     if covariates is not None:
         same_key = rows.assign(session_id=rows["session_id"].fillna(""))
         of_sex, of_age = (function(same_key, covariates, metrics) for function in (by_sex, by_age))
+    check_folder(folder)
+    path = folder / SETTINGS
+    write_json(path, {"version": __version__, "cases": "not finished", **settings})  # a rerun may replace what follows
     written = write_evaluation(folder, rows, summary, pairs, of_sex=of_sex, of_age=of_age, pictures=pictures)
     for table, content in ((CASE_LIST, evaluation.cases), (NOT_COMPARED, evaluation.not_compared)):
         write_table(folder / f"{table.name}.parquet", table, content)
         write_bytes(folder / f"{table.name}.csv", content.to_csv(index=False, lineterminator="\n").encode())
         written += [folder / f"{table.name}.{ending}" for ending in ("parquet", "csv")]
-    path = folder / "evaluation.json"
     write_json(path, {"version": __version__, "cases": evaluation.counts(), **settings})
     return [*written, path]
 

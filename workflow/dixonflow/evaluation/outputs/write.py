@@ -17,7 +17,15 @@ from dixonflow.tables.parquet import write_table
 PICTURES = "pictures"
 """Folder of the pictures of cases."""
 
-_OWN = ("*.parquet", "summary.csv", "comparison.csv", "by_*.csv", "table.csv", "table.md", "box_plot_*.*")
+OWN = (
+    *(
+        f"{table.name}.{ending}"
+        for table in (CASES, SUMMARY, COMPARISON, BY_SEX, BY_AGE)
+        for ending in ("parquet", "csv")
+    ),
+    *("table.csv", "table.md", "box_plot_*.svg", "box_plot_*.png", f"{PICTURES}/*_case_[0-9][0-9][0-9][0-9][0-9].png"),
+)
+"""Files of an evaluation, and no others: what else a folder holds is the user's."""
 
 
 def write_evaluation(
@@ -76,8 +84,7 @@ def write_evaluation(
         path = folder / PICTURES / chosen.file_name
         write_bytes(path, picture)
         written.append(path)
-    stale = [path for pattern in _OWN for path in folder.glob(pattern)] + list((folder / PICTURES).glob("*_case_*.png"))
-    for path in set(stale) - set(written):
+    for path in {path for pattern in OWN for path in folder.glob(pattern)} - set(written):
         path.unlink()
     return written
 
