@@ -93,7 +93,7 @@ def _centre(columns: NDArray[np.int64], label: int) -> float:
     return float(np.average(np.arange(len(columns)), weights=columns[:, label]))
 
 
-def _shifts(labels: Labels, proposal: Labels) -> Iterator[tuple[int, int, int]]:
+def _shifts(labels: Labels, proposal: Labels) -> Iterator[tuple[int, ...]]:
     near = list(itertools.product((-1, 0, 1), repeat=3))
     x, y, z = (round(float(step)) for step in _middle(proposal) - _middle(labels))
     for shift in dict.fromkeys([(x, y, z), *near]):
@@ -108,7 +108,7 @@ def _middle(labels: Labels) -> NDArray[np.float64]:
     return np.array([np.average(np.arange(len(each)), weights=each) for each in counts])
 
 
-def _moved_agreement(labels: Labels, proposal: Labels, shift: tuple[int, int, int]) -> float:
+def _moved_agreement(labels: Labels, proposal: Labels, shift: tuple[int, ...]) -> float:
     """Agreement with the proposal once a label map is moved; what leaves the image is lost."""
     source = tuple(slice(max(0, -step), size - max(0, step)) for step, size in zip(shift, labels.shape, strict=True))
     target = tuple(slice(max(0, step), size - max(0, -step)) for step, size in zip(shift, labels.shape, strict=True))

@@ -164,7 +164,12 @@ def _take(
         copy_whole(received, target)
     else:
         write_labels(target, labels, proposal.affine)
-    notes = {"unchanged": is_unchanged, "whose it is was not checked": looked_at}
+    times = sum(entry.step is Step.SELECTED and entry.case == case for entry in entries) - 1
+    notes = {
+        f"images renewed {times} times": times > 0,
+        "unchanged": is_unchanged,
+        "whose it is was not checked": looked_at,
+    }
     note = ", ".join(word for word, holds in notes.items() if holds)
     entry = Entry(Step.ACCEPTED, round_number, row.set, row.scan, case, file_sha256=sha256, note=note, who=by)
     append_to_ledger(project.ledger, [entry])
