@@ -86,13 +86,20 @@ def freeze_new_scans(project: Project) -> None:
     Raises
     ------
     RetrainingError, TableError, ConfigError
-        If an image or a list cannot be read.
+        If an image or a list cannot be read, or the list is that of another run.
     """
     entries = read_ledger(project.ledger)
     people = frozen_participants(entries) - withdrawn_participants(project)
     known = {entry.scan for entry in entries if any(each.startswith("voxels:") for each in entry.digests)}
+    rows = list(read_scans(project.results.scans))
+    frozen = {digest for entry in entries if entry.scan.participant in people for digest in entry.digests}
+    if frozen and frozen.isdisjoint(digest for row in rows for digest in raw_digests(row.entry.raw_key, row.images)):
+        raise RetrainingError(
+            f"{project.results.scans} has no scan of the test participants: call this where snakemake was called for "
+            "the run of this project"
+        )
     added = []
-    for row in read_scans(project.results.scans):
+    for row in rows:
         if row.scan is None or row.scan.participant not in people or row.scan in known:
             continue
         paths = [project.results.stitched(row.scan, contrast) for contrast in row.scan.sequence.contrasts]

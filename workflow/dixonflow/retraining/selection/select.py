@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dixonflow.retraining.cases import case_name
-from dixonflow.retraining.leakage import LeakageError, check_may_join, image_digests
+from dixonflow.retraining.leakage import LeakageError, are_recorded, check_may_join
 from dixonflow.retraining.ledger import (
     CaseSet,
     Entry,
@@ -150,7 +150,7 @@ def selected_as_it_is(project: Project, round_number: int, row: SelectedScan) ->
     entries = read_ledger(project.ledger)
     check_may_join(entries, row.scan, row.set, row.digests)
     paths = [project.results.stitched(row.scan, contrast) for contrast in project.settings.contrasts]
-    if set(image_digests(paths)) <= set(row.digests):
+    if are_recorded(paths, row.digests):
         return row
     candidate = find_candidates(project).get(row.scan)
     if candidate is None or not set(candidate.raw) & set(row.digests):
