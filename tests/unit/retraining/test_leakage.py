@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from retraining_run import AFFINE, images_of, random_request, set_up, write_small_run
 
-from dixonflow.imaging.nifti import read_nifti, write_nifti
-from dixonflow.retraining.leakage import LeakageError, check_may_join, check_training_set, image_digests, voxel_digest
+from dixonflow.imaging.nifti import write_nifti
+from dixonflow.retraining.leakage import LeakageError, check_may_join, check_training_set, image_digests, voxel_digests
 from dixonflow.retraining.ledger import CaseSet, read_ledger
+from dixonflow.retraining.project import RetrainingError
 from dixonflow.retraining.selection.freeze import freeze_participants
 from dixonflow.retraining.selection.select import Request, Source, select
 from dixonflow.vocabulary import Contrast, ScanId
@@ -117,10 +118,26 @@ def test_files_that_were_swapped_for_those_of_a_test_participant_are_found_befor
 
 def test_digests_tell_images_apart_and_leave_masks_out(tmp_path):
     images = [image for seed in range(5) for image in images_of(seed).values()]
-    assert len({voxel_digest(image) for image in images}) == len(images)
-    assert voxel_digest(np.zeros((5, 5, 5), np.int16)) == ""
-    assert voxel_digest(np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 2) == ""
-    assert voxel_digest(np.array([np.nan] * 3, np.float32)) == ""
+    digests = [digest for image in images for digest in voxel_digests(image)]
+    assert len(set(digests)) == len(digests) == 2 * len(images)  # the lowest value is the most frequent
+    assert voxel_digests(np.zeros((5, 5, 5), np.int16)) == ()
+    assert voxel_digests(np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 2) == ()
+    assert voxel_digests(np.array([np.nan] * 3, np.float32)) == ()
     path = tmp_path / "image.nii.gz"
     write_nifti(path, images[0], AFFINE)
-    assert image_digests([path, path]) == (f"voxels:{voxel_digest(read_nifti(path).data)}",)
+    assert image_digests([path, path]) == tuple(f"voxels:{each}" for each in voxel_digests(images[0]))
+
+
+@pytest.mark.parametrize(("lowest", "padding"), [(0, 0), (5, 0), (-5, 0), (-5, -1000), (-5, 777)])
+def test_a_padded_image_is_recognised_by_the_values_that_stay(lowest, padding):
+    image = np.random.default_rng(1).integers(lowest, 400, (12, 12, 12)).astype(np.int16)
+    image[:3] = max(lowest, 0)  # background
+    padded = np.pad(image, 6, constant_values=padding)
+    assert set(voxel_digests(padded.astype(np.float32) * 2)) & set(voxel_digests(image))
+
+
+def test_the_results_of_another_run_are_not_taken_for_those_of_the_project(tmp_path):
+    _, project = start(tmp_path, SCANS)
+    write_small_run(tmp_path, SCANS, raw_keys={scan: f"{seed}" * 64 for scan, seed in SCANS.items()})
+    with pytest.raises(RetrainingError, match="has no scan of the test participants"):
+        select(project, random_request(1))

@@ -136,6 +136,14 @@ def test_the_image_of_a_test_participant_is_refused_by_name(project):
     add_haste(project, "case_0001", AFFINE, SHAPE, image)
     with pytest.raises(LeakageError, match="sub-1008_ses-2, a test participant"):
         propagate(project)
+    assert not project.propagated(1).exists()
+
+
+def test_a_dixon_scan_that_is_not_in_the_run_any_more_is_left_out(project):
+    scan, _ = add_haste(project, "case_0001")
+    rows = [row for row in read_scans(project.results.scans) if row.scan != scan.dixon]
+    write_scans(project.results.scans, rows)
+    assert "not in the list of scans" in propagate(project)["case_0001"]
 
 
 def test_dixon_itself_and_channels_are_refused(project, tmp_path):

@@ -86,6 +86,7 @@ def test_refused_label_maps_are_told_and_end_with_an_error(call, tmp_path):
         (("start", "--test-count", "1", "--add-structure", "liver"), "has liver already"),
         (("start", "--test-count", "1", "--add-structure", "nothing"), "vocabulary"),
         (("start", "--test-count", "1", "--close-gap", "liver"), "as liver:stomach"),
+        (("start", "--test-count", "1", "--close-gap", "liver:liver"), "the same one is named twice"),
         (("start", "--test-count", "1", "--fill-holes", "nothing"), "without a label"),
         (("start", "--test-count", "1", "--folds", "4"), "3 or 5"),
         (("start", "--test-count", "1", "--config", "no.json"), "does not exist"),

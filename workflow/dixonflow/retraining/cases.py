@@ -1,7 +1,7 @@
 """Cases: scans with a name that says nothing of the participant, their images, and their corrected label maps."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def all_cases(project: Project) -> list[Case]:
     """
     entries = read_ledger(project.ledger)
     withdrawn = withdrawn_participants(project)
-    accepted = {entry.case: entry for entry in entries if entry.step is Step.ACCEPTED}
+    accepted = _accepted(entries)
     cases: dict[str, Case] = {}
     for entry in entries:
         if entry.scan.participant in withdrawn:
@@ -93,6 +93,20 @@ def all_cases(project: Project) -> list[Case]:
         elif entry.step is Step.PROPAGATED:
             cases[entry.case] = _propagated(project, entry, cases)
     return [cases[name] for name in sorted(cases)]
+
+
+def _accepted(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Last accepted label map of each case since it was selected, or exported with new images."""
+    accepted: dict[str, Entry] = {}
+    digests: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        if entry.step is Step.ACCEPTED:
+            accepted[entry.case] = entry
+        elif entry.step is Step.SELECTED:
+            if digests.setdefault(entry.case, entry.digests) != entry.digests:
+                accepted.pop(entry.case, None)
+            digests[entry.case] = entry.digests
+    return accepted
 
 
 def training_cases(project: Project, round_number: int) -> list[Case]:

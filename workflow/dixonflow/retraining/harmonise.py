@@ -5,11 +5,11 @@ never changed: they are what the annotators said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
@@ -39,6 +39,12 @@ class HarmoniseSettings(Section):
     close_gaps: tuple[tuple[str, str], ...] = ()
     max_gap_mm: Annotated[float, Field(gt=0, le=50)] = 6.0
     drop_outside_body: bool = False
+
+    @model_validator(mode="after")
+    def _two_structures(self) -> Self:
+        if any(one == other for one, other in self.close_gaps):
+            raise ValueError("a gap is closed between two structures: the same one is named twice")
+        return self
 
     @property
     def structures(self) -> frozenset[str]:

@@ -28,11 +28,12 @@ class LeakageError(RetrainingError):
     """A scan must not join a set. The message names the scan and why: it is for the terminal, not for logs."""
 
 
-def voxel_digest(image: NDArray[Any]) -> str:
-    """Digest of how often each value occurs in an image; empty for one with hardly any values.
+def voxel_digests(image: NDArray[Any]) -> tuple[str, ...]:
+    """Digests of how often each value occurs in an image; none for one with hardly any values.
 
-    Counts are taken in the order of the values, the lowest left out: they do not change when the image is turned,
-    flipped, padded with its background, or scaled by a factor that keeps different values apart.
+    Counts are taken in the order of the values: they do not change when the image is turned, flipped, or scaled by a
+    factor that keeps different values apart. One digest leaves the lowest value out, one the most frequent, one
+    nothing: an image that was padded, with its background or a value that it has not, shares one with the original.
     """
     values = image[np.isfinite(image)] if image.dtype.kind == "f" else image.ravel()
     if image.dtype.kind in "iu" and image.dtype.itemsize <= 2 and values.size:
@@ -41,8 +42,9 @@ def voxel_digest(image: NDArray[Any]) -> str:
     else:
         counts = np.unique(values, return_counts=True)[1]
     if len(counts) < _FEWEST_VALUES:
-        return ""
-    return hashlib.sha256(counts[1:].astype("<i8").tobytes()).hexdigest()[:_DIGITS]
+        return ()
+    kept = (counts[1:], np.delete(counts, np.argmax(counts)), counts)
+    return tuple(dict.fromkeys(hashlib.sha256(each.astype("<i8").tobytes()).hexdigest()[:_DIGITS] for each in kept))
 
 
 def image_digests(paths: Iterable[Path]) -> tuple[str, ...]:
@@ -56,12 +58,16 @@ def image_digests(paths: Iterable[Path]) -> tuple[str, ...]:
     found = []
     for path in paths:
         try:
-            digest = voxel_digest(read_nifti(path).data)
+            found += [f"voxels:{digest}" for digest in voxel_digests(read_nifti(path).data)]
         except (ScanExcluded, OSError) as error:
             raise RetrainingError(f"an image cannot be read: {_reason(error)}") from error
-        if digest:
-            found.append(f"voxels:{digest}")
     return tuple(dict.fromkeys(found))
+
+
+def are_recorded(paths: Iterable[Path], digests: Iterable[str]) -> bool:
+    """Whether each of the images has a digest of a scan. Raises as `image_digests`."""
+    known = set(digests)
+    return all(known & set(found) for path in paths if (found := image_digests([path])))
 
 
 def raw_digests(raw_key: str | None, images: str | None) -> tuple[str, ...]:
@@ -116,10 +122,11 @@ def check_training_set(entries: Iterable[Entry], images: Mapping[tuple[str, Scan
     listed = list(entries)
     recorded = {(entry.case, entry.scan): set(entry.digests) for entry in listed if entry.step in _JOINED}
     seen: dict[str, str] = {}
-    for (case, scan), paths in images.items():
+    for (case, scan), files in images.items():
+        paths = list(files)
         digests = image_digests(paths)
         check_may_join(listed, scan, CaseSet.TRAIN, digests)
-        if not set(digests) <= recorded.get((case, scan), set()):
+        if not are_recorded(paths, recorded.get((case, scan), ())):
             raise LeakageError(f"{case}: an image is not that of its scan any more: remove its folder, export it again")
         for digest in digests:
             if seen.setdefault(digest, case) != case:

@@ -15,7 +15,7 @@ import numpy as np
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_header, read_labels, read_nifti, write_labels, write_nifti
 from dixonflow.imaging.orientation import orientation_flips
-from dixonflow.retraining.annotation.export import copy_whole, file_sha256
+from dixonflow.retraining.annotation.export import copy_whole, file_sha256, read_case_file
 from dixonflow.retraining.annotation.returned_map import is_same_grid
 from dixonflow.retraining.cases import Case, test_cases, training_cases
 from dixonflow.retraining.folds import fold_note, fold_of_participants, folds_in_ledger
@@ -24,7 +24,7 @@ from dixonflow.retraining.leakage import check_training_set
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, read_ledger
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.system.atomic import as_json, write_if_changed
-from dixonflow.vocabulary import Contrast
+from dixonflow.vocabulary import Contrast, ScanSequence
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,10 @@ def write_dataset(project: Project, round_number: int) -> Dataset:
     earlier = _read_manifest(folder / MANIFEST)
     changed = _write_cases(project, folder, raw, manifest, earlier)
     _write_descriptions(project, folder, raw)
-    recorded = {name: record | {"changed": changed.get(name, {})} for name, record in manifest.items()}
+    recorded = {
+        each.name: manifest[each.name] | {"changed": changed[each.name], "files_sha256": _digests(_files(folder, each))}
+        for each in raw
+    }
     write_if_changed(folder / MANIFEST, as_json(recorded))
     append_to_ledger(project.ledger, (_entry(round_number, each, manifest[each.name]) for each in raw))
     totals: dict[str, int] = {}
@@ -135,14 +138,22 @@ def _raw_cases(project: Project, case: Case, fold: int | None) -> list[RawCase]:
 def _record(project: Project, each: RawCase) -> dict[str, Any]:
     """Everything that the files of a case follow from. No participant id: the ledger has it."""
     assert each.case.labels is not None
-    settings = project.settings
+    settings, case = project.settings, each.case
+    images = [file_sha256(case.images[contrast]) for contrast in each.contrasts]
+    if case.scan.sequence is ScanSequence.DIXON:
+        exported = read_case_file(project, case.round, case.name)
+        if exported is None or [exported.images.get(contrast.value) for contrast in each.contrasts] != images:
+            raise RetrainingError(
+                f"{case.name}: an image in its export folder is not as it was exported, and may not fit its label map: "
+                "remove the image and case.json there, and repeat dixonflow retrain export"
+            )
     return {
         "case": each.case.name,
         "round": each.case.round,
         "set": each.case.set.value,
         "fold": each.fold,
         "contrasts": [contrast.value for contrast in each.contrasts],
-        "images_sha256": [file_sha256(each.case.images[contrast]) for contrast in each.contrasts],
+        "images_sha256": images,
         "labels_sha256": file_sha256(each.case.labels),
         "orientation": settings.orientation,
         "labels": settings.labels,
@@ -169,9 +180,7 @@ def _write_cases(
     """Write what differs from the earlier manifest, which is removed meanwhile, and give what corrections changed."""
     files = {each.name: _files(folder, each) for each in raw}
     kept = {
-        name: earlier[name]["changed"]
-        for name, record in manifest.items()
-        if _without_counts(earlier.get(name)) == record and all(path.is_file() for path in files[name])
+        name: earlier[name]["changed"] for name, record in manifest.items() if _is_kept(earlier, name, record, files)
     }
     wanted = {path for paths in files.values() for path in paths}
     there = {path for pair in _FOLDERS.values() for name in pair for path in (folder / name).glob("*")}
@@ -187,8 +196,18 @@ def _write_cases(
     return changed
 
 
-def _without_counts(record: Any) -> Any:
-    return {name: value for name, value in record.items() if name != "changed"} if isinstance(record, dict) else None
+def _is_kept(
+    earlier: Mapping[str, Any], name: str, record: Mapping[str, Any], files: Mapping[str, Sequence[Path]]
+) -> bool:
+    """Whether the files of a case are there as they were written, from what they would be written from now."""
+    before = earlier.get(name)
+    if not isinstance(before, dict) or not isinstance(before.get("changed"), dict):
+        return False
+    return {key: before.get(key) for key in record} == record and before.get("files_sha256") == _digests(files[name])
+
+
+def _digests(files: Iterable[Path]) -> list[str | None]:
+    return [file_sha256(path) if path.is_file() else None for path in files]
 
 
 def _files(folder: Path, each: RawCase) -> list[Path]:
@@ -205,6 +224,8 @@ def _write_case(project: Project, each: RawCase, files: Sequence[Path]) -> dict[
     changed: dict[str, int] = {}
     try:
         labels, affine = read_labels(each.case.labels)
+        if set(np.flatnonzero(np.bincount(labels.ravel()))) - {0, *settings.labels.values()}:
+            raise RetrainingError(f"{each.case.name}: {each.case.labels} holds unknown labels: return its file again")
         for contrast, target in zip(each.contrasts, files, strict=False):
             source = each.case.images[contrast]
             shape, own = read_header(source)

@@ -80,6 +80,10 @@ def _propagate(project: Project, case: Case, rows: dict[ScanId, CohortScan], sca
     image = project.results.stitched(scan, contrast)
     if scan not in rows or not image.is_file():
         raise _NotAlignedError(f"the session has no image of the sequence {scan.sequence}")
+    if case.scan not in rows:
+        raise _NotAlignedError("its Dixon scan is not in the list of scans of the run any more")
+    raw = raw_digests(rows[scan].entry.raw_key, rows[scan].images)
+    check_may_join(read_ledger(project.ledger), scan, case.set, (*raw, *image_digests([image])))
     labels, affine = read_labels(case.labels)
     shape, own_affine = read_header(image)
     turn = np.eye(4)
@@ -100,7 +104,7 @@ def _propagate(project: Project, case: Case, rows: dict[ScanId, CohortScan], sca
         own_affine = own_affine.copy()
         own_affine[:3, 3] += own_affine[:3, :3] @ [side.start for side in box[0]]
         write_nifti(target, read_nifti(image).data[box[0]], own_affine)
-    digests = (*raw_digests(rows[scan].entry.raw_key, rows[scan].images), *image_digests([image, target]))
+    digests = (*raw, *image_digests([image, target]))
     check_may_join(read_ledger(project.ledger), scan, case.set, digests)
     write_labels(propagated_file(project, case.round, name, "labels"), found, own_affine)
     note = propagated_note(case.labels)

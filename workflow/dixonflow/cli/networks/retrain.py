@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,6 @@ from dixonflow.config import read_config
 from dixonflow.models.load import load_model, model_file
 from dixonflow.retraining.annotation.export import export_cases
 from dixonflow.retraining.annotation.returns import return_labels
-from dixonflow.retraining.harmonise import HarmoniseSettings
 from dixonflow.retraining.ledger import CaseSet, read_ledger
 from dixonflow.retraining.nnunet_raw import write_dataset
 from dixonflow.retraining.project import (
@@ -260,15 +259,11 @@ def status_step(project: ProjectOption = PROJECT) -> None:
         print("\n".join(describe(open_project(project))))
 
 
-def _harmonise(fill_holes: list[str] | None, gaps: list[str] | None, *, drop_outside_body: bool) -> HarmoniseSettings:
-    pairs = [tuple(gap.split(":")) for gap in gaps or ()]
+def _harmonise(fill_holes: list[str] | None, gaps: list[str] | None, *, drop_outside_body: bool) -> dict[str, Any]:
+    pairs = [gap.split(":") for gap in gaps or ()]
     if any(len(pair) != 2 for pair in pairs):
         raise RetrainingError("--close-gap takes two structures, as liver:stomach")
-    return HarmoniseSettings(
-        fill_holes=tuple(fill_holes or ()),
-        close_gaps=tuple((one, other) for one, other in pairs),
-        drop_outside_body=drop_outside_body,
-    )
+    return {"fill_holes": fill_holes or (), "close_gaps": pairs, "drop_outside_body": drop_outside_body}
 
 
 def _number(project: Project, asked: int | None, *, test: bool) -> int:

@@ -29,7 +29,8 @@ def errors(step: str) -> Iterator[None]:
     except DixonflowError as error:
         sys.exit(f"retrain {step}: {error}")
     except OSError as error:
-        sys.exit(f"retrain {step}: {error.filename}: {error.strerror}; repeat the same command")
+        where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
+        sys.exit(f"retrain {step}: {where}{error.strerror or error}; repeat the same command")
 
 
 def last_round(project: Project, asked: int | None, *, test: bool = False) -> int:

@@ -16,7 +16,7 @@ from dixonflow.retraining.annotation.label_files import itksnap_labels, label_ta
 from dixonflow.retraining.cases import exported_image, proposal_of, withdrawn_participants
 from dixonflow.retraining.ledger import Entry, Step, append_to_ledger
 from dixonflow.retraining.project import Project, RetrainingError
-from dixonflow.retraining.selection.select import SelectedScan, read_selected
+from dixonflow.retraining.selection.select import SelectedScan, read_selected, selected_as_it_is
 from dixonflow.system.atomic import atomic_path, write_if_changed, write_json
 from dixonflow.system.documents import DocumentError, read_json_file
 from dixonflow.vocabulary import ScanId
@@ -132,6 +132,8 @@ def file_sha256(path: Path) -> str:
 def _export(project: Project, round_number: int, row: SelectedScan, proposer: Proposer | None) -> None:
     folder = project.export(round_number) / row.case
     try:
+        _check_not_edited(folder / PROPOSAL, proposal_of(project, round_number, row.case))
+        row = selected_as_it_is(project, round_number, row)
         images = {}
         for contrast in project.settings.contrasts:
             target = exported_image(project, round_number, row.case, contrast)
@@ -167,6 +169,15 @@ def _export(project: Project, round_number: int, row: SelectedScan, proposer: Pr
         "labels": dict(sorted(project.settings.labels.items(), key=lambda item: item[1])),
     }
     write_json(folder / CASE_FILE, content)
+
+
+def _check_not_edited(exported: Path, kept: Path) -> None:
+    """Check that a proposal which is about to be written once more is nobody's work. Raises RetrainingError."""
+    if exported.is_file() and not (kept.is_file() and file_sha256(exported) == file_sha256(kept)):
+        raise RetrainingError(
+            f"{exported} was edited, and its case.json is gone: keep it elsewhere as {exported.parent.name}.nii.gz, "
+            "remove it here, repeat dixonflow retrain export, and return the file"
+        )
 
 
 def _write_proposal(project: Project, row: SelectedScan, target: Path) -> None:

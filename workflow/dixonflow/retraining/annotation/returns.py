@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_labels, write_labels
 from dixonflow.ratings.rating import check_rater
 from dixonflow.retraining.annotation.export import (
     CASE_FILE,
     PROPOSAL,
+    ExportedCase,
     copy_whole,
     file_sha256,
     parse_case_file,
     read_case_file,
 )
+from dixonflow.retraining.annotation.misplaced import check_place, check_sides
 from dixonflow.retraining.annotation.returned_map import Proposal, ReturnRefusedError, check_own, read_returned
 from dixonflow.retraining.cases import CASE_NAME, accepted_labels, proposal_of, withdrawn_participants
 from dixonflow.retraining.leakage import check_may_join
@@ -131,12 +135,24 @@ def _take(
     if own is not None and own != exported:
         raise ReturnRefusedError(f"its folder is of another export: case.json says {own.case}")
     sha256 = file_sha256(file)
-    proposal = _proposal(project, round_number, case)
+    entries = read_ledger(project.ledger)
+    accepted = [entry for entry in entries if entry.step is Step.ACCEPTED and entry.case == case]
+    is_earlier = any(entry.file_sha256 == sha256 for entry in accepted) and accepted[-1].file_sha256 != sha256
+    if is_earlier and not looked_at:
+        raise ReturnRefusedError(
+            f"an earlier label map, in whose place came that of {accepted[-1].who} on {accepted[-1].when[:10]}, "
+            "which counts: to go back to the earlier one, name the case with --own"
+        )
+    proposal = _proposal(project, round_number, case, exported)
     labels = read_returned(file, proposal, project.settings.labels.values())
+    is_unchanged = np.array_equal(labels, proposal.labels)
+    if is_unchanged and _is_proposal(file):
+        return ""  # a program saved it again
     if not looked_at:
+        check_place(labels, proposal)
         others = (name for name in rows if name != case and read_case_file(project, round_number, name) is not None)
         check_own(labels, proposal, (_proposal(project, round_number, name) for name in others))
-    entries = read_ledger(project.ledger)
+        check_sides(labels, project.settings.labels)
     check_may_join(entries, row.scan, row.set, row.digests)
     target = accepted_labels(project, round_number, case, sha256)
     received = target.parent.parent / "received" / f"{case}_{sha256[:12]}{''.join(file.suffixes)}"
@@ -148,16 +164,24 @@ def _take(
         copy_whole(received, target)
     else:
         write_labels(target, labels, proposal.affine)
-    notes = {"unchanged": sha256 == exported.proposal_sha256, "whose it is was not checked": looked_at}
+    times = sum(entry.step is Step.SELECTED and entry.case == case for entry in entries) - 1
+    notes = {
+        f"images renewed {times} times": times > 0,
+        "unchanged": is_unchanged,
+        "whose it is was not checked": looked_at,
+    }
     note = ", ".join(word for word, holds in notes.items() if holds)
     entry = Entry(Step.ACCEPTED, round_number, row.set, row.scan, case, file_sha256=sha256, note=note, who=by)
     append_to_ledger(project.ledger, [entry])
     return sha256
 
 
-def _proposal(project: Project, round_number: int, case: str) -> Proposal:
+def _proposal(project: Project, round_number: int, case: str, exported: ExportedCase | None = None) -> Proposal:
+    path = proposal_of(project, round_number, case)
     try:
-        labels, affine = read_labels(proposal_of(project, round_number, case))
+        if exported is not None and file_sha256(path) != exported.proposal_sha256:
+            raise RetrainingError(f"{path} is not what was exported any more: restore it from {case}/{PROPOSAL}")
+        labels, affine = read_labels(path)
     except (ScanExcluded, OSError) as error:
         raise RetrainingError(
             f"the proposal of {case} cannot be read: remove its folder and export it again"

@@ -5,8 +5,10 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from dixonflow.cohort.table import read_scans
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.retraining.cases import withdrawn_participants
+from dixonflow.retraining.leakage import image_digests, raw_digests
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, frozen_participants, read_ledger
 from dixonflow.retraining.project import TEST_ROUND, Project, RetrainingError
 from dixonflow.retraining.selection.candidates import digests_of, find_candidates
@@ -43,8 +45,12 @@ def freeze_participants(
     """
     candidates = find_candidates(project)
     path = project.round(TEST_ROUND) / _FILE
-    if path.is_file():
-        chosen = _read(path)
+    ledger = read_ledger(project.ledger)
+    frozen = frozen_participants(ledger) - withdrawn_participants(project)
+    if path.is_file() or frozen:
+        chosen = _read(path) if path.is_file() else sorted(frozen)
+        if frozen - set(chosen):
+            raise RetrainingError(f"{path} does not name all test participants of the ledger: restore it from a backup")
         if (named and sorted(read_withdrawn(named)) != chosen) or (count is not None and count != len(chosen)):
             raise RetrainingError(f"{path}: other test participants are frozen already, and stay")
     else:
@@ -58,6 +64,9 @@ def freeze_participants(
             raise RetrainingError("name at least one test participant: without them no round can be compared")
         if len(known) - len(chosen) < project.settings.folds:
             raise RetrainingError(f"fewer than {project.settings.folds} participants are left for as many folds")
+    if in_training := {entry.scan.participant for entry in ledger if entry.set is CaseSet.TRAIN} & set(chosen):
+        raise RetrainingError(f"{len(in_training)} of these participants were selected for training: they cannot test")
+    if not path.is_file():
         _write(path, chosen)
     entries = [
         Entry(Step.FROZEN, TEST_ROUND, CaseSet.TEST, scan, digests=digests_of(project, candidate))
@@ -65,7 +74,38 @@ def freeze_participants(
         if scan.participant in set(chosen)
     ]
     append_to_ledger(project.ledger, entries)
+    freeze_new_scans(project)
     return chosen
+
+
+def freeze_new_scans(project: Project) -> None:
+    """Add all scans of test participants that the ledger does not know yet: later visits, and other sequences.
+
+    Under another id they are recognised by that. Scans that were excluded are known by their raw data.
+
+    Raises
+    ------
+    RetrainingError, TableError, ConfigError
+        If an image or a list cannot be read, or the list is that of another run.
+    """
+    entries = read_ledger(project.ledger)
+    people = frozen_participants(entries) - withdrawn_participants(project)
+    known = {entry.scan for entry in entries if any(each.startswith("voxels:") for each in entry.digests)}
+    rows = list(read_scans(project.results.scans))
+    frozen = {digest for entry in entries if entry.scan.participant in people for digest in entry.digests}
+    if frozen and frozen.isdisjoint(digest for row in rows for digest in raw_digests(row.entry.raw_key, row.images)):
+        raise RetrainingError(
+            f"{project.results.scans} has no scan of the test participants: call this where snakemake was called for "
+            "the run of this project"
+        )
+    added = []
+    for row in rows:
+        if row.scan is None or row.scan.participant not in people or row.scan in known:
+            continue
+        paths = [project.results.stitched(row.scan, contrast) for contrast in row.scan.sequence.contrasts]
+        digests = raw_digests(row.entry.raw_key, row.images) + image_digests(path for path in paths if path.is_file())
+        added.append(Entry(Step.FROZEN, TEST_ROUND, CaseSet.TEST, row.scan, digests=digests))
+    append_to_ledger(project.ledger, added)
 
 
 def check_frozen(project: Project) -> None:

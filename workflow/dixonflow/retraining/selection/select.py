@@ -4,12 +4,12 @@ import csv
 import hashlib
 import io
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from dixonflow.retraining.cases import case_name
-from dixonflow.retraining.leakage import LeakageError, check_may_join
+from dixonflow.retraining.leakage import LeakageError, are_recorded, check_may_join
 from dixonflow.retraining.ledger import (
     CaseSet,
     Entry,
@@ -20,7 +20,7 @@ from dixonflow.retraining.ledger import (
 )
 from dixonflow.retraining.project import MAX_ROUNDS, TEST_ROUND, Project, RetrainingError
 from dixonflow.retraining.selection.candidates import Candidate, digests_of, find_candidates
-from dixonflow.retraining.selection.freeze import check_frozen
+from dixonflow.retraining.selection.freeze import check_frozen, freeze_new_scans
 from dixonflow.retraining.selection.ranking import Ranked, at_random, by_failures, by_list, by_ratings, read_list
 from dixonflow.retraining.selection.strata import Stratum
 from dixonflow.system.atomic import write_bytes
@@ -110,6 +110,7 @@ def select(project: Project, request: Request) -> Selection:
     """
     check_frozen(project)
     _check(project, request)
+    freeze_new_scans(project)
     rows = read_selected(project, request.round)
     _write_ledger(project, request.round, rows)
     earlier = tuple(row for row in rows if row.request == str(request))
@@ -132,6 +133,38 @@ def select(project: Project, request: Request) -> Selection:
     write_selected(project, request.round, [*rows, *found])
     _write_ledger(project, request.round, found)
     return Selection(tuple(found), passed_over)
+
+
+def selected_as_it_is(project: Project, round_number: int, row: SelectedScan) -> SelectedScan:
+    """A selected scan with the images that the run has of it now.
+
+    Where the run has stitched the same raw data once more since it was selected, list and ledger get the new digests.
+
+    Raises
+    ------
+    RetrainingError
+        If the run has other raw data under its name, or an image is not there.
+    LeakageError
+        If it must not be in its set.
+    """
+    entries = read_ledger(project.ledger)
+    check_may_join(entries, row.scan, row.set, row.digests)
+    paths = [project.results.stitched(row.scan, contrast) for contrast in project.settings.contrasts]
+    if are_recorded(paths, row.digests):
+        return row
+    candidate = find_candidates(project).get(row.scan)
+    if candidate is None or not set(candidate.raw) & set(row.digests):
+        raise RetrainingError(
+            f"{row.case}: the run has other images of its scan than when it was selected, and not from the same raw "
+            "data: restore the results, or select another scan"
+        )
+    digests = digests_of(project, candidate)
+    check_may_join(entries, row.scan, row.set, digests)
+    renewed = replace(row, digests=digests)
+    _write_ledger(project, round_number, [renewed])
+    rows = read_selected(project, round_number)
+    write_selected(project, round_number, [renewed if each.case == row.case else each for each in rows])
+    return renewed
 
 
 def read_selected(project: Project, round_number: int) -> list[SelectedScan]:
