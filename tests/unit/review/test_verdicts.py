@@ -3,8 +3,10 @@
 import pytest
 from review_page import Page, ReviewProcess, needs_browser, start_browser
 from reviewable_run import write_small_run
+from synthetic_tables import MODEL
 
 from dixonflow.ratings.store import current, read_ratings
+from dixonflow.vocabulary import ScanId
 
 pytestmark = needs_browser
 
@@ -86,6 +88,27 @@ def test_undo_takes_back_the_last_verdict_and_no_other_while_none_can_be_saved(o
         page.open(other.address)
         page.saved()
         assert said(results) == [("liver", "good")]
+
+
+def test_a_verdict_may_follow_the_choice_of_a_structure_at_once(opened):
+    results, _, page = opened
+    open_first(page)
+    page.press("f", "liver")
+    page.wait(lambda: page.text("#subject").endswith("liver"), "the structure")
+    page.press("1")
+    page.wait(lambda: said(results) == [("liver", "good")], "the verdict")
+
+
+def test_a_verdict_on_a_label_map_that_was_computed_again_meanwhile_says_so(opened):
+    results, _, page = opened
+    open_first(page)
+    shown = ScanId(page.text("#scan-title").partition(",")[0], "2")
+    results.labels_sidecar(shown, MODEL.name).write_text('{"content_key": "ab"}')
+    page.press("1")
+    page.wait(lambda: "was computed again" in page.text("#notices"), "the notice")
+    page.wait(lambda: "of another label map" in page.text("#ratings"), "the verdict, marked")
+    page.press("1")
+    page.wait(lambda: "ab" in [each.label_map_key for each in read_ratings(results.ratings)], "the next verdict")
 
 
 def test_there_is_no_verdict_on_a_scan_that_is_not_yet_shown(opened):

@@ -104,6 +104,10 @@ def said_content(room: Room, case: Case) -> dict[str, Any]:
     return {
         "ratings": [rating_content(room, each) for each in judgements.of_scan(case.scan)],
         "last_rated_at": judgements.last_time(case.scan),
+        "label_map_keys": {
+            model.name: label_map_key(room.results, case.scan, model.name)
+            for model in room.models.get(case.scan.sequence, ())
+        },
     }
 
 

@@ -36,6 +36,9 @@ export class ScanView {
     if (this.shown?.key !== key) return;
     if (answer) this.shown.ratings = answer.ratings;
     this.showRatings();
+    if (!answer || this.shown.models.every(({ name, label_map_key }) => answer.label_map_keys[name] === label_map_key)) return;
+    notify("The label map of this scan was computed again: verdicts until now are on the earlier one. The new one is shown.", "renew");
+    this.renew(this.shown);
   }
 
   // What is shown of a scan: what the rater chose, else what the worst objection names, else the whole body.
@@ -263,9 +266,8 @@ export class ScanView {
   showFacts() {
     const { shown } = this;
     const facts = byId("facts");
-    facts.replaceChildren();
     const line = [shown.status, shown.reason && readable(shown.reason), shown.message].filter(Boolean).join(": ");
-    facts.append(make("h3", "Scan"), make("p", line + (shown.grade ? `, grade ${shown.grade}` : "")));
+    facts.replaceChildren(make("h3", "Scan"), make("p", line + (shown.grade ? `, grade ${shown.grade}` : "")));
     if (shown.failed || shown.review) facts.append(make("p", `${shown.failed} values failed, ${shown.review} to review`));
     if (shown.note) facts.append(make("p", shown.note));
     if (shown.objections.length) facts.append(make("h3", "Checks"));
