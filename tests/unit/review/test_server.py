@@ -228,7 +228,10 @@ def test_a_blinded_rater_is_told_neither_grades_nor_checks_nor_other_ratings(run
     assert session["raters"] == [] and "check" not in session["filters"]
     assert blind.ask("/api/list?sort=worst")[0] == 400
     assert blind.ask("/api/agreement?first=anna&second=bert")[0] == 403
-    assert blind.rate(a_rating(scan, rating_id="own", verdict="good", cause=None, blinded=True))[1]["ratings"][0]["rater"] == "bert"
+    assert (
+        blind.rate(a_rating(scan, rating_id="own", verdict="good", cause=None, blinded=True))[1]["ratings"][0]["rater"]
+        == "bert"
+    )
     assert [each.blinded for each in read_ratings(run[0].ratings) if each.rater == "bert"] == [True]
 
 

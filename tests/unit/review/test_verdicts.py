@@ -84,7 +84,7 @@ def test_undo_takes_back_the_last_verdict_and_no_other_while_none_can_be_saved(o
     for count, key in enumerate("1u1u", 1):
         page.press(key)
         page.wait(lambda count=count: page.data("pending") == str(count), "a verdict that waits")
-    with ReviewProcess(tmp_path) as other:
+    with ReviewProcess(tmp_path, port=server.port) as other:
         page.open(other.address)
         page.saved()
         assert said(results) == [("liver", "good")]
