@@ -10,7 +10,7 @@ from dixonflow.ratings.store import current
 from dixonflow.system.atomic import write_bytes
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""First characters of what a spreadsheet computes instead of showing it; the last four are as wide as Chinese letters."""
+"""First characters of what a spreadsheet computes instead of showing it; the last four are wide ones."""
 
 _COLUMNS = (
     *("participant_id", "session_id", "sequence", "model", "structure", "verdict", "cause", "rater", "rated_at"),
