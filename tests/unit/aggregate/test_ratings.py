@@ -178,6 +178,19 @@ def test_a_later_verdict_replaces_and_a_withdrawn_one_does_not_count(build: Buil
     assert rows["grade"].dropna().to_dict() == {("anna", "usable"): "review"}
 
 
+def test_a_verdict_on_the_same_label_map_of_another_run_is_replaced_and_taken_back_like_any_other(build: Build) -> None:
+    run = build(
+        rated(label_map_key=SAME),
+        rated(2, **GOOD),
+        rated(3, structure="spleen", label_map_key=SAME),
+        rated(4, structure="spleen", withdrawn=True),
+    )
+    assert values(run, "liver").grade == values(run, "spleen").grade == "pass"
+    rows = pd.read_parquet(run.results.tables / "ratings.parquet").set_index("rating_id")
+    assert rows["is_latest"].to_dict() == {"r1": False, "r2": True, "r3": False}
+    assert rows["taken_back"].to_dict() == {"r1": False, "r2": False, "r3": True}
+
+
 def test_a_verdict_on_another_label_map_counts_for_faults_of_the_images_only(build: Build) -> None:
     run = build(
         rated(1, label_map_key=BEFORE),

@@ -33,6 +33,7 @@ def call(folder, *options):
     [
         ([], "review: name yourself, for example --rater anna"),
         (["--rater", "../x"], "letters (A to Z) and digits"),
+        (["--export", "out.csv", "--without-ids"], "review: --export writes ids and comments"),
         (["--rater", "anna", "--list", "none.csv"], "review: the list none.csv cannot be read"),
     ],
 )

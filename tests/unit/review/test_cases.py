@@ -52,6 +52,11 @@ def test_the_worst_come_first_and_the_order_can_be_changed(cases, nobody):
     assert shuffled == found(cases, nobody, sort="random", seed="1") != found(cases, nobody, sort="random", seed="2")
 
 
+def test_the_random_order_is_that_of_the_seed_in_every_run_and_when_scans_come_or_leave(run, cases, nobody):
+    fewer = found(read_cases(run[0], run[1][2:9]), nobody, sort="random", seed="1")
+    assert fewer == [each for each in found(cases, nobody, sort="random", seed="1") if each in fewer]
+
+
 def test_filters_combine(cases, nobody):
     assert set(found(cases, nobody, check="contrast_agreement")) == {"1000005", "1000007"}
     assert found(cases, nobody, check="contrast_agreement", structure="liver", sort="check") == ["1000007"]

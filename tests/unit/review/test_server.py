@@ -15,6 +15,8 @@ from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.review.cases import ReviewError, read_cases
 from dixonflow.review.room import ReviewOptions, open_room
 from dixonflow.review.server import ReviewServer
+from dixonflow.tables.definitions import SCANS
+from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.vocabulary import ScanSequence
 
 
@@ -67,7 +69,7 @@ def a_rating(scan, **changes):
     return {
         **{"rating_id": "r1", "key": key_of(scan), "model": "demo", "structure": "liver", "verdict": "faulty"},
         **{"cause": "network", "comment": "", "label_map_key": label_key(scan)},
-        **{"rated_at": "2026-12-01T10:00:00.000Z", "withdrawn": False, **changes},
+        **{"rated_at": "2026-12-01T10:00:00.000Z", "blinded": False, "withdrawn": False, **changes},
     }
 
 
@@ -136,6 +138,7 @@ def test_a_rating_is_on_the_disk_when_it_is_acknowledged_and_counts_once(client,
         {"rating_id": "../x"},
         {"label_map_key": 5},
         {"withdrawn": "no"},
+        {"blinded": 0},
         {"comment": "\x00"},
         {"extra": 1},
     ],
@@ -225,8 +228,36 @@ def test_a_blinded_rater_is_told_neither_grades_nor_checks_nor_other_ratings(run
     assert session["raters"] == [] and "check" not in session["filters"]
     assert blind.ask("/api/list?sort=worst")[0] == 400
     assert blind.ask("/api/agreement?first=anna&second=bert")[0] == 403
-    assert blind.rate(a_rating(scan, rating_id="own", verdict="good", cause=None))[1]["ratings"][0]["rater"] == "bert"
+    assert (
+        blind.rate(a_rating(scan, rating_id="own", verdict="good", cause=None, blinded=True))[1]["ratings"][0]["rater"]
+        == "bert"
+    )
     assert [each.blinded for each in read_ratings(run[0].ratings) if each.rater == "bert"] == [True]
+
+
+def test_a_verdict_is_blinded_if_it_was_given_so_and_the_next_one_has_to_be_later_than_all(run):
+    scan, open_to_all = run[1][3], Client(run[0], rater="dora")
+    assert open_to_all.json(f"/case/{key_of(scan)}")["last_rated_at"] == ""
+    late = a_rating(scan, rating_id="late", blinded=True)  # given to an earlier server, and sent to this one
+    assert open_to_all.rate(late)[0] == 201
+    taken_back = {**late, "rating_id": "back", "rated_at": "2026-12-01T11:00:00.000Z", "withdrawn": True}
+    answer = open_to_all.rate(taken_back)[1]
+    assert (answer["ratings"], answer["last_rated_at"]) == ([], taken_back["rated_at"])
+    assert answer["label_map_keys"] == {"demo": label_key(scan)}
+    for client in (open_to_all, Client(run[0], rater="dora"), Client(run[0], rater="emil")):
+        said = client.json(f"/case/{key_of(scan)}")["last_rated_at"]
+        assert said == ("" if client.room.options.rater == "emil" else taken_back["rated_at"])
+    assert [each.blinded for each in read_ratings(run[0].ratings) if each.rater == "dora"] == [True, True]
+
+
+def test_without_ids_messages_name_no_other_participant(tmp_path):
+    results, scans = write_small_run(tmp_path)
+    rows = read_table(results.scan_table, SCANS).to_pandas()
+    rows.loc[rows["status"].ne("ok"), "message"] = f"as 2 of {scans[0].participant}, sub-{scans[1].participant}_ses-2"
+    write_table(results.scan_table, SCANS, rows)
+    hidden = Client(results, without_ids=True)
+    cases = [hidden.json(f"/case/{hidden.room.cases.at(place).key}") for place in range(len(hidden.room.cases))]
+    assert {each["message"] for each in cases if each["status"] != "ok"} == {"as 2 of (id), sub-(id)_ses-2"}
 
 
 def test_without_ids_no_answer_has_one(run):

@@ -9,8 +9,8 @@ from dixonflow.ratings.rating import Rating
 from dixonflow.ratings.store import current
 from dixonflow.system.atomic import write_bytes
 
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters of what a spreadsheet computes instead of showing it."""
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""First characters of what a spreadsheet computes instead of showing it; the last four are wide ones."""
 
 _COLUMNS = (
     *("participant_id", "session_id", "sequence", "model", "structure", "verdict", "cause", "rater", "rated_at"),
@@ -44,4 +44,4 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    return f"'{text}" if text.startswith(_FORMULAS) or text.lstrip().startswith(_FORMULAS) else text

@@ -1,7 +1,7 @@
 """What each rating counts for: whether it is a last word, of which label map, and the grade that follows from it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dixonflow.ratings.rating import Rating
@@ -63,10 +63,12 @@ def judge(
         Whether the structure of a rating is one that values may be of; else it counts for nothing.
     """
     ratings = sorted(ratings, key=lambda each: each.rated_at)
-    latest = {rating.rating_id for rating in current(ratings)}
+    # keys that stand for the same label map are one: what is said of it again replaces what was said before
+    alike = [_with_one_key(rating, keys) for rating in ratings]
+    latest = {rating.rating_id for rating in current(alike)}
     last_words = _last_words(ratings)
     taken_back: dict[tuple[object, ...], int] = {}
-    for number, rating in enumerate(ratings):
+    for number, rating in enumerate(alike):
         if rating.withdrawn:
             taken_back[_item(rating)] = number
     judged = []
@@ -82,11 +84,18 @@ def judge(
                 rating,
                 label_map,
                 rating.rating_id in latest,
-                number < taken_back.get(_item(rating), -1),
+                number < taken_back.get(_item(alike[number]), -1),
                 _grade(rating, label_map) if counts else None,
             )
         )
     return judged
+
+
+def _with_one_key(rating: Rating, keys: Mapping[tuple[ScanId, str], frozenset[str] | None]) -> Rating:
+    """Have a rating bear the same key of all that stand for the label map of the tables."""
+    if _label_map(rating, keys) is not RatedLabelMap.CURRENT:
+        return rating
+    return replace(rating, label_map_key=min(keys[rating.scan, rating.model] or ()))
 
 
 def _item(rating: Rating) -> tuple[object, ...]:

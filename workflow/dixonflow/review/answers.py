@@ -12,7 +12,7 @@ from dixonflow.errors import DixonflowError
 from dixonflow.report.palette import colour
 from dixonflow.review.access import HEADERS
 from dixonflow.review.cases import Case, ReviewError
-from dixonflow.review.details import case_content, rating_content, row_content, session_content
+from dixonflow.review.details import case_content, row_content, said_content, session_content
 from dixonflow.review.images import ReviewImagesError, drawn_contrasts
 from dixonflow.review.judgements import rating_of
 from dixonflow.review.pictures import Picture, Plane, draw_slice
@@ -153,8 +153,7 @@ class Answers:
             room.judgements.add(rating)
         except DixonflowError as error:  # the disk is full, or a file damaged: the page sends it again later
             return refusal(str(error), HTTPStatus.SERVICE_UNAVAILABLE)
-        said = [rating_content(room, each) for each in room.judgements.of_scan(case.scan)]
-        return as_json({"ratings": said}, HTTPStatus.CREATED)
+        return as_json(said_content(room, case), HTTPStatus.CREATED)
 
     def _list(self, values: Mapping[str, str]) -> Answer:
         room = self._room

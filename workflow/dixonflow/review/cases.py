@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import secrets
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from dixonflow.paths import Results
 from dixonflow.report.checks import read_objections, read_verdicts
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.report.contents import read_wide
+from dixonflow.report.without_ids import masking
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade, ScanId, ScanSequence, Status
 
@@ -80,10 +81,12 @@ class Cases:
         One row per case.
     objections
         Checks that did not pass and ask for a look, with `case`, the position; the worst of each case first.
+    masked
+        Takes ids out of messages where ids are not shown.
     """
 
-    def __init__(self, scans: pd.DataFrame, objections: pd.DataFrame) -> None:
-        self.scans, self.objections = scans, objections
+    def __init__(self, scans: pd.DataFrame, objections: pd.DataFrame, masked: Callable[[str], str] = str) -> None:
+        self.scans, self.objections, self.masked = scans, objections, masked
         self._places = {key: place for place, key in enumerate(scans["key"])}
         keys = np.array(scans["key"], dtype=str)
         self.numbers = np.empty(len(keys), np.int64)
@@ -147,10 +150,12 @@ def read_cases(results: Results, listed: Collection[ScanId] | None = None, *, wi
         if not path.is_file():
             raise ReviewError(f"there is no table {path.stem} in {results.tables}: run the pipeline first")
     try:
-        scans = read_wide(results.scan_table, [*_COLUMNS, *_COUNTS])
+        scans = read_wide(results.scan_table, [*_COLUMNS, *_COUNTS, "source"])
         objections = read_objections(quality, read_verdicts(quality))
     except (OSError, ValueError) as error:
         raise ReviewError(f"the tables in {results.tables} cannot be read, run dixonflow aggregate: {error}") from error
+    masked = str if with_ids else masking(scans)
+    scans = scans.drop(columns="source")
     named = scans["participant_id"].notna() & scans["session_id"].notna() & scans["sequence"].ne("")
     scans = scans[named & scans["status"].ne(Status.WITHDRAWN.value)].reset_index(drop=True)
     texts = [*_COLUMNS]
@@ -171,7 +176,7 @@ def read_cases(results: Results, listed: Collection[ScanId] | None = None, *, wi
     objections = objections.sort_values("case", kind="stable", ignore_index=True)
     words = ["check", "structure", "model", "grade", "place"]
     objections[words] = objections[words].astype("category")
-    return Cases(scans, objections[["case", *_OBJECTIONS]])
+    return Cases(scans, objections[["case", *_OBJECTIONS]], masked)
 
 
 def _keys(scans: pd.DataFrame) -> list[str]:

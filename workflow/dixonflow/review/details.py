@@ -83,7 +83,7 @@ def case_content(room: Room, case: Case) -> dict[str, Any]:
     """What the view of one case shows, but for the pictures."""
     row, blinded = case.row, room.options.blinded
     models = room.models.get(case.scan.sequence, ())
-    said = [_without_id(room, case, str(row[name])) for name in ("message", "note")]
+    said = [room.cases.masked(str(row[name])) for name in ("message", "note")]
     return {
         **row_content(room, case),
         "message": said[0],
@@ -94,12 +94,21 @@ def case_content(room: Room, case: Case) -> dict[str, Any]:
         "focuses": [] if blinded else _focuses(room.cases.objections_to(case), models),
         "contrasts": [contrast.acq for contrast in drawn_contrasts(case.scan.sequence)],
         "is_ct": Contrast.CT in case.scan.sequence.images,
-        "ratings": [rating_content(room, each) for each in room.judgements.of_scan(case.scan)],
+        **said_content(room, case),
     }
 
 
-def _without_id(room: Room, case: Case, text: str) -> str:
-    return text.replace(case.scan.participant, "...") if room.options.without_ids else text
+def said_content(room: Room, case: Case) -> dict[str, Any]:
+    """What was said of a case, and when the rater said something last."""
+    judgements = room.judgements
+    return {
+        "ratings": [rating_content(room, each) for each in judgements.of_scan(case.scan)],
+        "last_rated_at": judgements.last_time(case.scan),
+        "label_map_keys": {
+            model.name: label_map_key(room.results, case.scan, model.name)
+            for model in room.models.get(case.scan.sequence, ())
+        },
+    }
 
 
 def _rows(rows: pd.DataFrame) -> list[Mapping[Any, Any]]:

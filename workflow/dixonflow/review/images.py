@@ -190,6 +190,8 @@ def read_case_images(results: Results, scan: ScanId, model: str) -> CaseImages:
     if key != label_map_key(results, scan, model):
         labels = None
         problems.append("the label map is being replaced, reload the page")
+    if labels is not None and not key:
+        problems.append("the sidecar does not say which label map this is: of verdicts only faulty ones will count")
     seams = _seams(results, scan, affine, shape[2])
     whites = {contrast: white_of(image) for contrast, image in images.items()}
     return CaseImages(images, labels, affine, seams, tuple(problems), key, whites)

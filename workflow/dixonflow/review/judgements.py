@@ -12,7 +12,7 @@ from dixonflow.vocabulary import Cause, ScanId, Verdict
 
 _FIELDS = {
     *("rating_id", "key", "model", "structure", "verdict", "cause"),
-    *("comment", "label_map_key", "rated_at", "withdrawn"),
+    *("comment", "label_map_key", "rated_at", "blinded", "withdrawn"),
 }
 
 
@@ -36,6 +36,7 @@ class Judgements:
         self._state: dict[str, tuple[int, int, int]] | None = None
         self._all: list[Rating] = []
         self._by_scan: dict[ScanId, list[Rating]] = {}
+        self._last_times: dict[ScanId, str] = {}
 
     def add(self, rating: Rating) -> None:
         """Save a rating. It is on the disk when this returns. Raises RatingError where it cannot be saved."""
@@ -43,6 +44,7 @@ class Judgements:
             self._refresh()
             if self._store.add(rating):
                 self._all.append(rating)
+                self._note_time(rating)
                 said = [each for each in self._all if each.scan == rating.scan]
                 self._by_scan[rating.scan] = self._visible(current(said))
                 self._state = self._state_after(rating)
@@ -52,6 +54,16 @@ class Judgements:
         with self._lock:
             self._refresh()
             return list(self._by_scan.get(scan, ()))
+
+    def last_time(self, scan: ScanId) -> str:
+        """When the rater said something of a scan last, also what was taken back; empty if never.
+
+        The next verdict must be later, or an earlier one would stay in force: clocks are set back, and differ between
+        machines.
+        """
+        with self._lock:
+            self._refresh()
+            return self._last_times.get(scan, "")
 
     def judged(self, verdict: str, *, own: bool = False) -> set[ScanId]:
         """Scans with a rating in force, with this verdict where it is not empty, by the rater where `own`."""
@@ -71,6 +83,10 @@ class Judgements:
         with self._lock:
             self._refresh()
             return list(self._all)
+
+    def _note_time(self, rating: Rating) -> None:
+        if rating.rater == self.rater:
+            self._last_times[rating.scan] = max(self._last_times.get(rating.scan, ""), rating.rated_at)
 
     def _visible(self, ratings: Iterable[Rating]) -> list[Rating]:
         return [each for each in ratings if not self.blinded or each.rater == self.rater]
@@ -96,7 +112,9 @@ class Judgements:
         if stamp == self._state:
             return
         self._all = read_ratings(self._folder)
-        self._by_scan = {}
+        self._by_scan, self._last_times = {}, {}
+        for rating in self._all:
+            self._note_time(rating)
         for rating in self._visible(current(self._all)):
             self._by_scan.setdefault(rating.scan, []).append(rating)
         self._state = stamp
@@ -127,7 +145,8 @@ def rating_of(content: Any, case: Case, structures: Mapping[str, Iterable[str]],
     if structure is not None and not (isinstance(structure, str) and structure in structures[model]):
         raise RatingError("the rating names a structure that the model does not have")
     texts = [content[name] for name in ("rating_id", "comment", "label_map_key", "rated_at")]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(content["withdrawn"], bool):
+    flags = [content[name] for name in ("blinded", "withdrawn")]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
         raise RatingError("a field of the rating has the wrong type")
     try:
         verdict = Verdict(content["verdict"])
@@ -144,7 +163,7 @@ def rating_of(content: Any, case: Case, structures: Mapping[str, Iterable[str]],
         rated_at=content["rated_at"],
         label_map_key=content["label_map_key"],
         comment=content["comment"],
-        blinded=judgements.blinded,
+        blinded=content["blinded"],  # when it was given: it may be sent to another server than that of its page
         withdrawn=content["withdrawn"],
         rating_id=content["rating_id"],
     )

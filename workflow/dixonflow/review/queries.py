@@ -152,8 +152,8 @@ def _has_word(cases: Cases, word: str, *, with_ids: bool) -> NDArray[np.bool_]:
 def _order(cases: Cases, query: Query, rows: NDArray[np.bool_] | None) -> NDArray[np.int64]:
     if query.sort == "random":
         # by the key, so that the order does not follow from that of the ids, and new scans leave it as it is
-        by_key = np.argsort(cases.numbers)
-        return np.asarray(by_key[np.random.default_rng(query.seed).permutation(len(cases))], dtype=np.int64)
+        drawn = pd.util.hash_array(cases.scans["key"].to_numpy(object), hash_key=f"{query.seed:016d}", categorize=False)
+        return np.asarray(np.lexsort((cases.numbers, drawn)), dtype=np.int64)
     if query.sort == "id":
         return np.arange(len(cases))
     if query.sort == "check" and rows is not None:

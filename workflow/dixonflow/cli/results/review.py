@@ -54,6 +54,8 @@ def review_command(
     try:
         settings = read_config(config)
         results = settings.paths
+        if export is not None and without_ids:
+            sys.exit("review: --export writes ids and comments of all raters: leave --without-ids out")
         if export is not None:
             _export(results, export)
             return
@@ -61,6 +63,7 @@ def review_command(
             sys.exit("review: name yourself, for example --rater anna")
         options = ReviewOptions(rater, blinded, without_ids, seed)
         wanted = None if listed is None else read_list(listed)
+        print("The tables of the run are read; of a large cohort this takes a while", flush=True)
         cases = read_cases(results, wanted, with_ids=not without_ids)
         if wanted is not None and len(cases) < len(set(wanted)):
             print(f"{len(set(wanted)) - len(cases)} scans on the list are not in the tables and are left out")

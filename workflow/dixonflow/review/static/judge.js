@@ -1,5 +1,6 @@
 // Verdicts: which key gives which, and the dialog for structure, cause and comment.
 
+import { notify } from "./notices.js";
 import { newId } from "./pending.js";
 import { byId, fill, make, readable } from "./words.js";
 
@@ -44,6 +45,10 @@ export class Judge {
   begin(verdict, ask = verdict !== "good") {
     const subject = this.scan.subject();
     if (!subject) return;
+    if (!this.scan.sees(subject)) {
+      notify("No verdict was given: the label map of this scan is not shown, or not yet.", "unseen");
+      return;
+    }
     if (!ask) {
       this.give({ ...subject, verdict, cause: null, comment: "" });
       return;
@@ -98,22 +103,34 @@ export class Judge {
   }
 
   give(rating) {
-    this.pending.add({ ...rating, rating_id: newId(), rated_at: new Date().toISOString(), withdrawn: false });
+    this.pending.add({ ...rating, ...this.stamp(rating.key), withdrawn: false });
+  }
+
+  // Id, time and circumstances of a verdict: later than all that was said of the scan, even if the clock was set back.
+  stamp(key) {
+    const before = [this.scan.lastTimes.get(key) ?? "", ...this.pending.of(key).map((rating) => rating.rated_at)].sort().at(-1);
+    const time = Math.max(Date.now(), before ? Date.parse(before) + 1 : 0);
+    return { rating_id: newId(), rated_at: new Date(time).toISOString(), blinded: this.session.blinded };
   }
 
   // Takes back the rater's last verdict on the scan that is shown: one that waits, or one that is saved.
   undo() {
     const { shown } = this.scan;
-    const waiting = this.pending.of(shown.key);
     const own = shown.ratings.filter((rating) => rating.own);
-    const known = [...own, ...waiting].sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
-    const gone = new Set(waiting.filter((rating) => rating.withdrawn).map((rating) => `${rating.model}/${rating.structure}`));
-    const last = known.filter((rating) => !rating.withdrawn && !gone.has(`${rating.model}/${rating.structure}`)).at(-1);
+    const known = [...own, ...this.pending.of(shown.key)].sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
+    const inForce = new Map(); // the last one is the latest
+    for (const rating of known) {
+      const item = `${rating.model}/${rating.structure}/${rating.label_map_key}`;
+      inForce.delete(item);
+      if (!rating.withdrawn) inForce.set(item, rating);
+    }
+    const last = [...inForce.values()].at(-1);
     if (!last) return;
+    if (this.pending.refused.has(last.rating_id)) {
+      this.pending.discard(last.rating_id);
+      return;
+    }
     const { model, structure, verdict, cause, label_map_key } = last;
-    this.pending.add({
-      ...{ key: shown.key, model, structure, verdict, cause, label_map_key, comment: "" },
-      ...{ rating_id: newId(), rated_at: new Date().toISOString(), withdrawn: true },
-    });
+    this.pending.add({ key: shown.key, model, structure, verdict, cause, label_map_key, comment: "", ...this.stamp(shown.key), withdrawn: true });
   }
 }

@@ -117,7 +117,8 @@ const KEYS = {
 
 function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
-  const typing = event.target.matches("input, textarea, select");
+  // a verdict works while the choice of structures has the focus: no name in it begins with a digit
+  const typing = event.target.matches("input, textarea, select") && !(event.target.matches("#focus, #model") && "123".includes(event.key));
   if (typing && event.key !== "Escape" && !(event.key === "Enter" && event.target.id === "search")) return;
   if (typing) {
     event.target.blur();

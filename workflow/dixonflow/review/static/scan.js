@@ -1,7 +1,7 @@
 // The view of one scan: pictures of what the checks name, what they say, and the verdicts.
 
 import { Recent, getJson, getPicture } from "./api.js";
-import { notify } from "./notices.js";
+import { notify, withdraw } from "./notices.js";
 import { byId, fill, make, number, readable, said } from "./words.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6];
@@ -19,6 +19,8 @@ export class ScanView {
     this.active = 0;
     this.chosen = null; // what the rater chose to see, kept from scan to scan
     this.shown = null;
+    this.seen = null; // the label map on the screen
+    this.lastTimes = new Map(); // when the rater said something of a scan last, by its key
     byId("focus").addEventListener("change", () => this.choose(byId("focus").value));
     byId("model").addEventListener("change", () => this.choose("", byId("model").value));
   }
@@ -30,9 +32,13 @@ export class ScanView {
   // A verdict on a scan was given or, where there is an answer, saved: what the server said before no longer holds.
   changed(key, answer) {
     if (answer) this.details.drop(key);
+    if (answer) this.lastTimes.set(key, answer.last_rated_at);
     if (this.shown?.key !== key) return;
     if (answer) this.shown.ratings = answer.ratings;
     this.showRatings();
+    if (!answer || this.shown.models.every(({ name, label_map_key }) => answer.label_map_keys[name] === label_map_key)) return;
+    notify("The label map of this scan was computed again: verdicts until now are on the earlier one. The new one is shown.", "renew");
+    this.renew(this.shown);
   }
 
   // What is shown of a scan: what the rater chose, else what the worst objection names, else the whole body.
@@ -59,6 +65,7 @@ export class ScanView {
     const detail = { ...(await this.detail(key)) };
     if (this.wanted !== key) return;
     this.shown = detail;
+    if (detail.last_rated_at > (this.lastTimes.get(key) ?? "")) this.lastTimes.set(key, detail.last_rated_at);
     this.place = place;
     this.focus = this.focusOf(detail);
     this.indices = {};
@@ -137,6 +144,11 @@ export class ScanView {
     return { key: this.shown.key, model: model.name, structure: this.focus.structures[0] ?? null, label_map_key: model.label_map_key };
   }
 
+  // Whether the label map that a verdict would be on is on the screen.
+  sees({ key, model, label_map_key }) {
+    return String(this.seen) === String([key, model, label_map_key]);
+  }
+
   labelKey() {
     return this.shown.models.find((each) => each.name === this.focus.model)?.label_map_key;
   }
@@ -158,6 +170,7 @@ export class ScanView {
     const { shown, focus } = this;
     const figures = byId("figures");
     if (!shown.models.length || !focus.model) {
+      this.seen = null;
       figures.replaceChildren(this.instead("This scan has no images to judge."));
       return;
     }
@@ -180,11 +193,15 @@ export class ScanView {
       return this.renew(shown);
     }
     if (made.every((each) => each.problem)) {
+      this.seen = null;
       figures.replaceChildren(this.instead(`There is no picture: ${made[0].problem}.`));
       return;
     }
     this.drawn = Object.fromEntries(made.map((each, place) => [this.planes[place], each.picture]));
     figures.replaceChildren(...made.map((each, place) => this.figure(each, place)));
+    const hasLabels = made.some((each) => each.picture?.panels.some((name) => name.startsWith("label map")));
+    this.seen = hasLabels ? [shown.key, focus.model, this.labelKey()] : null;
+    withdraw("unseen");
     this.applyZoom();
   }
 
@@ -249,9 +266,8 @@ export class ScanView {
   showFacts() {
     const { shown } = this;
     const facts = byId("facts");
-    facts.replaceChildren();
     const line = [shown.status, shown.reason && readable(shown.reason), shown.message].filter(Boolean).join(": ");
-    facts.append(make("h3", "Scan"), make("p", line + (shown.grade ? `, grade ${shown.grade}` : "")));
+    facts.replaceChildren(make("h3", "Scan"), make("p", line + (shown.grade ? `, grade ${shown.grade}` : "")));
     if (shown.failed || shown.review) facts.append(make("p", `${shown.failed} values failed, ${shown.review} to review`));
     if (shown.note) facts.append(make("p", shown.note));
     if (shown.objections.length) facts.append(make("h3", "Checks"));
