@@ -13,8 +13,8 @@ from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elasti
 from dixonflow.retraining.nnunet.mixture import (
     add_copies,
     add_ct,
-    case_participants,
-    check_participants,
+    case_scans,
+    check_cases,
     read_ct_folder,
 )
 from dixonflow.retraining.nnunet.raw_data import RawData, read_raw_data
@@ -114,7 +114,7 @@ def test_ct_cases_are_never_trained_on_where_their_participant_is_validated_on(t
     entries = read_ledger(project.ledger)
     write_ct(tmp_path / "ct", ["70000", "elsewhere"])
     mixed = add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out")
-    people = case_participants(data, entries)
+    people = {name: scan.participant for name, scan in case_scans(data, entries).items()}
     for split in mixed.splits:
         assert "ct_c1" in split["train"]
         assert ("ct_c0" in split["train"]) == ("70000" not in {people[name] for name in split["val"]})
@@ -150,9 +150,9 @@ def test_ct_with_unknown_labels_or_without_participants_is_refused(tmp_path):
 def test_a_fold_with_a_participant_on_both_sides_is_refused(tmp_path):
     write_dataset(tmp_path, ["case_0001_water", "case_0002_water", "case_0003_water"])
     data = read_raw_data(tmp_path)
-    people = {"case_0001_water": "a", "case_0002_water": "a", "case_0003_water": "b"}
+    people = {f"case_000{number}_water": ScanId("aab"[number - 1], str(number)) for number in (1, 2, 3)}
     with pytest.raises(RetrainingError, match="one participant"):
-        check_participants(data, people)
+        check_cases(data, people, [], frozenset())
 
 
 def test_damaged_raw_data_is_refused(tmp_path):

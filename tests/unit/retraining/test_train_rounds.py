@@ -11,6 +11,7 @@ from dixonflow.retraining.nnunet.settings import (
     Mixture,
     Plan,
     TrainingSettings,
+    check_settings,
     keep_settings,
     read_kept,
     read_settings,
@@ -131,14 +132,16 @@ def test_a_training_keeps_its_settings_once_it_has_begun(tmp_path, caplog):
     kept = tmp_path / "training.json"
     with pytest.raises(RetrainingError, match="retrain plan"):
         read_kept(kept)
-    keep_settings(kept, TrainingSettings(epochs=1000))
+    check_settings(kept, TrainingSettings(epochs=1000))
     assert not caplog.records
-    keep_settings(kept, TrainingSettings(epochs=10))  # nothing is trained yet
+    keep_settings(kept, TrainingSettings(epochs=1000))
+    check_settings(kept, TrainingSettings(epochs=10))  # nothing is trained yet
+    keep_settings(kept, TrainingSettings(epochs=10))
     assert "enough for a trial only" in caplog.text
     (tmp_path / "fold_0").mkdir()
     (tmp_path / "fold_0" / "checkpoint_latest.pth").touch()
-    keep_settings(kept, TrainingSettings(epochs=10, job_minutes=5))  # where and how fast may change
+    check_settings(kept, TrainingSettings(epochs=10, job_minutes=5))  # where and how fast may change
     with pytest.raises(RetrainingError, match="was trained with other settings"):
-        keep_settings(kept, TrainingSettings(epochs=20))
+        check_settings(kept, TrainingSettings(epochs=20))
     assert read_kept(kept).epochs == 10
     assert np.isclose(read_kept(kept).mixture.elastic_mm, 6.0)
