@@ -128,6 +128,8 @@ def test_a_ct_of_a_test_participant_is_refused_by_name(tmp_path):
     append_to_ledger(project.ledger, [Entry(Step.FROZEN, 0, CaseSet.TEST, ScanId("9999", "2"))])
     write_ct(tmp_path / "ct", ["9999"])
     data, entries = read_raw_data(dataset_folder(project, 1)), read_ledger(project.ledger)
+    with pytest.raises(LeakageError, match="CT c0: its participant has withdrawn"):
+        add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out", frozenset({"9999"}))
     with pytest.raises(LeakageError, match="9999 is a frozen test participant"):
         add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out")
     assert not (tmp_path / "out").exists()

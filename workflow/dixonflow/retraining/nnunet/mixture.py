@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from dixonflow.retraining.ledger import CaseSet, Entry
 from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elastic_field, low_contrast
 from dixonflow.retraining.nnunet.raw_data import ENDING, RawCase, RawData, case_sha256, is_done
 from dixonflow.retraining.nnunet.settings import Mixture
+from dixonflow.retraining.nnunet_raw import flipped
 from dixonflow.retraining.project import RetrainingError
 from dixonflow.system.atomic import write_bytes
 from dixonflow.vocabulary import ScanId, ScanSequence
@@ -278,10 +278,7 @@ def _read(case: RawCase) -> tuple[list[NDArray[np.float32]], Labels, Affine]:
 def _write(case: RawCase, images: list[NDArray[np.float32]], labels: Labels, affine: Affine, orientation: str) -> None:
     """Write as the other cases of the data set are stored."""
     flips = orientation_flips(orientation)
-    turned: Any = affine.copy()
-    for axis in flips:
-        turned[:3, 3] += turned[:3, axis] * (labels.shape[axis] - 1)
-        turned[:3, axis] *= -1
+    turned = flipped(affine, labels.shape, flips)
     for path, image in zip(case.images, images, strict=True):
         write_nifti(path, np.flip(image, flips), turned)
     write_labels(case.labels, np.flip(labels, flips), turned)
