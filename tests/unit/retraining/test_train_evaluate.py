@@ -47,6 +47,8 @@ def project(planned, tmp_path_factory) -> Project:
     project = open_project(folder)
     train_fold(workspace_of(project, 1), "all", project.settings.seed)
     shutil.copytree(workspace_of(project, 1).root, workspace_of(project, 3).root)
+    for copy in list(workspace_of(project, 3).root.glob("*/Dataset901_Round01")):
+        copy.rename(copy.with_name(workspace_of(project, 3).dataset_name))
     for number in (8, 9):
         add_test_case(project, number)
     return project
