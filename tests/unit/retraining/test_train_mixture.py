@@ -13,8 +13,8 @@ from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elasti
 from dixonflow.retraining.nnunet.mixture import (
     add_copies,
     add_ct,
-    case_participants,
-    check_participants,
+    case_scans,
+    check_cases,
     read_ct_folder,
 )
 from dixonflow.retraining.nnunet.raw_data import RawData, read_raw_data
@@ -114,7 +114,7 @@ def test_ct_cases_are_never_trained_on_where_their_participant_is_validated_on(t
     entries = read_ledger(project.ledger)
     write_ct(tmp_path / "ct", ["70000", "elsewhere"])
     mixed = add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out")
-    people = case_participants(data, entries)
+    people = {name: scan.participant for name, scan in case_scans(data, entries).items()}
     for split in mixed.splits:
         assert "ct_c1" in split["train"]
         assert ("ct_c0" in split["train"]) == ("70000" not in {people[name] for name in split["val"]})
@@ -128,6 +128,8 @@ def test_a_ct_of_a_test_participant_is_refused_by_name(tmp_path):
     append_to_ledger(project.ledger, [Entry(Step.FROZEN, 0, CaseSet.TEST, ScanId("9999", "2"))])
     write_ct(tmp_path / "ct", ["9999"])
     data, entries = read_raw_data(dataset_folder(project, 1)), read_ledger(project.ledger)
+    with pytest.raises(LeakageError, match="CT c0: its participant has withdrawn"):
+        add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out", frozenset({"9999"}))
     with pytest.raises(LeakageError, match="9999 is a frozen test participant"):
         add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -150,9 +152,9 @@ def test_ct_with_unknown_labels_or_without_participants_is_refused(tmp_path):
 def test_a_fold_with_a_participant_on_both_sides_is_refused(tmp_path):
     write_dataset(tmp_path, ["case_0001_water", "case_0002_water", "case_0003_water"])
     data = read_raw_data(tmp_path)
-    people = {"case_0001_water": "a", "case_0002_water": "a", "case_0003_water": "b"}
+    people = {f"case_000{number}_water": ScanId("aab"[number - 1], str(number)) for number in (1, 2, 3)}
     with pytest.raises(RetrainingError, match="one participant"):
-        check_participants(data, people)
+        check_cases(data, people, [], frozenset())
 
 
 def test_damaged_raw_data_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Rounds against each other, the stop rule, and the settings of trainings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from dixonflow.retraining.nnunet.settings import (
     Mixture,
     Plan,
     TrainingSettings,
+    check_settings,
     keep_settings,
     read_kept,
     read_settings,
@@ -66,6 +69,30 @@ def test_only_what_both_have_is_compared(model):
     assert summarise_round(1, model, second, 3, ("before", first)).gain == pytest.approx(0.2)
     with pytest.raises(RetrainingError, match="share no test case"):
         summarise_round(1, model, second, 3, ("before", first[first["structure"] == "spleen"]))
+
+
+def test_a_structure_that_is_not_there_and_is_found_lowers_the_gain(model):
+    first, second = rows_of({"p": 0.5, "q": 0.5}), rows_of({"p": 0.5, "q": 0.5})
+    absent = (first["structure"] == "spleen") & (first["case"] == "case_pa")
+    first.loc[absent, "dice"] = np.nan  # neither truth nor model has it
+    second.loc[absent, "dice"] = 0.0
+    gained = summarise_round(2, model, second, 3, ("before", first))
+    assert gained.gain == pytest.approx(-1 / 8)
+    lost = summarise_round(2, model, first, 3, ("before", second))
+    assert lost.gain == pytest.approx(1 / 8)
+    first["dice"] = np.nan
+    with pytest.raises(RetrainingError, match="no test case has a structure"):
+        summarise_round(2, model, first, 3, None)
+
+
+def test_one_test_participant_says_nothing_for_certain(model, tmp_path):
+    rows = rows_of({"p": 0.5})
+    found = summarise_round(2, model, rows, 3, ("before", rows))
+    assert (found.gain, found.gain_low, found.dice_low) == (0, None, None)
+    assert not should_stop([found, replace(found, round=3)], StopRule(gain=1.0, rounds=2))
+    assert "too few" in found.advice
+    write_rounds(tmp_path / "rounds.csv", [found])
+    assert read_rounds(tmp_path / "rounds.csv") == [replace(found, mean_dice=pytest.approx(found.mean_dice))]
 
 
 def result(number: int, gain: float | None, low: float | None = None, high: float | None = None) -> RoundResult:
@@ -131,14 +158,16 @@ def test_a_training_keeps_its_settings_once_it_has_begun(tmp_path, caplog):
     kept = tmp_path / "training.json"
     with pytest.raises(RetrainingError, match="retrain plan"):
         read_kept(kept)
-    keep_settings(kept, TrainingSettings(epochs=1000))
+    check_settings(kept, TrainingSettings(epochs=1000))
     assert not caplog.records
-    keep_settings(kept, TrainingSettings(epochs=10))  # nothing is trained yet
+    keep_settings(kept, TrainingSettings(epochs=1000))
+    check_settings(kept, TrainingSettings(epochs=10))  # nothing is trained yet
+    keep_settings(kept, TrainingSettings(epochs=10))
     assert "enough for a trial only" in caplog.text
     (tmp_path / "fold_0").mkdir()
     (tmp_path / "fold_0" / "checkpoint_latest.pth").touch()
-    keep_settings(kept, TrainingSettings(epochs=10, job_minutes=5))  # where and how fast may change
+    check_settings(kept, TrainingSettings(epochs=10, job_minutes=5))  # where and how fast may change
     with pytest.raises(RetrainingError, match="was trained with other settings"):
-        keep_settings(kept, TrainingSettings(epochs=20))
+        check_settings(kept, TrainingSettings(epochs=20))
     assert read_kept(kept).epochs == 10
     assert np.isclose(read_kept(kept).mixture.elastic_mm, 6.0)

@@ -8,10 +8,10 @@ import pandas as pd
 
 from dixonflow.models.model import Model
 from dixonflow.retraining.cases import Case, test_cases
-from dixonflow.retraining.import_round import trained_cases
+from dixonflow.retraining.import_round import check_is_of, trained_cases
 from dixonflow.retraining.leakage import LeakageError
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, frozen_participants, read_ledger
-from dixonflow.retraining.nnunet.mixture import participant_of
+from dixonflow.retraining.nnunet.mixture import scan_of
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.rounds import (
@@ -37,35 +37,47 @@ def evaluate_round(
 ) -> RoundResult:
     """Measure the model of a round, and the one before on the same cases, and add it to the table of rounds.
 
-    The first round is compared with the model that the project began with, where that has structures in common; the
-    final model with that of the round that it takes its cases from.
+    It is compared with the last round before it that was evaluated, and where there is none with the model that the
+    project began with, if that can be measured on the test cases; the final model with the last round.
 
     Raises
     ------
     LeakageError
         If the training has seen a test participant.
     RetrainingError
-        If the model is not imported, or there is no test case.
+        If the model is not what the round trained, the earlier one is not what was evaluated, or there is no test case.
     """
     workspace = workspace_of(project, round_number, final=final)
     _check_untouched(project, workspace)
     cases = test_cases(project)
     rounds = {each.round: each for each in read_rounds(rounds_file(project))}
     number = FINAL_ROUND if final else round_number
-    last = round_number if final else round_number - 1
+    last = max((key for key in rounds if key < number and key <= round_number), default=0)
+    check_is_of(project, workspace, name)
     model = project.model(name)
-    if not model.is_imported:
-        raise RetrainingError(f"{name} is not imported: call dixonflow retrain import")
-    before = rounds[last].model if last in rounds else project.settings.model if last == 0 else None
+    before = rounds[last].model if last in rounds else project.settings.model
+    if 0 < last < round_number - 1 or (last == 0 and round_number > 1):
+        log.warning("rounds between %d and %d were not evaluated: compared with %s", last, round_number, before)
+    earlier_model = project.model(before)
+    why = _why_not(project, earlier_model)
+    if not why and last > 0 and earlier_model.weights_hash != rounds[last].model_sha256:
+        raise RetrainingError(f"{before} has other weights than when round {last} was evaluated: evaluate that again")
     rows = _rows(project, number, model, cases)
     earlier = None
-    if before is not None:
-        earlier_model = project.model(before)
-        if why := _why_not(project, earlier_model):
-            log.warning("%s %s: nothing to compare with", before, why)
-        else:
-            earlier = before, _rows(project, last, earlier_model, cases)
-            rounds[last] = rounds.get(last) or summarise_round(last, earlier_model, earlier[1], None, None)
+    if why:
+        log.warning("%s %s: nothing to compare with", before, why)
+    else:
+        earlier = before, _rows(project, last, earlier_model, cases)
+        own = summarise_round(last, earlier_model, earlier[1], None, None)
+        if last in rounds and own.test_cases != rounds[last].test_cases:
+            log.warning(
+                "round %d was evaluated on %d test cases, now there are %d: evaluate the rounds in order again, so "
+                "that the stop rule judges all on the same cases",
+                last,
+                rounds[last].test_cases,
+                own.test_cases,
+            )
+        rounds[last] = rounds[last] if last else own
     corrected = {name for name in trained_cases(workspace) if not _is_mixed_in(name)}
     result = summarise_round(number, model, rows, len(corrected), earlier)
     so_far = [*(each for key, each in rounds.items() if key < number), result]
@@ -85,6 +97,8 @@ def _why_not(project: Project, model: Model) -> str:
         return "is not imported"
     if missing := [each.value for each in model.contrasts_read if each not in project.settings.contrasts]:
         return f"takes {', '.join(missing)}, which the cases do not have"
+    if model.resampling != "nnunet" or model.crop is not None:
+        return "resamples or crops in its own way, which dixonflow evaluate measures after a run"
     return "" if set(model.structures) & set(project.settings.labels) else "has none of the structures"
 
 
@@ -109,5 +123,5 @@ def _check_untouched(project: Project, workspace: Workspace) -> None:
     entries = read_ledger(project.ledger)
     frozen = frozen_participants(entries)
     for name in trained_cases(workspace):
-        if not name.startswith("ct_") and participant_of(name, entries) in frozen:
+        if not name.startswith("ct_") and scan_of(name, entries).participant in frozen:
             raise LeakageError(f"{workspace.root} has trained on {name}, which is of a frozen test participant")

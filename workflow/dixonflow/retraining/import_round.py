@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from dixonflow.importing.lock import import_lock
 from dixonflow.importing.record import FileRecord, PartRecord, read_record, write_record
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
+from dixonflow.models.nnunet_files import read_json
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, ledger_sha256, read_ledger
 from dixonflow.retraining.nnunet.workspace import Workspace, folds_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.segment.network import load_model_folder
 from dixonflow.system.atomic import write_bytes
-from dixonflow.system.documents import read_json_file
+from dixonflow.system.documents import DocumentError, read_json_file
 from dixonflow.system.versions import versions
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,21 @@ def model_name(round_number: int, *, final: bool) -> str:
     return "retrainedfinal" if final else f"retrained{round_number:02d}"
 
 
+def checked_name(name: str) -> str:
+    """Name of a user's own model, which is a folder among the weights.
+
+    Raises
+    ------
+    RetrainingError
+        If it is no name of a model, or that of one that ships with DixonFlow.
+    """
+    if not re.fullmatch("[a-z0-9]+", name):
+        raise RetrainingError(f"--name {name!r}: the name of a model is lower-case letters and digits")
+    if (MODELS / f"{name}.yaml").exists():
+        raise RetrainingError(f"{name} is a model that ships with DixonFlow: choose another name with --name")
+    return name
+
+
 def import_trained(project: Project, workspace: Workspace, name: str, *, final: bool = False) -> ImportedRound:
     """Import the networks of a finished training as a model, and note in the ledger what it has learnt from.
 
@@ -73,13 +90,8 @@ def import_trained(project: Project, workspace: Workspace, name: str, *, final: 
         If a checkpoint is not what nnU-Net's trainer writes.
     """
     weights = project.config.segment.weights
-    folder = weights / name
-    if (MODELS / f"{name}.yaml").exists():
-        raise RetrainingError(f"{name} is a model that ships with DixonFlow: choose another name with --name")
-    checkpoints = {fold: workspace.checkpoint(fold) for fold in folds_of(workspace.settings, project.settings.folds)}
-    lacking = [fold for fold, path in checkpoints.items() if not path.exists()]
-    if lacking:
-        raise RetrainingError(f"fold {', '.join(lacking)} is not trained: call dixonflow retrain train")
+    folder = weights / checked_name(name)
+    checkpoints = _checkpoints(project, workspace)
     files = tuple(_record(path) for path in checkpoints.values())
     weights.mkdir(parents=True, exist_ok=True)
     with import_lock(weights / f".{name}.lock"):
@@ -91,6 +103,35 @@ def import_trained(project: Project, workspace: Workspace, name: str, *, final: 
             new = True
     _note_trained(project, workspace)
     return ImportedRound(load_model(folder / OWN_MODEL, weights), new)
+
+
+def check_is_of(project: Project, workspace: Workspace, name: str) -> None:
+    """Check that an imported model is what a training gave.
+
+    Raises
+    ------
+    RetrainingError
+        If it is not imported, or has other weights.
+    ModelError
+        If the record of its import is damaged.
+    """
+    folder = project.config.segment.weights / checked_name(name)
+    if not (folder / OWN_MODEL).is_file():
+        raise RetrainingError(f"{name} is not imported: call dixonflow retrain import")
+    files = tuple(_record(path) for path in _checkpoints(project, workspace).values())
+    if [part.files for part in read_record(folder)] != [files]:
+        raise RetrainingError(
+            f"{folder} is not what {workspace.root} has trained: name the model that dixonflow retrain import made of "
+            "it with --name"
+        )
+
+
+def _checkpoints(project: Project, workspace: Workspace) -> dict[str, Path]:
+    found = {fold: workspace.checkpoint(fold) for fold in folds_of(workspace.settings, project.settings.folds)}
+    lacking = [fold for fold, path in found.items() if not path.exists()]
+    if lacking:
+        raise RetrainingError(f"fold {', '.join(lacking)} is not trained: call dixonflow retrain train")
+    return found
 
 
 def _record(path: Path) -> FileRecord:
@@ -138,8 +179,8 @@ def model_content(project: Project, workspace: Workspace, name: str, *, final: b
         If the training's classes are not the project's structures.
     """
     settings, base = project.settings, project.model()
-    planned = read_json_file(workspace.planned_file)
-    classes = set(read_json_file(workspace.dataset_file)["labels"]) - {"background"}
+    planned = read_json(workspace.planned_file)
+    classes = set(read_json(workspace.dataset_file)["labels"]) - {"background"}
     if classes != set(settings.labels):
         raise RetrainingError(
             f"{workspace.dataset_file} has other structures than retraining.yaml: plan and train again"
@@ -219,5 +260,5 @@ def trained_cases(workspace: Workspace) -> list[str]:
     try:
         splits = read_json_file(workspace.splits_file)
         return sorted({name for split in splits for side in ("train", "val") for name in split[side]})
-    except (OSError, LookupError, TypeError) as error:
+    except (OSError, LookupError, TypeError, DocumentError) as error:
         raise ModelError(f"{workspace.splits_file} cannot be read: plan and train again") from error

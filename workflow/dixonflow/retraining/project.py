@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from dixonflow.config import Config, read_config
 from dixonflow.config.fields import NamedPath, Section
-from dixonflow.errors import DixonflowError
+from dixonflow.errors import DixonflowError, ModelError
 from dixonflow.models.anatomy import known_structures
 from dixonflow.models.load import load_model, model_file
 from dixonflow.models.model import Model
@@ -110,8 +110,12 @@ class Project:
 
     def model(self, name: str | None = None) -> Model:
         """Load the file of a model, by default the one that proposes. Raises ModelError."""
-        weights = self.config.segment.weights
-        return load_model(model_file(name or self.settings.model, weights), weights)
+        weights, wanted = self.config.segment.weights, name or self.settings.model
+        path = model_file(wanted, weights)
+        model = load_model(path, weights)
+        if model.name != wanted:
+            raise ModelError(f"model file {path}: name must be {wanted}, as its folder")
+        return model
 
     @property
     def ledger(self) -> Path:

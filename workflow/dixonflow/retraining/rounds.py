@@ -35,7 +35,7 @@ class StopRule(Section):
         Rounds in a row that gain less, with an interval that includes 0, after which to stop.
     """
 
-    gain: float = Field(default=0.005, ge=0, lt=1)
+    gain: float = Field(default=0.005, ge=0, le=1)
     rounds: int = Field(default=2, ge=1, le=20)
 
 
@@ -54,11 +54,12 @@ class RoundResult:
     test_cases, test_participants, structures
         What it was measured on.
     mean_dice, dice_low, dice_high
-        Mean over structures of the mean over cases, with its 95 % interval.
+        Mean over structures of the mean over cases, with its 95 % interval; of one participant there is no interval.
     compared_with
         Model of the round before; empty where there is none.
     gain, gain_low, gain_high
-        Mean Dice minus that of the round before on the same cases and structures, with its 95 % interval.
+        Mean Dice minus that of the round before on the same cases and structures, with its 95 % interval. A structure
+        that is not there counts 1 for the model that does not find it and 0 for the one that does.
     stop
         Whether the rule says that further rounds are not worth their corrections.
     """
@@ -71,8 +72,8 @@ class RoundResult:
     test_participants: int
     structures: int
     mean_dice: float
-    dice_low: float
-    dice_high: float
+    dice_low: float | None
+    dice_high: float | None
     compared_with: str = ""
     gain: float | None = None
     gain_low: float | None = None
@@ -84,6 +85,8 @@ class RoundResult:
         """What to do next, for a person."""
         if self.compared_with == "":
             return "nothing to compare with yet"
+        if self.gain_low is None:
+            return "one test participant is too few to say whether a round gained: return further test cases"
         return (
             "stop: further rounds are not worth their corrections" if self.stop else "select cases for a further round"
         )
@@ -109,9 +112,11 @@ def summarise_round(
     Raises
     ------
     RetrainingError
-        If both have no structure or case in common.
+        If both have no structure or case in common, or no structure is in any test case.
     """
     dice = _table(rows)
+    if dice.isna().all(axis=None):
+        raise RetrainingError(f"no test case has a structure of {model.name}: return other reference masks")
     value, low, high = _mean_and_interval(dice, rows)
     result = RoundResult(
         number,
@@ -132,7 +137,9 @@ def summarise_round(
     cases, structures = dice.index.intersection(earlier.index), dice.columns.intersection(earlier.columns)
     if cases.empty or structures.empty:
         raise RetrainingError(f"{model.name} and {name} share no test case or structure: they cannot be compared")
-    difference = dice.loc[cases, structures] - earlier.loc[cases, structures]
+    dice, earlier = dice.loc[cases, structures], earlier.loc[cases, structures]
+    # null where neither truth nor model has it: if the other model finds it, that one is wrong and this one right
+    difference = (dice.fillna(1) - earlier.fillna(1)).mask(dice.isna() & earlier.isna())
     gain = _mean_and_interval(difference, rows)
     return RoundResult(**{**asdict(result), "compared_with": name, **dict(zip(_GAIN, gain, strict=True))})
 
@@ -144,12 +151,15 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.pivot(index="case", columns="structure", values="dice")
 
 
-def _mean_and_interval(table: pd.DataFrame, rows: pd.DataFrame) -> tuple[float, float, float]:
+def _mean_and_interval(table: pd.DataFrame, rows: pd.DataFrame) -> tuple[float, float | None, float | None]:
+    value = float(table.mean().mean())
     people = rows.drop_duplicates("case").set_index("case")["participant"].reindex(table.index)
+    if people.nunique() < 2:
+        return value, None, None  # draws of one participant are all alike, which is no certainty
     values = table.to_numpy(float)
     draws = bootstrap_means(values, people.tolist(), draws=DRAWS, seed=0)
     low, high = percentile_interval(mean_of_known(draws)[:, None], CONFIDENCE)
-    return float(table.mean().mean()), float(low[0]), float(high[0])
+    return value, float(low[0]), float(high[0])
 
 
 def should_stop(rounds: Sequence[RoundResult], rule: StopRule) -> bool:

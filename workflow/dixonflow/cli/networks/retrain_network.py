@@ -59,9 +59,10 @@ def train_step(
             train_in_jobs(opened, number, context.args, final=final)
         else:
             from dixonflow.retraining.nnunet.train import train_fold
-            from dixonflow.retraining.nnunet.workspace import workspace_of
+            from dixonflow.retraining.nnunet.workspace import checked_fold, workspace_of
 
-            train_fold(workspace_of(opened, number, final=final), fold, opened.settings.seed)
+            workspace = workspace_of(opened, number, final=final)
+            train_fold(workspace, checked_fold(workspace.settings, opened.settings.folds, fold), opened.settings.seed)
     print(f"round {number}: {'all folds are' if fold is None else f'fold {fold} is'} trained")
 
 
@@ -106,9 +107,15 @@ def evaluate_step(
         with opened.locked():
             result = evaluate_round(opened, number, name or model_name(number, final=final), rule, final=final)
     print(
-        f"{result.model}: mean Dice {result.mean_dice:.4f} ({result.dice_low:.4f} to {result.dice_high:.4f}), "
+        f"{result.model}: mean Dice {result.mean_dice:.4f}{_interval(result.dice_low, result.dice_high, '.4f')}, "
         f"{result.test_cases} test cases of {result.test_participants} participants"
     )
     if result.gain is not None:
-        print(f"{result.gain:+.4f} ({result.gain_low:+.4f} to {result.gain_high:+.4f}) over {result.compared_with}")
-    print(result.advice)
+        interval = _interval(result.gain_low, result.gain_high, "+.4f")
+        print(f"{result.gain:+.4f}{interval} over {result.compared_with}")
+    if not final:
+        print(result.advice)
+
+
+def _interval(low: float | None, high: float | None, form: str) -> str:
+    return "" if low is None or high is None else f" ({low:{form}} to {high:{form}})"

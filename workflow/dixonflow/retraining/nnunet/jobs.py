@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dixonflow.retraining.nnunet.settings import TrainingSettings, settings_to_train
 from dixonflow.retraining.nnunet.workspace import Workspace, folds_of, workspace_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.system.atomic import as_json, write_if_changed
@@ -32,7 +33,8 @@ def train_in_jobs(project: Project, round_number: int, options: Sequence[str], *
     folds = folds_of(workspace.settings, project.settings.folds)
     if not workspace.planned_file.exists():
         raise RetrainingError(f"{workspace.root} is not preprocessed: call dixonflow retrain plan")
-    command = snakemake_command(project, workspace, folds, options, final=final)
+    settings = settings_to_train(project.root, workspace.settings)
+    command = snakemake_command(project, workspace, settings, folds, options, final=final)
     ended = subprocess.run(command, check=False, env=os.environ)
     lacking = [fold for fold in folds if not workspace.checkpoint(fold).exists()]
     if lacking or ended.returncode:
@@ -44,10 +46,16 @@ def train_in_jobs(project: Project, round_number: int, options: Sequence[str], *
 
 
 def snakemake_command(
-    project: Project, workspace: Workspace, folds: Sequence[str], options: Sequence[str], *, final: bool
+    project: Project,
+    workspace: Workspace,
+    settings: TrainingSettings,
+    folds: Sequence[str],
+    options: Sequence[str],
+    *,
+    final: bool,
 ) -> list[str]:
     """Write what the Snakefile reads, and give the command that calls it."""
-    settings, done = workspace.settings, workspace.root / "jobs"
+    done = workspace.root / "jobs"
     for fold in folds:
         if not workspace.checkpoint(fold).exists():  # a folder that was removed, and its fold with it
             (done / f"fold_{fold}.done").unlink(missing_ok=True)

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +17,12 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_labels, read_nifti, write_labels, write_nifti
 from dixonflow.imaging.orientation import orientation_flips
 from dixonflow.imaging.types import Affine, Labels
-from dixonflow.retraining.leakage import check_may_join, image_digests
+from dixonflow.retraining.leakage import LeakageError, check_may_join, image_digests
 from dixonflow.retraining.ledger import CaseSet, Entry
 from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elastic_field, low_contrast
 from dixonflow.retraining.nnunet.raw_data import ENDING, RawCase, RawData, case_sha256, is_done
 from dixonflow.retraining.nnunet.settings import Mixture
+from dixonflow.retraining.nnunet_raw import flipped
 from dixonflow.retraining.project import RetrainingError
 from dixonflow.system.atomic import write_bytes
 from dixonflow.vocabulary import ScanId, ScanSequence
@@ -121,7 +121,12 @@ def read_ct_folder(folder: Path) -> dict[str, CtCase]:
 
 
 def add_ct(
-    data: RawData, ct: Mapping[str, CtCase], labels: Mapping[str, int], entries: list[Entry], folder: Path
+    data: RawData,
+    ct: Mapping[str, CtCase],
+    labels: Mapping[str, int],
+    entries: list[Entry],
+    folder: Path,
+    withdrawn: frozenset[str] = frozenset(),
 ) -> RawData:
     """Add CT cases, their labels turned into the classes of the data set.
 
@@ -135,20 +140,25 @@ def add_ct(
         The ledger.
     folder
         Where the cases are written.
+    withdrawn
+        Participants who have withdrawn.
 
     Raises
     ------
     LeakageError
-        If a case is of a frozen test participant, or holds the voxels of a scan that is in a set.
+        If a case is of a frozen test participant or of one who has withdrawn, or holds the voxels of a scan that is in
+        a set.
     RetrainingError
         If the network takes several images, or a file cannot be used.
     """
     if any(len(case.images) != 1 for case in data.cases.values()):
         raise RetrainingError("mixture.ct: a network that takes several contrasts together cannot learn from CT")
-    for case in ct.values():
+    for name, case in ct.items():
+        if case.scan.participant in withdrawn:
+            raise LeakageError(f"CT {name}: its participant has withdrawn: take it out of participants.csv")
         check_may_join(entries, case.scan, CaseSet.TRAIN, image_digests([case.image]))
     classes = {labels[name]: number for name, number in data.description["labels"].items() if name in labels}
-    participants = case_participants(data, entries)
+    participants = {name: scan.participant for name, scan in case_scans(data, entries).items()}
     added: dict[str, RawCase] = {}
     for name, case in ct.items():
         added[f"ct_{name}"] = target = _written_as(f"ct_{name}", 1, folder)
@@ -165,28 +175,50 @@ def add_ct(
     return replace(data, cases={**data.cases, **added}, splits=tuple(splits))
 
 
-def case_participants(data: RawData, entries: list[Entry]) -> dict[str, str]:
-    """Participant of each case, by the ledger. Raises RetrainingError where it does not know one."""
-    return {name: participant_of(name, entries) for name in data.cases}
+def case_scans(data: RawData, entries: list[Entry]) -> dict[str, ScanId]:
+    """Scan of each case, by the ledger. Raises RetrainingError where it does not know one."""
+    return {name: scan_of(name, entries) for name in data.cases}
 
 
-def participant_of(name: str, entries: list[Entry]) -> str:
-    """Participant of a case of nnU-Net, by the ledger's name of it, which its own begins with.
+def scan_of(name: str, entries: list[Entry]) -> ScanId:
+    """Scan of a case of nnU-Net, by the ledger's name of it, which its own begins with.
 
     Raises
     ------
     RetrainingError
         If the ledger does not know it.
     """
-    known = {entry.case: entry.scan.participant for entry in entries if entry.case}
+    known = {entry.case: entry.scan for entry in entries if entry.case}
     fitting = [case for case in known if name == case or name.startswith(f"{case}_")]
     if not fitting:
         raise RetrainingError(f"the ledger does not know {name}: call dixonflow retrain dataset again")
     return known[max(fitting, key=len)]
 
 
-def check_participants(data: RawData, participants: Mapping[str, str]) -> None:
-    """Check that no fold trains on a participant that it validates on. Raises RetrainingError."""
+def check_cases(data: RawData, scans: Mapping[str, ScanId], entries: list[Entry], withdrawn: frozenset[str]) -> None:
+    """Check all cases once more, by the files themselves, before anything is computed from them.
+
+    Parameters
+    ----------
+    scans
+        Scan of each case.
+    entries
+        The ledger.
+    withdrawn
+        Participants who have withdrawn.
+
+    Raises
+    ------
+    LeakageError
+        If a case is of a frozen test participant or of one who has withdrawn, or holds the voxels of another scan.
+    RetrainingError
+        If a fold trains on a participant that it validates on, or an image cannot be read.
+    """
+    for name, case in data.cases.items():
+        if scans[name].participant in withdrawn:
+            raise LeakageError(f"{name}: its participant has withdrawn: call dixonflow retrain dataset again")
+        check_may_join(entries, scans[name], CaseSet.TRAIN, image_digests(case.images))
+    participants = {name: scan.participant for name, scan in scans.items()}
     for fold, split in enumerate(data.splits):
         sides = [{participants[name] for name in split[side]} for side in ("train", "val")]
         if sides[0] & sides[1]:
@@ -246,10 +278,7 @@ def _read(case: RawCase) -> tuple[list[NDArray[np.float32]], Labels, Affine]:
 def _write(case: RawCase, images: list[NDArray[np.float32]], labels: Labels, affine: Affine, orientation: str) -> None:
     """Write as the other cases of the data set are stored."""
     flips = orientation_flips(orientation)
-    turned: Any = affine.copy()
-    for axis in flips:
-        turned[:3, 3] += turned[:3, axis] * (labels.shape[axis] - 1)
-        turned[:3, axis] *= -1
+    turned = flipped(affine, labels.shape, flips)
     for path, image in zip(case.images, images, strict=True):
         write_nifti(path, np.flip(image, flips), turned)
     write_labels(case.labels, np.flip(labels, flips), turned)

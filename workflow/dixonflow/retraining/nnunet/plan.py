@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -18,12 +18,13 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerp
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from dixonflow.retraining.cases import withdrawn_participants
 from dixonflow.retraining.ledger import read_ledger
 from dixonflow.retraining.nnunet.mixture import (
     add_copies,
     add_ct,
-    case_participants,
-    check_participants,
+    case_scans,
+    check_cases,
     read_ct_folder,
 )
 from dixonflow.retraining.nnunet.raw_data import (
@@ -35,11 +36,11 @@ from dixonflow.retraining.nnunet.raw_data import (
     is_done,
     read_raw_data,
 )
-from dixonflow.retraining.nnunet.settings import Plan, TrainingSettings, keep_settings
-from dixonflow.retraining.nnunet.workspace import CONFIGURATION, PLANS, Workspace
+from dixonflow.retraining.nnunet.settings import Plan, TrainingSettings, check_settings, keep_settings
+from dixonflow.retraining.nnunet.workspace import CONFIGURATION, PLANS, Workspace, sole_job
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.system.atomic import as_json, write_if_changed, write_json
-from dixonflow.system.documents import read_json_file
+from dixonflow.system.documents import DocumentError, read_json_file
 
 log = logging.getLogger(__name__)
 
@@ -69,28 +70,47 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
     """
     entries = read_ledger(project.ledger)
     data = read_raw_data(dataset)
-    participants = case_participants(data, entries)
-    check_participants(data, participants)
-    keep_settings(workspace.settings_file, settings)
-    originals = data
-    data = add_copies(data, settings.mixture, project.settings.seed, workspace.raw)
-    if settings.mixture.ct is not None:
-        added = add_ct(originals, read_ct_folder(settings.mixture.ct), project.settings.labels, entries, workspace.raw)
-        only_ct = [[name for name in split["train"] if name not in originals.cases] for split in added.splits]
-        splits = tuple(
-            {"train": [*split["train"], *names], "val": split["val"]}
-            for split, names in zip(data.splits, only_ct, strict=True)
-        )
-        data = RawData(data.description, {**added.cases, **data.cases}, splits, data.orientation)
-    made_from = {
-        "data": content_sha256(data),
-        "plan": settings.plan.model_dump(mode="json"),
-        "orientation": data.orientation,
-        "cases": len(originals.cases),
-        "participants": len(set(participants.values())),
-        "copies_and_ct": len(data.cases) - len(originals.cases),
-    }
-    if workspace.planned_file.exists() and read_json_file(workspace.planned_file) == made_from:
+    scans, withdrawn = case_scans(data, entries), withdrawn_participants(project)
+    check_cases(data, scans, entries, withdrawn)
+    check_settings(workspace.settings_file, settings)
+    with ExitStack() as jobs:
+        for lock in sorted(workspace.results.glob("fold_*/training.lock")):
+            jobs.enter_context(sole_job(lock.parent))
+        mixed = _mixed(project, workspace, settings, data, withdrawn)
+        made_from = {
+            "data": content_sha256(mixed),
+            "plan": settings.plan.model_dump(mode="json"),
+            "orientation": data.orientation,
+            "cases": len(data.cases),
+            "participants": len({scan.participant for scan in scans.values()}),
+            "copies_and_ct": len(mixed.cases) - len(data.cases),
+        }
+        _plan_and_preprocess(workspace, settings, mixed, made_from)
+
+
+def _mixed(
+    project: Project, workspace: Workspace, settings: TrainingSettings, data: RawData, withdrawn: frozenset[str]
+) -> RawData:
+    """Give the cases with all that the settings mix into them."""
+    mixture = settings.mixture
+    mixed = add_copies(data, mixture, project.settings.seed, workspace.raw)
+    if mixture.ct is None:
+        return mixed
+    entries, labels = read_ledger(project.ledger), project.settings.labels
+    added = add_ct(data, read_ct_folder(mixture.ct), labels, entries, workspace.raw, withdrawn)
+    only_ct = [[name for name in split["train"] if name not in data.cases] for split in added.splits]
+    splits = tuple(
+        {"train": [*split["train"], *names], "val": split["val"]}
+        for split, names in zip(mixed.splits, only_ct, strict=True)
+    )
+    return RawData(data.description, {**added.cases, **mixed.cases}, splits, data.orientation)
+
+
+def _plan_and_preprocess(
+    workspace: Workspace, settings: TrainingSettings, data: RawData, made_from: Mapping[str, Any]
+) -> None:
+    if _holds(workspace.planned_file, made_from):
+        keep_settings(workspace.settings_file, settings)
         log.info("%s is planned and preprocessed already", workspace.root)
         return
     if any(workspace.results.glob("fold_*/checkpoint_*.pth")):
@@ -98,6 +118,7 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
             f"{workspace.root} has trained on other data: remove it to train again, or select for a further round"
         )
     workspace.planned_file.unlink(missing_ok=True)
+    keep_settings(workspace.settings_file, settings)
     workspace.export_environment()
     write_json(workspace.raw / "dataset.json", description_with_files(data))
     _plan(workspace, settings, made_from)
@@ -107,10 +128,18 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
     write_json(workspace.planned_file, made_from)
 
 
+def _holds(record: Path, made_from: Mapping[str, Any]) -> bool:
+    """Whether a record says that its files were made from this; a damaged one says nothing."""
+    try:
+        return bool(read_json_file(record) == made_from)
+    except (OSError, DocumentError):
+        return False
+
+
 def _plan(workspace: Workspace, settings: TrainingSettings, made_from: Mapping[str, Any]) -> None:
     """Fingerprint and plan, unless they are there and made from the same."""
     record = workspace.preprocessed / "plan_made_from.json"
-    if record.exists() and read_json_file(record) == made_from:
+    if _holds(record, made_from):
         return
     record.unlink(missing_ok=True)
     plan = settings.plan

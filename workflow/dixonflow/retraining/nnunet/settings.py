@@ -176,13 +176,13 @@ def write_settings(project: Path, settings: TrainingSettings) -> None:
     write_bytes(project / FILE, content.encode())
 
 
-def keep_settings(path: Path, settings: TrainingSettings) -> None:
-    """Keep the settings of a training, which stay what they are once it is planned.
+def check_settings(path: Path, settings: TrainingSettings) -> None:
+    """Check that a training may be planned with these settings: they stay what they are once it has begun.
 
     Raises
     ------
     RetrainingError
-        If it was planned with others.
+        If it has trained with others.
     """
     if settings.epochs < USUAL_EPOCHS:
         log.warning("%d epochs are fewer than nnU-Net's %d: enough for a trial only", settings.epochs, USUAL_EPOCHS)
@@ -192,7 +192,29 @@ def keep_settings(path: Path, settings: TrainingSettings) -> None:
                 f"{path.parent} was trained with other settings: put {FILE} back as it was, or remove that folder"
             )
         log.warning("%s: the settings have changed; it is planned again", path.parent)
+
+
+def keep_settings(path: Path, settings: TrainingSettings) -> None:
+    """Keep the settings of a training that is planned."""
     write_json(path, settings.model_dump(mode="json"))
+
+
+def settings_to_train(project: Path, kept: TrainingSettings) -> TrainingSettings:
+    """Settings of a training that was planned: those that it keeps, and what `training.yaml` says of machines now.
+
+    Raises
+    ------
+    RetrainingError
+        If `training.yaml` has changed otherwise since, or is wrong.
+    """
+    now = read_settings(project)
+    if now.content() != kept.content():
+        changed = sorted(key for key, value in kept.content().items() if value != now.content()[key])
+        raise RetrainingError(
+            f"{project / FILE} differs from the plan ({', '.join(changed)}): put it back, or call retrain "
+            "plan, which says what can be kept"
+        )
+    return now
 
 
 def read_kept(path: Path) -> TrainingSettings:

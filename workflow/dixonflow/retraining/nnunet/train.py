@@ -1,6 +1,5 @@
 """Training of one fold, from its start or from its last checkpoint."""
 
-import fcntl
 import logging
 import os
 import sys
@@ -13,9 +12,9 @@ import torch
 from dixonflow.errors import ModelError
 from dixonflow.retraining.nnunet.settings import TrainingSettings
 from dixonflow.retraining.nnunet.trainer import RoundTrainer, computing
-from dixonflow.retraining.nnunet.workspace import Workspace
+from dixonflow.retraining.nnunet.workspace import Workspace, sole_job
 from dixonflow.retraining.project import RetrainingError
-from dixonflow.system.file_lock import try_lock
+from dixonflow.system.documents import one_line
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +48,17 @@ def train_fold(workspace: Workspace, fold: str, seed: int) -> Path:
         log.info("fold %s is trained already", fold)
         return final
     settings = workspace.settings
-    if not workspace.planned_file.exists():
+    if not workspace.planned_file.exists() or not workspace.splits_file.exists():
         raise RetrainingError(f"{workspace.root} is not preprocessed: call dixonflow retrain plan")
     device = _device(settings)
     workspace.export_environment()
-    with _sole_job(workspace.fold(fold)), computing(settings), _quiet():
+    with sole_job(workspace.fold(fold)), computing(settings), _quiet():
         trainer = RoundTrainer.create(workspace, fold, seed, device)
         trainer.resume()
-        trainer.run_training()
+        try:
+            trainer.run_training()
+        except RuntimeError as error:  # torch's own: no memory, no room to write a checkpoint
+            raise ModelError(f"the training of fold {fold} ended: {one_line(error)}") from error
     if not final.exists():
         raise ModelError(f"the training of fold {fold} left no {final}: see the log in {final.parent}")
     return final
@@ -67,19 +69,6 @@ def _device(settings: TrainingSettings) -> torch.device:
     if settings.device == "cuda" and not there:
         raise RetrainingError("training.yaml: device: cuda: torch finds no GPU here; use auto, or a node that has one")
     return torch.device("cuda" if there and settings.device != "cpu" else "cpu")
-
-
-@contextmanager
-def _sole_job(folder: Path) -> Iterator[None]:
-    """Keep a second job from training the same fold; ends with the process, however that ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "training.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        if try_lock(descriptor, fcntl.LOCK_EX, "trains this fold") is False:
-            raise RetrainingError(f"another job trains {folder}: wait until it has ended")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """Where a training lies: nnU-Net's three folders in one, without environment variables of the user."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dixonflow.retraining.nnunet.settings import TrainingSettings, read_kept
-from dixonflow.retraining.project import Project
+from dixonflow.retraining.project import Project, RetrainingError
+from dixonflow.system.file_lock import try_lock
 
 CONFIGURATION = "3d_fullres"
 PLANS = "nnUNetPlans"
@@ -118,3 +122,36 @@ def workspace_of(project: Project, round_number: int, *, final: bool = False) ->
 def folds_of(settings: TrainingSettings, folds: int) -> tuple[str, ...]:
     """Names of the folds that are trained, of a project with so many folds."""
     return ("all",) if settings.folds == "all" else tuple(str(fold) for fold in range(folds))
+
+
+@contextmanager
+def sole_job(folder: Path) -> Iterator[None]:
+    """Keep a second job from training the same fold, and plan from changing what it reads; ends with the process.
+
+    Raises
+    ------
+    RetrainingError
+        If another job trains it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "training.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        if try_lock(descriptor, fcntl.LOCK_EX, "trains this fold") is False:
+            raise RetrainingError(f"another job trains {folder}: wait until it has ended")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def checked_fold(settings: TrainingSettings, folds: int, fold: str) -> str:
+    """Name of a fold that is trained: nnU-Net splits the cases at random, participants or not, for one that is not.
+
+    Raises
+    ------
+    RetrainingError
+        If the training has no such fold.
+    """
+    names = folds_of(settings, folds)
+    if fold not in names:
+        raise RetrainingError(f"--fold {fold!r}: this training has {', '.join(names)}")
+    return fold
