@@ -59,8 +59,8 @@ def test_only_the_model_of_the_round_is_measured(project):
     content = torch.load(other.checkpoint("all"), weights_only=False)
     content["network_weights"] = {name: tensor * 0 for name, tensor in content["network_weights"].items()}
     torch.save(content, other.checkpoint("all"))
-    import_trained(project, other, "other")
-    for name, message in (("other", "is not what"), ("mine", "is not imported"), ("../mine", "lower-case")):
+    import_trained(project, other, "another")
+    for name, message in (("another", "is not what"), ("mine", "is not imported"), ("../mine", "lower-case")):
         with pytest.raises(RetrainingError, match=message):
             evaluate_round(project, 1, name, StopRule())
     for name in ("../mine", "", "my model", "Mine"):
@@ -71,21 +71,21 @@ def test_only_the_model_of_the_round_is_measured(project):
 
 def test_a_round_is_compared_with_the_last_one_that_was_evaluated(project, caplog):
     import_trained(project, workspace_of(project, 1), "mine")
-    import_trained(project, workspace_of(project, 3), "other")
+    import_trained(project, workspace_of(project, 3), "another")
     first = evaluate_round(project, 1, "mine", StopRule())
     assert (first.test_cases, first.compared_with, first.gain) == (2, "", None)
     with caplog.at_level(logging.WARNING):
-        third = evaluate_round(project, 3, "other", StopRule())
+        third = evaluate_round(project, 3, "another", StopRule())
     assert "between 1 and 3 were not evaluated" in caplog.text
     assert third.compared_with == "mine"
     assert third.gain == pytest.approx(third.mean_dice - first.mean_dice)
     add_test_case(project, 10)
-    evaluate_round(project, 3, "other", StopRule())
+    evaluate_round(project, 3, "another", StopRule())
     assert "round 1 was evaluated on 2 test cases, now there are 3" in caplog.text
     path = rounds_file(project)
     path.write_text(path.read_text().replace(first.model_sha256, "0" * 64))
     with pytest.raises(RetrainingError, match="other weights than when round 1"):
-        evaluate_round(project, 3, "other", StopRule())
+        evaluate_round(project, 3, "another", StopRule())
 
 
 def test_a_proposing_model_that_resamples_in_its_own_way_does_not_end_the_evaluation(project):
