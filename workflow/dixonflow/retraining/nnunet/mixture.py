@@ -20,7 +20,7 @@ from dixonflow.imaging.types import Affine, Labels
 from dixonflow.retraining.leakage import LeakageError, check_may_join, image_digests
 from dixonflow.retraining.ledger import CaseSet, Entry
 from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elastic_field, low_contrast
-from dixonflow.retraining.nnunet.raw_data import ENDING, RawCase, RawData, case_sha256, is_done
+from dixonflow.retraining.nnunet.raw_data import ENDING, CaseFiles, RawData, case_sha256, is_done
 from dixonflow.retraining.nnunet.settings import Mixture
 from dixonflow.retraining.nnunet_raw import flipped
 from dixonflow.retraining.project import RetrainingError
@@ -46,7 +46,7 @@ def add_copies(data: RawData, mixture: Mixture, seed: int, folder: Path) -> RawD
         If an image or label map cannot be read, or a case bears the name of a copy.
     """
     kinds = {"elastic": mixture.elastic_copies, "lowcontrast": mixture.low_contrast_copies}
-    copies: dict[str, RawCase] = {}
+    copies: dict[str, CaseFiles] = {}
     of_case: dict[str, list[str]] = {}
     for name, case in data.cases.items():
         for kind, count in kinds.items():
@@ -159,11 +159,11 @@ def add_ct(
         check_may_join(entries, case.scan, CaseSet.TRAIN, image_digests([case.image]))
     classes = {labels[name]: number for name, number in data.description["labels"].items() if name in labels}
     participants = {name: scan.participant for name, scan in case_scans(data, entries).items()}
-    added: dict[str, RawCase] = {}
+    added: dict[str, CaseFiles] = {}
     for name, case in ct.items():
         added[f"ct_{name}"] = target = _written_as(f"ct_{name}", 1, folder)
         record = folder / "cases_done" / f"ct_{name}.txt"
-        key = case_sha256(RawCase((case.image,), case.labels), repr(sorted(classes.items())).encode())
+        key = case_sha256(CaseFiles((case.image,), case.labels), repr(sorted(classes.items())).encode())
         if not is_done(record, key, (*target.images, target.labels)):
             _write_ct(data, name, case, classes, target)
             write_bytes(record, key.encode())
@@ -227,9 +227,9 @@ def check_cases(data: RawData, scans: Mapping[str, ScanId], entries: list[Entry]
             )
 
 
-def _written_as(name: str, channels: int, folder: Path) -> RawCase:
+def _written_as(name: str, channels: int, folder: Path) -> CaseFiles:
     images = tuple(folder / "imagesTr" / f"{name}_{channel:04d}{ENDING}" for channel in range(channels))
-    return RawCase(images, folder / "labelsTr" / f"{name}{ENDING}")
+    return CaseFiles(images, folder / "labelsTr" / f"{name}{ENDING}")
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
@@ -238,7 +238,7 @@ def _generator(seed: int, name: str) -> np.random.Generator:
 
 
 def _write_copy(
-    data: RawData, case: RawCase, copy: RawCase, kind: str, mixture: Mixture, rng: np.random.Generator
+    data: RawData, case: CaseFiles, copy: CaseFiles, kind: str, mixture: Mixture, rng: np.random.Generator
 ) -> None:
     images, labels, affine = _read(case)
     if kind == "elastic":
@@ -250,8 +250,8 @@ def _write_copy(
     _write(copy, images, labels, affine, data.orientation)
 
 
-def _write_ct(data: RawData, name: str, case: CtCase, classes: Mapping[int, int], target: RawCase) -> None:
-    images, labels, affine = _read(RawCase((case.image,), case.labels))
+def _write_ct(data: RawData, name: str, case: CtCase, classes: Mapping[int, int], target: CaseFiles) -> None:
+    images, labels, affine = _read(CaseFiles((case.image,), case.labels))
     if unknown := sorted(set(np.unique(labels).tolist()) - set(classes) - {0}):
         raise RetrainingError(f"CT {name}: its label map has {unknown[0]}, which is no number of retraining.yaml")
     table: Labels = np.zeros(int(labels.max(initial=0)) + 1, np.min_scalar_type(max(classes.values())))
@@ -261,7 +261,7 @@ def _write_ct(data: RawData, name: str, case: CtCase, classes: Mapping[int, int]
     _write(target, images, table[labels], affine, data.orientation)
 
 
-def _read(case: RawCase) -> tuple[list[NDArray[np.float32]], Labels, Affine]:
+def _read(case: CaseFiles) -> tuple[list[NDArray[np.float32]], Labels, Affine]:
     """Images and label map in RAS+."""
     try:
         images = [read_nifti(path) for path in case.images]
@@ -275,7 +275,9 @@ def _read(case: RawCase) -> tuple[list[NDArray[np.float32]], Labels, Affine]:
     return [np.asarray(image.data, np.float32) for image in images], labels, affine
 
 
-def _write(case: RawCase, images: list[NDArray[np.float32]], labels: Labels, affine: Affine, orientation: str) -> None:
+def _write(
+    case: CaseFiles, images: list[NDArray[np.float32]], labels: Labels, affine: Affine, orientation: str
+) -> None:
     """Write as the other cases of the data set are stored."""
     flips = orientation_flips(orientation)
     turned = flipped(affine, labels.shape, flips)

@@ -28,7 +28,7 @@ from dixonflow.retraining.nnunet.mixture import (
     read_ct_folder,
 )
 from dixonflow.retraining.nnunet.raw_data import (
-    RawCase,
+    CaseFiles,
     RawData,
     case_sha256,
     content_sha256,
@@ -182,7 +182,7 @@ def _overrule(configuration: dict[str, Any], plan: Plan) -> None:
         )
 
 
-def _preprocess(workspace: Workspace, cases: Mapping[str, RawCase], processes: int) -> None:
+def _preprocess(workspace: Workspace, cases: Mapping[str, CaseFiles], processes: int) -> None:
     """Preprocess the cases that are not done, and remove those that are no part of the data set any more."""
     workspace.cases.mkdir(parents=True, exist_ok=True)
     for path in workspace.cases.iterdir():
@@ -207,7 +207,7 @@ def _preprocess(workspace: Workspace, cases: Mapping[str, RawCase], processes: i
             ) from error
 
 
-def _preprocess_case(workspace: Workspace, name: str, case: RawCase) -> None:
+def _preprocess_case(workspace: Workspace, name: str, case: CaseFiles) -> None:
     """Preprocess a case, unless that was done from the same files by the same plan."""
     record, key = (
         workspace.preprocessed / "cases_done" / f"{name}.txt",

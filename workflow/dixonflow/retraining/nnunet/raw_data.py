@@ -27,7 +27,7 @@ _GRID_MM = 1e-3
 
 
 @dataclass(frozen=True)
-class RawCase:
+class CaseFiles:
     """A case as nnU-Net takes it.
 
     Attributes
@@ -59,7 +59,7 @@ class RawData:
     """
 
     description: dict[str, Any]
-    cases: Mapping[str, RawCase]
+    cases: Mapping[str, CaseFiles]
     splits: tuple[dict[str, list[str]], ...]
     orientation: str
 
@@ -96,7 +96,7 @@ def read_raw_data(folder: Path) -> RawData:
     if not found:
         raise RetrainingError(f"{folder} has no cases: correct some first")
     cases = {
-        case: RawCase(tuple(images[channel] for channel in sorted(images)), folder / "labelsTr" / f"{case}{ENDING}")
+        case: CaseFiles(tuple(images[channel] for channel in sorted(images)), folder / "labelsTr" / f"{case}{ENDING}")
         for case, images in found.items()
     }
     _check_splits(splits, set(cases), folder, remedy)
@@ -104,7 +104,7 @@ def read_raw_data(folder: Path) -> RawData:
     return RawData(description, cases, tuple(splits), _orientation(cases, remedy))
 
 
-def _orientation(cases: Mapping[str, RawCase], remedy: str) -> str:
+def _orientation(cases: Mapping[str, CaseFiles], remedy: str) -> str:
     codes = {}
     try:
         for name, case in cases.items():
@@ -155,7 +155,7 @@ def content_sha256(data: RawData) -> str:
     return digest.hexdigest()
 
 
-def case_sha256(case: RawCase, further: bytes = b"") -> str:
+def case_sha256(case: CaseFiles, further: bytes = b"") -> str:
     """SHA-256 over the files of a case, and what else decides what is made from them."""
     digest = hashlib.sha256(further)
     for path in (*case.images, case.labels):
