@@ -21,18 +21,22 @@ NameOption = Annotated[
 
 
 def plan_step(round_number: RoundOption = None, project: ProjectOption = PROJECT, final: FinalOption = False) -> None:
-    """Plan the network and preprocess the cases with nnU-Net, as training.yaml of the project says."""
+    """Plan the network and preprocess the cases with nnU-Net, as training.yaml of the project says.
+
+    The data set of the round is brought up to date first: label maps that came back since are in it.
+    """
     from dixonflow.retraining.nnunet.plan import plan_training
     from dixonflow.retraining.nnunet.settings import read_settings
     from dixonflow.retraining.nnunet.workspace import workspace_of
-    from dixonflow.retraining.nnunet_raw import dataset_folder
+    from dixonflow.retraining.nnunet_raw import write_dataset
 
     with errors("plan"):
         opened = open_project(project)
         number = last_round(opened, round_number)
         with opened.locked():
             workspace = workspace_of(opened, number, final=final)
-            plan_training(opened, workspace, read_settings(opened.root), dataset_folder(opened, number))
+            settings = read_settings(opened.root)
+            plan_training(opened, workspace, settings, write_dataset(opened, number).folder)
     print(f"{workspace.root}: planned and preprocessed")
 
 
