@@ -45,7 +45,7 @@ def format_estimate(found: Estimate) -> str:
         f"jobs       {found.jobs}, of {found.shards} shards",
         "",
         f"{'stage':<13}{'model':<20}{'pilot':>6}  {'core hours':<30}{'of them not ok':<16}{'GPU hours':<30}"
-        f"{'allocated':<12}",
+        "allocated",
     ]
     lines += [
         f"{row.stage.value:<13}{row.model:<20}{row.pilot_scans:>6}  {_range(row.core_hours):<30}"

@@ -85,11 +85,7 @@ def estimate(folder: Path, config: Config, scans: int | None, gpus: int | None, 
     pilot = read_pilot(folder)
     target = _target(pilot, config, scans)
     gpu = has_gpu(pilot)
-    if gpus and not gpu:
-        raise EstimateError(
-            "the pilot segmented on a CPU, which tells nothing of the time on a GPU: leave out --gpus, or run a pilot "
-            "on a GPU"
-        )
+    _check_machines(gpus, cores, gpu=gpu)
     work = stage_work(pilot, target, gpu=gpu)
     size = config.cohort.scans_per_shard
     shards = shards_of(pilot, target, size)
@@ -108,6 +104,17 @@ def estimate(folder: Path, config: Config, scans: int | None, gpus: int | None, 
         storage=stored,
         notes=[*notes(pilot, work, gpu=gpu), *stored.notes, *_differences(pilot, config)],
     )
+
+
+def _check_machines(gpus: int | None, cores: int | None, *, gpu: bool) -> None:
+    """Refuse machines on which the pilot tells nothing of the time."""
+    if gpus and not gpu:
+        raise EstimateError(
+            "the pilot segmented on a CPU, which tells nothing of the time on a GPU: leave out --gpus, or run a pilot "
+            "on a GPU"
+        )
+    if gpu and (gpus is None) != (cores is None):
+        raise EstimateError("the pilot used GPUs and cores: give --gpus and --cores, or neither")
 
 
 def _target(pilot: Pilot, config: Config, scans: int | None) -> Target:

@@ -180,7 +180,7 @@ def makespan(pilot: Pilot, work: Sequence[StageWork], shards: int, gpus: int | N
 
     Returns
     -------
-    None where the GPUs are not known, or a cost is not.
+    None where a cost is not known.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def makespan(pilot: Pilot, work: Sequence[StageWork], shards: int, gpus: int | N
     threads = 1 if gpu else pilot.config.segment.threads
     if cores < threads:
         raise EstimateError(f"a job of segment takes {threads} cores (segment.threads): give at least as many --cores")
-    if (gpu and gpus is None) or any(row.core_hours.value is None for row in work) or not shards:
+    if any(row.core_hours.value is None for row in work) or not shards:
         return None
 
     hours = {which: [_take(row.core_hours, which) for row in work] for which in ("low", "high")}
@@ -237,6 +237,8 @@ def notes(pilot: Pilot, work: Sequence[StageWork], *, gpu: bool) -> list[str]:
         found.append(f"{killed} times a scan of the pilot was stopped at a stage without measured costs: not counted")
     if again:
         found.append(f"{again} times the last of several attempts counts alone: earlier ones are not recorded")
+    if any(row.core_hours.value is None for row in work):
+        found.append("a stage has no measured costs: its hours and the time are not known")
     if any(row.core_hours.low is None for row in work):
         found.append("no interval where the pilot has fewer than 10 participants")
     return found
