@@ -88,7 +88,7 @@ def test_other_settings_are_named(pilot, tmp_path, estimated):
     segment = config_of(tmp_path).segment.model_copy(update={"threads": 2, "device": "cuda"})
     found = estimated(pilot.write(), config=config_of(tmp_path / "results", segment=segment, scan_minutes=30))
     named = found["notes"][-1]
-    assert named.endswith("not allowed for: segment.device, segment.threads, scan_minutes")
+    assert named.endswith("nothing is corrected for them: segment.device, segment.threads, scan_minutes")
 
 
 def damaged(run):

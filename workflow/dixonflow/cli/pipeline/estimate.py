@@ -44,8 +44,7 @@ def format_estimate(found: Estimate) -> str:
         f"outcomes   {outcomes}",
         f"jobs       {found.jobs}, of {found.shards} shards",
         "",
-        f"{'stage':<13}{'model':<20}{'pilot':>6}  {'core hours':<30}{'of them not ok':<16}{'GPU hours':<30}"
-        "allocated",
+        f"{'stage':<13}{'model':<20}{'pilot':>6}  {'core hours':<30}{'of them not ok':<16}{'GPU hours':<30}allocated",
     ]
     lines += [
         f"{row.stage.value:<13}{row.model:<20}{row.pilot_scans:>6}  {_range(row.core_hours):<30}"

@@ -133,4 +133,6 @@ def _target(pilot: Pilot, config: Config, scans: int | None) -> Target:
 
 def _differences(pilot: Pilot, config: Config) -> list[str]:
     found = differing_settings(pilot.config, config)
-    return [f"settings of the run that the pilot had otherwise, not allowed for: {', '.join(found)}"] if found else []
+    return (
+        [f"settings that differ from the pilot's, nothing is corrected for them: {', '.join(found)}"] if found else []
+    )

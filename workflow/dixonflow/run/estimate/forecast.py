@@ -240,5 +240,7 @@ def notes(pilot: Pilot, work: Sequence[StageWork], *, gpu: bool) -> list[str]:
     if any(row.core_hours.value is None for row in work):
         found.append("a stage has no measured costs: its hours and the time are not known")
     if any(row.core_hours.low is None for row in work):
-        found.append("no interval where the pilot has fewer than 10 participants")
+        found.append(
+            "no interval where the pilot has fewer than 10 participants (of a layout and sequence, if scans are listed)"
+        )
     return found

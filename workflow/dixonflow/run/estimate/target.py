@@ -81,7 +81,8 @@ class Target:
                 amounts[str(name)] = Amount(None)
                 continue
             value = float(sum(part.mean() * number for part, number in zip(known, numbers, strict=True)))
-            wide = self.groups[~np.isnan(values[:, place])].nunique() >= FEWEST
+            measured = ~np.isnan(values[:, place])
+            wide = all(self.groups[measured & chosen].nunique() >= FEWEST for chosen in of_kind)
             amounts[str(name)] = Amount(value, float(low[place]), float(high[place])) if wide else Amount(value)
         return amounts
 
