@@ -35,6 +35,7 @@ COMMANDS = {
     ),
     "withdraw": ("results", "Remove what results hold of withdrawn participants; nothing is computed again."),
     "status": ("pipeline", "Show the progress of a run, or propose resources for the next one."),
+    "estimate": ("pipeline", "Estimate hours, memory, jobs and disk space of a run from a pilot run."),
     "compare": ("networks", "Compare label maps of another program with those of a run; list where they disagree."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
     "evaluate": ("networks", "Compare label maps with reference masks: Dice, surface distances, volumes, statistics."),
