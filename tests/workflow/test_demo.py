@@ -168,6 +168,8 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
         "withdraw",
         "analyses/",
         "evaluation/",
+        "comparators/",
+        "without_ids",
         "exports/",
         "releases/",
         "egress/",
