@@ -144,4 +144,5 @@ def _known(entries: Iterable[Entry], scan: ScanId) -> dict[str, tuple[str, str]]
 
 
 def _reason(error: ScanExcluded | OSError) -> str:
-    return error.message if isinstance(error, ScanExcluded) else f"{error.filename}: {error.strerror}"
+    # without its path, which names the participant
+    return error.message if isinstance(error, ScanExcluded) else str(error.strerror)

@@ -129,11 +129,21 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _as_it_is(project: Project, round_number: int, row: SelectedScan) -> SelectedScan:
+    """`selected_as_it_is`, with the case in what it refuses."""
+    try:
+        return selected_as_it_is(project, round_number, row)
+    except RetrainingError as error:
+        if row.case in str(error):
+            raise
+        raise type(error)(f"{row.case}: {error}") from error
+
+
 def _export(project: Project, round_number: int, row: SelectedScan, proposer: Proposer | None) -> None:
     folder = project.export(round_number) / row.case
     try:
         _check_not_edited(folder / PROPOSAL, proposal_of(project, round_number, row.case))
-        row = selected_as_it_is(project, round_number, row)
+        row = _as_it_is(project, round_number, row)
         images = {}
         for contrast in project.settings.contrasts:
             target = exported_image(project, round_number, row.case, contrast)

@@ -143,13 +143,17 @@ def selected_as_it_is(project: Project, round_number: int, row: SelectedScan) ->
     Raises
     ------
     RetrainingError
-        If the run has other raw data under its name, or an image is not there.
+        If the run has other raw data under its name, or an image cannot be read.
+    FileNotFoundError
+        If an image is not there.
     LeakageError
         If it must not be in its set.
     """
     entries = read_ledger(project.ledger)
     check_may_join(entries, row.scan, row.set, row.digests)
     paths = [project.results.stitched(row.scan, contrast) for contrast in project.settings.contrasts]
+    if not all(path.is_file() for path in paths):
+        raise FileNotFoundError
     if are_recorded(paths, row.digests):
         return row
     candidate = find_candidates(project).get(row.scan)
