@@ -123,7 +123,7 @@ def test_a_file_of_the_data_set_that_was_changed_is_written_again(run_and_projec
     labels.write_bytes(before[1][:-5])
     write_dataset(project, 1)
     assert (image.read_bytes(), labels.read_bytes()) == before
-    (folder / "cases.json").write_text((folder / "cases.json").read_text().replace('"changed"', '"chnaged"'))
+    (folder / "cases.json").write_text((folder / "cases.json").read_text().replace('"changed"', '"altered"'))
     write_dataset(project, 1)
 
 

@@ -118,13 +118,13 @@ export class Judge {
     const { shown } = this.scan;
     const own = shown.ratings.filter((rating) => rating.own);
     const known = [...own, ...this.pending.of(shown.key)].sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
-    const inForce = new Map(); // the last one is the latest
+    const standing = new Map(); // the last one is the latest
     for (const rating of known) {
       const item = `${rating.model}/${rating.structure}/${rating.label_map_key}`;
-      inForce.delete(item);
-      if (!rating.withdrawn) inForce.set(item, rating);
+      standing.delete(item);
+      if (!rating.withdrawn) standing.set(item, rating);
     }
-    const last = [...inForce.values()].at(-1);
+    const last = [...standing.values()].at(-1);
     if (!last) return;
     if (this.pending.refused.has(last.rating_id)) {
       this.pending.discard(last.rating_id);
