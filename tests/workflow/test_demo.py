@@ -170,6 +170,7 @@ def test_every_file_is_on_the_page_of_outputs_and_every_file_of_the_page_is_ther
         "evaluation/",
         "comparators/",
         "without_ids",
+        "_<view>",
         "exports/",
         "releases/",
         "egress/",
