@@ -66,11 +66,13 @@ class ComparedRun:
             # one voxel layer more or less of the liver in every second scan: a spread of Dice
             self.write_foreign(scan, labels_of(KART, cut=number % 2))
 
-    def write(self, scan: ScanId, labels: np.ndarray | None = None, key: str = "0a") -> None:
+    def write(
+        self, scan: ScanId, labels: np.ndarray | None = None, key: str = "0a", stands_for: tuple[str, ...] = ()
+    ) -> None:
         write_labels(self.results.labels(scan, "demo"), labels_of(DEMO) if labels is None else labels, AFFINE)
         outcome = Outcome(scan, Stage.POSTPROCESS, Status.OK, Reason.NONE, "", 1.0, 300.0, 0.0, 1, key)
         path = self.results.records(Stage.POSTPROCESS, "a1", "demo")
-        Records(path).finish(Record(outcome))
+        Records(path).finish(Record(outcome, stands_for=stands_for))
 
     def write_foreign(self, scan: ScanId, labels: np.ndarray, affine: np.ndarray = AFFINE) -> None:
         write_labels(self.folder / f"{scan.name}_dseg.nii.gz", labels, affine)
@@ -164,6 +166,28 @@ def test_the_rate_of_faulty_ones_after_rating(run):
     assert liver["faulty_low_mined"] == pytest.approx(0.2065, abs=1e-3)  # Wilson, 1 of 1
     spleen = run.csv("summary").set_index("structure").loc["spleen"]
     assert (spleen["n_rated_others"], spleen["n_faulty_others"]) == (2, 1)
+
+
+def test_a_later_word_on_an_equal_label_map_of_another_run_replaces_the_first(run):
+    run.compare()
+    store = RatingStore(run.results.ratings, "anna")
+    store.add(Rating(SCANS_OF_RUN[2], "demo", "liver", Verdict.FAULTY, Cause.NETWORK, "anna", time_now(), "0a"))
+    run.write(SCANS_OF_RUN[2], key="0d", stands_for=("0a",))  # computed again, and the same
+    store.add(Rating(SCANS_OF_RUN[2], "demo", "liver", Verdict.GOOD, None, "anna", time_now(), "0d"))
+    before = run.agreement()
+    run.compare()
+    pd.testing.assert_frame_equal(run.agreement(), before)  # nothing was compared again
+    liver = run.csv("summary").set_index("structure").loc["liver"]
+    assert (liver["n_rated_others"], liver["n_faulty_others"]) == (1, 0)
+    assert (liver["n_mined"], liver["n_rated_mined"]) == (0, 0)
+    assert np.isnan(liver["faulty_share_mined"])
+
+
+def test_scans_without_a_label_map_of_the_model_are_counted(run):
+    run.results.labels(SCANS_OF_RUN[4], "demo").unlink()
+    output = run.compare()
+    assert "11 of 11 scans compared" in output
+    assert "1 scans of the run have no label map of this model" in output
 
 
 def test_only_what_changed_is_compared_again(run, monkeypatch):

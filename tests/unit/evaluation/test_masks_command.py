@@ -1,6 +1,7 @@
 """`dixonflow evaluate` at the command line: a run and folders against references, and what is written."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dixonflow.aggregate.build import aggregate
 from dixonflow.analyse.covariates.match import COVARIATE_TABLE
 from dixonflow.cli.networks.evaluate import evaluate_command
 from dixonflow.config import demo_config
+from dixonflow.models.load import MODELS
 from dixonflow.tables.parquet import write_table
 from dixonflow.vocabulary import Contrast, ScanId, ScanSequence
 
@@ -101,6 +103,25 @@ def test_a_run_against_ones_own_masks(run: Run, reference: Path) -> None:
     settings = json.loads((folder / "evaluation.json").read_text())
     assert settings["reference"]["mapping"] == "amos15"
     assert settings["cases"].startswith("5 of 8 cases compared")
+
+
+def test_a_run_of_a_users_own_model(run: Run, reference: Path, tmp_path: Path) -> None:
+    """As `dixonflow retrain import` leaves it: a file among the weights."""
+    config = json.loads(run.results.config.read_text())
+    config["segment"] |= {"models": ["retrained01"], "weights": str(tmp_path / "weights")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    own = tmp_path / "weights" / "retrained01" / "model.yaml"
+    own.parent.mkdir(parents=True)
+    text = (MODELS / "demo.yaml").read_text()
+    own.write_text(re.sub("^name: demo$", "name: retrained01", text, flags=re.M))
+    for scan in OK:
+        write(run.results.labels(scan, "retrained01"), label_map(DEMO))
+    done(reference, "--mapping", "amos15", "--config", tmp_path / "config.json", "--output", tmp_path / "found")
+    rows = read(tmp_path / "found", "cases")
+    assert set(rows["system"]) == {"retrained01"}
+    assert rows.loc[rows["structure"].eq("liver"), "dice"].tolist() == [1.0] * 5
+    for scan in OK:
+        run.results.labels(scan, "retrained01").unlink()
 
 
 def test_what_is_written_is_complete_and_names_no_participant(run: Run, reference: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import itertools
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +85,6 @@ def test_an_outline_is_the_rim_of_the_mask():
 
 
 def test_a_real_image_has_a_picture_of_its_liver(shared_data):
-    nibabel = pytest.importorskip("nibabel")
     folder = shared_data / "totalsegmentator"
     image, labels = (
         np.asarray(nibabel.as_closest_canonical(nibabel.load(folder / name)).dataobj)

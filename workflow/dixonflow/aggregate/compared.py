@@ -1,5 +1,6 @@
 """Agreement with label maps of other programs: its rows in `quality`, made of what `dixonflow compare` has found."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from dixonflow.aggregate.rated import ModelsOfSequence
 from dixonflow.comparators.agreement_table import AGREEMENT, Presence
 from dixonflow.comparators.mining import below_threshold, thresholds
 from dixonflow.execution.label_map_keys import label_map_keys
-from dixonflow.measure.checks.of_model import CHECKS
 from dixonflow.paths import Results
 from dixonflow.tables.definitions import QUALITY
 from dixonflow.tables.parquet import check_file
@@ -21,7 +21,9 @@ from dixonflow.tables.schema import to_arrow
 from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Grade
 
-_CHECK = "comparator_agreement"
+log = logging.getLogger(__name__)
+
+COMPARATOR_CHECK = "comparator_agreement"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ def with_comparators(rows: pa.Table, comparators: Comparators) -> pa.Table:
     every = pd.concat(parts, ignore_index=True)
     label_maps = every[[*SCAN_KEYS, "model", "label_map_key"]].itertuples(index=False, name=None)
     current = [key in comparators.keys.get(tuple(scan), ()) for *scan, key in label_maps]
-    every = every[pd.Series(current, every.index, dtype=bool)]
+    is_current = pd.Series(current, every.index, dtype=bool)
+    if stale := len(every[~is_current].drop_duplicates([*SCAN_KEYS, "place"])):
+        log.warning("%d comparisons are with label maps that are others now: call dixonflow compare again", stale)
+    every = every[is_current]
     if every.empty:
         return rows
     every = every.assign(
@@ -119,7 +124,7 @@ def with_comparators(rows: pa.Table, comparators: Comparators) -> pa.Table:
     keys = [*SCAN_KEYS, "structure", "model"]
     every["passed"] = every["grade"].eq(Grade.PASS.value)
     every = every.sort_values([*keys, "passed", "margin", "place"], kind="stable").drop_duplicates(keys)
-    added = every.assign(check=CHECKS[_CHECK].name, value=every["dice"])
+    added = every.assign(check=COMPARATOR_CHECK, value=every["dice"])
     added = added.astype({"value": "Float64", "threshold": "Float64"})
     own_rows = to_arrow(added[list(QUALITY.names)], QUALITY).select(rows.column_names).cast(rows.schema)
     return pa.concat_tables([rows, own_rows])

@@ -43,6 +43,9 @@ class ScanTask:
         Model of the run, and what identifies its label map.
     own, other
         Labels of the run and of the comparator; a text for the comparator says why it has none.
+    files_key
+        Identifies the comparator's files and what their labels mean: others have to be compared again. Empty where
+        there is none.
     """
 
     scan: ScanId
@@ -50,25 +53,24 @@ class ScanTask:
     label_map_key: str
     own: LabelFiles
     other: LabelFiles | str
+    files_key: str
 
-    @property
-    def files_key(self) -> str:
-        """Identifies the comparator's files and what their labels mean: others have to be compared again.
 
-        Raises
-        ------
-        OSError
-            If a file is gone.
-        """
-        if isinstance(self.other, str):
+def scan_task(scan: ScanId, model: str, label_map_key: str, own: LabelFiles, other: LabelFiles | str) -> ScanTask:
+    """Give the task of a scan, with the state of the comparator's files before they are read."""
+    return ScanTask(scan, model, label_map_key, own, other, "" if isinstance(other, str) else _files_key(other))
+
+
+def _files_key(files: LabelFiles) -> str:
+    digest = hashlib.sha256(repr((files.mapping.ranges, sorted(files.mapping.files.items()))).encode())
+    paths = {"": files.label_map} if files.label_map is not None else files.masks
+    for name, path in sorted(paths.items()):
+        try:
+            state = path.stat()
+        except OSError:
             return ""
-        digest = hashlib.sha256(repr((self.other.mapping.ranges, sorted(self.other.mapping.files.items()))).encode())
-        paths = {"": self.other.label_map} if self.other.label_map else dict(self.other.masks)
-        for name, path in sorted(paths.items()):
-            if path is not None:
-                state = path.stat()
-                digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:32]
+        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
 
 
 def agreement_rows(task: ScanTask) -> list[dict[str, Any]]:
@@ -128,10 +130,6 @@ def _seen(theirs: StructureMap, own: StructureMap) -> Labels:
 
 
 def _row(task: ScanTask, **values: Any) -> dict[str, Any]:
-    try:
-        files_key = task.files_key
-    except OSError:
-        files_key = ""
     row: dict[str, Any] = dict.fromkeys(AGREEMENT.names)
     row |= {
         "participant_id": task.scan.participant,
@@ -141,7 +139,7 @@ def _row(task: ScanTask, **values: Any) -> dict[str, Any]:
         "model": task.model,
         "resampled": False,
         "label_map_key": task.label_map_key,
-        "files_key": files_key,
+        "files_key": task.files_key,
         "problem": "",
     }
     return row | values

@@ -1,7 +1,7 @@
 """A comparator: label maps of another program for the scans of a run, compared with those of the run."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import pandas as pd
 
 from dixonflow.comparators.agreement import ScanTask, agreement_rows, lost_row
 from dixonflow.comparators.agreement_table import AGREEMENT
-from dixonflow.comparators.mining import faulty_rates, mined, thresholds
+from dixonflow.comparators.mining import GROUPS, faulty_rates, mined, thresholds
 from dixonflow.comparators.scans import RunScans, still_valid
 from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.processes import results_of
 from dixonflow.paths import Results
+from dixonflow.ratings.judged import judge
 from dixonflow.ratings.rating import Rating
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.parquet import read_table, write_table
@@ -82,7 +83,7 @@ def update_agreement(
         raise EvaluationError(
             f"{files.folder} has the agreement with the model {others[0]}: give another name, or remove that folder"
         )
-    kept, left = still_valid(before, scans.tasks)
+    kept, left = still_valid(before, scans)
     rows = kept
     for start in range(0, len(left), SCANS_AT_ONCE):
         part = left[start : start + SCANS_AT_ONCE]
@@ -96,7 +97,7 @@ def update_agreement(
 
 
 def write_findings(
-    files: ComparatorFiles, agreement: pd.DataFrame, ratings: Sequence[Rating], scans: RunScans
+    files: ComparatorFiles, agreement: pd.DataFrame, ratings: Iterable[Rating], scans: RunScans
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write which scans to look at, and what ratings say of them.
 
@@ -106,10 +107,13 @@ def write_findings(
     """
     limits = thresholds(agreement)
     listed = mined(agreement, limits)
-    rates = faulty_rates(agreement, listed, ratings, scans.equal_keys)
-    wide = rates.pivot(index="structure", columns="group", values=list(rates.columns[2:]))
-    wide.columns = pd.Index([f"{column[0]}_{column[1]}" for column in wide.columns.tolist()])
-    summary = limits.merge(wide.reset_index(), on="structure", how="left")
+    rates = faulty_rates(agreement, listed, judge(ratings, scans.label_maps, lambda _: True))
+    summary = limits
+    for group in GROUPS:
+        own = rates[rates["group"].eq(group)].drop(columns="group").set_index("structure").add_suffix(f"_{group}")
+        summary = summary.merge(own.reset_index(), on="structure", how="left")
+    counts = [f"{name}_{group}" for group in GROUPS for name in ("n", "n_rated", "n_faulty")]
+    summary[counts] = summary[counts].fillna(0).astype(int)
     write_bytes(files.summary, summary.to_csv(index=False, lineterminator="\n").encode())
     write_bytes(files.listed, listed.to_csv(index=False, lineterminator="\n").encode())
     return summary, listed

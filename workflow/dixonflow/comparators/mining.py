@@ -5,14 +5,15 @@ Two standard deviations below the mean of a structure, as VIBESegmentator's auth
 them found is listed in any case.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from dixonflow.comparators.agreement_table import Presence
-from dixonflow.ratings.rating import Rating
+from dixonflow.ratings.judged import Judged, RatedLabelMap
+from dixonflow.tables.shards import SCAN_KEYS
 from dixonflow.vocabulary import Verdict
 
 DEVIATIONS = 2.0
@@ -22,8 +23,10 @@ DOUBTFUL_DICE = 0.5
 FEWEST_VALUES = 10
 """Scans under which a structure has no threshold: the deviation of ten values is known to a quarter only."""
 
+GROUPS = ("mined", "others")
+"""Scans that mining lists, and the others."""
+
 _ONE_SIDED = (Presence.RUN_ONLY.value, Presence.COMPARATOR_ONLY.value)
-_SCAN = ["participant_id", "session_id", "sequence"]
 
 
 def thresholds(agreement: pd.DataFrame) -> pd.DataFrame:
@@ -72,8 +75,8 @@ def mined(agreement: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
     rows = agreement[agreement["structure"].ne("")]
     rows = rows.merge(limits[["structure", "model", "threshold"]], on=["structure", "model"], how="left")
     chosen = rows[below_threshold(rows)]
-    columns = [*_SCAN, "structure", "model", "dice", "threshold", "presence", "run_ml", "comparator_ml"]
-    return chosen.sort_values(["dice", "structure", *_SCAN], kind="stable")[columns].reset_index(drop=True)
+    columns = [*SCAN_KEYS, "structure", "model", "dice", "threshold", "presence", "run_ml", "comparator_ml"]
+    return chosen.sort_values(["dice", "structure", *SCAN_KEYS], kind="stable")[columns].reset_index(drop=True)
 
 
 def below_threshold(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -91,9 +94,7 @@ def doubtful(limits: pd.DataFrame) -> list[str]:
     return [f"{name} {mean:.2f}" for name, mean in zip(low["structure"], low["mean_dice"], strict=True)]
 
 
-def faulty_rates(
-    agreement: pd.DataFrame, listed: pd.DataFrame, ratings: Sequence[Rating], equal_keys: Mapping[str, str]
-) -> pd.DataFrame:
+def faulty_rates(agreement: pd.DataFrame, listed: pd.DataFrame, judged: Iterable[Judged]) -> pd.DataFrame:
     """Share of label maps that raters called faulty, of the scans that mining lists and of the others.
 
     A structure counts as faulty where any rater says so of it, or of the whole label map; a rating of an earlier label
@@ -103,10 +104,8 @@ def faulty_rates(
     ----------
     agreement, listed
         Rows of `AGREEMENT`, and those that `mined` gives.
-    ratings
-        The last word of each rater (`dixonflow.ratings.store.current`).
-    equal_keys
-        Key in `agreement` by every key of the same label map.
+    judged
+        Ratings, and what each counts for.
 
     Returns
     -------
@@ -115,24 +114,24 @@ def faulty_rates(
         ones with its 95 % interval (Wilson), null where none was rated.
     """
     verdicts: dict[tuple[str, ...], bool] = {}
-    for rating in ratings:
-        scan = (rating.scan.participant, rating.scan.session, rating.scan.sequence.value)
-        label_map = equal_keys.get(rating.label_map_key, rating.label_map_key)
-        key = (*scan, rating.model, label_map, rating.structure or "")
-        verdicts[key] = verdicts.get(key, False) or rating.verdict is Verdict.FAULTY
+    for each in judged:
+        if each.is_latest and each.label_map is RatedLabelMap.CURRENT:
+            rating = each.rating
+            scan = (rating.scan.participant, rating.scan.session, rating.scan.sequence.value)
+            key = (*scan, rating.model, rating.structure or "")
+            verdicts[key] = verdicts.get(key, False) or rating.verdict is Verdict.FAULTY
     rows = agreement[agreement["structure"].ne("") & agreement["presence"].ne(Presence.NEITHER.value)]
-    names = [*_SCAN, "model", "label_map_key"]
-    label_maps = list(rows[names].itertuples(index=False, name=None))
+    label_maps = list(rows[[*SCAN_KEYS, "model"]].itertuples(index=False, name=None))
     said = [
         [verdicts[key] for key in ((*own, structure), (*own, "")) if key in verdicts]
         for own, structure in zip(label_maps, rows["structure"], strict=True)
     ]
-    keys = pd.MultiIndex.from_frame(listed[[*_SCAN, "structure"]])
-    is_mined = pd.MultiIndex.from_frame(rows[[*_SCAN, "structure"]]).isin(keys)
+    keys = pd.MultiIndex.from_frame(listed[[*SCAN_KEYS, "structure"]])
+    is_mined = pd.MultiIndex.from_frame(rows[[*SCAN_KEYS, "structure"]]).isin(keys)
     table = pd.DataFrame(
         {
             "structure": rows["structure"].to_numpy(),
-            "group": np.where(is_mined, "mined", "others"),
+            "group": np.where(is_mined, *GROUPS),
             "rated": [bool(each) for each in said],
             "faulty": [any(each) for each in said],
         }

@@ -13,7 +13,7 @@ from dixonflow.comparators.mining import DOUBTFUL_DICE, doubtful
 from dixonflow.comparators.scans import run_scans
 from dixonflow.errors import DixonflowError
 from dixonflow.evaluation.masks.systems import RunSystem, open_system
-from dixonflow.ratings.store import current, read_ratings
+from dixonflow.ratings.store import read_ratings
 
 
 def compare_command(
@@ -47,8 +47,7 @@ def compare_command(
                 "ses-<session>, or a table says whose they are (docs/evaluate.md)"
             )
         agreement = update_agreement(files, scans, jobs=jobs, progress=_print_progress)
-        ratings = current(read_ratings(run.results.ratings))
-        summary, listed = write_findings(files, agreement, ratings, scans)
+        summary, listed = write_findings(files, agreement, read_ratings(run.results.ratings), scans)
     except DixonflowError as error:
         sys.exit(f"compare: {error}")
     except OSError as error:
@@ -58,6 +57,8 @@ def compare_command(
     print(f"{len(compared)} of {len(scans.tasks)} scans compared, {len(summary)} structures")
     for problem, number in problems.items():
         print(f"  {number} not compared: {problem}")
+    if scans.without_label_map:
+        print(f"  {scans.without_label_map} scans of the run have no label map of this model, or it is being replaced")
     if scans.further:
         print(f"  {len(scans.further)} label maps of the comparator are of no scan of the run that is ok")
     if low := doubtful(summary):

@@ -124,10 +124,10 @@ def _listed(folder: Path) -> Iterator[tuple[Path, list[Path], Path | None]]:
         if MASK_FOLDER in folders:
             folders[:] = [MASK_FOLDER]
         elif files:
-            beside = []
+            neighbours = []
             if Path(place).name == MASK_FOLDER:
-                beside = [path for path in sorted(Path(place).parent.iterdir()) if _is_nifti(path.name)]
-            yield Path(place), files, beside[0] if len(beside) == 1 else None
+                neighbours = [path for path in sorted(Path(place).parent.iterdir()) if _is_nifti(path.name)]
+            yield Path(place), files, neighbours[0] if len(neighbours) == 1 else None
 
 
 def _is_nifti(name: str) -> bool:

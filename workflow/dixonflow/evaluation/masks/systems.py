@@ -11,12 +11,11 @@ from dixonflow.evaluation.masks.case_table import is_case_table, read_case_table
 from dixonflow.evaluation.masks.label_files import LabelFiles
 from dixonflow.evaluation.masks.mapping_files import VOCABULARY, mapping_of_model, named_mapping
 from dixonflow.evaluation.masks.problem import EvaluationError
-from dixonflow.models.load import MODELS, load_model
+from dixonflow.models.load import load_model, model_file
 from dixonflow.models.model import Model
 from dixonflow.paths import Results
-from dixonflow.tables.definitions import SCANS
-from dixonflow.tables.parquet import read_table
-from dixonflow.tables.schema import TableError, to_pandas
+from dixonflow.tables.parquet import read_whole
+from dixonflow.tables.schema import TableError
 from dixonflow.vocabulary import Contrast, ScanId, ScanSequence, Status
 
 
@@ -133,7 +132,7 @@ def _open_run(path: Path, root: Path | None, mapping: str | None, name: str | No
         raise EvaluationError(f"the run of {path} has no model {model}; it has {', '.join(dict.fromkeys(models))}")
     if not results.derivatives.is_dir():
         raise EvaluationError(f"the run of {path} has no label maps yet: {results.derivatives} does not exist")
-    used = load_model(MODELS / f"{model}.yaml", config.segment.weights)
+    used = load_model(model_file(model, config.segment.weights), config.segment.weights)
     return RunSystem(name or model, results, used, _outcomes(results))
 
 
@@ -143,8 +142,8 @@ def _outcomes(results: Results) -> dict[ScanId, str]:
         return {}
     columns = ["participant_id", "session_id", "sequence", "status", "reason"]
     try:
-        rows = to_pandas(read_table(results.scan_table, SCANS))[columns]
-    except (TableError, OSError) as error:
+        rows = read_whole(results.scan_table, columns).to_pandas()
+    except TableError as error:
         raise EvaluationError(f"{results.scan_table} cannot be read: {error}") from error
     found = {}
     for participant, session, sequence, status, reason in rows.dropna().itertuples(index=False):
