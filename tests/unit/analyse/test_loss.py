@@ -270,3 +270,11 @@ def test_the_command_draws_the_flow(tables, tmp_path):
     assert "996 scans" in svg
     assert "1,000 scans" not in svg, "with the number after it, it would say how many have withdrawn"
     assert "missing contrast: not shown" in svg
+
+
+def test_all_studies_of_no_tables_are_an_error(tmp_path):
+    app = typer.Typer()
+    app.command()(analyse_command)
+    answer = CliRunner().invoke(app, ["all", "--tables", str(tmp_path / "typo"), "--output", str(tmp_path / "out")])
+    assert answer.exit_code == 1
+    assert "analyse: no study could be done" in str(answer.exception) + answer.output

@@ -222,6 +222,7 @@ def test_a_table_names_everything(tmp_path: Path) -> None:
         (["labels", "--predictions", "labels"], "nothing could be compared: 0 of 1"),
         (["labels", "--mapping", "amos15", "--predictions", "x="], "give NAME=PATH"),
         (["labels", "--against-mapping", "amos15"], "--against is given 0 times"),
+        (["labels", "--mapping", "amos15", *["--against=labels"] * 6], "a figure shows 6 systems at most"),
         (["labels", "--mapping", "amos15", "--predictions", "labels", "--prediction-mapping", "amos15", "--against",
           "labels", "--against-mapping", "amos15"], "two systems are called labels"),
         (["labels", "--mapping", "amos15", "--predictions", "labels", "--prediction-mapping", "amos15",

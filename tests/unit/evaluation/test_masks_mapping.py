@@ -117,6 +117,8 @@ def test_a_lookup_table_of_bids_is_a_mapping(tmp_path):
         ("number,organ\n1,liver\n", "needs the columns label and structure"),
         ("label,label,structure\n1,1,liver\n", "a column twice"),
         ("", "needs the columns"),
+        ("label,structure\n1,liver,spleen\n", "line 2 has 3 cells, not 2"),
+        ("label,structure\n\n\n1,\n", "line 4 needs a label"),
     ],
 )
 def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path, text, what):

@@ -48,7 +48,7 @@ def test_differences_and_corrected_p_values_are_added():
     assert table.loc["lungs", "ours - theirs: p of Dice"] == "< 0.001"
     assert table.loc["aorta", "ours - theirs: p of Dice"] == "-"
     words = " ".join(legend(summary, comparison))
-    assert "paired cases, p values after Benjamini-Hochberg for 1 tests" in words
+    assert "paired cases, p values after Benjamini-Hochberg for all 1 tests of comparison.csv." in words
     assert words.count("Under 50 participants percentile intervals are too narrow") == 1
 
 

@@ -151,3 +151,14 @@ def test_an_evaluation_of_dice_alone_is_written(tmp_path):
     cases = pq.read_table(tmp_path / "cases.parquet")
     assert cases["nsd"].null_count == cases["components_reference"].null_count == 20
     assert cases.schema.names == list(CASES.names)
+
+
+def test_p_values_of_several_pairs_are_corrected_together(tmp_path):
+    made = pd.concat([rows(), evaluated(DICE[::-1], participants=IDS, system="others")])
+    pairs = [compare_systems(made, "ours", other, ["dice"], draws=200) for other in ("theirs", "others")]
+    write_evaluation(tmp_path, made, summarise(made, draws=200), pairs)
+    table = pd.read_parquet(tmp_path / "comparison.parquet")
+    assert table["p"].notna().sum() == 2
+    assert set(table["hypotheses"]) == {2}
+    tested = table[table["p"].notna()]
+    assert tested["p_bonferroni"].tolist() == pytest.approx((2 * tested["p"]).clip(upper=1).tolist())

@@ -68,6 +68,7 @@ def test_intervals_of_many_participants_cover_95_percent(participants):
     found = coverage(participants, simulations=4000, draws=2000, seed=1)
     print(f"{participants} participants: 95 % intervals cover {100 * found:.1f} %")
     assert found == pytest.approx(0.95, abs=0.01)
+    assert found == pytest.approx(MEASURED[participants], abs=0.008)
     assert interval_note(participants) == ""
 
 

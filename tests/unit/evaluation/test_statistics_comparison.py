@@ -132,6 +132,16 @@ def test_hypotheses_are_those_tested_and_the_mean_over_structures_is_none():
     mean = table.loc[MEAN_OVER_STRUCTURES]
     assert mean["mean_difference"] == pytest.approx((X[:3] - Y[:3]).mean() / 4)
     assert mean["difference_low"] < mean["mean_difference"] < mean["difference_high"]
+    assert mean[["n_pairs", "n_one", "n_other", "participants"]].tolist() == [12, 12, 12, 12]  # cases, not structures
+
+
+def test_the_mean_over_structures_of_other_participants_counts_each_group():
+    two = [evaluated(np.resize(X, 40), system="a", structure=name) for name in ("liver", "spleen")]
+    others = [f"q{number:02}" for number in range(12)]
+    two += [evaluated(Y, system="b", structure=name, participants=others, cases=others) for name in ("liver", "spleen")]
+    mean = compare(pd.concat(two)).set_index("structure").loc[MEAN_OVER_STRUCTURES]
+    counts = ["n_pairs", "n_one", "n_other", "participants", "participants_one", "participants_other"]
+    assert mean[counts].tolist() == [0, 40, 12, 52, 40, 12]
 
 
 def test_a_metric_without_values_is_no_hypothesis():

@@ -95,3 +95,8 @@ def test_only_last_words_on_the_same_label_map_are_compared() -> None:
         blinded_only=True,
     )
     assert [(each.structure, each.n, each.agreement) for each in found] == [(ALL, 1, 1), (WHOLE, 1, 1)]
+
+
+def test_few_participants_have_no_interval() -> None:
+    found = agreements(pairs([[3, 0, 0], [0, 0, 0], [0, 0, 2]]), "anna", "ben")[0].unweighted
+    assert (found.value, found.low, found.high) == (1, None, None)

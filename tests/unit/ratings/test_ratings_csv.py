@@ -30,10 +30,10 @@ def test_every_rating_is_a_row_and_no_comment_is_a_formula(tmp_path: Path) -> No
     assert rows[0] == {
         **{"participant_id": "000017", "session_id": "2", "sequence": "dixon", "model": "vibe", "structure": ""},
         **{"verdict": "faulty", "cause": "swap", "rater": "anna", "rated_at": FIRST.rated_at, "blinded": "false"},
-        **{"comment": "", "withdrawn": "false", "is_latest": "true", "label_map_key": "ab"},
+        **{"comment": "", "withdrawn": "false", "is_latest_of_key": "true", "label_map_key": "ab"},
         "rating_id": FIRST.rating_id,
     }
-    assert [row["is_latest"] for row in rows] == ["true", *["false"] * 8, "true"]
+    assert [row["is_latest_of_key"] for row in rows] == ["true", *["false"] * 8, "true"]
 
 
 def test_no_ratings_are_a_heading(tmp_path: Path) -> None:

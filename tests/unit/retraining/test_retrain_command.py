@@ -115,3 +115,9 @@ def test_new_structures_get_the_next_numbers(call, tmp_path):
     call("start", "--test-count", "1", "--folds", "3", "--structure", "liver", "--add-structure", "gallbladder")
     labels = open_project(tmp_path / "retraining").settings.labels
     assert labels["liver"] == 5 and labels["gallbladder"] == 73
+
+
+@pytest.mark.parametrize("step", [("select", "random"), ("export",)])
+def test_the_test_set_belongs_to_no_round(call, step):
+    start(call)
+    assert "the test set belongs to no round" in str(call(*step, "--test", "--round", "2", code=1))

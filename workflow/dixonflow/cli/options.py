@@ -36,6 +36,12 @@ def weights_folder(config: Path) -> Path:
     return (demo_config() if not_yet else read_config(config)).segment.weights
 
 
+def file_error(error: OSError) -> str:
+    """What went wrong with a file, by its name; a full disk names none."""
+    named = f"{error.filename} cannot be read or written: " if error.filename else ""
+    return f"{named}{error.strerror or error}"
+
+
 def start_logging() -> None:
     """Log to standard error, one line per event; the level comes from DIXONFLOW_LOG (default INFO)."""
     level = os.environ.get("DIXONFLOW_LOG", "INFO").upper()

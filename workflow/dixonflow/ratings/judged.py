@@ -66,7 +66,7 @@ def judge(
     # keys that stand for the same label map are one: what is said of it again replaces what was said before
     alike = [_with_one_key(rating, keys) for rating in ratings]
     latest = {rating.rating_id for rating in current(alike)}
-    last_words = _last_words(ratings)
+    last_words = _last_words(current(ratings))  # what was taken back is no word
     taken_back: dict[tuple[object, ...], int] = {}
     for number, rating in enumerate(alike):
         if rating.withdrawn:

@@ -18,6 +18,8 @@ WHOLE = ""
 
 _VERDICTS = tuple(Verdict)
 _RESAMPLES, _SEED = 2000, 20260101
+_FEWEST = 6
+"""Participants under which there is no interval, as in the statistics of evaluations: resamples are too alike."""
 _INTERVAL = (2.5, 97.5)
 
 _Counts = NDArray[np.float64]
@@ -32,7 +34,7 @@ class Kappa:
     value
         1 for perfect agreement, 0 for as much as chance gives.
     low, high
-        Percentiles over resampled participants. None for fewer than two participants.
+        Percentiles over resampled participants. None for fewer than six participants.
     """
 
     value: float | None
@@ -127,7 +129,7 @@ def _kappa(tables: _Counts, weights: _Counts) -> Kappa:
     if not np.isfinite(value):
         return Kappa(None, None, None)
     people = len(tables)
-    if people < 2:
+    if people < _FEWEST:
         return Kappa(float(value), None, None)
     drawn = np.random.default_rng(_SEED).multinomial(people, np.full(people, 1 / people), size=_RESAMPLES)
     resampled = _kappas(np.tensordot(drawn, tables, axes=1), weights)

@@ -1,1 +1,1 @@
-"""Commands on networks: importing published ones and verifying them."""
+"""Commands on networks: importing, verifying, evaluating, comparing and retraining them."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, file_error, start_logging
 from dixonflow.comparators.comparison import comparator_files, scans_of, update_agreement, write_findings
 from dixonflow.comparators.mining import DOUBTFUL_DICE, doubtful
 from dixonflow.comparators.scans import run_scans
@@ -51,7 +51,7 @@ def compare_command(
     except DixonflowError as error:
         sys.exit(f"compare: {error}")
     except OSError as error:
-        sys.exit(f"compare: {error.filename} cannot be written: {error.strerror}")
+        sys.exit(f"compare: {file_error(error)}")
     problems = agreement.loc[agreement["problem"].ne(""), "problem"].value_counts()
     compared = agreement.loc[agreement["problem"].eq("")].drop_duplicates(["participant_id", "session_id", "sequence"])
     print(f"{len(compared)} of {len(scans.tasks)} scans compared, {len(summary)} structures")

@@ -10,7 +10,7 @@ import pandas as pd
 import typer
 
 from dixonflow.analyse.covariates.match import COVARIATE_TABLE, covariates
-from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, file_error, start_logging
 from dixonflow.config import read_config
 from dixonflow.config.cohort import CovariatesConfig
 from dixonflow.errors import DixonflowError
@@ -24,6 +24,7 @@ from dixonflow.evaluation.masks.preparation import Options
 from dixonflow.evaluation.masks.problem import EvaluationError
 from dixonflow.evaluation.masks.systems import RunSystem, System, open_system
 from dixonflow.evaluation.masks.write import check_folder, headline, write_all
+from dixonflow.evaluation.outputs.box_plots import MOST_SYSTEMS
 from dixonflow.tables.parquet import read_table
 from dixonflow.tables.schema import to_pandas
 
@@ -110,6 +111,8 @@ def evaluate_command(
         if predictions is None:
             predictions = str(reference if has_predictions(reference) else config)
         sources = [(predictions, prediction_mapping), *others]
+        if len(sources) > MOST_SYSTEMS:
+            raise EvaluationError(f"a figure shows {MOST_SYSTEMS} systems at most: give fewer of --against")
         systems = [_opened(*each) for each in sources]
         target = output or _results(config) / "evaluation" / (name or reference.resolve().stem)
         target.mkdir(parents=True, exist_ok=True)  # before hours of work, not after them
@@ -129,7 +132,7 @@ def evaluate_command(
     except DixonflowError as error:
         sys.exit(f"evaluate: {error}")
     except OSError as error:
-        sys.exit(f"evaluate: {error.filename} cannot be read or written: {error.strerror}")
+        sys.exit(f"evaluate: {file_error(error)}")
     print("\n".join([evaluation.counts(), *headline(evaluation, [system.name for system in systems])]))
     for warning in evaluation.warnings():
         print(f"evaluate: {warning}", file=sys.stderr)

@@ -7,7 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from dixonflow.cli.networks.retrain_network import evaluate_step, import_step, plan_step, train_step
-from dixonflow.cli.networks.retrain_options import PROJECT, ProjectOption, RoundOption, errors, last_round
+from dixonflow.cli.networks.retrain_options import (
+    PROJECT,
+    ProjectOption,
+    RoundOption,
+    errors,
+    last_round,
+    refuse_round_of_test,
+)
 from dixonflow.config import read_config
 from dixonflow.models.load import load_model, model_file
 from dixonflow.retraining.annotation.export import export_cases
@@ -268,6 +275,7 @@ def _harmonise(fill_holes: list[str] | None, gaps: list[str] | None, *, drop_out
 
 def _number(project: Project, asked: int | None, *, test: bool) -> int:
     """Round that scans are selected for."""
+    refuse_round_of_test(asked, test=test)
     return TEST_ROUND if test else asked or current_round(read_ledger(project.ledger))
 
 

@@ -11,7 +11,7 @@ import typer
 from dixonflow.cli.options import start_logging
 from dixonflow.errors import DixonflowError
 from dixonflow.retraining.ledger import read_ledger
-from dixonflow.retraining.project import TEST_ROUND, Project
+from dixonflow.retraining.project import TEST_ROUND, Project, RetrainingError
 
 ProjectOption = Annotated[Path, typer.Option("--project", help="Folder of the retraining project.")]
 RoundOption = Annotated[
@@ -33,6 +33,13 @@ def errors(step: str) -> Iterator[None]:
         sys.exit(f"retrain {step}: {where}{error.strerror or error}; repeat the same command")
 
 
+def refuse_round_of_test(asked: int | None, *, test: bool) -> None:
+    """The test set is the same in all rounds: a round next to it is a misunderstanding."""
+    if test and asked is not None:
+        raise RetrainingError("the test set belongs to no round: give --test or --round, not both")
+
+
 def last_round(project: Project, asked: int | None, *, test: bool = False) -> int:
     """Round whose cases are exported, returned, written or trained on: the last with any."""
+    refuse_round_of_test(asked, test=test)
     return TEST_ROUND if test else asked or max(1, *(entry.round for entry in read_ledger(project.ledger)), 1)

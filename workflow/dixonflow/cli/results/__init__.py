@@ -1,1 +1,1 @@
-"""Commands on the tables of a run: studies, other formats, releases, withdrawals."""
+"""Commands on the results of a run: review, studies, calibration, other formats, releases, withdrawals."""

@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 
 from dixonflow.analyse.shareable import record_shareable
-from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, file_error, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.system.atomic import write_bytes
@@ -89,7 +89,7 @@ def analyse_command(
     except DixonflowError as error:
         sys.exit(f"analyse: {error}")
     except OSError as error:
-        sys.exit(f"analyse: {error.filename} cannot be written: {error.strerror}")
+        sys.exit(f"analyse: {file_error(error)}")
     print(f"{study.value}: {len(written)} files in {target}")
 
 
@@ -229,6 +229,8 @@ def _all(tables: Path, target: Path, options: Options) -> Path:
         except DixonflowError as error:
             written, problem = [], str(error)
         finished.append(Finished(study.value, title, text, written, problem))
+    if not any(each.written for each in finished):
+        raise ConfigError(f"no study could be done: {finished[0].problem}")
     page = write_page(target, finished)
     record_shareable(target, [page, *(path for each in finished for path in each.written)])
     return page

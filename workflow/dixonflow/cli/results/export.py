@@ -11,7 +11,7 @@ import typer
 
 from dixonflow.analyse.covariates import COVARIATE_TABLE
 from dixonflow.analyse.study_data import read_study_data
-from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, file_error, start_logging
 from dixonflow.config import read_config
 from dixonflow.errors import ConfigError, DixonflowError
 from dixonflow.export.formats import check_finite, write_csv, write_excel, write_spss, write_stata
@@ -111,7 +111,7 @@ def export_command(
     except DixonflowError as error:
         sys.exit(f"export: {error}")
     except OSError as error:
-        sys.exit(f"export: {error.filename} cannot be written: {error.strerror}")
+        sys.exit(f"export: {file_error(error)}")
     print("\n".join([*lines, f"{target_format.value}: files in {target}"]))
 
 

@@ -15,7 +15,7 @@ import typer
 from dixonflow.aggregate.build import read_scans
 from dixonflow.analyse.disclosure import LIMIT
 from dixonflow.analyse.shareable import shareable
-from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, file_error, start_logging
 from dixonflow.cohort.withdrawn import read_withdrawn
 from dixonflow.config import Config, read_config
 from dixonflow.errors import ConfigError, DixonflowError
@@ -78,7 +78,7 @@ def release_command(
     except DixonflowError as error:
         sys.exit(f"release: {error}")
     except OSError as error:
-        sys.exit(f"release: {error.filename}: {error.strerror}")
+        sys.exit(f"release: {file_error(error)}")
 
 
 def _check(folder: Path, ids: Path | None, limit: int, settings: Config, known: frozenset[str]) -> None:
@@ -99,9 +99,11 @@ def _withdrawn(settings: Config) -> frozenset[str]:
 
 
 def _digests(path: Path) -> frozenset[str]:
-    words = [
-        line.split(maxsplit=1)[0].lower() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text in UTF-8, as sha256sum writes it") from error
+    words = [line.split(maxsplit=1)[0].lower() for line in lines if line.strip()]
     if wrong := [number for number, word in enumerate(words, 1) if not re.fullmatch("[0-9a-f]{64}", word)]:
         raise ConfigError(f"{path}, line {wrong[0]}: not a line of sha256sum")
     return frozenset(words)

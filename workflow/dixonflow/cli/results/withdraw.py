@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
+from dixonflow.cli.options import CONFIG, ConfigOption, file_error, start_logging
 from dixonflow.cohort.shards import read_shards
 from dixonflow.cohort.withdrawn import check_zeros, read_withdrawn
 from dixonflow.config import read_config
@@ -45,7 +45,7 @@ def withdraw_command(
     except DixonflowError as error:
         sys.exit(f"withdraw: {error}")
     except OSError as error:
-        sys.exit(f"withdraw: {error.filename}: {error.strerror}; call the same command again")
+        sys.exit(f"withdraw: {file_error(error)}; call the same command again")
     removed = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in sorted(certificate.removed.items()))
     print(f"{added} ids added to {listed}" + (f"; {negative} negative ids have no data" if negative else ""))
     print(f"removed: {removed or 'nothing'}")

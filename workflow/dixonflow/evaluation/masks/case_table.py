@@ -1,7 +1,6 @@
 """A table of cases: where the reference, the prediction and the image of each are."""
 
 import csv
-import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dixonflow.evaluation.masks.case_files import FoundCase, find_cases, identif
 from dixonflow.evaluation.masks.label_files import LabelFiles
 from dixonflow.evaluation.masks.mapping import LabelMapping
 from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.evaluation.masks.text_table import text_table
 from dixonflow.system.regular_file import read_regular
 from dixonflow.vocabulary import ScanId, ScanSequence
 
@@ -118,7 +118,8 @@ def _rows(path: Path) -> pd.DataFrame:
             texts = {name: table[name].cast(pa.string()).to_pandas() for name in table.column_names if name in COLUMNS}
             rows = pd.DataFrame(texts, dtype=object)
         else:
-            rows = _of_text(data.decode("utf-8-sig"), path)
+            names, lines = text_table(data.decode("utf-8-sig"), f"the table {path}")
+            rows = pd.DataFrame([cells for _, cells in lines], columns=names, dtype=object)
     except FileNotFoundError as error:
         raise EvaluationError(f"there is no table {path}") from error
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
@@ -126,22 +127,3 @@ def _rows(path: Path) -> pd.DataFrame:
     if rows.empty:
         raise EvaluationError(f"the table {path} has no rows")
     return rows.fillna("").map(str.strip)
-
-
-def _of_text(text: str, path: Path) -> pd.DataFrame:
-    """Cells by column. A line that is longer or shorter than the first has its cells in the wrong columns."""
-    delimiter = _delimiter(text.partition("\n")[0])
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = [name.strip() for name in next(lines, [])]
-    if len(set(names)) < len(names):
-        raise EvaluationError(f"the table {path} has a column twice")
-    rows = []
-    for line in filter(None, lines):
-        if len(line) != len(names):
-            raise EvaluationError(f"the table {path}: line {lines.line_num} has {len(line)} cells, not {len(names)}")
-        rows.append(line)
-    return pd.DataFrame(rows, columns=names, dtype=object)
-
-
-def _delimiter(line: str) -> str:
-    return max("\t;,", key=line.count)

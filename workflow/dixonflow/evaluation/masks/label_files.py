@@ -12,7 +12,8 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.evaluation.masks.mapping import IGNORED, MAX_LABEL, LabelMapping, structure_ids
 from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.imaging.nifti import NiftiImage, read_foreign_labels
-from dixonflow.imaging.types import Affine, Box, Spacing
+from dixonflow.imaging.types import Affine, Spacing
+from dixonflow.labelmap.components import bounding_box
 from dixonflow.models.anatomy import is_within
 
 SAME_GRID_VOXELS = 0.02
@@ -94,7 +95,7 @@ def read_structures(files: LabelFiles) -> StructureMap:
             found = StructureMap(np.zeros(mask.shape, np.uint8), image.affine)
         elif not same_grid(found.affine, found.ids.shape, image.affine, mask.shape):
             raise CaseProblem(f"the mask of {name} is on another grid than the others")
-        box = _box(mask)
+        box = bounding_box(mask)
         part, taken = mask[box], found.ids[box]
         _check_overlap(taken[part], name)
         taken[part] = structure_ids()[name]
@@ -153,15 +154,6 @@ def _as_mask(labels: NDArray[np.uint16], name: str) -> NDArray[np.bool_]:
     if mask.any() and labels.max() != labels[mask].min():
         raise CaseProblem(f"the mask of {name} holds several labels, where one is meant")
     return mask
-
-
-def _box(mask: NDArray[np.bool_]) -> Box:
-    """Smallest box around a mask, of size 0 where it is empty."""
-    sides = []
-    for axis in range(3):
-        where = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        sides.append(slice(where[0], where[-1] + 1) if len(where) else slice(0, 0))
-    return sides[0], sides[1], sides[2]
 
 
 def _check_overlap(taken: NDArray[np.uint8], name: str) -> None:

@@ -1,7 +1,6 @@
 """Mappings by name: published ones, those of the models, and the user's own files."""
 
 import csv
-import io
 import re
 from functools import cache
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from dixonflow.errors import ModelError
 from dixonflow.evaluation.masks.mapping import LabelMapping
 from dixonflow.evaluation.masks.problem import EvaluationError
+from dixonflow.evaluation.masks.text_table import text_table
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.system.package_table import package_table
@@ -104,7 +104,7 @@ def read_mapping(path: Path) -> LabelMapping:
     else:
         raise EvaluationError(f"mapping {path}: needs the columns label and structure (or index and name, as in BIDS)")
     ranges, files = [], {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         key, name = (row.get(label) or "").strip(), (row.get(structure) or "").strip()
         if not key or not name:
             raise EvaluationError(f"mapping {path}: line {number} needs a {label} and a {structure}")
@@ -123,7 +123,8 @@ def read_mapping(path: Path) -> LabelMapping:
     return LabelMapping(path.name, str(path), tuple(ranges), files)
 
 
-def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """Lines of a mapping by their numbers, and its columns."""
     try:
         text = read_regular(path, MAX_TABLE_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -132,14 +133,8 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
         raise EvaluationError(f"mapping {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise EvaluationError(f"mapping {path} is not text in UTF-8") from error
-    first = text.partition("\n")[0]
-    delimiter = max("\t;,", key=first.count)
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        rows = list(reader)
+        names, lines = text_table(text, f"mapping {path}")
+        return [(number, dict(zip(names, cells, strict=True))) for number, cells in lines], names
     except csv.Error as error:
         raise EvaluationError(f"mapping {path} cannot be read: {error}") from error
-    names = [name.strip() for name in reader.fieldnames or []]
-    if len(set(names)) < len(names):
-        raise EvaluationError(f"mapping {path} has a column twice")
-    return [{(key or "").strip(): value for key, value in row.items() if isinstance(value, str)} for row in rows], names

@@ -178,7 +178,10 @@ def _trunk(task: CaseTask, reference: StructureMap, maps: dict[str, NDArray[np.u
         return trunk(reference.ids, reference.affine)
     for name, files in task.predictions.items():
         if covers_body(files.structures):
-            return trunk(maps[name], reference.affine)
+            try:
+                return trunk(maps[name], reference.affine)
+            except CaseProblem as problem:
+                raise CaseProblem(f"prediction: {problem}", name) from problem
     raise CaseProblem(
         "arms and legs cannot be left out: neither the reference nor a prediction has hip bones and subcutaneous fat"
     )

@@ -73,8 +73,13 @@ def draw_cases(
         for each in choose_cases(rows, system, structure, number=number):
             chosen.setdefault(each.case, []).append(each)
     tasks = [_task(case, systems, chosen[case.name]) for case in cases if case.name in chosen]
-    drawn = (result for _, result in results_of(draw_case, tasks, jobs))
-    return {each: picture for result in drawn if result is not None for each, picture in result.items()}
+    drawn: dict[ChosenCase, bytes] = {}
+    for _, result in results_of(draw_case, tasks, jobs):
+        if result is None:
+            log.warning("pictures of a case are missing: its process ended, is memory short?")
+        else:
+            drawn |= result
+    return drawn
 
 
 def _task(case: FoundCase, systems: Sequence[System], chosen: Iterable[ChosenCase]) -> PictureTask:

@@ -11,6 +11,7 @@ from dixonflow.evaluation.masks.label_files import StructureMap, same_grid
 from dixonflow.evaluation.masks.mapping import structure_ids
 from dixonflow.evaluation.masks.problem import CaseProblem
 from dixonflow.imaging.types import Affine, Box, Mask
+from dixonflow.labelmap.components import bounding_box
 from dixonflow.measure.compartments.without_arms import without_arms
 from dixonflow.resample.label_maps import labels_by_headers
 
@@ -98,15 +99,15 @@ def on_grid(prediction: StructureMap, reference: StructureMap) -> tuple[NDArray[
 
 def around(ids: NDArray[np.uint8], affine: Affine, margin_mm: float) -> Box:
     """Box around the labels of a map and `margin_mm` more on every side; everything where there is no label."""
+    box = bounding_box(ids)
+    if not box[0].stop:
+        return slice(None), slice(None), slice(None)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    sides = []
-    for axis, size in enumerate(ids.shape):
-        where = np.flatnonzero(ids.any(axis=tuple(other for other in range(3) if other != axis)))
-        if not len(where):
-            return slice(None), slice(None), slice(None)
-        margin = int(np.floor(margin_mm / spacing[axis] + 1e-6))
-        sides.append(slice(max(0, int(where[0]) - margin), min(size, int(where[-1]) + 1 + margin)))
-    return sides[0], sides[1], sides[2]
+    x, y, z = (
+        slice(max(0, side.start - margin), min(size, side.stop + margin))
+        for side, size, margin in zip(box, ids.shape, np.floor(margin_mm / spacing + 1e-6).astype(int), strict=True)
+    )
+    return x, y, z
 
 
 Boxes = Sequence[Sequence[tuple[slice, ...] | None]]

@@ -36,8 +36,11 @@ def results_of(
                 result = done.result()
                 yield left.pop(running[done]), result
     except BrokenProcessPool:
-        for task in left.values():  # nobody knows whose process it was: each has its own now
+        # nobody knows whose process it was, but those at work were the first ones: each of them has its own now
+        suspects, rest = list(left.values())[: jobs + 1], list(left.values())[jobs + 1 :]
+        for task in suspects:
             yield task, _alone(function, task)
+        yield from results_of(function, rest, jobs)
 
 
 def _alone(function: Callable[[Task], Result], task: Task) -> Result | None:

@@ -152,4 +152,5 @@ def headline(evaluation: Evaluation, systems: Sequence[str]) -> list[str]:
     rows = evaluation.rows[~evaluation.rows["composite"].astype(bool)]
     means = rows.groupby(["system", "structure"])["dice"].mean().groupby("system").mean()
     numbers = rows.dropna(subset=["dice"]).groupby("system")["structure"].nunique()
-    return [f"{name}: mean Dice {means[name]:.3f} over {numbers[name]} structures" for name in systems if name in means]
+    known = [name for name in systems if name in numbers]
+    return [f"{name}: mean Dice {means[name]:.3f} over {numbers[name]} structures" for name in known]

@@ -18,6 +18,9 @@ from dixonflow.report.figure_files import save_figure
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Okabe and Ito's, which readers with any colour vision distinguish."""
 
+MOST_SYSTEMS = len(_COLOURS)
+"""That a figure shows side by side."""
+
 _PER_PANEL = 40
 _LONGEST_NAME = 40
 _LINE_INCHES, _SYSTEM_INCHES = 0.08, 0.10
@@ -57,8 +60,8 @@ def box_plot(rows: pd.DataFrame, metric: str) -> Figure:
     point. From the top: structures in order of the rows, composites last; with more than 40 of them, in several panels.
     """
     systems = rows["system"].drop_duplicates().tolist()
-    if len(systems) > len(_COLOURS):
-        raise StatisticsError(f"a box plot shows {len(_COLOURS)} systems or fewer, not {len(systems)}")
+    if len(systems) > MOST_SYSTEMS:
+        raise StatisticsError(f"a box plot shows {MOST_SYSTEMS} systems or fewer, not {len(systems)}")
     structures = rows.drop_duplicates("structure").sort_values("composite", kind="stable")["structure"].tolist()
     panels = -(-len(structures) // _PER_PANEL)
     size = -(-len(structures) // panels)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dixonflow.evaluation.metrics.overlap import Presence
 from dixonflow.evaluation.statistics.case_rows import METRICS, StatisticsError
+from dixonflow.labelmap.components import bounding_box
 from dixonflow.report.close_up import MARGIN_MM
 from dixonflow.report.views import Box, as_png, grey_view, white_of, write_sides
 
@@ -151,12 +152,11 @@ def case_picture(
 
 def _around(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> tuple[slice, ...]:
     """The box of a mask, with `MARGIN_MM` of what is around it."""
-    found = []
-    for axis, size in enumerate(mask.shape):
-        there = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        margin = int(np.ceil(MARGIN_MM / spacing[axis]))
-        found.append(slice(max(int(there[0]) - margin, 0), min(int(there[-1]) + 1 + margin, size)))
-    return tuple(found)
+    margins = np.ceil(MARGIN_MM / spacing).astype(int)
+    return tuple(
+        slice(max(side.start - margin, 0), min(side.stop + margin, size))
+        for side, size, margin in zip(bounding_box(mask), mask.shape, margins, strict=True)
+    )
 
 
 def _sheet(

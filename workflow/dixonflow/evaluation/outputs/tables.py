@@ -50,7 +50,7 @@ def paper_table(
         for place, metric in enumerate(shown):
             rows = own[own["metric"].eq(metric)].set_index("structure").reindex(order["structure"])
             if place == 0:
-                columns[f"{system}: n"] = [_number_of_cases(row) for _, row in rows.iterrows()]
+                columns[f"{system}: n"] = [_number_of_cases(str(name), row) for name, row in rows.iterrows()]
             columns[f"{system}: {_title(metric)}"] = [
                 _with_interval(row["mean"], row["sd"], row["mean_low"], row["mean_high"], metric)
                 for _, row in rows.iterrows()
@@ -84,7 +84,7 @@ def legend(summary: pd.DataFrame, comparison: pd.DataFrame | None = None) -> lis
         for (one, other), pair in comparison.groupby(["one", "other"], sort=False):
             sentences.append(
                 f"{one} - {other}: {pair['design'].iloc[0]} cases, p values after Benjamini-Hochberg for "
-                f"{pair['hypotheses'].iloc[0]} tests of all metrics."
+                f"all {pair['hypotheses'].iloc[0]} tests of comparison.csv."
             )
     notes = [note for note in summary["note"].drop_duplicates() if note]
     return [*sentences, *(f"{note[0].upper()}{note[1:]}." for note in notes)]
@@ -99,14 +99,14 @@ def _readable(structure: str) -> str:
     return structure.replace("_", " ")
 
 
-def _number_of_cases(row: "pd.Series[float]") -> str:
+def _number_of_cases(structure: str, row: "pd.Series[float]") -> str:
     if math.isnan(row["n"]):
         return _NOTHING
     words = f"{int(row['n'])}"
     absent = [
         f"{int(row[name])} {meaning}"
         for name, meaning in (("n_missed", "missed"), ("n_invented", "in the prediction alone"))
-        if row[name]
+        if row[name] and structure != MEAN_OVER_STRUCTURES  # there it counts structures of cases, not cases
     ]
     return f"{words} ({', '.join(absent)})" if absent else words
 

@@ -10,6 +10,7 @@ from dixonflow.evaluation.outputs.case_pictures import ChosenCase, case_numbers,
 from dixonflow.evaluation.outputs.definitions import BY_AGE, BY_SEX, CASES, COMPARISON, SUMMARY
 from dixonflow.evaluation.outputs.tables import as_markdown, legend, paper_table
 from dixonflow.evaluation.statistics.case_rows import METRICS, StatisticsError, checked_rows
+from dixonflow.evaluation.statistics.multiple_testing import with_corrections
 from dixonflow.system.atomic import write_bytes
 from dixonflow.tables.columns import Table
 from dixonflow.tables.parquet import write_table
@@ -68,7 +69,7 @@ def write_evaluation(
     """
     checked = checked_rows(rows, [metric for metric in METRICS if metric in rows])
     _check_names(checked)
-    comparison = pd.concat(comparisons, ignore_index=True) if comparisons else None
+    comparison = with_corrections(pd.concat(comparisons, ignore_index=True)) if comparisons else None
     text = paper_table(summary, comparison)
     numbers = case_numbers(rows)
     written = [_parquet(folder, CASES, rows.assign(case_number=rows["case"].map(numbers)))]

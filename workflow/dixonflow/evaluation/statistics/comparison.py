@@ -1,7 +1,7 @@
 """Two systems on the same cases, or on different ones: differences with intervals, and rank tests."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,18 @@ def _different_references(
     return matrix.reindex(index=list(cases), columns=list(structures)).eq(1).to_numpy(bool)
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """Cases and participants behind a mean over structures: those with a value of any of them."""
+
+    n_pairs: int
+    n_one: int
+    n_other: int
+    participants: int
+    participants_one: int
+    participants_other: int
+
+
 def _joined(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
 
@@ -179,8 +191,13 @@ def _paired(
                 **signed_rank(values),
             }
         )
-    people = [len(set(np.asarray(first.participants)[both[:, chosen].any(axis=1)])) for chosen in _by_metric(first)]
-    return _assembled(first.columns, records, drawn, single, people, confidence).assign(design="paired")
+    overall = []
+    for chosen in _by_metric(first, single):
+        pairs = both[:, chosen].any(axis=1)
+        people = len(set(np.asarray(first.participants)[pairs]))
+        n_one, n_other = (int((~np.isnan(each.values[:, chosen])).any(axis=1).sum()) for each in (first, second))
+        overall.append(_Counts(int(pairs.sum()), n_one, n_other, people, people, people))
+    return _assembled(first.columns, records, drawn, single, overall, confidence).assign(design="paired")
 
 
 def _unpaired(
@@ -211,14 +228,15 @@ def _unpaired(
                 **rank_sum(ours, theirs),
             }
         )
-    people = [
-        min(
-            len(set(np.asarray(each.participants)[~np.isnan(each.values[:, chosen]).all(axis=1)]))
-            for each in (first, second)
-        )
-        for chosen in _by_metric(first)
-    ]
-    return _assembled(first.columns, records, drawn, single, people, confidence).assign(design="unpaired")
+    overall = []
+    for chosen in _by_metric(first, single):
+        known = [(~np.isnan(each.values[:, chosen])).any(axis=1) for each in (first, second)]
+        people = [
+            len(set(np.asarray(each.participants)[own])) for each, own in zip((first, second), known, strict=True)
+        ]
+        n_one, n_other = (int(own.sum()) for own in known)
+        overall.append(_Counts(0, n_one, n_other, sum(people), people[0], people[1]))
+    return _assembled(first.columns, records, drawn, single, overall, confidence).assign(design="unpaired")
 
 
 def _assembled(
@@ -226,7 +244,7 @@ def _assembled(
     records: Sequence[dict[str, Any]],
     drawn: NDArray[np.float64],
     single: NDArray[np.bool_],
-    people: Sequence[int],
+    counts: Sequence[_Counts],
     confidence: float,
 ) -> pd.DataFrame:
     """Rows of structures with their intervals, and of the means over structures that are no composites."""
@@ -237,19 +255,17 @@ def _assembled(
     few = table[["participants_one", "participants_other"]].min(axis=1).lt(SMALLEST)
     table.loc[few, ["difference_low", "difference_high"]] = np.nan
     overall: list[dict[str, Any]] = []
-    for metric, number in zip(dict.fromkeys(table["metric"]), people, strict=True):
+    for metric, known in zip(dict.fromkeys(table["metric"]), counts, strict=True):
         chosen = single & table["metric"].eq(metric).to_numpy()
         low, high = percentile_interval(mean_of_known(drawn[:, chosen])[:, None], confidence)
+        number = min(known.participants_one, known.participants_other)
         enough = number >= SMALLEST
         means = table.loc[chosen, ["mean_one", "mean_other", "mean_difference"]].mean()
         overall.append(
             {
                 "structure": MEAN_OVER_STRUCTURES,
                 "metric": metric,
-                **{name: int(table.loc[chosen, name].sum()) for name in ("n_pairs", "n_one", "n_other")},
-                "participants": number,
-                "participants_one": number,
-                "participants_other": number,
+                **asdict(known),
                 **{name: float(means[name]) for name in means.index},
                 "difference_low": low[0] if enough else np.nan,
                 "difference_high": high[0] if enough else np.nan,
@@ -259,9 +275,10 @@ def _assembled(
     return pd.concat([table, pd.DataFrame(overall)], ignore_index=True)
 
 
-def _by_metric(cases: CaseValues) -> list[NDArray[np.bool_]]:
+def _by_metric(cases: CaseValues, single: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Columns of each metric that enter its mean over structures."""
     metrics = [metric for _, metric in cases.columns]
-    return [np.array([each == metric for each in metrics]) for metric in dict.fromkeys(metrics)]
+    return [single & np.array([each == metric for each in metrics]) for metric in dict.fromkeys(metrics)]
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,7 +24,6 @@ SMALLEST_SAMPLE = 10
 """Fewest participants that a correlation with age is given for."""
 
 _SEXES = ("female", "male")
-_KEYS = ["system", "structure", "composite", "metric", "unit"]
 
 
 def by_sex(
