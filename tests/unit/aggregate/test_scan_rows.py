@@ -1,19 +1,20 @@
 """The rows of the table `scans`: every scan has one, whatever the stages say, and its files are counted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_run import MODEL, STAGES, write_run
+from synthetic_run import MODEL, SHARDS, STAGES, write_run
 
 from dixonflow.aggregate.build import aggregate, read_scans
 from dixonflow.aggregate.graded_tables import Checked, value_counts, with_grades
 from dixonflow.aggregate.scan_rows import StageRows, scan_rows
 from dixonflow.aggregate.summary import summarise
 from dixonflow.cohort.table import CohortScan, write_scans
-from dixonflow.execution.outcome import OUTCOMES
+from dixonflow.execution.outcome import OUTCOMES, read_outcomes, write_outcomes
 from dixonflow.paths import Results
 from dixonflow.ratings.effects import GoodRatings
 from dixonflow.rawdata.raw_scan import RawScan
@@ -22,7 +23,7 @@ from dixonflow.tables.grading import objections_of
 from dixonflow.tables.measurements import MEASUREMENTS
 from dixonflow.tables.schema import arrow_schema, check_rows, to_arrow
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Status
+from dixonflow.vocabulary import Layout, Reason, ScanId, ScanSequence, Stage, Status
 
 CELL = st.one_of(st.sampled_from(Reason), st.none())
 
@@ -88,3 +89,19 @@ def test_a_folder_that_holds_two_sequences_counts_once(tmp_path: Path) -> None:
     aggregate(results, {ScanSequence.DIXON: [MODEL], ScanSequence.HASTE: []}, 3)
     counts = read_scans(results.scan_table)[["n_files", "n_files_superseded", "n_files_repeated"]]
     assert counts.to_numpy(int).tolist() == [[1, 1, 0], [0, 0, 0]]
+
+
+def test_what_was_done_in_another_way_is_in_the_note_of_a_scan_that_is_ok(tmp_path: Path) -> None:
+    results, truth = (run := write_run(tmp_path)).results, run.truth
+    (shard,) = [each for each, scans in SHARDS.items() if any(end is None for end in scans.values())][:1]
+    outcomes = read_outcomes(results.outcomes(Stage.SEGMENT, shard))
+    done = next(each.scan for each in outcomes if each.scan in truth and SHARDS[shard][each.scan] is None)
+    why = "computed by torch on the CPU: out of memory"
+    noted = [replace(each, message=why) if each.scan == done else each for each in outcomes]
+    write_outcomes(results.outcomes(Stage.SEGMENT, shard), noted)
+    aggregate(results, {ScanSequence.DIXON: [MODEL]}, 2)
+    scans = read_scans(results.scan_table)
+    scan = scans[scans["participant_id"].eq(done.participant)].iloc[0]
+    assert scan["note"] == why
+    assert scan["message"] == "" and scan["status"] == "ok"
+    assert scans["note"].ne("").sum() == 1

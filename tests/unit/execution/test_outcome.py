@@ -56,7 +56,6 @@ def test_every_reason_has_one_status() -> None:
         {"status": Status.EXCLUDED, "reason": Reason.TIMEOUT},
         {"status": Status.FAILED, "reason": Reason.MISSING_STATION},
         {"status": Status.WITHDRAWN, "reason": Reason.MISSING_STATION},
-        {"message": "ok, but"},
         {"seconds": -1.0},
         {"peak_memory_mb": float("nan")},
         {"gpu_seconds": float("inf")},

@@ -65,8 +65,10 @@ def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Dat
         present = going & found["status"].notna()
         for column in ("status", "reason", "content_key"):
             scans.loc[present, column] = found.loc[present, column]
-        noted = present & found["status"].ne(Status.OK.value)
-        scans.loc[noted, "message"] = found.loc[noted, "message"]
+        ended = present & found["status"].ne(Status.OK.value)
+        scans.loc[ended, "message"] = found.loc[ended, "message"]
+        noted = present & found["status"].eq(Status.OK.value) & found["message"].ne("")
+        scans.loc[noted, "note"] = _joined(scans.loc[noted, "note"], found.loc[noted, "message"])
         scans.loc[going, "last_stage"] = stage.value
         gone = going & ~present
         lost = stages[stage].lost
@@ -83,6 +85,10 @@ def scan_rows(cohort: pd.DataFrame, stages: Mapping[Stage, StageRows]) -> pd.Dat
     scans["n_files_repeated"] = _first_seen(scans["others"], left_out)
     scans[list(OF_GRADES)] = None  # known when the checks are
     return scans[list(SCANS.names)]
+
+
+def _joined(notes: "pd.Series[str]", more: "pd.Series[str]") -> "pd.Series[str]":
+    return (notes + "; " + more).str.removeprefix("; ")
 
 
 def _first_seen(texts: pd.Series, seen: set[str]) -> pd.Series:

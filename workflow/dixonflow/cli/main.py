@@ -38,6 +38,7 @@ COMMANDS = {
     "estimate": ("pipeline", "Estimate hours, memory, jobs and disk space of a run from a pilot run."),
     "compare": ("networks", "Compare label maps of another program with those of a run; list where they disagree."),
     "import-model": ("networks", "Import the published weights of a segmentation model."),
+    "compare-backends": ("networks", "Compare what computes networks on a CPU with torch, for segment.backend: auto."),
     "evaluate": ("networks", "Compare label maps with reference masks: Dice, surface distances, volumes, statistics."),
     "retrain": ("networks", "Correct label maps and train a better network, in rounds."),
     "verify-models": (

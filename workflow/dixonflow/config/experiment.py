@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from dixonflow.config.cohort import CohortConfig, CovariatesConfig, SourceConfig
 from dixonflow.config.fields import NamedPath, ResultsPath, Section
 from dixonflow.paths import Results
-from dixonflow.vocabulary import Interpolate, Layout, MergeStrategy, ScanSequence
+from dixonflow.vocabulary import Backend, Interpolate, Layout, MergeStrategy, ScanSequence
 
 
 class StitchConfig(Section):
@@ -78,6 +78,11 @@ class SegmentConfig(Section):
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         default="auto", description="auto prefers CUDA, then MPS, then the CPU."
     )
+    backend: Literal["auto"] | Backend = Field(
+        default="auto",
+        description="What computes the networks on a CPU: torch, openvino, or auto, the fastest that was found to give "
+        "the labels of torch with the model's weights (docs/performance.md).",
+    )
     interpolate: Interpolate | None = Field(
         default=None,
         description="What is interpolated from the network's voxels to the image's: scores (as in nnU-Net), "
@@ -98,6 +103,12 @@ class SegmentConfig(Section):
     folds: tuple[str, ...] | None = Field(
         default=None, description="Folds to average; null for all of the model. Fewer are faster and less accurate."
     )
+
+    @model_validator(mode="after")
+    def _backend_has_its_device(self) -> "SegmentConfig":
+        if self.backend not in {"auto", "torch"} and self.device not in {"auto", "cpu"}:
+            raise ValueError(f"backend {self.backend} runs on the CPU, not on device {self.device}")
+        return self
 
     @field_validator("models")
     @classmethod

@@ -15,7 +15,7 @@ from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import NO_EARLIER_RESULT, EarlierResult, Record
 from dixonflow.execution.stage_work import StageResult, StageWork
 from dixonflow.rawdata.raw_scan import RawScan
-from dixonflow.vocabulary import Reason, Stage, Status
+from dixonflow.vocabulary import Reason, Stage
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,6 @@ class Attempt:
         self._result = self._work.result(self.task.scan)
         return done
 
-    @property
-    def failed(self) -> bool:
-        """Whether a step went wrong that should have gone well."""
-        return self._reason.status is Status.FAILED
-
     def record(self) -> Record:
         """What came of it, after the last step."""
         done: StageResult = self._value if self._reason is Reason.NONE else StageResult()
@@ -102,6 +97,7 @@ class Attempt:
             seconds=self._seconds,
             peak_memory_mb=self._peak_memory_mb,
             gpu_seconds=done.gpu_seconds,
+            message=self._message or done.note,
         )
         log.info("%s: %s %s in %.1f s", outcome.stage, outcome.status, outcome.reason, outcome.seconds)
         stands_for = self.task.before.keys if self._result and self._result == self.task.before.result else ()

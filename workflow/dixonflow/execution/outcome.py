@@ -30,7 +30,7 @@ class Outcome:
     status, reason
         They must agree (`Reason.status`).
     message
-        What was seen, for a person; empty for `ok`.
+        What was seen, for a person; of an ok scan usually empty.
     seconds
         Wall time spent on this scan at this stage (s).
     peak_memory_mb
@@ -45,7 +45,7 @@ class Outcome:
     Raises
     ------
     ValueError
-        If status and reason disagree, an ok scan has a message, or a number is negative or not finite.
+        If status and reason disagree, or a number is negative or not finite.
     """
 
     scan: ScanId
@@ -69,8 +69,6 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.reason.status is not self.status:
             raise ValueError(f"reason {self.reason.value} does not go with status {self.status.value}")
-        if self.status is Status.OK and self.message:
-            raise ValueError("a scan that is ok has no message")
         for number in (self.seconds, self.peak_memory_mb, self.gpu_seconds, self.attempt):
             if not 0 <= number <= _MOST:  # no whole number that is too large for a float passes, nor does NaN
                 raise ValueError(f"seconds, memory and attempt must be finite and not negative, not {number}")
@@ -135,9 +133,10 @@ def outcome_of_models(outcomes: Mapping[str, Outcome]) -> Outcome:
     if all(row == worst for row in rows):  # carried on
         return worst
     keys = "".join(row.content_key for row in rows)
+    messages = {of: row.message for of, row in outcomes.items() if worst.status is Status.OK or of == name}
     return replace(
         worst,
-        message=f"model {name}: {worst.message}" if worst.message else "",
+        message="; ".join(f"model {of}: {message}" for of, message in messages.items() if message),
         seconds=sum(row.seconds for row in rows),
         peak_memory_mb=max(row.peak_memory_mb for row in rows),
         gpu_seconds=sum(row.gpu_seconds for row in rows),
@@ -156,7 +155,7 @@ OUTCOMES = Table(
         text_column("stage", "Stage that wrote the row", allowed=Stage),
         text_column("status", "Outcome of the scan", allowed=Status),
         text_column("reason", "Why the scan is not ok", allowed=Reason),
-        text_column("message", "Explanation for people; empty for ok"),
+        text_column("message", "Explanation for people; of ok scans what was done in another way, usually empty"),
         Column("seconds", ColumnType.DOUBLE, "Wall time", "s", minimum=0),
         Column("peak_memory_mb", ColumnType.DOUBLE, "Largest resident memory of the process", "MB", minimum=0),
         Column("gpu_seconds", ColumnType.DOUBLE, "Time on the GPU", "s", minimum=0),

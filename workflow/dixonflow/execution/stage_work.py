@@ -13,10 +13,22 @@ from dixonflow.vocabulary import Stage, Status
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage reports of a scan that went well: JSON-compatible facts, and the seconds on the device."""
+    """What a stage reports of a scan that went well.
+
+    Attributes
+    ----------
+    payload
+        JSON-compatible facts.
+    gpu_seconds
+        Time on the device (s).
+    note
+        What an engineer should know although the scan is ok, such as that it was computed in another way; usually
+        empty.
+    """
 
     payload: dict[str, Any] = field(default_factory=dict)
     gpu_seconds: float = 0.0
+    note: str = ""
 
 
 class StageWork(ABC):
@@ -65,8 +77,22 @@ class StageWork(ABC):
         return result
 
     def usable(self) -> bool:
-        """Whether this process can work on another scan; asked after `process` failed."""
+        """Whether this process can work on another scan; asked after each."""
         return True
+
+    def has_safer_way(self, *, at_start: bool) -> bool:
+        """Whether there is a slower and safer way to do the same work, for what a worker process died of.
+
+        Parameters
+        ----------
+        at_start
+            Whether it died before it began a scan.
+        """
+        return False
+
+    def in_safer_way(self, why: str) -> "StageWork":
+        """Give the work in that way; why is for the note of the scans that are worked on so."""
+        raise NotImplementedError
 
     def result(self, scan: RawScan) -> str:
         """Hash over what later stages read of a finished scan's files; empty for a stage that nothing follows."""

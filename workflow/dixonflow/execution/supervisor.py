@@ -16,9 +16,10 @@ import psutil
 
 from dixonflow.errors import ModelError
 from dixonflow.execution.attempt import Task
+from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Record, Records
 from dixonflow.execution.stage_work import StageWork
-from dixonflow.execution.worker import Message, ScanFinished, ScanStarted, WorkerUnusable, work_through
+from dixonflow.execution.worker import Message, ScanFinished, ScanStarted, WorkerBegins, WorkerUnusable, work_through
 from dixonflow.system.lifetime import end_with
 from dixonflow.vocabulary import Reason
 
@@ -58,6 +59,7 @@ class _WorkerState:
     """What the watching process knows of one worker."""
 
     tasks: Sequence[Task]
+    ways: WorkerBegins = field(default_factory=lambda: WorkerBegins(False, False))
     in_flight: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
     last_sign: float = field(default_factory=time.monotonic)
@@ -68,6 +70,8 @@ class _WorkerState:
     def hear(self, message: Message | Exception) -> Record | None:
         self.last_sign = time.monotonic()
         match message:
+            case WorkerBegins():
+                self.ways = message
             case ScanStarted(place):
                 self.in_flight.add(place)
             case ScanFinished(place, record):
@@ -116,8 +120,12 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
             task for place, task in enumerate(life.tasks) if place not in life.finished and place not in life.in_flight
         ]
         if len(held) == 1:
-            yield _failure_record(work, held[0], life, records, limits)
+            yield from _again(work, held[0], life, records, limits)
         elif not held and not life.finished:
+            if life.ways.safer_at_start and life.ended_by is Reason.WORKER_DIED:
+                log.error("%s: the worker process died at its start: all scans in the safer way", work.stage)
+                work = work.in_safer_way("the process died at its start")
+                continue
             message = f"the worker process of stage {work.stage} ended before it started ({life.ended_by})"
             raise StartDiedError(f"{message}: see the log above", life.ended_by)
         if alone:
@@ -126,11 +134,27 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
             suspects, rest = (held if len(held) > 1 else []), left
 
 
+def _again(work: StageWork, task: Task, life: _WorkerState, records: Records, limits: Limits) -> Iterator[Record]:
+    """Try a task that a worker died of in the safer way, where the stage has one; else it has failed."""
+    failure = _failure(work, task, life, limits)
+    if life.ways.safer_later and life.ended_by is not Reason.TIMEOUT:
+        log.error("%s: %s: %s: the scan again in the safer way", work.stage, failure.reason, failure.message)
+        try:
+            yield from supervise(work.in_safer_way(failure.message), [task], records, limits)
+            return
+        except StartDiedError as error:
+            log.error("%s: %s", work.stage, error)
+    log.error("%s: %s: %s", work.stage, failure.reason, failure.message)
+    record = Record(failure, raw_stamp=work.raw_stamp(task.scan, failure.status))
+    records.finish(record)
+    yield record
+
+
 def _is_of(record: Record, task: Task) -> bool:
     return record.outcome.content_key == task.key and record.outcome.attempt == task.attempt
 
 
-def _failure_record(work: StageWork, task: Task, life: _WorkerState, records: Records, limits: Limits) -> Record:
+def _failure(work: StageWork, task: Task, life: _WorkerState, limits: Limits) -> Outcome:
     match life.ended_by:
         case Reason.OUT_OF_MEMORY:
             message = f"the process reached {life.peak_mb:.0f} MB of the {limits.memory_mb:.0f} MB allowed"
@@ -138,11 +162,7 @@ def _failure_record(work: StageWork, task: Task, life: _WorkerState, records: Re
             message = f"not finished after {limits.seconds:.0f} s"
         case _:
             message = "the process that worked on this scan terminated unexpectedly"
-    log.error("%s: %s: %s", work.stage, life.ended_by, message)
-    outcome = task.outcome(work.stage, life.ended_by, message)
-    record = Record(outcome, raw_stamp=work.raw_stamp(task.scan, outcome.status))
-    records.finish(record)
-    return record
+    return task.outcome(work.stage, life.ended_by, message)
 
 
 def _watch(work: StageWork, life: _WorkerState, records: Records, limits: Limits, *, overlap: bool) -> Iterator[Record]:

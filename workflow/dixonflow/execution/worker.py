@@ -34,7 +34,15 @@ class WorkerUnusable:
     """The process cannot continue; the tasks in progress are not the cause."""
 
 
-Message = ScanStarted | ScanFinished | WorkerUnusable
+@dataclass(frozen=True)
+class WorkerBegins:
+    """Whether the stage has a safer way, should the process die before the first scan, or later."""
+
+    safer_at_start: bool
+    safer_later: bool
+
+
+Message = WorkerBegins | ScanStarted | ScanFinished | WorkerUnusable
 Tell = Callable[[Message], None]
 
 
@@ -54,6 +62,7 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
     ModelError
         It concerns every scan alike.
     """
+    tell(WorkerBegins(work.has_safer_way(at_start=True), work.has_safer_way(at_start=False)))
     work.start()
 
     def begin(place: int) -> Attempt:
@@ -71,7 +80,7 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
         for place in range(len(tasks)):
             attempt = begin(place).process()
             finish(place, attempt)
-            if attempt.failed and not work.usable():
+            if not work.usable():
                 tell(WorkerUnusable())
                 return
         return
@@ -86,10 +95,9 @@ def work_through(work: StageWork, tasks: Sequence[Task], records: Records, *, ov
             attempt.process()
             if len(written) == BEHIND:
                 written.popleft().result()
-            failed = attempt.failed
             written.append(writer.submit(finish, place, attempt))
             del attempt  # its images, once written
-            usable = not failed or work.usable()
+            usable = work.usable()
             if not usable:
                 break
         for future in written:

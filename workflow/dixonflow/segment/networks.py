@@ -12,6 +12,7 @@ from dixonflow.models.label_table import label_lookup
 from dixonflow.models.model import Model
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
 from dixonflow.segment import PartsPredictor, SegmentOptions
+from dixonflow.segment.backends.choice import backend_of
 
 
 def segment_options(model: Model, segment: SegmentConfig) -> SegmentOptions:
@@ -21,6 +22,7 @@ def segment_options(model: Model, segment: SegmentConfig) -> SegmentOptions:
         folds=segment.folds,
         interpolate=interpolate_of(model, segment),
         device=segment.device,
+        backend=backend_of(model, segment),
         threads=segment.threads,
         orientation=model.orientation,
         mirroring=model.mirroring,

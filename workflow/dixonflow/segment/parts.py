@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Labels, Spacing
-from dixonflow.segment.device import device_works
-from dixonflow.segment.predictor import ImageScores, Predictor, SegmentOptions
+from dixonflow.segment.backends.device import device_works
+from dixonflow.segment.options import SegmentOptions
+from dixonflow.segment.predictor import ImageScores, Predictor
 from dixonflow.segment.preprocess import PreprocessedImage
 
 

@@ -1,74 +1,29 @@
 """One image to one label map. A predictor loads its networks once and serves any number of images."""
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from nnunetv2.utilities.helpers import empty_cache
 from numpy.typing import NDArray
 
-from dixonflow.errors import ConfigError
 from dixonflow.imaging.types import Spacing
-from dixonflow.segment.device import choose_device, ran_out_of_memory
+from dixonflow.models.backend_record import installed_version
+from dixonflow.segment.backends.device import choose_device, ran_out_of_memory
+from dixonflow.segment.backends.openvino import OpenVinoNetwork
 from dixonflow.segment.network import load_model_folder
+from dixonflow.segment.options import SegmentOptions
 from dixonflow.segment.preprocess import PreprocessedImage, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
-from dixonflow.segment.sliding_window import SlidingWindow, run_sliding_window
+from dixonflow.segment.sliding_window import Network, NonFiniteScoresError, SlidingWindow, run_sliding_window
 from dixonflow.segment.transfer import DeviceTransfers, LabelRows
-from dixonflow.vocabulary import Interpolate
+from dixonflow.system.documents import one_line
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """How a model is run.
-
-    Attributes
-    ----------
-    tile_step
-        Largest step between patches as a part of the patch. Above nnU-Net's default of 0.5: faster, less accurate.
-    folds
-        Names of the folds whose scores are averaged; all of the model where not given.
-    mirroring
-        Also average over mirror images, where the model was trained with mirroring; up to 8 times slower.
-    interpolate
-        See `Interpolate`. `nearest` is faster and gives coarser outlines.
-    orientation
-        What the model was trained on; images are RAS+ and are reversed to it, labels come back.
-    image_weights
-        How much each image counts where several are averaged, in their order; all the same where none are given.
-    device
-        `cuda`, `cuda:1`, `mps`, `cpu`, or `auto`: the first of cuda, mps and cpu that there is.
-    threads
-        Threads of torch in this process.
-    """
-
-    tile_step: float = 0.5
-    folds: tuple[str, ...] | None = None
-    mirroring: bool = False
-    interpolate: Interpolate = "scores"
-    orientation: str = "RAS"
-    image_weights: tuple[float, ...] = ()
-    device: str = "auto"
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.tile_step <= 1:
-            raise ConfigError(f"tile_step must be above 0 and at most 1, not {self.tile_step}")
-        if self.threads < 1:
-            raise ConfigError(f"threads must be at least 1, not {self.threads}")
-        if self.interpolate not in get_args(Interpolate):
-            raise ConfigError(
-                f"interpolate must be one of {', '.join(get_args(Interpolate))}, not {self.interpolate!r}"
-            )
-        if not re.fullmatch("[RL][AP][SI]", self.orientation):
-            raise ConfigError(f"orientation must be like RAS or LPS, not {self.orientation!r}")
 
 
 @dataclass(frozen=True)
@@ -83,6 +38,8 @@ class ImageScores:
         Where the scores were summed: `cuda` or `cpu`.
     out_of_memory
         Whether the device first ran out of memory with them.
+    fallback
+        Why the labels were computed again, by torch on the CPU; empty where they were not.
     each
         Labels of each image by its own scores, all on the network's grid, of the same type; empty where not asked for.
     """
@@ -90,11 +47,13 @@ class ImageScores:
     labels: NDArray[np.uint8 | np.uint16]
     scores_device: str
     out_of_memory: bool
+    fallback: str = ""
     each: tuple[NDArray[np.uint8 | np.uint16], ...] = ()
 
     def provenance(self) -> dict[str, Any]:
         """What was particular to this image, for the label map's sidecar."""
-        return {"scores_device": self.scores_device, "out_of_memory": self.out_of_memory}
+        found: dict[str, Any] = {"scores_device": self.scores_device, "out_of_memory": self.out_of_memory}
+        return found | {"fallback": self.fallback} if self.fallback else found
 
 
 class Predictor:
@@ -126,14 +85,15 @@ class Predictor:
     def __init__(self, model_folder: Path, options: SegmentOptions | None = None) -> None:
         self.options = options or SegmentOptions()
         self.model = load_model_folder(model_folder, self.options.folds)
-        self.device = choose_device(self.options.device)
+        self.device = choose_device("cpu" if self.options.backend != "torch" else self.options.device)
         torch.set_num_threads(self.options.threads)
         if self.device.type == "cuda":
             # The same image must give the same labels, whatever was segmented before it.
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
         self._copies = DeviceTransfers(self.device)
-        self._networks = tuple(network.to(self.device) for network in self.model.networks)
+        self._unable = ""  # why the backend of the options cannot run these networks at all
+        self._networks = self._on_backend()
         axes = self.model.metadata.inference_allowed_mirroring_axes
         architecture = self.model.architecture
         self._window = SlidingWindow(
@@ -188,7 +148,8 @@ class Predictor:
         """Second step, on the device: labels of the crop.
 
         Where the device runs out of memory, the scores are summed on the host, as nnU-Net does; that is slower and
-        gives the same labels.
+        gives the same labels. Where that does not help, and where the device or the backend fails, the image is
+        computed again by torch on the CPU.
 
         Parameters
         ----------
@@ -206,6 +167,16 @@ class Predictor:
         MemoryError
             If memory does not suffice for that either.
         """
+        try:
+            return replace(self._inferred_by_backend(prepared, each=each), fallback=self._unable)
+        except (RuntimeError, MemoryError, NonFiniteScoresError) as error:
+            if self.options.backend == "torch" and self.device.type == "cpu":
+                raise
+            fallback = self._failure(error)
+            log.warning("computing a scan again by torch on the CPU: %s", fallback)
+        return replace(self._reference().infer(prepared, each=each), fallback=fallback)
+
+    def _inferred_by_backend(self, prepared: Sequence[PreprocessedImage], *, each: bool) -> ImageScores:
         # Only CUDA sums scores where it computes, as nnU-Net's default does.
         first = self.device if self.device.type == "cuda" else torch.device("cpu")
         try:
@@ -241,9 +212,34 @@ class Predictor:
             "image_weights": list(self.options.image_weights),
             "orientation": self.options.orientation,
             "device": self.device.type,
+            "backend": self.options.backend,
             "threads": self.options.threads,
             "torch": torch.__version__,
-        }
+        } | ({} if self.options.backend == "torch" else {self.options.backend: installed_version(self.options.backend)})
+
+    def _on_backend(self) -> tuple[Network, ...]:
+        """The networks of all folds, ready to compute."""
+        if self.options.backend == "torch":
+            return tuple(network.to(self.device) for network in self.model.networks)
+        architecture, threads = self.model.architecture, self.options.threads
+        try:
+            networks = tuple(OpenVinoNetwork(each, architecture, threads) for each in self.model.networks)
+        except Exception as error:  # of conversion, of a library that does not load: there is no common class
+            self._unable = self._failure(error)
+            log.warning("computing with torch: %s", self._unable)
+            self.options = replace(self.options, backend="torch")
+            return self.model.networks
+        self.model = replace(self.model, networks=())  # their weights need not be in memory twice
+        return networks
+
+    def _failure(self, error: Exception) -> str:
+        what = self.device.type if self.options.backend == "torch" else self.options.backend
+        return f"{what} failed with {type(error).__name__}: {one_line(str(error))}"
+
+    def _reference(self) -> "Predictor":
+        """The same networks by torch on the CPU; they are loaded where they are needed, and leave memory after it."""
+        options = replace(self.options, device="cpu", backend="torch", folds=self.model.folds)
+        return Predictor(self.model.folder, options)
 
     def _inferred(
         self, prepared: Sequence[PreprocessedImage], scores_device: torch.device, *, each: bool, out_of_memory: bool
@@ -272,4 +268,4 @@ class Predictor:
         )
         found = labels.collected()
         of_each = (found,) if each and alone else tuple(rows.collected() for rows in own)
-        return ImageScores(found, scores_device.type, out_of_memory, of_each)
+        return ImageScores(found, scores_device.type, out_of_memory, each=of_each)

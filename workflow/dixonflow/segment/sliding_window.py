@@ -8,14 +8,13 @@ Where scores are summed on the CPU, a thread does so, and serves the sinks, whil
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 import torch
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
-from torch import nn
 from torch.nn import functional
 
 from dixonflow.errors import DixonflowError
@@ -27,6 +26,9 @@ from dixonflow.segment.transfer import DeviceTransfers, ImageRows
 # smallest half-precision number and scores up to several hundred below the largest.
 _SIGMA_SCALE = 1 / 8
 _GAUSSIAN_HEIGHT = 10
+
+Network = Callable[[torch.Tensor], torch.Tensor]
+"""From a patch (1, channel, a, b, c) to its scores (1, class, a, b, c), which are the caller's to change."""
 
 
 class NonFiniteScoresError(DixonflowError):
@@ -70,7 +72,7 @@ class SlidingWindow:
 
 @torch.inference_mode()
 def run_sliding_window(
-    networks: Sequence[nn.Module],
+    networks: Sequence[Network],
     images: Sequence[torch.Tensor],
     window: SlidingWindow,
     sink: SlabSink,
@@ -91,7 +93,7 @@ def run_sliding_window(
     Parameters
     ----------
     networks
-        One for each fold, on `window.device`.
+        One for each fold, which takes patches on `window.device`.
     images
         At least one; float32, (channel, a, b, c), all of one shape, in host memory.
     sink
@@ -175,7 +177,7 @@ def run_sliding_window(
                 background.submit(partial(add_scores, number, place, scores, done))
 
 
-def _scores(network: nn.Module, tile: torch.Tensor, window: SlidingWindow) -> torch.Tensor:
+def _scores(network: Network, tile: torch.Tensor, window: SlidingWindow) -> torch.Tensor:
     """Scores (class, a, b, c) of one patch, the mean over its mirror images where asked for."""
     with torch.autocast("cuda", enabled=window.device.type == "cuda"):
         scores: torch.Tensor = network(tile)

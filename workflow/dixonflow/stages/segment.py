@@ -5,17 +5,17 @@ Networks see the stitched images, or each station by itself.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dixonflow.config import SegmentConfig
 from dixonflow.execution.result_hash import MORE_FACTS, result_hash, sidecar_facts
 from dixonflow.execution.stage_work import StageResult
 from dixonflow.imaging.nifti import NiftiImage, read_header, read_nifti, write_labels
-from dixonflow.imaging.types import Affine, Box, Labels
+from dixonflow.imaging.types import Box, Labels
 from dixonflow.labelmap.agreement import agreement_of_contrasts
 from dixonflow.labelmap.swap_witness import UNSWAPPED, SwappedPatches, swapped_patches
 from dixonflow.measure.structures import vessels_of
@@ -25,67 +25,18 @@ from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.rawdata.reader import read_stations
 from dixonflow.resample.label_maps import StationLabels, join_stations
 from dixonflow.resample.model_grid import to_image_grid, to_model_grid
-from dixonflow.segment import ImageScores, PartsPredictor
+from dixonflow.segment import PartsPredictor
+from dixonflow.segment.backends.choice import backend_of
+from dixonflow.segment.backends.device import choose_device
 from dixonflow.segment.networks import load_networks, segment_options
-from dixonflow.segment.preprocess import PreprocessedImage
-from dixonflow.segment.rough import Found, RoughModel, cut
+from dixonflow.segment.rough import RoughModel, cut
 from dixonflow.segment.swap_network import SwapNetwork
 from dixonflow.stages.context import TemporaryWork, sidecar_content
+from dixonflow.stages.segment_targets import ScanInWork, Target
 from dixonflow.stitch.swaps import Swap, swapped_back
 from dixonflow.stitch.values import without_outliers
 from dixonflow.system.atomic import write_json
 from dixonflow.vocabulary import DIXON, Contrast, MergeStrategy, ScanId, ScanSequence, Stage
-
-
-@dataclass(frozen=True)
-class _Target:
-    """A label map to be made, or the part of it that a station shows.
-
-    Attributes
-    ----------
-    path
-        Its file.
-    prepared
-        What goes into each network for it.
-    image_affine, shape, affine
-        Of the image as the networks take it, and the grid of the image that its labels come back to.
-    station
-        Number of the station, from 1; None for the stitched image.
-    reached
-        Voxels of the station that hold data; None for all.
-    """
-
-    path: Path
-    prepared: Sequence[Sequence[PreprocessedImage]]
-    image_affine: Affine
-    shape: tuple[int, ...]
-    affine: Affine
-    station: int | None = None
-    reached: NDArray[np.uint8] | None = None
-
-    @property
-    def name(self) -> str:
-        """How the sidecar of the label map calls it."""
-        return self.path.name if self.station is None else f"{self.path.name} station {self.station}"
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """A scan on its way through the stage, with what each network gave for each target.
-
-    `swapped` are the voxels that a network says are swapped, where one looks for them. Where it is cropped, `part` is
-    the one that targets are of, None if there is nothing to segment. Where it is cropped or its stations are
-    segmented, `shape` and `affine` are those of the stitched image.
-    """
-
-    scan: ScanId
-    targets: Sequence[_Target]
-    inferred: Sequence[Sequence[ImageScores]] = ()
-    gpu_seconds: float = 0.0
-    swapped: NDArray[np.bool_] | None = None
-    part: Found | None = None
-    shape: tuple[int, ...] = ()
-    affine: Affine = field(default_factory=lambda: np.eye(4))
 
 
 class SegmentWork(TemporaryWork):
@@ -93,12 +44,18 @@ class SegmentWork(TemporaryWork):
 
     stage = Stage.SEGMENT
     overlaps = True
+    _why_again = ""
+
+    @property
+    def _settings(self) -> SegmentConfig:
+        """How networks are run: as the configuration says, or what a worker died of again by torch on the CPU."""
+        segment = self.context.config.segment
+        return segment.model_copy(update={"device": "cpu", "backend": "torch"}) if self._why_again else segment
 
     @cached_property
     def _predictor(self) -> PartsPredictor:
         """The networks, loaded once."""
-        model = self.context.model
-        return load_networks(model, segment_options(model, self.context.config.segment))
+        return load_networks(self.context.model, segment_options(self.context.model, self._settings))
 
     @cached_property
     def _rough(self) -> RoughModel | None:
@@ -106,13 +63,13 @@ class SegmentWork(TemporaryWork):
         model = self.context.model
         if model.crop is None or model.rough is None:
             return None
-        return RoughModel(model.crop, model.rough, self.context.config.segment)
+        return RoughModel(model.crop, model.rough, self._settings)
 
     @cached_property
     def _swap_network(self) -> SwapNetwork | None:
         """The network that looks for swapped water and fat, where the configuration names one."""
         witness = self.context.model.swaps
-        return None if witness is None else SwapNetwork(witness, self.context.config.segment)
+        return None if witness is None else SwapNetwork(witness, self._settings)
 
     def start(self) -> None:
         """Load the networks; torch's number of threads holds for the thread that does it."""
@@ -121,6 +78,20 @@ class SegmentWork(TemporaryWork):
     def usable(self) -> bool:
         """Whether another scan can be processed here."""
         return self._predictor.usable()
+
+    def has_safer_way(self, *, at_start: bool) -> bool:
+        """Torch on the CPU, where that is not what died; of loading networks only another backend dies."""
+        model = self.context.model
+        networks = [each for each in (model, model.rough, model.swaps) if each]
+        if any(backend_of(each, self._settings) != "torch" for each in networks):
+            return True
+        return not at_start and choose_device(self._settings.device).type != "cpu"
+
+    def in_safer_way(self, why: str) -> "SegmentWork":
+        """By torch on the CPU."""
+        work = SegmentWork(self.context)
+        work._why_again = why
+        return work
 
     def _maps(self, scan: ScanId) -> dict[Path, Sequence[Contrast]]:
         """Each label map to write, with the contrasts that go into it."""
@@ -146,15 +117,15 @@ class SegmentWork(TemporaryWork):
             extra=self.context.stitched_result(scan),
         )
 
-    def prepare(self, entry: RawScan) -> _Scan:
+    def prepare(self, entry: RawScan) -> ScanInWork:
         """Read the contrasts and bring them onto the networks' grids; not where they are cropped first."""
         scan = entry.scan
         if self.context.config.segment.unstitched:
             shape, affine = read_header(self.context.results.stitched(scan, self.context.model.contrasts_read[0]))
-            return _Scan(scan, self._targets_of_stations(entry), shape=shape, affine=affine)
-        return _Scan(scan, [] if self._rough else self._targets(scan, None))
+            return ScanInWork(scan, self._targets_of_stations(entry), shape=shape, affine=affine)
+        return ScanInWork(scan, [] if self._rough else self._targets(scan, None))
 
-    def process(self, scan: _Scan) -> _Scan:
+    def process(self, scan: ScanInWork) -> ScanInWork:
         """Run the networks."""
         started = time.perf_counter()
         if self._rough is not None:
@@ -173,14 +144,14 @@ class SegmentWork(TemporaryWork):
         seconds = time.perf_counter() - started if on_device else 0.0
         return replace(scan, targets=targets, inferred=inferred, gpu_seconds=seconds, swapped=swapped)
 
-    def _cropped(self, scan: _Scan, rough: RoughModel) -> _Scan:
+    def _cropped(self, scan: ScanInWork, rough: RoughModel) -> ScanInWork:
         """Find the part of the scan to segment; there is nothing to segment where the rough model finds nothing."""
         image = self._stitched(scan.scan, rough.contrast)
         part = rough.find(image)
         targets = self._targets(scan.scan, part.box) if part else []
         return replace(scan, targets=targets, part=part, shape=image.data.shape, affine=image.affine)
 
-    def finish(self, scan: _Scan) -> StageResult:
+    def finish(self, scan: ScanInWork) -> StageResult:
         """Bring the labels back onto the stitched grid and write them."""
         model = self.context.model
         stations: dict[Path, list[StationLabels]] = {}
@@ -219,16 +190,22 @@ class SegmentWork(TemporaryWork):
             box = [[along.start, along.stop] for along in scan.part.box] if scan.part else None
             content["crop"] = {**self._rough.provenance(), "box": box}
         write_json(self._provenance_path(scan.scan), content)
-        return StageResult(gpu_seconds=scan.gpu_seconds)
+        return StageResult(gpu_seconds=scan.gpu_seconds, note=self._note(scan))
 
-    def _maps_of_contrasts(self, scan: _Scan) -> list[list[Labels]]:
+    def _note(self, scan: ScanInWork) -> str:
+        """Why the scan was computed again by torch on the CPU; empty where it was not."""
+        reasons = {each.fallback: None for inferred in scan.inferred for each in inferred if each.fallback}
+        why = self._why_again or "; ".join(reasons)
+        return f"computed by torch on the CPU: {why}" if why else ""
+
+    def _maps_of_contrasts(self, scan: ScanInWork) -> list[list[Labels]]:
         """What each contrast gives by itself, on the grid that the networks take: of the scan, or of each station."""
         of_images: dict[int | None, list[Labels]] = {}
         for target, inferred in zip(scan.targets, scan.inferred, strict=True):
             of_images.setdefault(target.station, []).extend(self._predictor.labels_of_each(target.prepared, inferred))
         return list(of_images.values())
 
-    def _swapped_patches(self, scan: _Scan, labels: Labels, maps: Sequence[Labels]) -> SwappedPatches | None:
+    def _swapped_patches(self, scan: ScanInWork, labels: Labels, maps: Sequence[Labels]) -> SwappedPatches | None:
         """Patches of a stitched Dixon scan in which water and fat are swapped.
 
         By contrasts that a swap does not alter and by the network that looks for swaps; None where there is neither.
@@ -255,10 +232,10 @@ class SegmentWork(TemporaryWork):
         names = witnesses[0] if witnesses else labels
         return swapped_patches(names, witnesses, water.data, fat.data, water.spacing_mm, model, swapped)
 
-    def _targets(self, scan: ScanId, box: Box | None) -> list[_Target]:
+    def _targets(self, scan: ScanId, box: Box | None) -> list[Target]:
         return [self._target(scan, path, contrasts, box) for path, contrasts in self._maps(scan).items()]
 
-    def _targets_of_stations(self, entry: RawScan) -> list[_Target]:
+    def _targets_of_stations(self, entry: RawScan) -> list[Target]:
         """Targets of each station by itself, as it was acquired; the resample stage has not seen them."""
         model = self.context.model
         stitched = sidecar_content(self.context.results.stitched_sidecar(entry.scan))
@@ -274,7 +251,7 @@ class SegmentWork(TemporaryWork):
                 targets.append(replace(target, station=station.index + 1, reached=station.reached))
         return targets
 
-    def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast], box: Box | None) -> _Target:
+    def _target(self, scan: ScanId, path: Path, contrasts: Sequence[Contrast], box: Box | None) -> Target:
         model, results = self.context.model, self.context.results
         wanted = model.channels or contrasts
         if model.is_resampled_before:
@@ -286,12 +263,12 @@ class SegmentWork(TemporaryWork):
             images, image = [to_model_grid(original, model) for original in originals], originals[0]
         return self._prepared(path, images, image)
 
-    def _prepared(self, path: Path, images: Sequence[NiftiImage], image: NiftiImage) -> _Target:
+    def _prepared(self, path: Path, images: Sequence[NiftiImage], image: NiftiImage) -> Target:
         """Target of images on the grid that the model takes; `image` is one of them as it was."""
         data = [each.data for each in images]
         several = [np.stack(data)] if self.context.model.channels else data
         prepared = self._predictor.prepare(several, images[0].spacing_mm)
-        return _Target(path, prepared, images[0].affine, image.data.shape, image.affine)
+        return Target(path, prepared, images[0].affine, image.data.shape, image.affine)
 
     def _stitched(self, scan: ScanId, contrast: Contrast) -> NiftiImage:
         return read_nifti(self.context.results.stitched(scan, contrast))

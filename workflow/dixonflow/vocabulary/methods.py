@@ -18,3 +18,6 @@ Interpolate = Literal["scores", "probabilities", "nearest"]
 does; `probabilities` the same with the scores turned into probabilities of the classes first, contrast by contrast: raw
 scores draw an outline towards the class that the network is less sure of, so that thin structures shrink; `nearest`
 compares scores on the network's grid and gives each voxel the nearest label, as VIBESegmentator does."""
+
+Backend = Literal["torch", "openvino"]
+"""What computes the layers of a network on a CPU. torch is the reference, and computes on every other device."""

@@ -8,6 +8,7 @@ import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging, weights_folder
 from dixonflow.errors import DixonflowError
+from dixonflow.importing.backend_comparison import compare_backends, comparison_in_words
 from dixonflow.importing.install import import_model
 from dixonflow.models.load import MODELS, load_model
 
@@ -40,7 +41,10 @@ def import_model_command(
         weights = weights_folder(config) if models == MODELS else models
         model = load_model(path, weights)
         new = import_model(model, source or (), consent=consent)
-        load_model(path, weights)  # resolves what only the weights' own files say
+        model = load_model(path, weights)  # resolves what only the weights' own files say
+        compared = compare_backends(model) if new else []
     except DixonflowError as error:
         sys.exit(f"import-model: {error}")
+    for record in compared:
+        typer.echo(f"{name}: {comparison_in_words(record)}")
     typer.echo(f"{model.weights}: {'imported' if new else 'already imported, unchanged'}")
