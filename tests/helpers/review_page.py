@@ -85,6 +85,20 @@ def start_browser(profile: Path, *, draws: bool = False) -> webdriver.Chrome:
     return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
 
 
+_HOLD = """
+const [start, passed] = arguments, real = window.fetch;
+const released = new Promise((resolve) => { (window.held ??= {})[start] = resolve; });
+let count = 0;
+window.fetch = async (path, options) => {
+  if (String(path).startsWith(start)) {
+    count += 1;
+    if (count > passed) await released;
+  }
+  return real(path, options);
+};
+"""
+
+
 class Page:
     """What a user does at the page."""
 
@@ -132,6 +146,21 @@ class Page:
         )
         self.wait(lambda: structure.replace("_", " ") in self.text("#subject"), "the structure")
         self.wait(lambda: not self.count("#figures.waiting"), "its pictures")
+
+    def press_at_once(self, keys: str) -> None:
+        """Press keys with no time between them, in which the page could do anything."""
+        self.run(
+            "const press = (key) => new KeyboardEvent('keydown', {key, bubbles: true});"
+            "for (const key of arguments[0]) document.body.dispatchEvent(press(key));",
+            keys,
+        )
+
+    def hold(self, start: str, passed: int = 0) -> None:
+        """Hold back requests whose path starts so, but for the first few, until `release`."""
+        self.run(_HOLD, start, passed)
+
+    def release(self, start: str) -> None:
+        self.run("window.held[arguments[0]]()", start)
 
     def settle(self) -> None:
         """Wait until what was drawn is on the screen."""

@@ -128,6 +128,14 @@ def test_j_and_k_go_through_the_list(page, run):
     page.shown(first)
 
 
+def test_back_in_the_list_the_selection_is_where_it_was(page):
+    page.press(Keys.ENTER)
+    page.wait(lambda: page.data("shown"), "the first scan")
+    page.press(Keys.ESCAPE, "j", "j", "a", Keys.ESCAPE)
+    page.wait(lambda: page.count("#list-view:not([hidden])"), "the list")
+    page.wait(lambda: page.count("#row-2[aria-selected=true]"), "the third row")
+
+
 def test_three_planes_of_the_real_images_are_loaded_on_demand_from_this_machine(page, server, run):
     open_scan(page, server, run[2][0])
     assert not [url for url in page.requests() if "niivue" in url or "/volume/" in url]

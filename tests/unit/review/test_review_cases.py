@@ -10,6 +10,8 @@ from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.review.cases import ReviewError, read_cases, read_list
 from dixonflow.review.judgements import Judgements
 from dixonflow.review.queries import Query, matching
+from dixonflow.tables.definitions import SCANS
+from dixonflow.tables.parquet import read_table, write_table
 from dixonflow.vocabulary import Cause, ScanId, Verdict
 
 
@@ -104,6 +106,27 @@ def test_without_ids_cases_are_numbered_in_an_order_that_does_not_follow_ids(run
     judgements = Judgements(run[0].root / "none", "anna", blinded=False)
     assert found(cases, judgements, with_ids=False, text="1000003") == []
     assert len(found(cases, judgements, with_ids=False, text="15")) == 1
+
+
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_numbers_and_orders_hold_at_each_start_though_some_scans_have_no_raw_data(tmp_path, nobody, with_ids):
+    results, _ = write_small_run(tmp_path)
+    rows = read_table(results.scan_table, SCANS).to_pandas()
+    unread = {"1000002", "1000006", "2000001"}
+    rows.loc[rows["participant_id"].isin(unread), "raw_key"] = None
+    write_table(results.scan_table, SCANS, rows)
+    said = []
+    for _ in range(4):
+        cases = read_cases(results, with_ids=with_ids)
+        listed = found(cases, nobody, with_ids=with_ids, sort="random", seed="1")
+        assert set(listed[-3:]) == unread
+        all_cases = [cases.at(place) for place in range(len(cases))]
+        numbers = {case.number: case.scan.participant for case in all_cases}
+        assert {numbers[number] for number in (13, 14, 15)} == unread
+        if not with_ids:
+            assert [case.number for case in all_cases] == list(range(1, 16))
+        said.append((listed[:-3], [numbers[number] for number in range(1, 13)]))
+    assert said == said[:1] * 4
 
 
 def test_a_list_restricts_the_cases_to_the_scans_it_names(run, tmp_path):

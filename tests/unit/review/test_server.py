@@ -204,7 +204,8 @@ def test_pictures_and_images_of_a_case_are_served(client, run):
     assert status == 200 and png.startswith(b"\x89PNG")
     assert facts["panels"] == ["water", "label map on in-phase", "fat"] and facts["notes"] == []
     assert facts["label_map_key"] == label_key(run[1][0])
-    assert client.ask(f"/volume/{key}/labels.nii.gz?model=demo")[1] == run[0].labels(run[1][0], "demo").read_bytes()
+    wanted = f"/volume/{key}/labels.nii.gz?model=demo&label_map_key={label_key(run[1][0])}"
+    assert client.ask(wanted)[1] == run[0].labels(run[1][0], "demo").read_bytes()
     assert client.json(f"/colours/{key}?model=demo")["liver"][0] == 5
 
 
@@ -244,6 +245,7 @@ def test_a_verdict_is_blinded_if_it_was_given_so_and_the_next_one_has_to_be_late
     answer = open_to_all.rate(taken_back)[1]
     assert (answer["ratings"], answer["last_rated_at"]) == ([], taken_back["rated_at"])
     assert answer["label_map_keys"] == {"demo": label_key(scan)}
+    assert answer["name"] == f"{scan.participant}, session 2"
     for client in (open_to_all, Client(run[0], rater="dora"), Client(run[0], rater="emil")):
         said = client.json(f"/case/{key_of(scan)}")["last_rated_at"]
         assert said == ("" if client.room.options.rater == "emil" else taken_back["rated_at"])

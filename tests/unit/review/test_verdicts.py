@@ -3,10 +3,8 @@
 import pytest
 from review_page import Page, ReviewProcess, needs_browser, start_browser
 from reviewable_run import write_small_run
-from synthetic_tables import MODEL
 
 from dixonflow.ratings.store import current, read_ratings
-from dixonflow.vocabulary import ScanId
 
 pytestmark = needs_browser
 
@@ -16,10 +14,6 @@ window.Date = class extends Real {
   constructor(...values) { if (values.length) super(...values); else super(Real.now() - 3600000); }
   static now() { return Real.now() - 3600000; }
 };
-"""
-_NO_PICTURES = """
-const real = window.fetch;
-window.fetch = (path, ...rest) => (String(path).startsWith("/picture/") ? new Promise(() => {}) : real(path, ...rest));
 """
 
 
@@ -99,21 +93,50 @@ def test_a_verdict_may_follow_the_choice_of_a_structure_at_once(opened):
     page.wait(lambda: said(results) == [("liver", "good")], "the verdict")
 
 
-def test_a_verdict_on_a_label_map_that_was_computed_again_meanwhile_says_so(opened):
+@pytest.mark.parametrize(("keys", "left"), [("1u", {"liver"}), ("1u1", {"liver", None}), ("1uu", set())])
+def test_undo_takes_back_the_last_verdict_though_the_browser_still_writes_it(opened, keys, left):
     results, _, page = opened
     open_first(page)
-    shown = ScanId(page.text("#scan-title").partition(",")[0], "2")
-    results.labels_sidecar(shown, MODEL.name).write_text('{"content_key": "ab"}')
+    page.choose("liver")
     page.press("1")
-    page.wait(lambda: "was computed again" in page.text("#notices"), "the notice")
-    page.wait(lambda: "of another label map" in page.text("#ratings"), "the verdict, marked")
+    page.wait(lambda: said(results) == [("liver", "good")], "the first verdict")
+    page.saved()
+    page.press("w")
+    page.wait(lambda: page.text("#subject").endswith("as a whole") and not page.count("#figures.waiting"), "pictures")
+    page.press_at_once(keys)
+    page.wait(lambda: len(read_ratings(results.ratings)) == 1 + len(keys), "all of it")
+    assert {structure for structure, _ in said(results)} == left
 
 
-def test_there_is_no_verdict_on_a_scan_that_is_not_yet_shown(opened):
+@pytest.mark.parametrize(("held", "passed"), [("/case/", 1), ("/api/rows", 0)])
+def test_there_is_no_verdict_on_the_scan_before_while_the_next_one_is_awaited(opened, held, passed):
     results, _, page = opened
-    page.run(_NO_PICTURES)
+    page.hold(held, passed)
+    open_first(page)
+    first = page.data("shown")
+    page.press("1")
+    page.wait(lambda: len(said(results)) == 1, "the verdict")
+    page.saved()  # and the rows of the list are asked for again
+    page.press_at_once("j1")
+    page.wait(lambda: "No verdict was given: the next scan was not shown yet" in page.text("#notices"), "the notice")
+    page.release(held)
+    page.wait(lambda: page.data("shown") != first, "the next scan")
+    page.press("k")
+    page.shown(first)
+    page.press("1")
+    page.wait(lambda: len(read_ratings(results.ratings)) == 2, "a verdict on the first scan, which is shown again")
+
+
+def test_there_is_no_verdict_on_a_scan_that_is_not_yet_shown_and_the_notice_stays_until_there_is_one(opened):
+    results, _, page = opened
+    page.hold("/picture/")
     page.press("\ue007")
     page.wait(lambda: page.text("#subject").startswith("Verdicts are on"), "the scan without its pictures")
     page.press("1")
     page.wait(lambda: "No verdict was given" in page.text("#notices"), "the notice")
-    assert said(results) == []
+    page.release("/picture/")
+    page.wait(lambda: page.data("shown"), "the pictures")
+    assert "No verdict was given" in page.text("#notices") and said(results) == []
+    page.press("1")
+    page.wait(lambda: len(said(results)) == 1, "the verdict")
+    assert "No verdict was given" not in page.text("#notices")

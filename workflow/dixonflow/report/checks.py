@@ -20,8 +20,10 @@ MOST_NAMED, MOST_NUMBERED = 10, 2
 REVIEW_PORT = 8650
 """Port of this machine at which `dixonflow review` shows its page, and at which links in the report lead to it."""
 
+SEVERITY = {Grade.FAIL.value: 0, Grade.REVIEW.value: 1, Grade.PASS.value: 2}
+"""Rank of each grade, the worst first."""
+
 _LEAST_ROOM, _NO_ROOM = 0.05, 1e-6  # of a threshold, and at all, that counts as the distance of the usual value from it
-_SEVERITY = {Grade.FAIL.value: 0, Grade.REVIEW.value: 1, Grade.PASS.value: 2}
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
@@ -66,7 +68,7 @@ def read_objections(path: Path, verdicts: pd.DataFrame) -> pd.DataFrame:
     value, threshold, median = (rows[name].astype(float).to_numpy() for name in ("value", "threshold", "usual"))
     room = np.maximum(np.abs(threshold - median), np.maximum(_LEAST_ROOM * np.abs(threshold), _NO_ROOM))
     rows["excess"] = np.nan_to_num(np.abs(value - threshold) / room, nan=np.inf)  # no value where there should be one
-    rows["severity"] = rows["grade"].astype(str).map(_SEVERITY)
+    rows["severity"] = rows["grade"].astype(str).map(SEVERITY)
     order = [*SCAN_KEYS, "severity", "excess", "check", "structure"]
     ascending = [True, True, True, True, False, True, True]
     return rows.drop(columns="usual").sort_values(order, ascending=ascending, ignore_index=True)

@@ -13,12 +13,13 @@ from dixonflow.report.palette import colour
 from dixonflow.review.access import HEADERS
 from dixonflow.review.cases import Case, ReviewError
 from dixonflow.review.details import case_content, row_content, said_content, session_content
-from dixonflow.review.images import ReviewImagesError, drawn_contrasts
+from dixonflow.review.images import ReviewImagesError, drawn_contrasts, label_map_key
 from dixonflow.review.judgements import rating_of
 from dixonflow.review.pictures import Picture, Plane, draw_slice
 from dixonflow.review.queries import Query, matching
 from dixonflow.review.room import Room
 from dixonflow.system.documents import DocumentError, parse_json
+from dixonflow.system.regular_file import open_regular
 
 JSON = "application/json; charset=utf-8"
 _TYPES = {
@@ -27,6 +28,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
 }
+_BYTES = "application/octet-stream"
 _MOST_ROWS = 200
 
 
@@ -153,14 +155,15 @@ class Answers:
             room.judgements.add(rating)
         except DixonflowError as error:  # the disk is full, or a file damaged: the page sends it again later
             return refusal(str(error), HTTPStatus.SERVICE_UNAVAILABLE)
-        return as_json(said_content(room, case), HTTPStatus.CREATED)
+        name = case.name(with_ids=not room.options.without_ids)
+        return as_json({"name": name, **said_content(room, case)}, HTTPStatus.CREATED)
 
     def _list(self, values: Mapping[str, str]) -> Answer:
         room = self._room
         options = room.options
         query = Query.parse({"seed": str(options.seed), **values})
         found = matching(room.cases, query, room.judgements, blinded=options.blinded, with_ids=not options.without_ids)
-        return Answer(found.astype("<u4").tobytes(), "application/octet-stream")
+        return Answer(found.astype("<u4").tobytes(), _BYTES)
 
     def _rows(self, values: Mapping[str, str]) -> Answer:
         texts = (values.get("at") or "").split(",")
@@ -223,12 +226,28 @@ class Answers:
         scan, results = case.scan, self._room.results
         files = {f"{each.acq}.nii.gz": results.stitched(scan, each) for each in drawn_contrasts(scan.sequence)}
         if rest == "labels.nii.gz":
-            path = results.labels(scan, self._room.model(scan.sequence, values.get("model", "")).name)
-        elif rest in files:
-            path = files[rest]
-        else:
+            return self._label_map(case, values)
+        if rest not in files:
             return not_found("such image")
-        return Answer(path, "application/octet-stream") if path.is_file() else not_found("image: it is not kept")
+        path = files[rest]
+        return Answer(path, _BYTES) if path.is_file() else not_found("image: it is not kept")
+
+    def _label_map(self, case: Case, values: Mapping[str, str]) -> Answer:
+        """The label map of the key that the page names: a verdict is on what was seen, no later one."""
+        scan, results = case.scan, self._room.results
+        model = self._room.model(scan.sequence, values.get("model", "")).name
+        before = label_map_key(results, scan, model)
+        try:
+            with open_regular(results.labels(scan, model)) as file:
+                content = file.read()
+        except FileNotFoundError:
+            return not_found("label map: it is not kept")
+        except OSError as error:
+            return refusal(f"the label map cannot be read: {error.strerror}", HTTPStatus.NOT_FOUND)
+        # it is without its sidecar while it is replaced: the same key before and after is that of what was read
+        if not values.get("label_map_key", "") == before == label_map_key(results, scan, model):
+            return refusal("the label map was computed again: open the scan again", HTTPStatus.CONFLICT)
+        return Answer(content, _BYTES)
 
     def _colours(self, case: Case, _: str, values: Mapping[str, str]) -> Answer:
         model = self._room.model(case.scan.sequence, values.get("model", ""))

@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import DixonflowError
 from dixonflow.paths import Results
-from dixonflow.report.checks import read_objections, read_verdicts
+from dixonflow.report.checks import SEVERITY, read_objections, read_verdicts
 from dixonflow.report.contact_sheet import sheet_name
 from dixonflow.report.contents import read_wide
 from dixonflow.report.without_ids import masking
 from dixonflow.tables.shards import SCAN_KEYS
-from dixonflow.vocabulary import Grade, ScanId, ScanSequence, Status
+from dixonflow.vocabulary import ScanId, ScanSequence, Status
 
 _COLUMNS = (*SCAN_KEYS, "raw_key", "status", "reason", "message", "note", "scan_grade", "scan_grade_decided_by")
 _COUNTS = ("values_failed", "values_to_review")
-_SEVERITY = {Grade.FAIL.value: 0, Grade.REVIEW.value: 1, Grade.PASS.value: 2}
 _OBJECTIONS = ("check", "structure", "model", "value", "threshold", "grade", "place", "excess")
 _LARGEST_LIST = 50_000_000  # bytes, of a file that names scans
 
@@ -42,9 +41,10 @@ class Case:
     position
         Place in `Cases`, from 0.
     number
-        What it is called where ids are not shown, from 1; the order of numbers tells nothing of ids.
+        What it is called where ids are not shown, from 1; the order of numbers tells nothing of ids. Scans whose raw
+        data was not read have the last ones, since their keys are other ones at each start.
     key
-        As in the name of its contact sheet: the same in every run on the same raw data.
+        As in the name of its contact sheet: the same in every run on the same raw data, if that was read.
     """
 
     position: int
@@ -81,6 +81,8 @@ class Cases:
         One row per case.
     objections
         Checks that did not pass and ask for a look, with `case`, the position; the worst of each case first.
+    unread
+        Whether the raw data of each case was not read, so that its key is another one at each start.
     masked
         Takes ids out of messages where ids are not shown.
     """
@@ -90,7 +92,8 @@ class Cases:
         self._places = {key: place for place, key in enumerate(scans["key"])}
         keys = np.array(scans["key"], dtype=str)
         self.numbers = np.empty(len(keys), np.int64)
-        self.numbers[np.argsort(keys, kind="stable")] = np.arange(1, len(keys) + 1)
+        self.unread = scans["raw_key"].eq("").to_numpy(bool)
+        self.numbers[np.lexsort((keys, self.unread))] = np.arange(1, len(keys) + 1)
         self._starts = np.searchsorted(objections["case"].to_numpy(), np.arange(len(keys) + 1))
 
     def __len__(self) -> int:
@@ -126,7 +129,7 @@ class Cases:
         excess = np.zeros(len(self))
         np.maximum.at(excess, self.objections["case"].to_numpy(), self.objections["excess"].to_numpy(float))
         failed, review = (self.scans[name].to_numpy(float) for name in _COUNTS)
-        grade = self.scans["scan_grade"].map(_SEVERITY).fillna(3).to_numpy(int)
+        grade = self.scans["scan_grade"].map(SEVERITY).fillna(3).to_numpy(int)
         return np.lexsort((np.arange(len(self)), -excess, -review, -failed, grade))
 
 
@@ -169,7 +172,8 @@ def read_cases(results: Results, listed: Collection[ScanId] | None = None, *, wi
             raise ReviewError("none of the scans on the list is in the tables of this run")
     scans["key"] = _keys(scans)
     if not with_ids:
-        scans = scans.sort_values("key", ignore_index=True)
+        order = np.lexsort((scans["key"].to_numpy(str), scans["raw_key"].eq("")))
+        scans = scans.iloc[order].reset_index(drop=True)
     places = scans[list(SCAN_KEYS)].assign(case=np.arange(len(scans)))
     objections[list(SCAN_KEYS)] = objections[list(SCAN_KEYS)].astype(object)
     objections = objections.merge(places, on=list(SCAN_KEYS), how="inner")

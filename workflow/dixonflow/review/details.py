@@ -13,7 +13,7 @@ from dixonflow.report.figures import number
 from dixonflow.review.cases import Case
 from dixonflow.review.images import drawn_contrasts, label_map_key
 from dixonflow.review.room import Room
-from dixonflow.vocabulary import Cause, Contrast, Grade, ScanId, Status, Verdict
+from dixonflow.vocabulary import Cause, Grade, ScanId, Status, Verdict
 
 _MOST_NAMED = 4  # objections in a row of the list
 
@@ -52,17 +52,30 @@ def _words(column: pd.Series) -> list[str]:
     return sorted(str(word) for word in column.unique() if word)
 
 
-def row_content(room: Room, case: Case) -> dict[str, Any]:
-    """What a row of the list shows."""
-    row, said = case.row, room.judgements.of_scan(case.scan)
+def _scan_content(room: Room, case: Case) -> dict[str, Any]:
+    """What list and view show of a case."""
+    row = case.row
     content: dict[str, Any] = {
         "key": case.key,
         "position": case.position,
         "name": case.name(with_ids=not room.options.without_ids),
         "status": row["status"],
         "reason": "" if case.is_ok else row["reason"],
-        "ratings": [[each.rater, each.verdict, each.structure or ""] for each in said],
     }
+    if not room.options.blinded:
+        content |= {
+            "grade": row["scan_grade"],
+            "failed": int(row["values_failed"]),
+            "review": int(row["values_to_review"]),
+        }
+    return content
+
+
+def row_content(room: Room, case: Case) -> dict[str, Any]:
+    """What a row of the list shows."""
+    said = room.judgements.of_scan(case.scan)
+    content = _scan_content(room, case)
+    content["ratings"] = [[each.rater, each.verdict, each.structure or ""] for each in said]
     if not room.options.blinded:
         found = room.cases.objections_to(case)
         names = [
@@ -70,12 +83,7 @@ def row_content(room: Room, case: Case) -> dict[str, Any]:
             for check, structure in found[["check", "structure"]].itertuples(index=False, name=None)
         ]
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        content |= {
-            "grade": row["scan_grade"],
-            "checks": ", ".join(names[:_MOST_NAMED]) + more,
-            "failed": int(row["values_failed"]),
-            "review": int(row["values_to_review"]),
-        }
+        content["checks"] = ", ".join(names[:_MOST_NAMED]) + more
     return content
 
 
@@ -83,18 +91,21 @@ def case_content(room: Room, case: Case) -> dict[str, Any]:
     """What the view of one case shows, but for the pictures."""
     row, blinded = case.row, room.options.blinded
     models = room.models.get(case.scan.sequence, ())
-    said = [room.cases.masked(str(row[name])) for name in ("message", "note")]
+    message, note = (room.cases.masked(str(row[name])) for name in ("message", "note"))
+    said = said_content(room, case)
+    keys = said["label_map_keys"]
     return {
-        **row_content(room, case),
-        "message": said[0],
-        "note": "" if blinded else said[1],
+        **_scan_content(room, case),
+        "message": message,
+        "note": "" if blinded else note,
         "sheet": bool(case.sheet) and (room.results.contact_sheets / case.sheet).is_file(),
-        "models": [_model_content(room.results, case.scan, model) for model in models] if case.is_ok else [],
+        "models": [_model_content(room.results, case.scan, model, keys[model.name]) for model in models]
+        if case.is_ok
+        else [],
         "objections": [] if blinded else [_objection(each) for each in _rows(room.cases.objections_to(case))],
         "focuses": [] if blinded else _focuses(room.cases.objections_to(case), models),
         "contrasts": [contrast.acq for contrast in drawn_contrasts(case.scan.sequence)],
-        "is_ct": Contrast.CT in case.scan.sequence.images,
-        **said_content(room, case),
+        **said,
     }
 
 
@@ -115,12 +126,12 @@ def _rows(rows: pd.DataFrame) -> list[Mapping[Any, Any]]:
     return rows.to_dict("records")  # type: ignore[return-value]
 
 
-def _model_content(results: Results, scan: ScanId, model: Model) -> dict[str, Any]:
+def _model_content(results: Results, scan: ScanId, model: Model, key: str) -> dict[str, Any]:
     return {
         "name": model.name,
         "structures": list(model.structures),
         "composites": list(model.composites),
-        "label_map_key": label_map_key(results, scan, model.name),
+        "label_map_key": key,
         "has_labels": results.labels(scan, model.name).is_file(),
     }
 

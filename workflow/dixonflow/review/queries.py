@@ -1,6 +1,6 @@
 """Which cases the list shows, and in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dixonflow.review.cases import Cases, ReviewError
 from dixonflow.review.judgements import Judgements
-from dixonflow.vocabulary import Grade, ScanSequence, Status, Verdict
+from dixonflow.vocabulary import Grade, ScanId, ScanSequence, Status, Verdict
 
 SORTS = ("worst", "check", "id", "random")
 _OF_RESULTS = ("grade", "check", "structure", "model")
@@ -112,18 +112,10 @@ def matching(
     rows = _chosen_rows(cases, query)
     if rows is not None:
         keep &= np.isin(np.arange(len(cases)), cases.objections["case"].to_numpy()[rows])
-    if query.rated or query.verdict:
-        judged = judgements.judged(query.verdict)
-        here = np.zeros(len(cases), bool)
-        places = cases.places_of_scans
-        here[[places[scan] for scan in judged if scan in places]] = True
-        if query.rated:
-            mine = {scan for scan in judgements.judged("", own=True) if scan in places}
-            own = np.zeros(len(cases), bool)
-            own[[places[scan] for scan in mine]] = True
-            keep &= own if query.rated == "yes" else ~own
-        if query.verdict:
-            keep &= here
+    if query.rated:
+        keep &= _among(cases, judgements.judged("", own=True)) == (query.rated == "yes")
+    if query.verdict:
+        keep &= _among(cases, judgements.judged(query.verdict))
     for word in query.text.split():
         keep &= _has_word(cases, word, with_ids=with_ids)
     order = _order(cases, query, rows)
@@ -140,6 +132,14 @@ def _chosen_rows(cases: Cases, query: Query) -> NDArray[np.bool_] | None:
     return chosen
 
 
+def _among(cases: Cases, scans: Iterable[ScanId]) -> NDArray[np.bool_]:
+    """Whether each case is one of the scans, which need not all be cases."""
+    places = cases.places_of_scans
+    found = np.zeros(len(cases), bool)
+    found[[places[scan] for scan in scans if scan in places]] = True
+    return found
+
+
 def _has_word(cases: Cases, word: str, *, with_ids: bool) -> NDArray[np.bool_]:
     if not with_ids:
         return np.asarray(np.char.find(cases.numbers.astype(str), word) >= 0)
@@ -153,7 +153,7 @@ def _order(cases: Cases, query: Query, rows: NDArray[np.bool_] | None) -> NDArra
     if query.sort == "random":
         # by the key, so that the order does not follow from that of the ids, and new scans leave it as it is
         drawn = pd.util.hash_array(cases.scans["key"].to_numpy(object), hash_key=f"{query.seed:016d}", categorize=False)
-        return np.asarray(np.lexsort((cases.numbers, drawn)), dtype=np.int64)
+        return np.asarray(np.lexsort((cases.numbers, drawn, cases.unread)), dtype=np.int64)
     if query.sort == "id":
         return np.arange(len(cases))
     if query.sort == "check" and rows is not None:

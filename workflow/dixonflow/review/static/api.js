@@ -65,9 +65,13 @@ export async function getJson(path) {
   return (await ask(path)).json();
 }
 
+export async function getBytes(path) {
+  return (await ask(path)).arrayBuffer();
+}
+
 // Gives positions of cases.
 export async function getPositions(query) {
-  return new Uint32Array(await (await ask(`/api/list?${query}`)).arrayBuffer());
+  return new Uint32Array(await getBytes(`/api/list?${query}`));
 }
 
 // Gives a picture, decoded so that it is shown at once, and what the server says of it.

@@ -1,6 +1,6 @@
 // Verdicts: which key gives which, and the dialog for structure, cause and comment.
 
-import { notify } from "./notices.js";
+import { notify, withdraw } from "./notices.js";
 import { newId } from "./pending.js";
 import { byId, fill, make, readable } from "./words.js";
 
@@ -46,7 +46,7 @@ export class Judge {
     const subject = this.scan.subject();
     if (!subject) return;
     if (!this.scan.sees(subject)) {
-      notify("No verdict was given: the label map of this scan is not shown, or not yet.", "unseen");
+      this.refuse(subject.key);
       return;
     }
     if (!ask) {
@@ -66,6 +66,13 @@ export class Judge {
     this.pick("");
     byId("judge").showModal();
     byId("causes").querySelector("input").focus();
+  }
+
+  // Says that there is no verdict until one is given on that scan: what comes onto the screen meanwhile is no verdict.
+  refuse(key) {
+    const { shown, wanted } = this.scan;
+    const reason = wanted === key ? `the label map of ${shown.name} was not shown, or not yet` : "the next scan was not shown yet";
+    notify(`No verdict was given: ${reason}.`, `unseen-${wanted}`);
   }
 
   pick(cause) {
@@ -103,12 +110,14 @@ export class Judge {
   }
 
   give(rating) {
+    withdraw(`unseen-${rating.key}`);
+    withdraw("unseen-"); // of a scan whose key was not known yet
     this.pending.add({ ...rating, ...this.stamp(rating.key), withdrawn: false });
   }
 
   // Id, time and circumstances of a verdict: later than all that was said of the scan, even if the clock was set back.
   stamp(key) {
-    const before = [this.scan.lastTimes.get(key) ?? "", ...this.pending.of(key).map((rating) => rating.rated_at)].sort().at(-1);
+    const before = [this.scan.lastTimes.get(key) ?? "", ...this.pending.given(key).map((rating) => rating.rated_at)].sort().at(-1);
     const time = Math.max(Date.now(), before ? Date.parse(before) + 1 : 0);
     return { rating_id: newId(), rated_at: new Date(time).toISOString(), blinded: this.session.blinded };
   }
@@ -117,7 +126,7 @@ export class Judge {
   undo() {
     const { shown } = this.scan;
     const own = shown.ratings.filter((rating) => rating.own);
-    const known = [...own, ...this.pending.of(shown.key)].sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
+    const known = [...own, ...this.pending.given(shown.key)].sort((a, b) => (a.rated_at < b.rated_at ? -1 : 1));
     const standing = new Map(); // the last one is the latest
     for (const rating of known) {
       const item = `${rating.model}/${rating.structure}/${rating.label_map_key}`;

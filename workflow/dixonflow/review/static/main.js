@@ -11,6 +11,7 @@ import { closePlanes, togglePlanes } from "./volume.js";
 import { byId, make } from "./words.js";
 
 let session, list, scan, pending, judge;
+let opened = 0; // scans that were asked for: the last one counts
 const VIEWS = ["list-view", "scan-view", "agreement-view"];
 const view = () => VIEWS.find((name) => !byId(name).hidden);
 
@@ -26,24 +27,34 @@ function show(name) {
 async function openList() {
   closePlanes();
   show("list-view");
-  if (scan.place >= 0) list.at = scan.place;
   list.reveal();
   list.draw();
   byId("list").focus();
 }
 
-// Shows the scan at a place in the list.
-async function openPlace(place) {
-  if (place < 0 || place >= list.order.length) return;
+// Shows the scan whose key and place `find` gives. Until it is there, no verdict is on the one before. Gives whether it
+// was found.
+async function open(find) {
+  opened += 1;
+  const mine = opened;
+  scan.wanted = "";
   try {
-    await openKey((await list.row(place)).key, place);
+    const { key, place } = await find();
+    if (mine === opened) await openKey(key, place);
+    return true;
   } catch (error) {
+    if (mine === opened) scan.wanted = scan.shown?.key ?? "";
     report(error);
+    return false;
   }
 }
 
+// Shows the scan at a place in the list.
+function openPlace(place) {
+  if (place >= 0 && place < list.order.length) open(async () => ({ key: (await list.row(place)).key, place }));
+}
+
 async function openKey(key, place) {
-  closePlanes();
   if (view() !== "scan-view") {
     show("scan-view");
     byId("scan-title").focus();
@@ -56,12 +67,15 @@ async function openKey(key, place) {
 async function openAddress() {
   const key = /^#\/scan\/([0-9a-f]{20})$/.exec(location.hash)?.[1];
   if (!key) return;
-  try {
-    await openKey(key, list.find((await scan.detail(key)).position));
-  } catch (error) {
-    report(error);
-    openList();
-  }
+  const found = await open(async () => ({ key, place: list.find((await scan.detail(key)).position) }));
+  if (!found) openList();
+}
+
+async function showPlanes() {
+  const { shown, focus } = scan;
+  if (!shown?.models.length) return;
+  const error = await togglePlanes(shown, focus);
+  if (error?.status === 409 && scan.shown === shown) await scan.renew(shown);
 }
 
 async function openAgreement() {
@@ -95,7 +109,7 @@ const SCAN_KEYS = {
   "+": ["zoom in", () => scan.changeZoom(1)],
   "-": ["zoom out", () => scan.changeZoom(-1)],
   "0": ["as large as fits", () => scan.changeZoom(0)],
-  "v": ["three planes of the image", () => scan.shown?.models.length && togglePlanes(scan.shown, scan.focus)],
+  "v": ["three planes of the image", () => showPlanes()],
 };
 const SAME = { "ArrowRight": "j", "ArrowDown": "j", "ArrowLeft": "k", "ArrowUp": "k", "=": "+" };
 const FIVE = { ">": 5, "<": -5 };
@@ -159,8 +173,8 @@ async function begin() {
   }
   setToken(session.post_token);
   byId("who").textContent = `${session.rater}${session.blinded ? ", blinded" : ""}`;
-  pending = new Pending(session.cohort, session.rater, (key, answer) => {
-    scan.changed(key, answer);
+  pending = new Pending(session.cohort, session.rater, (rating, answer) => {
+    scan.changed(rating, answer);
     if (answer) list.refresh();
   });
   await pending.open();

@@ -21,11 +21,12 @@ function finished(request, event) {
 }
 
 export class Pending {
-  // Of one run and rater; `changed` is called with the key of a scan and, once a verdict on it was saved, the answer.
+  // Of one run and rater; `changed` is called with each verdict that is kept and, once it was saved, the answer.
   constructor(cohort, rater, changed) {
     this.owner = `${cohort}/${rater}`;
     this.changed = changed;
     this.kept = new Map(); // by the id of the verdict
+    this.begun = new Map(); // those that are not yet on the disk of the browser
     this.sending = false;
     this.refused = new Map();
     this.timer = 0;
@@ -59,8 +60,15 @@ export class Pending {
     return this.all().filter((rating) => rating.key === key);
   }
 
+  // What was given on a scan, also what is not shown yet since the browser still writes it: the next verdict is later
+  // than that, and undo takes back the last of it.
+  given(key) {
+    return [...this.of(key), ...[...this.begun.values()].filter((rating) => rating.key === key)];
+  }
+
   // Keeps a verdict, shows it, and sends it.
   async add(rating) {
+    this.begun.set(rating.rating_id, rating);
     try {
       const store = this.transaction("readwrite");
       store.put({ owner: this.owner, rating });
@@ -68,27 +76,32 @@ export class Pending {
     } catch (error) {
       notify(`This browser cannot keep verdicts (${error.message}): wait until this one is shown as saved.`);
     }
+    this.begun.delete(rating.rating_id);
     this.kept.set(rating.rating_id, rating);
     this.say();
-    this.changed(rating.key);
+    this.changed(rating);
     await this.send();
   }
 
   // Gives up a verdict that the server refuses, as the user has asked.
   async discard(id) {
-    const { key } = this.kept.get(id);
-    this.refused.delete(id);
+    const rating = this.kept.get(id);
     await this.forget(id);
+    this.refused.delete(id);
     this.say();
-    this.changed(key);
+    this.changed(rating);
   }
 
+  // A verdict is known here until `changed` can say what became of it.
   async forget(id) {
-    this.kept.delete(id);
-    if (!this.database) return;
-    const store = this.transaction("readwrite");
-    store.delete(id);
-    await finished(store.transaction, "oncomplete");
+    try {
+      if (!this.database) return;
+      const store = this.transaction("readwrite");
+      store.delete(id);
+      await finished(store.transaction, "oncomplete");
+    } finally {
+      this.kept.delete(id);
+    }
   }
 
   // Sends all that wait, one after the other; repeats until none does. Those that the server refuses wait for the user.
@@ -113,7 +126,7 @@ export class Pending {
         const answer = await postRating(rating);
         withdraw("save");
         await this.forget(id);
-        this.changed(rating.key, answer);
+        this.changed(rating, answer);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
         if (error.status !== 400 && error.status !== 404) {

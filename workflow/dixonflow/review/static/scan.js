@@ -1,7 +1,9 @@
 // The view of one scan: pictures of what the checks name, what they say, and the verdicts.
 
 import { Recent, getJson, getPicture } from "./api.js";
-import { notify, withdraw } from "./notices.js";
+import { showFacts } from "./facts.js";
+import { notify } from "./notices.js";
+import { closePlanes } from "./volume.js";
 import { byId, fill, make, number, readable, said } from "./words.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6];
@@ -19,6 +21,8 @@ export class ScanView {
     this.active = 0;
     this.chosen = null; // what the rater chose to see, kept from scan to scan
     this.shown = null;
+    this.wanted = ""; // key of the scan that was asked for last; empty while it is not known
+    this.renewed = ""; // key of the scan that is read again
     this.seen = null; // the label map on the screen
     this.lastTimes = new Map(); // when the rater said something of a scan last, by its key
     byId("focus").addEventListener("change", () => this.choose(byId("focus").value));
@@ -30,15 +34,23 @@ export class ScanView {
   }
 
   // A verdict on a scan was given or, where there is an answer, saved: what the server said before no longer holds.
-  changed(key, answer) {
-    if (answer) this.details.drop(key);
-    if (answer) this.lastTimes.set(key, answer.last_rated_at);
-    if (this.shown?.key !== key) return;
-    if (answer) this.shown.ratings = answer.ratings;
-    this.showRatings();
-    if (!answer || this.shown.models.every(({ name, label_map_key }) => answer.label_map_keys[name] === label_map_key)) return;
-    notify("The label map of this scan was computed again: verdicts until now are on the earlier one. The new one is shown.", "renew");
-    this.renew(this.shown);
+  changed(rating, answer) {
+    const { key, model } = rating;
+    const here = this.shown?.key === key;
+    if (answer) {
+      this.details.drop(key);
+      this.lastTimes.set(key, answer.last_rated_at);
+      if (here) this.shown.ratings = answer.ratings;
+    }
+    if (here) this.showRatings();
+    if (!answer) return;
+    const present = answer.label_map_keys[model];
+    if (present !== rating.label_map_key && !rating.withdrawn) {
+      const more = here && this.wanted === key ? " The new one is shown." : "";
+      notify(`The label map of ${answer.name} was computed again: verdicts until now are on the earlier one.${more}`, `renew-${key}`);
+    }
+    const outdated = here && this.shown.models.some((each) => each.name === model && each.label_map_key !== present);
+    if (outdated && this.renewed !== key) this.renew(this.shown);
   }
 
   // What is shown of a scan: what the rater chose, else what the worst objection names, else the whole body.
@@ -64,6 +76,7 @@ export class ScanView {
     this.wanted = key;
     const detail = { ...(await this.detail(key)) };
     if (this.wanted !== key) return;
+    closePlanes(); // they may show the scan before, or its earlier label map
     this.shown = detail;
     if (detail.last_rated_at > (this.lastTimes.get(key) ?? "")) this.lastTimes.set(key, detail.last_rated_at);
     this.place = place;
@@ -74,7 +87,7 @@ export class ScanView {
     document.title = `${detail.name} - DixonFlow review`;
     history.replaceState(null, "", `#/scan/${key}`);
     this.showChoices();
-    this.showFacts();
+    showFacts(detail);
     this.showRatings();
     await this.draw();
     if (this.wanted !== key) return;
@@ -100,10 +113,7 @@ export class ScanView {
 
   choose(text, model = this.focus.model) {
     this.chosen = { model, structures: text ? text.split(",") : [] };
-    this.focus = this.chosen;
-    this.indices = {};
-    this.showChoices();
-    return this.draw();
+    return this.look(this.chosen);
   }
 
   // Shows what the next objection names, the whole body after the last.
@@ -111,7 +121,12 @@ export class ScanView {
     const all = [...this.shown.focuses, { model: this.focus.model, structures: [] }];
     const here = all.findIndex((each) => String(each.structures) === String(this.focus.structures));
     this.chosen = null;
-    this.focus = all[(here + 1) % all.length];
+    return this.look(all[(here + 1) % all.length]);
+  }
+
+  look(focus) {
+    if (focus.model !== this.focus.model) closePlanes(); // they show the label map of the other model
+    this.focus = focus;
     this.indices = {};
     this.showChoices();
     return this.draw();
@@ -144,26 +159,31 @@ export class ScanView {
     return { key: this.shown.key, model: model.name, structure: this.focus.structures[0] ?? null, label_map_key: model.label_map_key };
   }
 
-  // Whether the label map that a verdict would be on is on the screen.
+  // Whether the label map that a verdict would be on is on the screen, and no other scan was asked for meanwhile.
   sees({ key, model, label_map_key }) {
-    return String(this.seen) === String([key, model, label_map_key]);
+    return this.wanted === key && String(this.seen) === String([key, model, label_map_key]);
   }
 
   labelKey() {
     return this.shown.models.find((each) => each.name === this.focus.model)?.label_map_key;
   }
 
-  // Reads a scan again whose label map was replaced meanwhile: a verdict is on the one that is shown, no other.
+  // Reads a scan again whose label map was replaced meanwhile: a verdict is on the one that is shown, no other. If the
+  // rater is on the way to another scan, that one is shown instead.
   async renew(shown) {
     this.details.drop(shown.key);
     this.pictures.clear();
+    if (this.wanted !== shown.key) return;
     if (this.renewed === shown.key) {
-      notify("The label map of this scan is being replaced. Open it again later.", "renew");
+      notify(`The label map of ${shown.name} is being replaced. Open it again later.`, `renew-${shown.key}`);
       return;
     }
     this.renewed = shown.key;
-    await this.show(shown.key, this.place);
-    this.renewed = "";
+    try {
+      await this.show(shown.key, this.place);
+    } finally {
+      if (this.renewed === shown.key) this.renewed = "";
+    }
   }
 
   async draw() {
@@ -201,7 +221,6 @@ export class ScanView {
     figures.replaceChildren(...made.map((each, place) => this.figure(each, place)));
     const hasLabels = made.some((each) => each.picture?.panels.some((name) => name.startsWith("label map")));
     this.seen = hasLabels ? [shown.key, focus.model, this.labelKey()] : null;
-    withdraw("unseen");
     this.applyZoom();
   }
 
@@ -260,25 +279,6 @@ export class ScanView {
     for (const image of byId("figures").querySelectorAll(".scroll img")) {
       image.style.width = this.zoom ? `${image.naturalWidth * ZOOMS[this.zoom]}px` : "";
       image.classList.toggle("fits", this.zoom === 0);
-    }
-  }
-
-  showFacts() {
-    const { shown } = this;
-    const facts = byId("facts");
-    const line = [shown.status, shown.reason && readable(shown.reason), shown.message].filter(Boolean).join(": ");
-    facts.replaceChildren(make("h3", "Scan"), make("p", line + (shown.grade ? `, grade ${shown.grade}` : "")));
-    if (shown.failed || shown.review) facts.append(make("p", `${shown.failed} values failed, ${shown.review} to review`));
-    if (shown.note) facts.append(make("p", shown.note));
-    if (shown.objections.length) facts.append(make("h3", "Checks"));
-    for (const each of shown.objections) {
-      const entry = make("dl", "", { className: "check" });
-      const title = make("dt", `${readable(each.check)} ${readable(each.structure)} `);
-      title.append(make("span", each.grade, { className: each.grade }));
-      entry.append(title, make("dd", `${each.value}${each.limit ? `, ${each.limit}` : ""}${each.place ? `, ${each.place}` : ""}`));
-      if (each.advice) entry.append(make("dd", each.advice, { className: "soft" }));
-      entry.title = each.definition;
-      facts.append(entry);
     }
   }
 
