@@ -8,10 +8,10 @@ import pandas as pd
 
 from dixonflow.models.model import Model
 from dixonflow.retraining.cases import Case, test_cases
-from dixonflow.retraining.import_round import check_is_of, trained_cases
+from dixonflow.retraining.import_round import check_is_of
 from dixonflow.retraining.leakage import LeakageError
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, frozen_participants, read_ledger
-from dixonflow.retraining.nnunet.mixture import scan_of
+from dixonflow.retraining.nnunet.training_cases import corrected_cases, scan_of, trained_cases
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.rounds import (
@@ -78,7 +78,7 @@ def evaluate_round(
                 own.test_cases,
             )
         rounds[last] = rounds[last] if last else own
-    corrected = {name for name in trained_cases(workspace) if not _is_mixed_in(name)}
+    corrected = corrected_cases(workspace, read_ledger(project.ledger))
     result = summarise_round(number, model, rows, len(corrected), earlier)
     so_far = [*(each for key, each in rounds.items() if key < number), result]
     result = replace(result, stop=not final and should_stop(so_far, rule))
@@ -114,14 +114,10 @@ def evaluation_file(project: Project, number: int) -> Path:
     return project.root / "evaluation" / f"{name}.csv"
 
 
-def _is_mixed_in(name: str) -> bool:
-    return name.startswith("ct_") or "_elastic" in name or "_lowcontrast" in name
-
-
 def _check_untouched(project: Project, workspace: Workspace) -> None:
     """Check by the splits of the training itself that no test participant is in it."""
     entries = read_ledger(project.ledger)
     frozen = frozen_participants(entries)
     for name in trained_cases(workspace):
-        if not name.startswith("ct_") and scan_of(name, entries).participant in frozen:
+        if scan_of(name, entries).participant in frozen:
             raise LeakageError(f"{workspace.root} has trained on {name}, which is of a frozen test participant")

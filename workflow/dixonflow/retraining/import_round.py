@@ -13,18 +13,17 @@ import yaml
 
 from dixonflow.checkpoint.export import export_checkpoint
 from dixonflow.config.read import OWN_MODEL
-from dixonflow.errors import ModelError
 from dixonflow.importing.lock import import_lock
 from dixonflow.importing.record import FileRecord, PartRecord, read_record, write_record
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import read_json
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, ledger_sha256, read_ledger
+from dixonflow.retraining.nnunet.training_cases import check_not_withdrawn, trained_cases
 from dixonflow.retraining.nnunet.workspace import Workspace, folds_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.segment.network import load_model_folder
 from dixonflow.system.atomic import write_bytes
-from dixonflow.system.documents import DocumentError, read_json_file
 from dixonflow.system.versions import versions
 
 log = logging.getLogger(__name__)
@@ -86,11 +85,14 @@ def import_trained(project: Project, workspace: Workspace, name: str, *, final: 
     ------
     RetrainingError
         If a fold is not trained, or a model of this name exists that is another one.
+    LeakageError
+        If a participant who has withdrawn since is in the training.
     ModelError
         If a checkpoint is not what nnU-Net's trainer writes.
     """
     weights = project.config.segment.weights
     folder = weights / checked_name(name)
+    check_not_withdrawn(project, workspace)
     checkpoints = _checkpoints(project, workspace)
     files = tuple(_record(path) for path in checkpoints.values())
     weights.mkdir(parents=True, exist_ok=True)
@@ -247,18 +249,3 @@ def _note_trained(project: Project, workspace: Workspace) -> None:
     append_to_ledger(
         project.ledger, [Entry(Step.TRAINED, workspace.number, CaseSet.TRAIN, each.scan, each.case) for each in used]
     )
-
-
-def trained_cases(workspace: Workspace) -> list[str]:
-    """Names of all cases of a training, copies among them.
-
-    Raises
-    ------
-    ModelError
-        If its splits are missing or damaged.
-    """
-    try:
-        splits = read_json_file(workspace.splits_file)
-        return sorted({name for split in splits for side in ("train", "val") for name in split[side]})
-    except (OSError, LookupError, TypeError, DocumentError) as error:
-        raise ModelError(f"{workspace.splits_file} cannot be read: plan and train again") from error

@@ -249,8 +249,8 @@ def withdraw_step(project: ProjectOption = PROJECT) -> None:
         with opened.locked():
             found = forget_withdrawn(opened)
     print(f"{len(found.cases)} cases removed, {found.files} files")
-    if found.trained_rounds:
-        print(f"networks of rounds {', '.join(map(str, found.trained_rounds))} have learnt from them: train them again")
+    if found.networks:
+        print(f"networks that have learnt from them: {', '.join(found.networks)}: remove, plan and train them again")
 
 
 retrain_command.command("plan")(plan_step)
