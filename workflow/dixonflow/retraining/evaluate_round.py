@@ -24,7 +24,8 @@ from dixonflow.retraining.rounds import (
     write_rounds,
     write_rows,
 )
-from dixonflow.retraining.test_set import evaluate_model
+from dixonflow.retraining.test_set import evaluate_model, why_not_measurable
+from dixonflow.vocabulary import ScanSequence
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ def evaluate_round(
     """
     workspace = workspace_of(project, round_number, final=final)
     _check_untouched(project, workspace)
-    cases = test_cases(project)
+    # models are compared on Dixon alone: test cases of other sequences lack the images that a model takes
+    cases = [case for case in test_cases(project) if case.scan.sequence is ScanSequence.DIXON]
     rounds = {each.round: each for each in read_rounds(rounds_file(project))}
     number = FINAL_ROUND if final else round_number
     last = max((key for key in rounds if key < number and key <= round_number), default=0)
@@ -59,7 +61,7 @@ def evaluate_round(
     if 0 < last < round_number - 1 or (last == 0 and round_number > 1):
         log.warning("rounds between %d and %d were not evaluated: compared with %s", last, round_number, before)
     earlier_model = project.model(before)
-    why = _why_not(project, earlier_model)
+    why = why_not_measurable(earlier_model, project.settings)
     if not why and last > 0 and earlier_model.weights_hash != rounds[last].model_sha256:
         raise RetrainingError(f"{before} has other weights than when round {last} was evaluated: evaluate that again")
     rows = _rows(project, number, model, cases)
@@ -89,17 +91,6 @@ def evaluate_round(
         [Entry(Step.EVALUATED, round_number, CaseSet.TEST, each.scan, each.name, note=name) for each in cases],
     )
     return result
-
-
-def _why_not(project: Project, model: Model) -> str:
-    """Why an earlier model cannot be measured on the test cases; empty where it can."""
-    if not model.is_imported:
-        return "is not imported"
-    if missing := [each.value for each in model.contrasts_read if each not in project.settings.contrasts]:
-        return f"takes {', '.join(missing)}, which the cases do not have"
-    if model.resampling != "nnunet" or model.crop is not None:
-        return "resamples or crops in its own way, which dixonflow evaluate measures after a run"
-    return "" if set(model.structures) & set(project.settings.labels) else "has none of the structures"
 
 
 def _rows(project: Project, number: int, model: Model, cases: list[Case]) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """A trained round becomes a model: a folder among the weights that a configuration names like any other model."""
 
-import hashlib
 import json
 import logging
 import re
@@ -24,6 +23,7 @@ from dixonflow.retraining.nnunet.workspace import Workspace, folds_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.segment.network import load_model_folder
 from dixonflow.system.atomic import write_bytes
+from dixonflow.system.regular_file import sha256_of
 from dixonflow.system.versions import versions
 
 log = logging.getLogger(__name__)
@@ -137,9 +137,7 @@ def _checkpoints(project: Project, workspace: Workspace) -> dict[str, Path]:
 
 
 def _record(path: Path) -> FileRecord:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRecord(f"{path.parent.name}/{path.name}", path.stat().st_size, digest)
+    return FileRecord(f"{path.parent.name}/{path.name}", path.stat().st_size, sha256_of(path))
 
 
 def _check_same(folder: Path, name: str, files: tuple[FileRecord, ...]) -> None:
