@@ -183,7 +183,8 @@ def _refused_if_damaged(path: Path) -> ExportedCase | None:
     try:
         return parse_case_file(path)
     except RetrainingError as error:
-        raise ReturnRefusedError(str(error)) from error
+        where = f"{path.parent.name}/{path.name}"  # not the whole path: folders of others may be called by ids
+        raise ReturnRefusedError(f"{where} is damaged: remove it, and repeat dixonflow retrain export") from error
 
 
 def _proposal(project: Project, round_number: int, case: str, exported: ExportedCase | None = None) -> Proposal:
