@@ -28,7 +28,7 @@ def trained_cases(workspace: Workspace) -> list[str]:
 
 
 def corrected_cases(workspace: Workspace, entries: list[Entry]) -> set[str]:
-    """The ledger's names of the corrected cases of a training: one a scan, whatever was made of it."""
+    """The ledger's names of the corrected cases of a training: one per scan, whatever was made of it."""
     return {case_of(name, entries) for name in trained_cases(workspace) if not is_ct(name)}
 
 
