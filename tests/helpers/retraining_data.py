@@ -1,6 +1,7 @@
 """A retraining project with a data set in nnU-Net's format of a few tiny cases: boxes in noise, of known classes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from dixonflow.imaging.nifti import write_labels, write_nifti
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger
 from dixonflow.retraining.nnunet.settings import Plan, TrainingSettings
 from dixonflow.retraining.nnunet_raw import dataset_folder
-from dixonflow.retraining.project import Project, Settings
+from dixonflow.retraining.project import Project, Settings, open_project
 from dixonflow.vocabulary import Contrast, ScanId
 
 LABELS = {"liver": 5, "spleen": 1}
@@ -86,3 +87,12 @@ def tiny_project(folder: Path, cases: int = 3) -> Project:
     )
     write_dataset(dataset_folder(project, 1), names)
     return project
+
+
+def copied_project(project: Project, folder: Path) -> Project:
+    """Copy a project with its configuration into another folder."""
+    shutil.copytree(project.root, folder)
+    for name in ("config.json", "retraining.yaml"):
+        path = folder / name
+        path.write_text(path.read_text().replace(str(project.root), str(folder)))
+    return open_project(folder)

@@ -24,9 +24,9 @@ from published_weights import (
 from dixonflow.cli.networks.import_model import import_model_command
 from dixonflow.cli.options import CONFIG, weights_folder
 from dixonflow.errors import ModelError
-from dixonflow.importing.download import sha256_of
 from dixonflow.importing.install import check_imported, import_model
 from dixonflow.segment import load_model_folder
+from dixonflow.system.regular_file import sha256_of
 
 pytestmark = pytest.mark.usefixtures("alone")
 

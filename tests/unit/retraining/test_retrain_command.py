@@ -121,3 +121,8 @@ def test_new_structures_get_the_next_numbers(call, tmp_path):
 def test_the_test_set_belongs_to_no_round(call, step):
     start(call)
     assert "the test set belongs to no round" in str(call(*step, "--test", "--round", "2", code=1))
+
+
+def test_label_maps_of_the_test_set_are_not_propagated():
+    result = CliRunner().invoke(retrain_command, ["propagate", "haste", "--test"])
+    assert result.exit_code == 2 and "No such option" in result.output

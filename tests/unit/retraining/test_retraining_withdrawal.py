@@ -37,7 +37,7 @@ def test_files_and_ids_of_withdrawn_participants_are_gone(tmp_path):
     project.config.cohort.withdrawn.write_text("\n".join(gone))
     found = forget_withdrawn(project)
     assert found.cases == tuple(sorted(row.case for row in gone.values()))
-    assert found.files > 15 and found.trained_rounds == (1,)
+    assert found.files > 15 and found.networks == ("round 1",)
     for path in project.root.rglob("*"):
         assert not any(path.name.startswith(row.case) for row in gone.values())
         if path.suffix in (".csv", ".json"):

@@ -6,19 +6,29 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from retraining_data import LABELS, tiny_case
+from retraining_data import LABELS, TINY, copied_project, tiny_case
+from tiny_model import tiny_demo
+from typer.testing import CliRunner
 
-from dixonflow.imaging.nifti import write_labels, write_nifti
-from dixonflow.retraining.annotation.export import file_sha256
-from dixonflow.retraining.cases import accepted_labels, exported_image
-from dixonflow.retraining.evaluate_round import evaluate_round
+from dixonflow.cli.networks.retrain import retrain_command
+from dixonflow.imaging.nifti import read_nifti, write_labels, write_nifti
+from dixonflow.merge.strategies import merge
+from dixonflow.postprocess.label_map import postprocess
+from dixonflow.retraining.cases import Case, accepted_labels, exported_image, propagated_file, propagated_note
+from dixonflow.retraining.cases import test_cases as reference_cases
+from dixonflow.retraining.evaluate_round import FINAL_ROUND, evaluate_round, evaluation_file
 from dixonflow.retraining.import_round import import_trained
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger
+from dixonflow.retraining.nnunet.plan import plan_training
 from dixonflow.retraining.nnunet.train import train_fold
 from dixonflow.retraining.nnunet.workspace import workspace_of
-from dixonflow.retraining.project import Project, RetrainingError, open_project
+from dixonflow.retraining.nnunet_raw import dataset_folder
+from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.rounds import StopRule, read_rounds, rounds_file, write_rounds
-from dixonflow.vocabulary import Contrast, ScanId
+from dixonflow.retraining.test_set import segment_case
+from dixonflow.segment.networks import load_networks, options_of_file
+from dixonflow.system.regular_file import sha256_of
+from dixonflow.vocabulary import Contrast, MergeStrategy, ScanId, ScanSequence
 
 
 def add_test_case(project: Project, number: int) -> None:
@@ -28,7 +38,7 @@ def add_test_case(project: Project, number: int) -> None:
     write_nifti(exported_image(project, 0, name, Contrast.WATER), image, grid)
     mask = project.root / "mask.nii.gz"
     write_labels(mask, np.array([0, LABELS["liver"], LABELS["spleen"]], np.uint8)[classes], grid)
-    digest = file_sha256(mask)
+    digest = sha256_of(mask)
     target = accepted_labels(project, 0, name, digest)
     target.parent.mkdir(parents=True, exist_ok=True)
     mask.rename(target)
@@ -39,12 +49,7 @@ def add_test_case(project: Project, number: int) -> None:
 @pytest.fixture(scope="module")
 def project(planned, tmp_path_factory) -> Project:
     """A copy of the planned project with two test cases, its fold trained; round 3 is a copy of round 1."""
-    folder = tmp_path_factory.mktemp("evaluate") / "project"
-    shutil.copytree(planned.project.root, folder)
-    for name in ("config.json", "retraining.yaml"):
-        path = folder / name
-        path.write_text(path.read_text().replace(str(planned.project.root), str(folder)))
-    project = open_project(folder)
+    project = copied_project(planned.project, tmp_path_factory.mktemp("evaluate") / "project")
     train_fold(workspace_of(project, 1), "all", project.settings.seed)
     shutil.copytree(workspace_of(project, 1).root, workspace_of(project, 3).root)
     for copy in list(workspace_of(project, 3).root.glob("*/Dataset901_Round01")):
@@ -100,3 +105,62 @@ def test_a_proposing_model_that_resamples_in_its_own_way_does_not_end_the_evalua
     result = evaluate_round(began, 1, "mine", StopRule())
     assert result.compared_with == ""
     assert [each.round for each in read_rounds(rounds_file(project))] == [1]
+
+
+def test_the_final_model_is_trained_from_its_start_and_compared_with_the_last_round(project):
+    write_rounds(rounds_file(project), [])
+    import_trained(project, workspace_of(project, 1), "mine")
+    first = evaluate_round(project, 1, "mine", StopRule())
+    final = workspace_of(project, 1, final=True)
+    plan_training(project, final, TINY, dataset_folder(project, 1))
+    words = ["train", "--round", "1", "--final", "--fold", "all", "--project", str(project.root)]
+    call = CliRunner().invoke(retrain_command, words)
+    assert call.exit_code == 0, call.output
+    assert final.checkpoint("all").is_file()
+    model = import_trained(project, final, "retrainedfinal", final=True).model
+    assert "from random weights" in model.title
+    result = evaluate_round(project, 1, "retrainedfinal", StopRule(), final=True)
+    assert (result.round, result.compared_with, result.stop) == (FINAL_ROUND, "mine", False)
+    assert result.gain == pytest.approx(result.mean_dice - first.mean_dice)
+    assert [each.round for each in read_rounds(rounds_file(project))] == [1, FINAL_ROUND]
+    assert evaluation_file(project, FINAL_ROUND).name == "final.csv"
+
+
+def test_a_test_case_of_another_sequence_does_not_end_the_evaluation(project):
+    write_rounds(rounds_file(project), [])
+    case = reference_cases(project)[0]
+    name, scan = f"{case.name}_haste", ScanId(case.scan.participant, case.scan.session, ScanSequence.HASTE)
+    for source, target in ((next(iter(case.images.values())), "t2"), (case.labels, "labels")):
+        path = propagated_file(project, 0, name, target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
+    note = propagated_note(case.labels)
+    append_to_ledger(project.ledger, [Entry(Step.PROPAGATED, 0, CaseSet.TEST, scan, name, note=note)])
+    cases = reference_cases(project)
+    assert name in {each.name for each in cases}
+    import_trained(project, workspace_of(project, 1), "mine")
+    assert evaluate_round(project, 1, "mine", StopRule()).test_cases == len(cases) - 1
+
+
+def test_contrasts_are_merged_as_the_run_merges_them(project, tmp_path):
+    model = tiny_demo(tmp_path)
+    assert len(model.input_contrasts) > 1
+    images = {}
+    for seed, contrast in enumerate(model.input_contrasts):
+        images[contrast] = tmp_path / f"{contrast.value}.nii.gz"
+        write_nifti(images[contrast], tiny_case(seed)[0], np.diag([4.0, 4.0, 4.0, 1.0]))
+    case = Case("case_0001", ScanId("8000", "2"), 0, CaseSet.TEST, images)
+    predictor = load_networks(model, options_of_file(model, project.config.segment))
+    found = {}
+    for strategy in (MergeStrategy.MEAN_SCORES, MergeStrategy.FIRST):
+        merged_by = project.config.merge.model_copy(update={"strategy": strategy})
+        found[strategy] = segment_case(model, predictor, case, project.config.model_copy(update={"merge": merged_by}))
+    maps = {}
+    for contrast, path in images.items():
+        prepared = predictor.prepare([read_nifti(path).data], (4.0, 4.0, 4.0))
+        maps[contrast] = predictor.restore(prepared, predictor.infer(prepared))
+    merged = merge(maps, model, 64.0, MergeStrategy.FIRST)
+    repair_sides = project.config.postprocess.repair_sides
+    expected = postprocess(merged, model, (4.0, 4.0, 4.0), repair_sides=repair_sides).labels
+    assert np.array_equal(found[MergeStrategy.FIRST], expected)
+    assert not np.array_equal(expected, found[MergeStrategy.MEAN_SCORES])

@@ -7,7 +7,7 @@ import blosc2
 import numpy as np
 import pytest
 import torch
-from retraining_data import LABELS, TINY, tiny_case
+from retraining_data import LABELS, TINY, tiny_case, tiny_project, write_dataset
 
 from dixonflow.config import check_folders, read_config
 from dixonflow.errors import ConfigError, ModelError
@@ -16,6 +16,7 @@ from dixonflow.retraining.import_round import import_trained
 from dixonflow.retraining.ledger import Step, read_ledger
 from dixonflow.retraining.nnunet.plan import plan_training
 from dixonflow.retraining.nnunet.train import train_fold
+from dixonflow.retraining.nnunet.training_cases import corrected_cases, trained_cases
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
 from dixonflow.retraining.nnunet_raw import dataset_folder
 from dixonflow.retraining.project import Project, RetrainingError
@@ -133,3 +134,17 @@ def test_other_data_is_not_planned_over_a_training(project, tmp_path):
     (dataset / "splits_final.json").write_text(json.dumps(splits))
     with pytest.raises(RetrainingError, match="has trained on other data"):
         plan_training(project, workspace_of(project, 1), TINY, dataset)
+
+
+def test_two_contrasts_of_a_scan_are_one_case(tmp_path):
+    project = tiny_project(tmp_path / "project")
+    dataset = dataset_folder(project, 1)
+    shutil.rmtree(dataset)
+    names = [f"case_000{number}_{contrast}" for contrast in ("water", "fat") for number in (1, 2, 3)]
+    write_dataset(dataset, names)
+    workspace = workspace_of(project, 1)
+    plan_training(project, workspace, TINY, dataset)
+    planned = json.loads(workspace.planned_file.read_text())
+    assert (planned["cases"], planned["participants"], planned["copies_and_ct"]) == (3, 3, 0)
+    assert trained_cases(workspace) == sorted(names)
+    assert corrected_cases(workspace, read_ledger(project.ledger)) == {"case_0001", "case_0002", "case_0003"}

@@ -113,7 +113,7 @@ def test_ct_cases_are_never_trained_on_where_their_participant_is_validated_on(t
     data = read_raw_data(dataset_folder(project, 1))
     entries = read_ledger(project.ledger)
     write_ct(tmp_path / "ct", ["70000", "elsewhere"])
-    mixed = add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out")
+    mixed = add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out", frozenset())
     people = {name: scan.participant for name, scan in case_scans(data, entries).items()}
     for split in mixed.splits:
         assert "ct_c1" in split["train"]
@@ -131,7 +131,7 @@ def test_a_ct_of_a_test_participant_is_refused_by_name(tmp_path):
     with pytest.raises(LeakageError, match="CT c0: its participant has withdrawn"):
         add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out", frozenset({"9999"}))
     with pytest.raises(LeakageError, match="9999 is a frozen test participant"):
-        add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out")
+        add_ct(data, read_ct_folder(tmp_path / "ct"), LABELS, entries, tmp_path / "out", frozenset())
     assert not (tmp_path / "out").exists()
 
 
@@ -140,7 +140,7 @@ def test_ct_with_unknown_labels_or_without_participants_is_refused(tmp_path):
     data, entries = read_raw_data(dataset_folder(project, 1)), read_ledger(project.ledger)
     write_ct(tmp_path / "ct", ["a1"])
     with pytest.raises(RetrainingError, match="CT c0: its label map has 5"):
-        add_ct(data, read_ct_folder(tmp_path / "ct"), {"spleen": 1}, entries, tmp_path / "out")
+        add_ct(data, read_ct_folder(tmp_path / "ct"), {"spleen": 1}, entries, tmp_path / "out", frozenset())
     (tmp_path / "ct" / "participants.csv").write_text("case,participant\nc0,\n")
     with pytest.raises(RetrainingError, match="line 2"):
         read_ct_folder(tmp_path / "ct")

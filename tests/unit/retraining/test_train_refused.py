@@ -1,12 +1,10 @@
 """What a training must not be: on participants who may not be trained on, of other settings, of a fold that is none."""
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from retraining_data import TINY, tiny_project
+from retraining_data import TINY, copied_project, tiny_project
 from typer.testing import CliRunner
 
 from dixonflow.cli.networks.retrain import retrain_command
@@ -23,14 +21,6 @@ from dixonflow.vocabulary import ScanId
 
 def plan(project: Project, settings=TINY) -> None:
     plan_training(project, workspace_of(project, 1), settings, dataset_folder(project, 1))
-
-
-def copied(project: Project, folder: Path) -> Project:
-    shutil.copytree(project.root, folder)
-    for name in ("config.json", "retraining.yaml"):
-        path = folder / name
-        path.write_text(path.read_text().replace(str(project.root), str(folder)))
-    return open_project(folder)
 
 
 def test_a_case_of_a_test_participant_or_with_its_voxels_is_not_planned(tmp_path):
@@ -57,7 +47,7 @@ def test_a_participant_who_has_withdrawn_since_is_not_planned(tmp_path):
 
 
 def test_a_plan_that_failed_with_other_settings_is_no_plan(planned, tmp_path):
-    project = copied(planned.project, tmp_path / "project")
+    project = copied_project(planned.project, tmp_path / "project")
     patch = TINY.plan.model_copy(update={"patch_voxels": (8, 8, 8)})
     other = TINY.model_copy(update={"plan": Plan.model_validate(patch.model_dump()), "mixture": Mixture(ct=tmp_path)})
     with pytest.raises(RetrainingError, match=r"mixture\.ct"):
@@ -66,7 +56,7 @@ def test_a_plan_that_failed_with_other_settings_is_no_plan(planned, tmp_path):
 
 
 def test_changed_settings_are_not_ignored_and_those_of_machines_are_taken(planned, tmp_path):
-    project = copied(planned.project, tmp_path / "project")
+    project = copied_project(planned.project, tmp_path / "project")
     workspace = workspace_of(project, 1)
     write_settings(project.root, TINY.model_copy(update={"job_minutes": 7}))
     assert settings_to_train(project.root, workspace.settings).job_minutes == 7
@@ -81,7 +71,7 @@ def test_only_folds_of_the_training_are_trained(planned, tmp_path):
     for settings, fold in ((cross, "3"), (cross, "all"), (TINY, "0"), (cross, "../x")):
         with pytest.raises(RetrainingError, match="this training has"):
             checked_fold(settings, 3, fold)
-    project = copied(planned.project, tmp_path / "project")
+    project = copied_project(planned.project, tmp_path / "project")
     keep_settings(workspace_of(project, 1).settings_file, cross)
     call = CliRunner().invoke(retrain_command, ["train", "--fold", "3", "--project", str(project.root)])
     assert call.exit_code == 1
@@ -89,7 +79,7 @@ def test_only_folds_of_the_training_are_trained(planned, tmp_path):
 
 
 def test_nothing_is_planned_while_a_fold_is_trained(planned, tmp_path):
-    project = copied(planned.project, tmp_path / "project")
+    project = copied_project(planned.project, tmp_path / "project")
     fold = workspace_of(project, 1).fold("all")
     fold.mkdir(parents=True)
     lock = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True); input()"

@@ -1,5 +1,6 @@
 """A training that was killed and resumed gives the weights of an undisturbed one, bit for bit."""
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import torch
 from retraining_data import TINY
 
+from dixonflow.errors import ModelError
 from dixonflow.retraining.nnunet.train import train_fold
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
 from dixonflow.retraining.project import RetrainingError
@@ -77,3 +79,23 @@ def test_another_seed_gives_other_weights_and_a_finished_fold_stays(trained, tmp
 def test_a_training_that_is_not_planned_is_refused(tmp_path):
     with pytest.raises(RetrainingError, match="retrain plan"):
         train_fold(Workspace(tmp_path, 1), "all", 7)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"half a line",
+        b"PK\x03\x04 and no more",
+        pickle.dumps([1, 2]),
+        b"\x80\x02cnowhere\nnothing\n.",
+        bytes(1000),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_in_one_line(planned, tmp_path, content):
+    workspace = Workspace(tmp_path / "copy", 1)
+    shutil.copytree(workspace_of(planned.project, 1).root, workspace.root)
+    workspace.fold("all").mkdir(parents=True)
+    workspace.latest("all").write_bytes(content)
+    with pytest.raises(ModelError, match=r"checkpoint_latest.pth cannot be read: remove it"):
+        train_fold(workspace, "all", 7)

@@ -54,6 +54,9 @@ def test_a_gain_is_paired_and_its_interval_draws_participants(model):
     # participants differ by 0.4, the gain of each is the same: paired, it is certain
     assert (result.gain, result.gain_low, result.gain_high) == pytest.approx((0.02, 0.02, 0.02))
     assert result.dice_high - result.dice_low > 0.2
+    nowhere = rows_of({"p": 0.5, "q": 0.9})[::2].assign(structure="pancreas", dice=np.nan)
+    some = pd.concat([rows_of({"p": 0.5, "q": 0.9}), nowhere])
+    assert summarise_round(2, model, some, 8, None).structures == 2  # nobody can say how well the pancreas is found
     uneven = rows_of({"p": 0.5, "q": 0.9, "r": 0.7})
     uneven.loc[uneven["participant"] == "p", "dice"] += 0.09
     result = summarise_round(2, model, uneven, 8, ("before", first))

@@ -1,7 +1,6 @@
 """A citable version of the tables: as they are, with what made them, what describes them, and checksums of all."""
 
 import functools
-import hashlib
 import itertools
 import json
 import os
@@ -22,6 +21,7 @@ from dixonflow.errors import ConfigError
 from dixonflow.export.source import LINKING, PARTICIPANT, WRITTEN_BY_PEOPLE
 from dixonflow.paths import Results
 from dixonflow.system.atomic import as_json, write_bytes
+from dixonflow.system.regular_file import sha256_of
 from dixonflow.tables.definitions import DICTIONARY
 from dixonflow.tables.parquet import read_pieces
 from dixonflow.tables.schema import TableError
@@ -113,7 +113,7 @@ def pack_release(
         write_bytes(unfinished / "methods.md", described.methods.encode())
         write_bytes(unfinished / "references.bib", described.bibtex.encode())
         files = sorted(path for path in unfinished.rglob("*") if path.is_file())
-        lines = [f"{_sha256(path)}  {path.relative_to(unfinished).as_posix()}\n" for path in files]
+        lines = [f"{sha256_of(path)}  {path.relative_to(unfinished).as_posix()}\n" for path in files]
         write_bytes(unfinished / CHECKSUMS, "".join(lines).encode())
         for path in unfinished.rglob("*"):
             if path.is_file():
@@ -243,8 +243,3 @@ def _keys(schema: Mapping[str, Any]) -> list[str]:
     """Columns that a table is sorted by."""
     keys = schema.get("primaryKey", schema.get("uniqueKeys", []))
     return [name for key in keys for name in (key if isinstance(key, list) else [key])]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,7 +4,6 @@ Received data is in `<name>.part`, with the identity of the server's file in a s
 continued only if the server says that it still has the same file (RFC 9110, If-Range).
 """
 
-import hashlib
 import http
 import http.client
 import logging
@@ -23,7 +22,6 @@ from dixonflow.errors import ModelError
 from dixonflow.importing.space import readable, require_space
 from dixonflow.system.atomic import write_json
 from dixonflow.system.documents import DocumentError, read_json_file
-from dixonflow.system.regular_file import open_regular
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +104,6 @@ def download(url: str, target: Path, *, expected_bytes: int | None = None) -> No
             time.sleep(_PAUSE_S * futile)
     partial.replace(target)
     _validator_file(partial).unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(path: Path) -> int:

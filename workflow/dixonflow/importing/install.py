@@ -11,7 +11,6 @@ from pathlib import Path
 from dixonflow.checkpoint.export import export_checkpoint
 from dixonflow.errors import ModelError
 from dixonflow.importing.check import check_configuration
-from dixonflow.importing.download import sha256_of
 from dixonflow.importing.lock import import_lock
 from dixonflow.importing.record import ArchiveRecord, FileRecord, PartRecord, write_record
 from dixonflow.importing.space import require_space
@@ -23,6 +22,7 @@ from dixonflow.models.weights_source import Part
 from dixonflow.segment import load_model_folder
 from dixonflow.segment.network import read_metadata, weights_path
 from dixonflow.system.atomic import write_bytes
+from dixonflow.system.regular_file import sha256_of
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Self
 from dixonflow.errors import ModelError
 from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.check import check_training
-from dixonflow.importing.download import download, sha256_of
+from dixonflow.importing.download import download
 from dixonflow.importing.files import ArchiveFiles, FolderFiles
 from dixonflow.importing.local import find_local, local_folders, takes_best
 from dixonflow.importing.record import ArchiveRecord, FileRecord
@@ -25,6 +25,7 @@ from dixonflow.importing.training import (
 )
 from dixonflow.models.model import Model
 from dixonflow.models.weights_source import Archive, Part
+from dixonflow.system.regular_file import sha256_of
 
 log = logging.getLogger(__name__)
 

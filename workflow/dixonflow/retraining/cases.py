@@ -11,6 +11,7 @@ from dixonflow.retraining.project import TEST_ROUND, Project, RetrainingError
 from dixonflow.vocabulary import Contrast, ScanId
 
 CASE_NAME = re.compile(r"case_[0-9]{4,}(_[a-z0-9]+)?")
+_CT = "ct_"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,16 @@ class Case:
 def case_name(number: int, scan: ScanId | None = None) -> str:
     """Name of a case by its number, with the sequence of a scan that took its label map."""
     return f"case_{number:04d}" + (f"_{scan.sequence.acq}" if scan else "")
+
+
+def ct_case_name(name: str) -> str:
+    """Name of a CT case that is mixed into a training, by the name that its list has for it."""
+    return f"{_CT}{name}"
+
+
+def is_ct(case: str) -> bool:
+    """Whether a name is that of a CT case."""
+    return case.startswith(_CT)
 
 
 def accepted_labels(project: Project, round_number: int, case: str, file_sha256: str) -> Path:

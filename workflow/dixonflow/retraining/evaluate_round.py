@@ -8,10 +8,10 @@ import pandas as pd
 
 from dixonflow.models.model import Model
 from dixonflow.retraining.cases import Case, test_cases
-from dixonflow.retraining.import_round import check_is_of, trained_cases
+from dixonflow.retraining.import_round import check_is_of
 from dixonflow.retraining.leakage import LeakageError
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, frozen_participants, read_ledger
-from dixonflow.retraining.nnunet.mixture import scan_of
+from dixonflow.retraining.nnunet.training_cases import corrected_cases, scan_of, trained_cases
 from dixonflow.retraining.nnunet.workspace import Workspace, workspace_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.rounds import (
@@ -24,7 +24,8 @@ from dixonflow.retraining.rounds import (
     write_rounds,
     write_rows,
 )
-from dixonflow.retraining.test_set import evaluate_model
+from dixonflow.retraining.test_set import evaluate_model, why_not_measurable
+from dixonflow.vocabulary import ScanSequence
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ def evaluate_round(
     """
     workspace = workspace_of(project, round_number, final=final)
     _check_untouched(project, workspace)
-    cases = test_cases(project)
+    # models are compared on Dixon alone: test cases of other sequences lack the images that a model takes
+    cases = [case for case in test_cases(project) if case.scan.sequence is ScanSequence.DIXON]
     rounds = {each.round: each for each in read_rounds(rounds_file(project))}
     number = FINAL_ROUND if final else round_number
     last = max((key for key in rounds if key < number and key <= round_number), default=0)
@@ -59,7 +61,7 @@ def evaluate_round(
     if 0 < last < round_number - 1 or (last == 0 and round_number > 1):
         log.warning("rounds between %d and %d were not evaluated: compared with %s", last, round_number, before)
     earlier_model = project.model(before)
-    why = _why_not(project, earlier_model)
+    why = why_not_measurable(earlier_model, project.settings)
     if not why and last > 0 and earlier_model.weights_hash != rounds[last].model_sha256:
         raise RetrainingError(f"{before} has other weights than when round {last} was evaluated: evaluate that again")
     rows = _rows(project, number, model, cases)
@@ -78,7 +80,7 @@ def evaluate_round(
                 own.test_cases,
             )
         rounds[last] = rounds[last] if last else own
-    corrected = {name for name in trained_cases(workspace) if not _is_mixed_in(name)}
+    corrected = corrected_cases(workspace, read_ledger(project.ledger))
     result = summarise_round(number, model, rows, len(corrected), earlier)
     so_far = [*(each for key, each in rounds.items() if key < number), result]
     result = replace(result, stop=not final and should_stop(so_far, rule))
@@ -89,17 +91,6 @@ def evaluate_round(
         [Entry(Step.EVALUATED, round_number, CaseSet.TEST, each.scan, each.name, note=name) for each in cases],
     )
     return result
-
-
-def _why_not(project: Project, model: Model) -> str:
-    """Why an earlier model cannot be measured on the test cases; empty where it can."""
-    if not model.is_imported:
-        return "is not imported"
-    if missing := [each.value for each in model.contrasts_read if each not in project.settings.contrasts]:
-        return f"takes {', '.join(missing)}, which the cases do not have"
-    if model.resampling != "nnunet" or model.crop is not None:
-        return "resamples or crops in its own way, which dixonflow evaluate measures after a run"
-    return "" if set(model.structures) & set(project.settings.labels) else "has none of the structures"
 
 
 def _rows(project: Project, number: int, model: Model, cases: list[Case]) -> pd.DataFrame:
@@ -114,14 +105,10 @@ def evaluation_file(project: Project, number: int) -> Path:
     return project.root / "evaluation" / f"{name}.csv"
 
 
-def _is_mixed_in(name: str) -> bool:
-    return name.startswith("ct_") or "_elastic" in name or "_lowcontrast" in name
-
-
 def _check_untouched(project: Project, workspace: Workspace) -> None:
     """Check by the splits of the training itself that no test participant is in it."""
     entries = read_ledger(project.ledger)
     frozen = frozen_participants(entries)
     for name in trained_cases(workspace):
-        if not name.startswith("ct_") and scan_of(name, entries).participant in frozen:
+        if scan_of(name, entries).participant in frozen:
             raise LeakageError(f"{workspace.root} has trained on {name}, which is of a frozen test participant")

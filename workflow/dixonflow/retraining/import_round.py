@@ -1,6 +1,5 @@
 """A trained round becomes a model: a folder among the weights that a configuration names like any other model."""
 
-import hashlib
 import json
 import logging
 import re
@@ -13,18 +12,18 @@ import yaml
 
 from dixonflow.checkpoint.export import export_checkpoint
 from dixonflow.config.read import OWN_MODEL
-from dixonflow.errors import ModelError
 from dixonflow.importing.lock import import_lock
 from dixonflow.importing.record import FileRecord, PartRecord, read_record, write_record
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import read_json
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, ledger_sha256, read_ledger
+from dixonflow.retraining.nnunet.training_cases import check_not_withdrawn, trained_cases
 from dixonflow.retraining.nnunet.workspace import Workspace, folds_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.segment.network import load_model_folder
 from dixonflow.system.atomic import write_bytes
-from dixonflow.system.documents import DocumentError, read_json_file
+from dixonflow.system.regular_file import sha256_of
 from dixonflow.system.versions import versions
 
 log = logging.getLogger(__name__)
@@ -86,11 +85,14 @@ def import_trained(project: Project, workspace: Workspace, name: str, *, final: 
     ------
     RetrainingError
         If a fold is not trained, or a model of this name exists that is another one.
+    LeakageError
+        If a participant who has withdrawn since is in the training.
     ModelError
         If a checkpoint is not what nnU-Net's trainer writes.
     """
     weights = project.config.segment.weights
     folder = weights / checked_name(name)
+    check_not_withdrawn(project, workspace)
     checkpoints = _checkpoints(project, workspace)
     files = tuple(_record(path) for path in checkpoints.values())
     weights.mkdir(parents=True, exist_ok=True)
@@ -135,9 +137,7 @@ def _checkpoints(project: Project, workspace: Workspace) -> dict[str, Path]:
 
 
 def _record(path: Path) -> FileRecord:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRecord(f"{path.parent.name}/{path.name}", path.stat().st_size, digest)
+    return FileRecord(f"{path.parent.name}/{path.name}", path.stat().st_size, sha256_of(path))
 
 
 def _check_same(folder: Path, name: str, files: tuple[FileRecord, ...]) -> None:
@@ -247,18 +247,3 @@ def _note_trained(project: Project, workspace: Workspace) -> None:
     append_to_ledger(
         project.ledger, [Entry(Step.TRAINED, workspace.number, CaseSet.TRAIN, each.scan, each.case) for each in used]
     )
-
-
-def trained_cases(workspace: Workspace) -> list[str]:
-    """Names of all cases of a training, copies among them.
-
-    Raises
-    ------
-    ModelError
-        If its splits are missing or damaged.
-    """
-    try:
-        splits = read_json_file(workspace.splits_file)
-        return sorted({name for split in splits for side in ("train", "val") for name in split[side]})
-    except (OSError, LookupError, TypeError, DocumentError) as error:
-        raise ModelError(f"{workspace.splits_file} cannot be read: plan and train again") from error

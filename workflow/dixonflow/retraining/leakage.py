@@ -64,10 +64,10 @@ def image_digests(paths: Iterable[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def are_recorded(paths: Iterable[Path], digests: Iterable[str]) -> bool:
-    """Whether each of the images has a digest of a scan. Raises as `image_digests`."""
-    known = set(digests)
-    return all(known & set(found) for path in paths if (found := image_digests([path])))
+def are_recorded(of_images: Iterable[Iterable[str]], recorded: Iterable[str]) -> bool:
+    """Whether each of the images, by the digests of each, has a digest of a scan."""
+    known = set(recorded)
+    return all(known & own for each in of_images if (own := set(each)))
 
 
 def raw_digests(raw_key: str | None, images: str | None) -> tuple[str, ...]:
@@ -123,10 +123,10 @@ def check_training_set(entries: Iterable[Entry], images: Mapping[tuple[str, Scan
     recorded = {(entry.case, entry.scan): set(entry.digests) for entry in listed if entry.step in _JOINED}
     seen: dict[str, str] = {}
     for (case, scan), files in images.items():
-        paths = list(files)
-        digests = image_digests(paths)
+        of_images = [image_digests([path]) for path in files]
+        digests = tuple(dict.fromkeys(digest for each in of_images for digest in each))
         check_may_join(listed, scan, CaseSet.TRAIN, digests)
-        if not are_recorded(paths, recorded.get((case, scan), ())):
+        if not are_recorded(of_images, recorded.get((case, scan), ())):
             raise LeakageError(f"{case}: an image is not that of its scan any more: remove its folder, export it again")
         for digest in digests:
             if seen.setdefault(digest, case) != case:

@@ -15,7 +15,7 @@ import numpy as np
 from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_header, read_labels, read_nifti, write_labels, write_nifti
 from dixonflow.imaging.orientation import orientation_flips
-from dixonflow.retraining.annotation.export import copy_whole, file_sha256, read_case_file
+from dixonflow.retraining.annotation.export import copy_whole, read_case_file
 from dixonflow.retraining.annotation.returned_map import is_same_grid
 from dixonflow.retraining.cases import Case, test_cases, training_cases
 from dixonflow.retraining.folds import fold_note, fold_of_participants, folds_in_ledger
@@ -24,6 +24,7 @@ from dixonflow.retraining.leakage import check_training_set
 from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, read_ledger
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.system.atomic import as_json, write_if_changed
+from dixonflow.system.regular_file import sha256_of
 from dixonflow.vocabulary import Contrast, ScanSequence
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def _record(project: Project, each: RawCase) -> dict[str, Any]:
     """Everything that the files of a case follow from. No participant id: the ledger has it."""
     assert each.case.labels is not None
     settings, case = project.settings, each.case
-    images = [file_sha256(case.images[contrast]) for contrast in each.contrasts]
+    images = [sha256_of(case.images[contrast]) for contrast in each.contrasts]
     if case.scan.sequence is ScanSequence.DIXON:
         exported = read_case_file(project, case.round, case.name)
         if exported is None or [exported.images.get(contrast.value) for contrast in each.contrasts] != images:
@@ -154,7 +155,7 @@ def _record(project: Project, each: RawCase) -> dict[str, Any]:
         "fold": each.fold,
         "contrasts": [contrast.value for contrast in each.contrasts],
         "images_sha256": images,
-        "labels_sha256": file_sha256(each.case.labels),
+        "labels_sha256": sha256_of(each.case.labels),
         "orientation": settings.orientation,
         "labels": settings.labels,
         "harmonise": settings.harmonise.model_dump(mode="json") if each.fold is not None else None,
@@ -207,7 +208,7 @@ def _is_kept(
 
 
 def _digests(files: Iterable[Path]) -> list[str | None]:
-    return [file_sha256(path) if path.is_file() else None for path in files]
+    return [sha256_of(path) if path.is_file() else None for path in files]
 
 
 def _files(folder: Path, each: RawCase) -> list[Path]:

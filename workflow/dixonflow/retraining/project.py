@@ -1,7 +1,5 @@
 """A retraining project: a folder of its own, outside the results, with its settings and where each thing lies in it."""
 
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from dixonflow.paths import Results
 from dixonflow.retraining.harmonise import HarmoniseSettings
 from dixonflow.system.atomic import write_if_changed
 from dixonflow.system.documents import DocumentError, one_line, read_yaml_file
-from dixonflow.system.file_lock import try_lock
+from dixonflow.system.file_lock import locked_file
 from dixonflow.vocabulary import Contrast
 
 SETTINGS = "retraining.yaml"
@@ -155,13 +153,9 @@ class Project:
         RetrainingError
             If another command is at it.
         """
-        descriptor = os.open(self.root / "retraining.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            if try_lock(descriptor, fcntl.LOCK_EX, "changes this retraining project") is False:
-                raise RetrainingError(f"another command is changing {self.root}: wait until it has ended")
+        held = RetrainingError(f"another command is changing {self.root}: wait until it has ended")
+        with locked_file(self.root / "retraining.lock", "changes this retraining project", held):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def project_labels(model: Model, structures: Sequence[str], added: Sequence[str]) -> dict[str, int]:

@@ -83,7 +83,8 @@ def _propagate(project: Project, case: Case, rows: dict[ScanId, CohortScan], sca
     if case.scan not in rows:
         raise _NotAlignedError("its Dixon scan is not in the list of scans of the run any more")
     raw = raw_digests(rows[scan].entry.raw_key, rows[scan].images)
-    check_may_join(read_ledger(project.ledger), scan, case.set, (*raw, *image_digests([image])))
+    digests = (*raw, *image_digests([image]))
+    check_may_join(read_ledger(project.ledger), scan, case.set, digests)
     labels, affine = read_labels(case.labels)
     shape, own_affine = read_header(image)
     turn = np.eye(4)
@@ -104,8 +105,8 @@ def _propagate(project: Project, case: Case, rows: dict[ScanId, CohortScan], sca
         own_affine = own_affine.copy()
         own_affine[:3, 3] += own_affine[:3, :3] @ [side.start for side in box[0]]
         write_nifti(target, read_nifti(image).data[box[0]], own_affine)
-    digests = (*raw, *image_digests([image, target]))
-    check_may_join(read_ledger(project.ledger), scan, case.set, digests)
+        digests = tuple(dict.fromkeys((*digests, *image_digests([target]))))
+        check_may_join(read_ledger(project.ledger), scan, case.set, digests)
     write_labels(propagated_file(project, case.round, name, "labels"), found, own_affine)
     note = propagated_note(case.labels)
     append_to_ledger(

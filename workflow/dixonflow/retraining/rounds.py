@@ -125,7 +125,7 @@ def summarise_round(
         trained_cases,
         len(dice),
         rows["participant"].nunique(),
-        dice.shape[1],
+        int(dice.notna().any().sum()),
         value,
         low,
         high,

@@ -1,11 +1,11 @@
 """What a retraining project holds: rounds, sets, and what is open in each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dixonflow.retraining.annotation.export import read_case_file
-from dixonflow.retraining.cases import Case, all_cases
-from dixonflow.retraining.ledger import Entry, Step, frozen_participants, read_ledger
+from dixonflow.retraining.cases import Case, all_cases, is_ct, withdrawn_participants
+from dixonflow.retraining.ledger import CaseSet, Entry, Step, frozen_participants, read_ledger
 from dixonflow.retraining.project import TEST_ROUND, Project
 
 
@@ -24,7 +24,8 @@ class RoundStatus:
     corrected, propagated
         Numbers of cases.
     in_dataset, trained, evaluated
-        Number of cases in the raw data, in the training, in the evaluation of the round.
+        Number of cases in the raw data to train on, in the training, in the evaluation of the round; CT cases, and
+        those of participants who have withdrawn, left out.
     """
 
     round: int
@@ -47,7 +48,7 @@ def round_statuses(project: Project) -> Iterator[RoundStatus]:
     RetrainingError, ConfigError
         As `all_cases`.
     """
-    entries, cases = read_ledger(project.ledger), all_cases(project)
+    entries, cases, withdrawn = read_ledger(project.ledger), all_cases(project), withdrawn_participants(project)
     for number in sorted({entry.round for entry in entries} | {TEST_ROUND}):
         own = [case for case in cases if case.round == number]
         selected = [case for case in own if not _is_propagated(case)]
@@ -60,9 +61,9 @@ def round_statuses(project: Project) -> Iterator[RoundStatus]:
             open=tuple(case.name for case in selected if case.name in exported and case.labels is None),
             corrected=sum(case.labels is not None for case in selected),
             propagated=len(own) - len(selected),
-            in_dataset=_count(entries, Step.DATASET, number),
-            trained=_count(entries, Step.TRAINED, number),
-            evaluated=_count(entries, Step.EVALUATED, number),
+            in_dataset=_count(entries, Step.DATASET, number, withdrawn),
+            trained=_count(entries, Step.TRAINED, number, withdrawn),
+            evaluated=_count(entries, Step.EVALUATED, number, withdrawn),
         )
 
 
@@ -95,6 +96,7 @@ def _is_propagated(case: Case) -> bool:
     return case.name.count("_") > 1
 
 
-def _count(entries: Iterable[Entry], step: Step, number: int) -> int:
-    trained = {entry.case for entry in entries if entry.step is step and entry.round == number}
-    return len(trained)
+def _count(entries: Iterable[Entry], step: Step, number: int, withdrawn: Collection[str]) -> int:
+    case_set = CaseSet.TEST if step is Step.EVALUATED else CaseSet.TRAIN
+    own = (entry for entry in entries if (entry.step, entry.round, entry.set) == (step, number, case_set))
+    return len({entry.case for entry in own if not is_ct(entry.case) and entry.scan.participant not in withdrawn})

@@ -5,8 +5,9 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dixonflow.retraining.cases import withdrawn_participants
+from dixonflow.retraining.cases import is_ct, withdrawn_participants
 from dixonflow.retraining.ledger import WITHDRAWN, Step, read_ledger, rewrite_ledger
+from dixonflow.retraining.nnunet.training_cases import networks_with
 from dixonflow.retraining.project import MAX_ROUNDS, TEST_ROUND, Project
 from dixonflow.retraining.selection.freeze import forget_frozen
 from dixonflow.retraining.selection.select import read_selected, write_selected
@@ -23,13 +24,13 @@ class Forgotten:
         Names of the cases.
     files
         Number of files that were removed.
-    trained_rounds
-        Rounds whose networks have learnt from them: weights are not changed by removing files.
+    networks
+        Those that have learnt from them, finished or not: weights are not changed by removing files.
     """
 
     cases: tuple[str, ...]
     files: int
-    trained_rounds: tuple[int, ...]
+    networks: tuple[str, ...]
 
 
 def forget_withdrawn(project: Project) -> Forgotten:
@@ -65,8 +66,10 @@ def forget_withdrawn(project: Project) -> Forgotten:
             project.ledger,
             [replace(each, scan=_nobody(each.scan), digests=()) if each in own else each for each in entries],
         )
-    trained = {entry.round for entry in own if entry.step is Step.TRAINED}
-    return Forgotten(tuple(sorted(cases)), files, tuple(sorted(trained)))
+    trained = sorted({entry.round for entry in own if entry.step is Step.TRAINED})
+    gone = cases | {entry.case for entry in entries if entry.case and entry.scan.participant == WITHDRAWN}
+    networks = dict.fromkeys([*(f"round {number}" for number in trained), *networks_with(project, gone)])
+    return Forgotten(tuple(sorted(cases)), files, tuple(networks))
 
 
 def _nobody(scan: ScanId) -> ScanId:
@@ -75,7 +78,9 @@ def _nobody(scan: ScanId) -> ScanId:
 
 def _named(root: Path, case: str) -> list[Path]:
     """Files and folders of a case anywhere in the project, propagated ones and those of training included."""
-    own = re.compile(rf"\.?(?:[0-9a-f]+\.)?{case}(?![0-9]).*")
+    # the names of two CT cases may begin alike: of `ct_a` are `ct_a_0000.nii.gz` and `ct_a_seg.b2nd`, not `ct_a_b.pkl`
+    ending = r"(_[0-9]{4}|_seg)?(\..*)?" if is_ct(case) else "(?![0-9]).*"
+    own = re.compile(rf"\.?(?:[0-9a-f]+\.)?{re.escape(case)}{ending}")
     return sorted(path for path in root.rglob(f"*{case}*") if own.fullmatch(path.name))
 
 

@@ -3,6 +3,10 @@
 import errno
 import fcntl
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -34,3 +38,25 @@ def try_lock(descriptor: int, kind: int, danger: str) -> bool | None:
         log.warning("this file system does not support locks: make sure that nobody else %s", danger)
         return None
     return True
+
+
+@contextmanager
+def locked_file(path: Path, danger: str, held: Exception) -> Iterator[None]:
+    """Hold a lock of its own file, which stays; it ends with the process, however that ends.
+
+    Parameters
+    ----------
+    path
+        The file; its folder must be there.
+    danger
+        As `try_lock` takes it.
+    held
+        Raised where another process holds the lock.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        if try_lock(descriptor, fcntl.LOCK_EX, danger) is False:
+            raise held
+        yield
+    finally:
+        os.close(descriptor)

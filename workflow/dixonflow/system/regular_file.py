@@ -1,6 +1,7 @@
 """Open files of others: regular files only, since a FIFO makes its reader wait for ever and a device has no end."""
 
 import errno
+import hashlib
 import os
 import stat
 from io import BufferedReader
@@ -49,6 +50,12 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"has more than {max_bytes} bytes", str(path))
     return content
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a regular file, in hexadecimal digits. Raises OSError as `open_regular`."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open_regular(path: str, flags: int) -> int:

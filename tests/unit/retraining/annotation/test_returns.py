@@ -14,7 +14,7 @@ from dixonflow.retraining.annotation.export import export_cases
 from dixonflow.retraining.annotation.returns import return_labels
 from dixonflow.retraining.cases import accepted_labels, all_cases, proposal_of, training_cases
 from dixonflow.retraining.ledger import Step, read_ledger
-from dixonflow.retraining.project import RetrainingError
+from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.selection.select import select
 
 LIVER = LABELS["liver"]
@@ -154,7 +154,7 @@ def test_the_label_map_of_another_scan_is_refused(project, back):
     write_labels(back / "case_0001.nii.gz", corrected(project, "case_0002"), AFFINE)
     refused(project, back, "resembles the proposal of case_0002")
     (found,) = return_labels(project, 1, back, "reader1", own=("case_0001",))
-    assert found.is_accepted and read_ledger(project.ledger)[-1].note == "whose it is was not checked"
+    assert found.is_accepted and read_ledger(project.ledger)[-1].note == "place and whose it is were not checked"
 
 
 def test_a_folder_of_another_export_is_refused(project, back, tmp_path):
@@ -242,3 +242,38 @@ def test_who_corrected_must_be_named_and_ids_stay_out_of_the_log(project, back):
     assert log_of(project)[0]["file"] == "case_0001.nii.gz"
     with pytest.raises(RetrainingError, match="there is no"):
         take(project, back / "nothing")
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_the_others_are_taken(project, back):
+    (back / "case_0001.nii.gz").symlink_to("/proc/self/mem")  # opens, and gives an error when it is read
+    (back / "case_0002").mkdir()
+    write_labels(back / "case_0002" / "labels.nii.gz", corrected(project, "case_0002"), AFFINE)
+    (back / "case_0002" / "case.json").write_text("{half")
+    write_labels(back / "case_0003.nii.gz", corrected(project, "case_0003"), AFFINE)
+    found = take(project, back)
+    assert [each.is_accepted for each in found] == [False, False, True]
+    assert found[0].reason.startswith("the file cannot be read: ")
+    assert "case_0002/case.json is damaged" in found[1].reason
+    assert [row["outcome"] for row in log_of(project)] == ["refused", "refused", "accepted"]
+
+
+def test_a_damaged_case_of_the_export_folder_is_refused_and_the_others_are_taken(project):
+    folder = project.export(1)
+    for case in ("case_0001", "case_0002"):
+        write_labels(folder / case / "labels.nii.gz", corrected(project, case), AFFINE)
+    (folder / "case_0001" / "case.json").write_text("{half")
+    found = take(project, folder)
+    assert [each.is_accepted for each in found] == [False, True]
+    assert "case.json is damaged" in found[0].reason
+
+
+def test_left_and_right_are_checked_although_somebody_has_looked(project, back):
+    pair = {"kidney_left": LIVER, "kidney_right": LABELS["spleen"], "urinary_bladder": LABELS["urinary_bladder"]}
+    of_kidneys = Project(project.root, project.settings.model_copy(update={"labels": pair}))
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2:5, 3:6, 3:6], labels[8:11, 3:6, 3:6] = pair["kidney_right"], pair["kidney_left"]
+    for found_labels, accepted in ((labels, False), (labels[::-1], True)):
+        write_labels(back / "case_0001.nii.gz", found_labels, AFFINE)
+        (found,) = return_labels(of_kidneys, 1, back, "reader1", own=("case_0001",))
+        assert found.is_accepted is accepted, found.reason
+        assert accepted or found.reason.startswith("left and right are swapped: kidney_left")

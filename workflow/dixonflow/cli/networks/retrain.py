@@ -182,7 +182,11 @@ def return_step(
     folder: Annotated[Path, typer.Argument(help="Folder, or file, of corrected label maps.")],
     by: Annotated[str, typer.Option(help="Who corrected them: letters and digits.")],
     own: Annotated[
-        list[str] | None, typer.Option(help="Case that resembles another more, and yet is its own; several times.")
+        list[str] | None,
+        typer.Option(
+            help="Case that resembles another, or its proposal once moved or mirrored, more, and yet is right: "
+            "of these, left and right alone are checked; several times."
+        ),
     ] = None,
     test: TestOption = False,
     round_number: RoundOption = None,
@@ -210,7 +214,6 @@ def return_step(
 @retrain_command.command("propagate")
 def propagate_step(
     sequence: Annotated[ScanSequence, typer.Argument(help="Sequence of the same session.")],
-    test: TestOption = False,
     round_number: RoundOption = None,
     project: ProjectOption = PROJECT,
 ) -> None:
@@ -218,7 +221,7 @@ def propagate_step(
     with errors("propagate"):
         opened = open_project(project)
         with opened.locked():
-            number = last_round(opened, round_number, test=test)
+            number = last_round(opened, round_number)
             found = list(propagate_labels(opened, number, sequence))
     for each in found:
         if each.reason:
@@ -249,8 +252,8 @@ def withdraw_step(project: ProjectOption = PROJECT) -> None:
         with opened.locked():
             found = forget_withdrawn(opened)
     print(f"{len(found.cases)} cases removed, {found.files} files")
-    if found.trained_rounds:
-        print(f"networks of rounds {', '.join(map(str, found.trained_rounds))} have learnt from them: train them again")
+    if found.networks:
+        print(f"networks that have learnt from them: {', '.join(found.networks)}: remove, plan and train them again")
 
 
 retrain_command.command("plan")(plan_step)

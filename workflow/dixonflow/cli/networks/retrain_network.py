@@ -63,10 +63,13 @@ def train_step(
             train_in_jobs(opened, number, context.args, final=final)
         else:
             from dixonflow.retraining.nnunet.train import train_fold
+            from dixonflow.retraining.nnunet.training_cases import check_not_withdrawn
             from dixonflow.retraining.nnunet.workspace import checked_fold, workspace_of
 
             workspace = workspace_of(opened, number, final=final)
-            train_fold(workspace, checked_fold(workspace.settings, opened.settings.folds, fold), opened.settings.seed)
+            chosen = checked_fold(workspace.settings, opened.settings.folds, fold)
+            check_not_withdrawn(opened, workspace)
+            train_fold(workspace, chosen, opened.settings.seed)
     print(f"round {number}: {'all folds are' if fold is None else f'fold {fold} is'} trained")
 
 

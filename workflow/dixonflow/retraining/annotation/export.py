@@ -1,6 +1,5 @@
 """The step `export`: images, proposal and label table of each case, in folders that hold no participant id."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.selection.select import SelectedScan, read_selected, selected_as_it_is
 from dixonflow.system.atomic import atomic_path, write_if_changed, write_json
 from dixonflow.system.documents import DocumentError, read_json_file
+from dixonflow.system.regular_file import sha256_of
 from dixonflow.vocabulary import ScanId
 
 PROPOSAL = "proposal.nii.gz"
@@ -123,12 +123,6 @@ def parse_case_file(path: Path) -> ExportedCase | None:
         raise RetrainingError(f"{path} is damaged: remove it and repeat dixonflow retrain export") from error
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _as_it_is(project: Project, round_number: int, row: SelectedScan) -> SelectedScan:
     """`selected_as_it_is`, with the case in what it refuses."""
     try:
@@ -148,7 +142,7 @@ def _export(project: Project, round_number: int, row: SelectedScan, proposer: Pr
         for contrast in project.settings.contrasts:
             target = exported_image(project, round_number, row.case, contrast)
             copy_whole(project.results.stitched(row.scan, contrast), target)
-            images[contrast.value] = file_sha256(target)
+            images[contrast.value] = sha256_of(target)
         shape, affine = read_header(exported_image(project, round_number, row.case, project.settings.contrasts[0]))
         proposal = proposal_of(project, round_number, row.case)
         if proposer is None:
@@ -172,7 +166,7 @@ def _export(project: Project, round_number: int, row: SelectedScan, proposer: Pr
     content = {
         "case": row.case,
         "images": images,
-        "proposal_sha256": file_sha256(proposal),
+        "proposal_sha256": sha256_of(proposal),
         "proposed_by": proposer.description if proposer else row.model,
         "shape": list(shape),
         "affine": affine.tolist(),
@@ -183,7 +177,7 @@ def _export(project: Project, round_number: int, row: SelectedScan, proposer: Pr
 
 def _check_not_edited(exported: Path, kept: Path) -> None:
     """Check that a proposal which is about to be written once more is nobody's work. Raises RetrainingError."""
-    if exported.is_file() and not (kept.is_file() and file_sha256(exported) == file_sha256(kept)):
+    if exported.is_file() and not (kept.is_file() and sha256_of(exported) == sha256_of(kept)):
         raise RetrainingError(
             f"{exported} was edited, and its case.json is gone: keep it elsewhere as {exported.parent.name}.nii.gz, "
             "remove it here, repeat dixonflow retrain export, and return the file"

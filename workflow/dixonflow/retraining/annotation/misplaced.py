@@ -18,7 +18,8 @@ _AXES = ("left-right", "front-back", "head-foot")
 _CLEAR_SHARE = 0.5
 """Of what is lacking to the proposal: a rough proposal may resemble a flipped label map a little more by chance."""
 _SHOWN = 3
-_REMEDY = "open it on its image and save it again; if it is right, name the case with --own"
+_OPEN = "open it on its image and save it again"
+_REMEDY = f"{_OPEN}; if it is right, name the case with --own"
 
 
 def check_place(labels: Labels, proposal: Proposal) -> None:
@@ -76,7 +77,7 @@ def check_sides(labels: Labels, numbers: Mapping[str, int]) -> None:
     if swapped:
         more = f" and {len(swapped) - _SHOWN} more" if len(swapped) > _SHOWN else ""
         raise ReturnRefusedError(
-            f"left and right are swapped: {', '.join(swapped[:_SHOWN])}{more} on the right of its partner: {_REMEDY}"
+            f"left and right are swapped: {', '.join(swapped[:_SHOWN])}{more} on the right of its partner: {_OPEN}"
         )
 
 

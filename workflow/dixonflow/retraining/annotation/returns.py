@@ -18,9 +18,7 @@ from dixonflow.retraining.annotation.export import (
     PROPOSAL,
     ExportedCase,
     copy_whole,
-    file_sha256,
     parse_case_file,
-    read_case_file,
 )
 from dixonflow.retraining.annotation.misplaced import check_place, check_sides
 from dixonflow.retraining.annotation.returned_map import Proposal, ReturnRefusedError, check_own, read_returned
@@ -30,6 +28,7 @@ from dixonflow.retraining.ledger import Entry, Step, append_to_ledger, read_ledg
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.retraining.selection.select import SelectedScan, read_selected
 from dixonflow.system.atomic import write_bytes
+from dixonflow.system.regular_file import sha256_of
 
 _COLUMNS = ("when", "by", "case", "file", "sha256", "outcome", "reason")
 _FILE = re.compile(rf"(?P<case>{CASE_NAME.pattern})\.nii(\.gz)?")
@@ -77,8 +76,8 @@ def return_labels(
     by
         Who corrected: letters and digits.
     own
-        Names of cases that somebody has looked at: their label maps are their own although they resemble another
-        proposal more.
+        Names of cases that somebody has looked at: their label maps are right although they resemble another
+        proposal, or once they are moved or mirrored their own, more. Left and right are checked nevertheless.
 
     Raises
     ------
@@ -120,7 +119,7 @@ def _take(
 ) -> str:
     """Accept the label map of a case and give its SHA-256; empty where nothing was corrected."""
     row = rows.get(case)
-    exported = read_case_file(project, round_number, case) if row else None
+    exported = _refused_if_damaged(project.export(round_number) / case / CASE_FILE) if row else None
     if row is None or exported is None:
         raise ReturnRefusedError("no case of this name was exported in this round")
     if row.scan.participant in withdrawn_participants(project):
@@ -131,10 +130,13 @@ def _take(
     if len(changed) > 1:
         raise ReturnRefusedError("several label maps of one case: keep the one that is meant")
     file = changed[0]
-    own = parse_case_file(file.parent / CASE_FILE) if _IN_FOLDER.fullmatch(file.name) else None
+    own = _refused_if_damaged(file.parent / CASE_FILE) if _IN_FOLDER.fullmatch(file.name) else None
     if own is not None and own != exported:
         raise ReturnRefusedError(f"its folder is of another export: case.json says {own.case}")
-    sha256 = file_sha256(file)
+    try:
+        sha256 = sha256_of(file)
+    except OSError as error:
+        raise ReturnRefusedError(f"the file cannot be read: {error.strerror}") from error
     entries = read_ledger(project.ledger)
     accepted = [entry for entry in entries if entry.step is Step.ACCEPTED and entry.case == case]
     is_earlier = any(entry.file_sha256 == sha256 for entry in accepted) and accepted[-1].file_sha256 != sha256
@@ -150,14 +152,14 @@ def _take(
         return ""  # a program saved it again
     if not looked_at:
         check_place(labels, proposal)
-        others = (name for name in rows if name != case and read_case_file(project, round_number, name) is not None)
+        others = (name for name in rows if name != case and proposal_of(project, round_number, name).is_file())
         check_own(labels, proposal, (_proposal(project, round_number, name) for name in others))
-        check_sides(labels, project.settings.labels)
+    check_sides(labels, project.settings.labels)
     check_may_join(entries, row.scan, row.set, row.digests)
     target = accepted_labels(project, round_number, case, sha256)
     received = target.parent.parent / "received" / f"{case}_{sha256[:12]}{''.join(file.suffixes)}"
     copy_whole(file, received)
-    if file_sha256(received) != sha256:
+    if sha256_of(received) != sha256:
         received.unlink()
         raise ReturnRefusedError("the file changed while it was read: return it once it is saved")
     if _is_stored_alike(received, proposal):
@@ -168,7 +170,7 @@ def _take(
     notes = {
         f"images renewed {times} times": times > 0,
         "unchanged": is_unchanged,
-        "whose it is was not checked": looked_at,
+        "place and whose it is were not checked": looked_at,
     }
     note = ", ".join(word for word, holds in notes.items() if holds)
     entry = Entry(Step.ACCEPTED, round_number, row.set, row.scan, case, file_sha256=sha256, note=note, who=by)
@@ -176,10 +178,19 @@ def _take(
     return sha256
 
 
+def _refused_if_damaged(path: Path) -> ExportedCase | None:
+    """A case.json; None where there is none. Raises ReturnRefusedError where it is damaged."""
+    try:
+        return parse_case_file(path)
+    except RetrainingError as error:
+        where = f"{path.parent.name}/{path.name}"  # not the whole path: folders of others may be called by ids
+        raise ReturnRefusedError(f"{where} is damaged: remove it, and repeat dixonflow retrain export") from error
+
+
 def _proposal(project: Project, round_number: int, case: str, exported: ExportedCase | None = None) -> Proposal:
     path = proposal_of(project, round_number, case)
     try:
-        if exported is not None and file_sha256(path) != exported.proposal_sha256:
+        if exported is not None and sha256_of(path) != exported.proposal_sha256:
             raise RetrainingError(f"{path} is not what was exported any more: restore it from {case}/{PROPOSAL}")
         labels, affine = read_labels(path)
     except (ScanExcluded, OSError) as error:
@@ -228,7 +239,7 @@ def _is_proposal(file: Path) -> bool:
 
 def _sha256(file: Path) -> str:
     try:
-        return file_sha256(file)
+        return sha256_of(file)
     except OSError:
         return ""
 

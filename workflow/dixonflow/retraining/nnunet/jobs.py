@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dixonflow.retraining.nnunet.settings import TrainingSettings, settings_to_train
+from dixonflow.retraining.nnunet.training_cases import check_not_withdrawn
 from dixonflow.retraining.nnunet.workspace import Workspace, folds_of, workspace_of
 from dixonflow.retraining.project import Project, RetrainingError
 from dixonflow.system.atomic import as_json, write_if_changed
@@ -26,6 +27,8 @@ def train_in_jobs(project: Project, round_number: int, options: Sequence[str], *
     ------
     RetrainingError
         If this is not the folder of the project, the round is not planned, or a fold did not finish.
+    LeakageError
+        If a participant who has withdrawn since is in the training.
     """
     if not SNAKEFILE.is_file():
         raise RetrainingError(f"{SNAKEFILE} is not here: call this in the folder where you call snakemake")
@@ -34,6 +37,7 @@ def train_in_jobs(project: Project, round_number: int, options: Sequence[str], *
     if not workspace.planned_file.exists():
         raise RetrainingError(f"{workspace.root} is not preprocessed: call dixonflow retrain plan")
     settings = settings_to_train(project.root, workspace.settings)
+    check_not_withdrawn(project, workspace)
     command = snakemake_command(project, workspace, settings, folds, options, final=final)
     ended = subprocess.run(command, check=False, env=os.environ)
     lacking = [fold for fold in folds if not workspace.checkpoint(fold).exists()]

@@ -17,11 +17,13 @@ from dixonflow.errors import ScanExcluded
 from dixonflow.imaging.nifti import read_labels, read_nifti, write_labels, write_nifti
 from dixonflow.imaging.orientation import orientation_flips
 from dixonflow.imaging.types import Affine, Labels
+from dixonflow.retraining.cases import ct_case_name
 from dixonflow.retraining.leakage import LeakageError, check_may_join, image_digests
 from dixonflow.retraining.ledger import CaseSet, Entry
 from dixonflow.retraining.nnunet.deform import deformed, deformed_labels, elastic_field, low_contrast
 from dixonflow.retraining.nnunet.raw_data import ENDING, CaseFiles, RawData, case_sha256, is_done
 from dixonflow.retraining.nnunet.settings import Mixture
+from dixonflow.retraining.nnunet.training_cases import scan_of
 from dixonflow.retraining.nnunet_raw import flipped
 from dixonflow.retraining.project import RetrainingError
 from dixonflow.system.atomic import write_bytes
@@ -126,7 +128,7 @@ def add_ct(
     labels: Mapping[str, int],
     entries: list[Entry],
     folder: Path,
-    withdrawn: frozenset[str] = frozenset(),
+    withdrawn: frozenset[str],
 ) -> RawData:
     """Add CT cases, their labels turned into the classes of the data set.
 
@@ -158,19 +160,18 @@ def add_ct(
             raise LeakageError(f"CT {name}: its participant has withdrawn: take it out of participants.csv")
         check_may_join(entries, case.scan, CaseSet.TRAIN, image_digests([case.image]))
     classes = {labels[name]: number for name, number in data.description["labels"].items() if name in labels}
-    participants = {name: scan.participant for name, scan in case_scans(data, entries).items()}
     added: dict[str, CaseFiles] = {}
     for name, case in ct.items():
-        added[f"ct_{name}"] = target = _written_as(f"ct_{name}", 1, folder)
-        record = folder / "cases_done" / f"ct_{name}.txt"
+        added[ct_case_name(name)] = target = _written_as(ct_case_name(name), 1, folder)
+        record = folder / "cases_done" / f"{ct_case_name(name)}.txt"
         key = case_sha256(CaseFiles((case.image,), case.labels), repr(sorted(classes.items())).encode())
         if not is_done(record, key, (*target.images, target.labels)):
             _write_ct(data, name, case, classes, target)
             write_bytes(record, key.encode())
     splits = []
     for split in data.splits:
-        held_out = {participants[name] for name in split["val"]}
-        fitting = [f"ct_{name}" for name, case in ct.items() if case.scan.participant not in held_out]
+        held_out = {scan_of(name, entries).participant for name in split["val"]}
+        fitting = [ct_case_name(name) for name, case in ct.items() if case.scan.participant not in held_out]
         splits.append({"train": [*split["train"], *fitting], "val": split["val"]})
     return replace(data, cases={**data.cases, **added}, splits=tuple(splits))
 
@@ -178,21 +179,6 @@ def add_ct(
 def case_scans(data: RawData, entries: list[Entry]) -> dict[str, ScanId]:
     """Scan of each case, by the ledger. Raises RetrainingError where it does not know one."""
     return {name: scan_of(name, entries) for name in data.cases}
-
-
-def scan_of(name: str, entries: list[Entry]) -> ScanId:
-    """Scan of a case of nnU-Net, by the ledger's name of it, which its own begins with.
-
-    Raises
-    ------
-    RetrainingError
-        If the ledger does not know it.
-    """
-    known = {entry.case: entry.scan for entry in entries if entry.case}
-    fitting = [case for case in known if name == case or name.startswith(f"{case}_")]
-    if not fitting:
-        raise RetrainingError(f"the ledger does not know {name}: call dixonflow retrain dataset again")
-    return known[max(fitting, key=len)]
 
 
 def check_cases(data: RawData, scans: Mapping[str, ScanId], entries: list[Entry], withdrawn: frozenset[str]) -> None:

@@ -18,8 +18,8 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerp
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from dixonflow.retraining.cases import withdrawn_participants
-from dixonflow.retraining.ledger import read_ledger
+from dixonflow.retraining.cases import ct_case_name, withdrawn_participants
+from dixonflow.retraining.ledger import CaseSet, Entry, Step, append_to_ledger, read_ledger
 from dixonflow.retraining.nnunet.mixture import (
     add_copies,
     add_ct,
@@ -50,6 +50,8 @@ _PLANNERS = {
     "resenc_l": resenc.nnUNetPlannerResEncL,
     "resenc_xl": resenc.nnUNetPlannerResEncXL,
 }
+_DECIDES = ("data", "plan", "orientation")
+"""What in the record of a plan decides what is made; the numbers of cases are for people."""
 _CASE_FILES = (".b2nd", "_seg.b2nd", ".pkl")
 
 
@@ -81,7 +83,7 @@ def plan_training(project: Project, workspace: Workspace, settings: TrainingSett
             "data": content_sha256(mixed),
             "plan": settings.plan.model_dump(mode="json"),
             "orientation": data.orientation,
-            "cases": len(data.cases),
+            "cases": len(set(scans.values())),
             "participants": len({scan.participant for scan in scans.values()}),
             "copies_and_ct": len(mixed.cases) - len(data.cases),
         }
@@ -92,18 +94,17 @@ def _mixed(
     project: Project, workspace: Workspace, settings: TrainingSettings, data: RawData, withdrawn: frozenset[str]
 ) -> RawData:
     """Give the cases with all that the settings mix into them."""
-    mixture = settings.mixture
+    mixture, entries = settings.mixture, read_ledger(project.ledger)
     mixed = add_copies(data, mixture, project.settings.seed, workspace.raw)
     if mixture.ct is None:
         return mixed
-    entries, labels = read_ledger(project.ledger), project.settings.labels
-    added = add_ct(data, read_ct_folder(mixture.ct), labels, entries, workspace.raw, withdrawn)
-    only_ct = [[name for name in split["train"] if name not in data.cases] for split in added.splits]
-    splits = tuple(
-        {"train": [*split["train"], *names], "val": split["val"]}
-        for split, names in zip(mixed.splits, only_ct, strict=True)
-    )
-    return RawData(data.description, {**added.cases, **mixed.cases}, splits, data.orientation)
+    ct = read_ct_folder(mixture.ct)
+    mixed = add_ct(mixed, ct, project.settings.labels, entries, workspace.raw, withdrawn)
+    # so that a withdrawal finds what is in the folder of the training
+    used = ((ct_case_name(name), each.scan) for name, each in ct.items())
+    lines = [Entry(Step.DATASET, workspace.number, CaseSet.TRAIN, scan, name) for name, scan in used]
+    append_to_ledger(project.ledger, lines)
+    return mixed
 
 
 def _plan_and_preprocess(
@@ -111,6 +112,7 @@ def _plan_and_preprocess(
 ) -> None:
     if _holds(workspace.planned_file, made_from):
         keep_settings(workspace.settings_file, settings)
+        write_if_changed(workspace.planned_file, as_json(made_from))
         log.info("%s is planned and preprocessed already", workspace.root)
         return
     if any(workspace.results.glob("fold_*/checkpoint_*.pth")):
@@ -131,8 +133,9 @@ def _plan_and_preprocess(
 def _holds(record: Path, made_from: Mapping[str, Any]) -> bool:
     """Whether a record says that its files were made from this; a damaged one says nothing."""
     try:
-        return bool(read_json_file(record) == made_from)
-    except (OSError, DocumentError):
+        content = read_json_file(record)
+        return all(content[key] == made_from[key] for key in _DECIDES)
+    except (OSError, DocumentError, LookupError, TypeError):
         return False
 
 

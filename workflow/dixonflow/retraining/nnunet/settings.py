@@ -147,7 +147,7 @@ class TrainingSettings(Section):
         return self
 
     def content(self) -> dict[str, object]:
-        """What decides the weights: all but where and how fast they are computed."""
+        """What stays as it is once a training has begun: all but what jobs ask for, and `processes`."""
         return self.model_dump(mode="json", exclude=_OF_MACHINES)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -27,6 +28,11 @@ from dixonflow.system.atomic import atomic_path, remove_leftovers
 log = logging.getLogger(__name__)
 
 _ADAMW_DECAY = 1e-2
+_UNREADABLE = (
+    *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError),
+    *(pickle.UnpicklingError, ImportError),
+)
+"""What reading a damaged checkpoint raises."""
 
 
 class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
@@ -87,7 +93,7 @@ class RoundTrainer(nnUNetTrainerNoMirroring):  # type: ignore[misc]
             return
         try:
             self.load_checkpoint(str(path))
-        except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
+        except _UNREADABLE as error:
             raise ModelError(f"{path} cannot be read: remove it, and the fold is trained from its start") from error
         log.info("fold %s resumes at epoch %d of %d", self.fold, self.current_epoch, self.num_epochs)
 

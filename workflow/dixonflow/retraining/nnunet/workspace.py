@@ -1,6 +1,5 @@
 """Where a training lies: nnU-Net's three folders in one, without environment variables of the user."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from dixonflow.retraining.nnunet.settings import TrainingSettings, read_kept
 from dixonflow.retraining.project import Project, RetrainingError
-from dixonflow.system.file_lock import try_lock
+from dixonflow.system.file_lock import locked_file
 
 CONFIGURATION = "3d_fullres"
 PLANS = "nnUNetPlans"
@@ -134,13 +133,9 @@ def sole_job(folder: Path) -> Iterator[None]:
         If another job trains it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "training.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        if try_lock(descriptor, fcntl.LOCK_EX, "trains this fold") is False:
-            raise RetrainingError(f"another job trains {folder}: wait until it has ended")
+    held = RetrainingError(f"another job trains {folder}: wait until it has ended")
+    with locked_file(folder / "training.lock", "trains this fold", held):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def checked_fold(settings: TrainingSettings, folds: int, fold: str) -> str:

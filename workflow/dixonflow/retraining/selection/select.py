@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dixonflow.retraining.cases import case_name
-from dixonflow.retraining.leakage import LeakageError, are_recorded, check_may_join
+from dixonflow.retraining.leakage import LeakageError, are_recorded, check_may_join, image_digests
 from dixonflow.retraining.ledger import (
     CaseSet,
     Entry,
@@ -154,7 +154,7 @@ def selected_as_it_is(project: Project, round_number: int, row: SelectedScan) ->
     paths = [project.results.stitched(row.scan, contrast) for contrast in project.settings.contrasts]
     if not all(path.is_file() for path in paths):
         raise FileNotFoundError
-    if are_recorded(paths, row.digests):
+    if are_recorded([image_digests([path]) for path in paths], row.digests):
         return row
     candidate = find_candidates(project).get(row.scan)
     if candidate is None or not set(candidate.raw) & set(row.digests):
