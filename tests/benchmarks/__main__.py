@@ -49,6 +49,7 @@ def main(
     for benchmark in chosen:
         console.print(f"{benchmark.name} ...")
         done.append(measure(benchmark, inputs, setting, versions))
+        print_table(done[-1:], console)
         records[benchmark.name] = done[-1]
         write_records(path, [records[item.name] for item in BENCHMARKS if item.name in records])
     print_table(done, console)

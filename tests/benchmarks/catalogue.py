@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from benchmarks.backends import BackendBenchmark
 from benchmarks.harness import Benchmark, FunctionBenchmark
 from benchmarks.segment_memory import SegmentMemory
 from benchmarks.segment_stage import SegmentBenchmark
@@ -22,6 +23,8 @@ BENCHMARKS: Sequence[Benchmark] = (
     FunctionBenchmark("linear-float32", "SimpleITK", "cubic", "ours_linear", "simpleitk_linear"),
     FunctionBenchmark("scores-to-labels", "nnunetv2", "scores", "ours", "nnunet"),
     FunctionBenchmark("scores-to-labels-noise", "nnunetv2", "scores", "ours", "nnunet", "prepare_noise"),
+    BackendBenchmark("network-demo", "torch", "backends", "ours", "by_torch", "prepare_demo", clock="cpu"),
+    BackendBenchmark("network-default", "torch", "backends", "ours", "by_torch", "prepare_default", clock="cpu"),
     FunctionBenchmark("dice", "panoptica", "agreement", "ours_without_surfaces", "panoptica_dice"),
     FunctionBenchmark("agreement", "panoptica", "agreement", "ours", "panoptica", repeats=1),
     FunctionBenchmark("surface-distances", "surface-distance", "agreement", "ours", "surface_distance", repeats=1),

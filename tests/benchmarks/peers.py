@@ -13,6 +13,7 @@ IMPORTED = {
     "scipy": "scipy.ndimage",
     "panoptica": "panoptica",
     "surface-distance": "surface_distance",
+    "torch": "torch",
 }
 """Module that is imported of each peer, by its name on the package index."""
 

@@ -62,7 +62,7 @@ def compare_backends(model: Model) -> list[BackendRecord]:
     for folder in model.folders.values() if tallies else ():
         options = SegmentOptions(interpolate="nearest", device="cpu", threads=1, orientation=model.orientation)
         reference = Predictor(folder, options)
-        part = _part(reference, model)
+        part = compared_part(reference, model)
         expected, seconds = _labels(reference, part)
         del reference  # one set of networks in memory at a time
         voxels, torch_seconds = voxels + expected.labels.size, torch_seconds + seconds
@@ -117,7 +117,7 @@ def _labels(predictor: Predictor, part: PreprocessedImage) -> tuple[ImageScores,
     return found, time.process_time() - started
 
 
-def _part(predictor: Predictor, model: Model) -> PreprocessedImage:
+def compared_part(predictor: Predictor, model: Model) -> PreprocessedImage:
     """The middle of the image as the network takes it: two patches that overlap, more where patches are small."""
     images = [to_model_grid(each, model) for each in _images(model)]
     data = [each.data for each in images]

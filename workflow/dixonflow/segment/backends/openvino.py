@@ -1,6 +1,8 @@
 """A network of torch as one of OpenVINO, for patches of one size on the CPU."""
 
+import ctypes
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +58,8 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,
         }
         self._request = _core().compile_model(model, "CPU", properties).create_infer_request()
+        del traced, model
+        _return_free_memory()
 
     def __call__(self, tile: torch.Tensor) -> torch.Tensor:
         """Scores (1, class, a, b, c) of a patch (1, channel, a, b, c), in memory of their own."""
@@ -87,6 +91,14 @@ def _made_core() -> tuple[Any, int]:
     from openvino import Core  # noqa: PLC0415
 
     return Core(), os.getpid()
+
+
+def _return_free_memory() -> None:
+    """Give memory of the trace back to the system, of which the C library keeps as much as the largest layers took."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library
+        if trim is not None:
+            trim(0)
 
 
 class _TwoStepNorm(nn.Module):
