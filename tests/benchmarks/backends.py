@@ -49,7 +49,7 @@ def prepare_default(inputs: Path, small: bool) -> Path:
     plan = TINY if small else DEFAULT
 
     def fill(folder: Path) -> None:
-        write_model_folder(folder / "model", plan)
+        write_model_folder(folder, plan)
         noise = gaussian_filter(np.random.default_rng(0).normal(size=plan.patch), 2.0)
         np.save(folder / "image.npy", (noise / noise.std())[None].astype(np.float32))
 
