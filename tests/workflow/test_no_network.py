@@ -1,10 +1,10 @@
 """Every stage in a network namespace without any interface, with every system call recorded that could leave it.
 
 The commands of the jobs follow one another in one process, which is quicker than a process each; Snakemake, which would
-start them, makes its plan in a dry run. strace follows all processes of the run, whatever they are written in. A library may ask whether this machine has IPv6
-by binding a socket to ::1, as urllib3 does when it is imported: nothing is sent by that. Where Slurm is installed, its
-plugin for Snakemake asks `scontrol show config` at the start of a run, also on one machine. Slurm's program asks the
-cluster's own controller: its calls are the only ones that do not count.
+start them, makes its plan in a dry run. strace follows all processes, whatever they are written in. A library may ask
+whether this machine has IPv6 by binding a socket to ::1, as urllib3 does when it is imported: nothing is sent by that.
+Where Slurm is installed, its plugin for Snakemake asks `scontrol show config` at the start of a run, also on one
+machine. Slurm's program asks the cluster's own controller: its calls are the only ones that do not count.
 """
 
 import re
