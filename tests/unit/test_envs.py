@@ -82,3 +82,24 @@ def test_a_build_of_torch_that_does_not_exist_is_refused_in_one_line(tmp_path):
     )
     assert (run.returncode, run.stderr) == (1, "install: TORCH must be cpu or cuda, not gpu\n")
     assert not (tmp_path / ".venv").exists()
+
+
+def test_without_a_program_that_builds_images_one_line_says_so(tmp_path):
+    for folder in ("scripts", "envs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "bin").mkdir()
+    for program in ("bash", "dirname"):
+        (tmp_path / "bin" / program).symlink_to(str(shutil.which(program)))
+    run = subprocess.run(
+        ["bash", "scripts/build_image.sh"],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path / "bin")},
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(
+        "build_image: none of docker (with its daemon), podman, buildah and apptainer works here"
+    )
+    assert len(run.stderr.splitlines()) == 1
