@@ -1,5 +1,5 @@
 # The commands of this project. Each runs the setup first.
-.PHONY: install demo run status test defects retraining-loop edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock clean
+.PHONY: install demo run status test defects retraining-loop edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock image wheels clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -100,6 +100,13 @@ bench: install ## compare speed and memory with other programs (over an hour, 12
 # Each in an environment of its own; over an hour, several GB.
 test-versions: install ## run the unit tests with Python 3.11 to 3.13, lowest and newest versions of the dependencies
 	@scripts/test_versions.sh
+
+# For GPUs: make image TORCH=cuda
+image: ## build an image of the project for places without internet access (docker, podman, buildah or apptainer)
+	@TORCH=$(TORCH) scripts/build_image.sh
+
+wheels: install ## pack all that make install installs into wheels/, for machines without internet access
+	@TORCH=$(TORCH) scripts/pack_wheels.sh
 
 lock: install ## update the lock file and the conda environments from pyproject.toml
 	@scripts/lock.sh

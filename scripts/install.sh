@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Sets up .venv with the pinned packages. Does nothing if .venv was already installed from the same files.
 # CPU machines get torch's CPU build, machines with an NVIDIA driver the CUDA build of the same version.
+# TORCH=cpu or TORCH=cuda decides instead, as for an image that is built on another machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+case "${TORCH:-}" in "" | cpu | cuda) ;; *) echo "install: TORCH must be cpu or cuda, not $TORCH" >&2 && exit 1 ;; esac
 
 torch=$(grep -v '^#' envs/torch.txt)
 stamp=.venv/installed
@@ -37,7 +40,11 @@ step() { # what it does, command...
 
 step "virtual environment .venv" "$python" -m venv --clear .venv
 step "pip and uv" .venv/bin/pip install --upgrade pip uv==0.13.9
-if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then
+torch_build=${TORCH:-}
+if [ -z "$torch_build" ] && command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then
+  torch_build=cuda
+fi
+if [ "$torch_build" = cuda ]; then
   step "torch (CUDA, several GB)" .venv/bin/pip install "$torch"
 elif [ "$(uname -s)" = Linux ]; then
   # The package index or wheel folder configured for pip may have the CPU build; PyPI does not. uv knows where it is published.

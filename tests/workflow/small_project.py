@@ -36,10 +36,10 @@ class SmallProject:
         }
         (self.folder / "config.yaml").write_text(yaml.safe_dump(content | sections))
 
-    def call(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Call Snakemake, output and errors together."""
+    def call(self, *options: str, caller: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Call Snakemake, by the words of another program if any, output and errors together."""
         snakemake = str(Path(sys.executable).with_name("snakemake"))
-        return call_in(self.folder, snakemake, "--cores", "2", *options)
+        return call_in(self.folder, *caller, snakemake, "--cores", "2", *options)
 
     def run(self, *options: str) -> str:
         """Call Snakemake, which must end well."""
