@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dixonflow.errors import ConfigError
 from dixonflow.imaging.types import Spacing
-from dixonflow.segment.device import choose_device, ran_out_of_memory
+from dixonflow.segment.device import choose_device, loading_networks, ran_out_of_memory
 from dixonflow.segment.network import load_model_folder
 from dixonflow.segment.preprocess import PreprocessedImage, preprocess, restore_labels
 from dixonflow.segment.scores import ResampledLabels, SameGridLabels
@@ -120,7 +120,7 @@ class Predictor:
     ModelError
         If the model folder is not what it should be.
     ConfigError
-        If the device is not there.
+        If the device is not there, or has no memory left for the networks.
     """
 
     def __init__(self, model_folder: Path, options: SegmentOptions | None = None) -> None:
@@ -133,7 +133,8 @@ class Predictor:
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
         self._copies = DeviceTransfers(self.device)
-        self._networks = tuple(network.to(self.device) for network in self.model.networks)
+        with loading_networks(self.device):
+            self._networks = tuple(network.to(self.device) for network in self.model.networks)
         axes = self.model.metadata.inference_allowed_mirroring_axes
         architecture = self.model.architecture
         self._window = SlidingWindow(
