@@ -47,7 +47,8 @@ def end(call: Call, *jobs: psutil.Process) -> None:
 @contextmanager
 def occupied_gpu(cluster) -> Iterator[int]:
     """Have a job of somebody else hold a GPU; gives its number."""
-    job = cluster.ask("sbatch", "--parsable", "--partition=gpu", "--gres=gpu:1", "--mem=100", "--wrap=sleep 600")
+    options = ("--partition=gpu", "--gres=gpu:1", "--mem=100", "--output=/dev/null", "--wrap=sleep 600")
+    job = cluster.ask("sbatch", "--parsable", *options)
     try:
         cluster.wait(lambda: cluster.ask("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING", f"job {job}")
         text = cluster.ask("scontrol", "show", "job", "--details", job)

@@ -183,7 +183,7 @@ def _has(gres: str, available: frozenset[str]) -> bool:
 
 
 def _count(gres: str) -> int:
-    last = gres.split(":")[-1]
+    last = gres.rsplit(":", maxsplit=1)[-1]
     return int(last) if last.isdigit() else 1
 
 
