@@ -81,7 +81,7 @@ def main(
     sections: Annotated[str, typer.Option(help="Which ones, separated by commas.")] = ",".join(SECTIONS),
     minutes: Annotated[float, typer.Option(min=0.1, help="For all sections together.")] = 10.0,
     scans: Annotated[int, typer.Option(min=1, help="Scans of a shard, three contrasts each.")] = 2,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every library, on all sides.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every library, on all sides.")] = 4,
     peers: Annotated[Path, typer.Option(help="Python that has the other programs.")] = Path(sys.executable),
     results: Annotated[Path, typer.Option(help="Folder of gpu-check.json and of the inputs.")] = ROOT / "results",
 ) -> None:
