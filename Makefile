@@ -1,5 +1,5 @@
 # The commands of this project. Each runs the setup first.
-.PHONY: install demo run status test defects retraining-loop edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench test-versions lock image wheels clean
+.PHONY: install demo run status test defects retraining-loop edits fuzz slurm-test slurm-test-ci verify-models verify-real check docs bench gpu-check test-versions lock image wheels clean
 .DEFAULT_GOAL := help
 
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -96,6 +96,10 @@ docs: install ## build the documentation site (.site/), check its links, example
 bench: install ## compare speed and memory with other programs (over an hour, 12 GB of memory)
 	@tests/benchmarks/install_peers.sh
 	@PYTHONPATH=tests:tests/helpers python -m benchmarks $(BENCH)
+
+# Without a GPU, to try it: make gpu-check GPU_CHECK='--device cpu --small'
+gpu-check: install ## check and measure the segment stage on an NVIDIA GPU, at most ten minutes
+	@PYTHONPATH=tests:tests/helpers python -m gpu.run $(GPU_CHECK)
 
 # Each in an environment of its own; over an hour, several GB.
 test-versions: install ## run the unit tests with Python 3.11 to 3.13, lowest and newest versions of the dependencies

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import components, contrast_statistics, cubic, gpu, scores, stitching, tail
+from benchmarks import components, contrast_statistics, cubic, scores, stitching, tail
 from benchmarks.arrays import Verdict, equal_labels, make_once, write_arrays
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.harness import BenchmarkError, FunctionBenchmark, Measured, Setting, measure, run_process
-from benchmarks.networks import TINY_RESIDUAL
 from benchmarks.phantom_scan import acquired, many_labels, phantom_scan
 from benchmarks.record import read_records, write_records
 from dixonflow.phantom.scanner.acquisition import IDEAL
@@ -202,21 +201,3 @@ def test_the_segment_stage_equals_nnunetv2_predict_on_a_shard(tmp_path: Path) ->
     (benchmark,) = (item for item in BENCHMARKS if item.name == "segment-outside-network")
     record = measure(dataclasses.replace(benchmark, repeats=1), tmp_path, SETTING, {"nnunetv2": "2"})
     assert record.equal, record.note
-
-
-@pytest.mark.slow
-def test_the_gpu_script_measures_three_programs_on_a_cpu(inputs: Path) -> None:
-    shard = gpu.Shard.make(inputs, "tiny", TINY_RESIDUAL, "cpu", SETTING, scans=1)
-    runs = gpu.measure("tiny", shard)
-    assert [run.program.split(",")[0] for run in runs] == ["dixonflow", "nnUNetv2_predict", "nnUNetv2_predict"]
-    assert runs[0].differing_voxels is None
-    assert all(run.differing_voxels is not None and run.differing_voxels <= 1e-5 for run in runs[1:])
-    assert all((run.idle_share, run.idle_share_working, run.device) == (None, None, "cpu") for run in runs)
-
-
-def test_the_idle_share_leaves_out_start_and_end_where_asked() -> None:
-    utilization = gpu.Utilization()
-    utilization.samples = [0, 0, 100, 50, 0, 50, 0, 0]
-    assert utilization.idle(working=False) == pytest.approx(0.75)
-    assert utilization.idle(working=True) == pytest.approx(0.5)
-    assert gpu.Utilization().idle(working=True) is None

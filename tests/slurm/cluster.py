@@ -60,10 +60,10 @@ KillWait=5
 MinJobAge=86400
 MaxJobCount=50000
 SchedulerParameters=batch_sched_delay=1,sched_interval=5
-GresTypes=gpu
+GresTypes=gpu,shard
 NodeName=cpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=4 RealMemory=64000
 NodeName=cpu2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=4 RealMemory=64000
-NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={third} CPUs=4 RealMemory=64000 Gres=gpu:2
+NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={third} CPUs=4 RealMemory=64000 Gres=gpu:2,shard:4
 PartitionName=cpu Nodes=cpu1,cpu2 Default=YES MaxTime=7-00:00:00 State=UP
 PartitionName=gpu Nodes=gpu1 MaxTime=7-00:00:00 State=UP
 """
@@ -111,7 +111,8 @@ class Cluster:
         CONFIG.parent.mkdir(parents=True, exist_ok=True)
         content = _SLURM_CONF.format(mark=MARK, name=_NAME, host=host, folder=self._folder, **ports)
         CONFIG.write_text(content + accounting.SLURM_CONF)
-        GPUS.write_text(f"{MARK}\nNodeName=gpu1 Name=gpu File=/dev/null,/dev/zero\n")
+        shards = "NodeName=gpu1 Name=shard Count=4"  # two for each GPU
+        GPUS.write_text(f"{MARK}\nNodeName=gpu1 Name=gpu File=/dev/null,/dev/zero\n{shards}\n")
         for name in ("state", "spool"):
             (self._folder / name).mkdir()
         self._start_munge()

@@ -131,7 +131,7 @@ def test_a_wrong_account_is_named_before_a_job_is_submitted(cluster, project):
 
 def test_a_gpu_that_the_partition_does_not_have_is_named(cluster, project):
     output = refused(project, "--set-resources", "segment:slurm_partition=gpu", "segment:gres=gpu:a100:1")
-    assert "gres: partition 'gpu' has no 'gpu:a100:1' for rule segment; it has: gpu" in output
+    assert "gres: partition 'gpu' has no 'gpu:a100:1' for rule segment; it has: gpu, shard" in output
 
 
 def test_a_missing_model_and_an_unreadable_raw_folder_are_named(cluster, project):

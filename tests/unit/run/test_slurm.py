@@ -9,7 +9,7 @@ import snakemake_executor_plugin_slurm
 
 from dixonflow.run.slurm import Job, Request, SlurmError, cancel_leftovers, check_requests, job_name, jobs
 
-PARTITIONS = "cpu|(null)\ncpu|(null)\ngpu|gpu:a100:4(S:0-1),nvme:1\ngpu|gpu:v100:2\nold|gpu:2"
+PARTITIONS = "cpu|(null)\ncpu|(null)\ngpu|gpu:a100:4(S:0-1),nvme:1\ngpu|gpu:v100:2,shard:8(S:0)\nold|gpu:2"
 
 
 class FakeSlurm:
@@ -40,7 +40,7 @@ def test_a_request_is_read_from_the_resources_of_a_rule():
     assert Request.of("all", {}) == Request("all")
 
 
-@pytest.mark.parametrize("gres", ["", "gpu:1", "gpu", "gpu:a100:1", "gpu:v100", "nvme:1"])
+@pytest.mark.parametrize("gres", ["", "gpu:1", "gpu", "gpu:a100:1", "gpu:v100", "nvme:1", "shard:1", "shard:2"])
 def test_what_the_cluster_has_passes(monkeypatch, gres):
     FakeSlurm(monkeypatch)
     check_requests([Request("stitch", "cpu"), Request("segment", "gpu", "", gres), Request("all")])
@@ -57,6 +57,9 @@ def test_several_partitions_pass_where_one_of_them_has_the_gpu(monkeypatch):
         (Request("merge", "long"), "slurm_partition: unknown partition 'long'; known: cpu, gpu, old"),
         (Request("segment", "cpu", "", "gpu:1"), "partition 'cpu' has no 'gpu:1' for rule segment; it has: none"),
         (Request("merge", "cpu,long"), "slurm_partition: unknown partition 'long'; known: cpu, gpu, old"),
+        (Request("segment", "old", "", "shard:1"), "partition 'old' has no 'shard:1' for rule segment; it has: gpu"),
+        (Request("segment", "old", "", "gpu:2"), "gres: a job of rule segment uses one GPU, 'gpu:2' asks for 2"),
+        (Request("train", "gpu", "", "gpu:a100:4"), "a job of rule train uses one GPU, 'gpu:a100:4' asks for 4"),
         (
             Request("segment", "cpu,old", "", "gpu:a100:1"),
             "partition 'cpu,old' has no 'gpu:a100:1' for rule segment; it has: gpu",

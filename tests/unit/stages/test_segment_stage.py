@@ -10,6 +10,7 @@ import torch
 from tiny_model import tiny_demo
 
 from dixonflow.config import Config, MergeConfig, demo_config
+from dixonflow.errors import ConfigError
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
@@ -65,6 +66,16 @@ def agreement(tmp_path):
         return json.loads(path.read_text())["contrast_agreement"]
 
     return read
+
+
+def test_a_device_that_is_not_there_ends_the_job_in_one_line_and_costs_no_scan_an_attempt(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    cuda = demo_config().segment.model_copy(update={"device": "cuda"})
+    with pytest.raises(ConfigError, match=r"^device 'cuda' is not available here \(CUDA_VISIBLE_DEVICES=-1\)$"):
+        run("cuda", ["001"], segment=cuda)
+    records, _ = run("cuda", ["001"])
+    assert [(record.outcome.status, record.outcome.attempt) for record in records] == [(Status.OK, 1)]
 
 
 def test_swapped_patches_are_looked_for_whatever_the_strategy(run, tmp_path):

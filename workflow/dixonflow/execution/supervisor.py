@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from dixonflow.errors import ModelError
+from dixonflow.errors import DixonflowError
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Record, Records
@@ -98,8 +98,8 @@ def supervise(work: StageWork, tasks: Sequence[Task], records: Records, limits: 
 
     Raises
     ------
-    ModelError
-        It concerns every scan alike.
+    DixonflowError
+        It concerns every scan alike: a model that is not what it should be, a device that is not there.
     StartDiedError
         If the worker dies before it began a scan.
     """
@@ -227,7 +227,7 @@ def _worker(
 
     try:
         work_through(work, tasks, records, overlap=overlap, tell=tell)
-    except ModelError as error:
+    except DixonflowError as error:
         tell(error)
     except Exception as error:
         log.exception("the worker process failed between scans")

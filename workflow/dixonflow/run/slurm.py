@@ -27,7 +27,7 @@ class Request:
     partition
         Name, or several with commas between them.
     gres
-        Generic resource as Slurm writes it: `gpu:1`, `gpu:a100:1`.
+        Generic resource as Slurm writes it: `gpu:1`, `gpu:a100:1`, `shard:1`.
     """
 
     rule: str
@@ -114,6 +114,9 @@ def check_requests(requests: Iterable[Request]) -> None:
                 f"gres: partition {request.partition!r} has no {request.gres!r} for rule {request.rule}; it has: {has}"
             )
             problems[text] = None
+        if request.gres.startswith("gpu:") and _count(request.gres) > 1:
+            text = f"gres: a job of rule {request.rule} uses one GPU, {request.gres!r} asks for {_count(request.gres)}"
+            problems[text] = None
     accounts = _accounts()
     for account in dict.fromkeys(request.account for request in requests if request.account):
         if accounts and account.lower() not in accounts:
@@ -177,6 +180,11 @@ def _has(gres: str, available: frozenset[str]) -> bool:
     words = gres.split(":")
     kinds = words[:-1] if words[-1].isdigit() else words
     return not gres or ":".join(kinds) in available
+
+
+def _count(gres: str) -> int:
+    last = gres.rsplit(":", maxsplit=1)[-1]
+    return int(last) if last.isdigit() else 1
 
 
 def _accounts() -> frozenset[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dixonflow.imaging.types import Spacing
 from dixonflow.models.backend_record import installed_version
-from dixonflow.segment.backends.device import choose_device, ran_out_of_memory
+from dixonflow.segment.backends.device import choose_device, loading_networks, ran_out_of_memory
 from dixonflow.segment.backends.openvino import OpenVinoNetwork
 from dixonflow.segment.network import load_model_folder
 from dixonflow.segment.options import SegmentOptions
@@ -79,7 +79,7 @@ class Predictor:
     ModelError
         If the model folder is not what it should be.
     ConfigError
-        If the device is not there.
+        If the device is not there, or has no memory left for the networks.
     """
 
     def __init__(self, model_folder: Path, options: SegmentOptions | None = None) -> None:
@@ -220,7 +220,8 @@ class Predictor:
     def _on_backend(self) -> tuple[Network, ...]:
         """The networks of all folds, ready to compute."""
         if self.options.backend == "torch":
-            return tuple(network.to(self.device) for network in self.model.networks)
+            with loading_networks(self.device):
+                return tuple(network.to(self.device) for network in self.model.networks)
         architecture, threads = self.model.architecture, self.options.threads
         try:
             networks = tuple(OpenVinoNetwork(each, architecture, threads) for each in self.model.networks)
