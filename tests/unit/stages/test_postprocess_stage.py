@@ -10,6 +10,7 @@ from dixonflow.config import demo_config
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
+from dixonflow.execution.steps import Step
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
@@ -30,8 +31,8 @@ def postprocess(tmp_path, make_shard_scan):
     def run(records="records.jsonl.gz"):
         context = StageContext(config, (model,), model, results, "shard")
         upstream = {scan.scan: Task(scan, "", 1).outcome(Stage.MERGE, Reason.NONE)}
-        work = stage_work(Stage.POSTPROCESS, context)
-        return run_shard(work, [scan], upstream, Records(tmp_path / records), max_attempts=1)[0].outcome
+        step = Step(stage_work(Stage.POSTPROCESS, context), Records(tmp_path / records), max_attempts=1)
+        return run_shard([step], [scan], upstream)[0][0].outcome
 
     return run, results, scan.scan, model.name
 

@@ -143,7 +143,7 @@ class TwoModels:
         content["cohort"]["withdrawn"] = None
         content["segment"]["models"] = self.names
         write_json(self.config, content | {"results": str(self.results.root), "max_attempts": 2})
-        stage_command.run_stage(Stage.MERGE, self.config, self.shard, None, None)
+        stage_command.run_stages([Stage.MERGE], self.config, self.shard, None, None)
         return read_outcomes(self.results.outcomes(Stage.MERGE, self.shard))
 
     def called(self) -> list[str]:

@@ -14,7 +14,7 @@ from dixonflow.paths import Results
 from dixonflow.run.resources import job_mb
 from dixonflow.run.retry import read_retry
 from dixonflow.stages import merge
-from dixonflow.stages.job import run_stage
+from dixonflow.stages.job import run_stages
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
@@ -38,7 +38,7 @@ class OneShard:
         content["cohort"]["withdrawn"] = None
         content |= {"results": str(self.results.root), "max_attempts": max_attempts}
         self.config.write_text(json.dumps(content))
-        run_stage(stage, self.config, self.name, None, memory_mb)
+        run_stages([stage], self.config, self.name, None, memory_mb)
 
     def attempts(self, stage):
         return [row.attempt for row in read_outcomes(self.results.outcomes(stage, self.name))]
