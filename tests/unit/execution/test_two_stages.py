@@ -1,4 +1,4 @@
-"""A job that brings the scans of a shard through two stages: each keeps its own records, and pays for its own faults."""
+"""A job that brings the scans of a shard through two stages: each keeps its records, and pays for its own faults."""
 
 import os
 import threading
