@@ -69,9 +69,7 @@ CONFIG = str(PLAN.results.config)
 
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/stitch.smk"
-include: "workflow/rules/resample.smk"
 include: "workflow/rules/segment.smk"
-include: "workflow/rules/merge.smk"
 include: "workflow/rules/postprocess.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/aggregate.smk"

@@ -4,6 +4,7 @@ from dixonflow.execution.outcome import Outcome
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
 from dixonflow.execution.stage_work import StageResult, StageWork
+from dixonflow.execution.steps import Step
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
@@ -52,7 +53,11 @@ class Shard:
         steps = {"process": self.process, **steps}
         work = stage_of(self.stage, key=lambda scan: self.key, outputs=lambda scan: [self.output(scan.scan)], **steps)
         type(work).reads_raw_data = self.stage is Stage.STITCH
-        return run_shard(work, self.scans, upstream or self.upstream(), self.records, max_attempts, limits)
+        return self.run_steps([Step(work, self.records, max_attempts)], upstream, limits)[0]
+
+    def run_steps(self, steps, upstream=None, limits=None):
+        """Records of every stage of a job."""
+        return run_shard(steps, self.scans, upstream or self.upstream(), limits)
 
     def upstream(self):
         return {

@@ -16,6 +16,7 @@ from dixonflow.config import Config, demo_config
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
+from dixonflow.execution.steps import Step
 from dixonflow.execution.supervisor import Limits
 from dixonflow.imaging.nifti import write_nifti
 from dixonflow.paths import Results
@@ -86,8 +87,9 @@ def segment(folder: Path, backend: str) -> None:
             data = rng.integers(1, 900, (20, 20, ROWS[entry.scan])).astype(np.int16)
             write_nifti(results.stitched(entry.scan, contrast), data, np.diag([3.0, 3.0, 3.0, 1.0]))
     work = stage_work(Stage.SEGMENT, StageContext(config, (model,), model, results, "shard"))
+    step = Step(work, Records(folder / "r.jsonl.gz"), 2)
     upstream = {entry.scan: Task(entry, "", 1).outcome(Stage.RESAMPLE, Reason.NONE) for entry in entries}
-    records = run_shard(work, entries, upstream, Records(folder / "r.jsonl.gz"), 2, Limits(seconds=120))
+    (records,) = run_shard([step], entries, upstream, Limits(seconds=120))
     (folder / "outcomes.json").write_text(json.dumps([record.outcome.to_row() for record in records]))
 
 

@@ -17,6 +17,7 @@ def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
     assert refused.returncode != 0
     assert "Use the target until_stitch instead" in refused.stdout
     assert "Traceback" not in refused.stdout
+    assert "Use the target until_postprocess instead" in project.call("--until", "merge").stdout
 
     project.run("until_stitch")
     results = project.folder / "results"
@@ -24,6 +25,9 @@ def test_a_new_cohort_runs_up_to_a_stage_and_goes_on_from_there(tmp_path):
     assert not (results / "resample").exists()
     dates = project.files("derivatives")
     (shard,) = (results / "cohort" / "shards.txt").read_text().split()
+    project.run("until_segment")
+    assert (results / "resample" / f"{shard}.parquet").exists()
+    assert not (results / "merge").exists()
 
     output = project.run()
     assert re.findall(r"^dixonflow: .*", output, re.M) == [f"dixonflow: shard {shard} has ended (1 of 1 in this run)"]

@@ -1,8 +1,10 @@
-# Contrasts to label maps, one process and one load of the network per shard.
+# Stitched contrasts to label maps, one process and one load of the network per shard. The next scan is brought onto the
+# grid of models that resample first, while the network works on one.
 rule segment:
     input:
-        f"{RESULTS}/resample/{{shard}}.parquet",
+        f"{RESULTS}/stitch/{{shard}}.parquet",
     output:
+        f"{RESULTS}/resample/{{shard}}.parquet",
         f"{RESULTS}/segment/{{shard}}.parquet",
     log:
         f"{RESULTS}/logs/segment/{{shard}}.log",
@@ -19,5 +21,5 @@ rule segment:
         settings=PLAN.settings("postprocess"),
         retry=lambda wildcards: PLAN.retry(wildcards.shard),
     shell:
-        "python -m dixonflow stage segment --config {params.config:q} --shard {wildcards.shard:q}"
+        "python -m dixonflow stage resample segment --config {params.config:q} --shard {wildcards.shard:q}"
         " --memory-mb {resources.mem_mb} 2> {log:q}"

@@ -1,5 +1,5 @@
 # Targets that end a run after a stage: snakemake until_stitch. Snakemake's own --until cannot: the shards, and with them the
-# jobs of the stages, are known only after the cohort stage.
+# jobs of the stages, are known only after the cohort stage. A job that runs two stages has one target, named after the last.
 
 
 rule until_stitch:
@@ -7,19 +7,9 @@ rule until_stitch:
         lambda wildcards: PLAN.reached("stitch", checkpoints.cohort.get().output[0]),
 
 
-rule until_resample:
-    input:
-        lambda wildcards: PLAN.reached("resample", checkpoints.cohort.get().output[0]),
-
-
 rule until_segment:
     input:
         lambda wildcards: PLAN.reached("segment", checkpoints.cohort.get().output[0]),
-
-
-rule until_merge:
-    input:
-        lambda wildcards: PLAN.reached("merge", checkpoints.cohort.get().output[0]),
 
 
 rule until_postprocess:

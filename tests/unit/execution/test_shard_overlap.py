@@ -6,8 +6,8 @@ import time
 from counting_shard import stage_of, statuses
 
 from dixonflow.errors import ScanExcluded
-from dixonflow.execution.shard import run_shard
 from dixonflow.execution.stage_work import StageResult
+from dixonflow.execution.steps import Step
 from dixonflow.execution.worker import AHEAD, BEHIND
 from dixonflow.vocabulary import Reason, ScanId, Status
 
@@ -41,7 +41,7 @@ def test_steps_overlap_and_give_what_one_after_another_gives(shard):
 
     work = overlapping(shard, prepare, process, finish)
     assert work.overlaps
-    records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
+    (records,) = shard.run_steps([Step(work, shard.records, 2)])
     assert [record.outcome.reason for record in records] == [
         Reason.EMPTY_IMAGE,
         Reason.NONE,
@@ -72,7 +72,7 @@ def test_no_more_than_a_few_scans_are_in_hand_at_once(shard, make_shard_scan):
         return StageResult({"held": held})
 
     work = overlapping(shard, prepare, process, finish)
-    records = run_shard(work, shard.scans, shard.upstream(), shard.records, 2)
+    (records,) = shard.run_steps([Step(work, shard.records, 2)])
     assert statuses(records) == [Status.OK] * 12
     most = max(record.payload["held"] for record in records)
     assert 3 <= most <= AHEAD + BEHIND + 1

@@ -14,7 +14,7 @@ from counting_shard import statuses
 
 from dixonflow.execution import worker
 from dixonflow.execution.records import NO_EARLIER_RESULT, StartedMark
-from dixonflow.execution.shard import MAX_INTERRUPTIONS
+from dixonflow.execution.steps import MAX_INTERRUPTIONS
 from dixonflow.execution.supervisor import Limits, StartDiedError
 from dixonflow.execution.worker import ScanFinished
 from dixonflow.vocabulary import Reason, Status
@@ -136,7 +136,7 @@ def test_killed_by_the_kernel_with_most_of_its_memory_in_use(shard):
 
 
 def test_a_worker_that_dies_before_it_says_that_a_scan_is_done(shard, monkeypatch):
-    monkeypatch.setattr(worker, "ScanFinished", lambda place, record: kill_oneself())
+    monkeypatch.setattr(worker, "ScanFinished", lambda place, step, record: kill_oneself())
     records = shard.run()
     assert statuses(records) == [Status.OK] * 3
     assert shard.worked == ["000", "001", "002"]

@@ -39,14 +39,18 @@ def test_hours_jobs_and_outcomes_follow_from_the_shares_of_the_pilot(pilot, esti
     assert segment["core_hours_not_ok"]["value"] == pytest.approx(hours * THREADS / 21)
     assert (segment["pilot_scans"], segment["pilot_not_ok"]) == (21, 1)
     assert of(found, Stage.STITCH)["gpu_hours"]["value"] == 0
+    resample = of(found, Stage.RESAMPLE)  # in the job of segment
+    assert resample["core_hours"]["value"] == pytest.approx(1000 * 21 / 25 * SECONDS[Stage.RESAMPLE] / HOUR * THREADS)
+    assert resample["gpu_hours_allocated"]["value"] == pytest.approx(1000 * 21 / 25 * SECONDS[Stage.RESAMPLE] / HOUR)
+    assert resample["gpu_hours"]["value"] == 0
     assert found["shards"] == 14  # 840 scans go to jobs, 64 to each
-    assert found["jobs"] == 14 * 6 + 3
+    assert found["jobs"] == 14 * 4 + 3  # resample and segment are one job, merge and postprocess another
     assert {name: amount["value"] for name, amount in found["outcomes"].items()} == pytest.approx(
         {"ok": 800, "excluded": 160, "failed": 40}
     )
     assert found["outcomes"]["failed"]["low"] == pytest.approx(1.0, abs=0.1)  # Clopper-Pearson, 1 of 25
     assert found["outcomes"]["failed"]["high"] == pytest.approx(203.5, abs=0.5)
-    assert {each["stage"] for each in found["requests"]} == {stage.value for stage in SECONDS}
+    assert {each["stage"] for each in found["requests"]} == {"stitch", "segment", "postprocess", "measure"}
 
 
 def test_intervals_hold_the_spread_between_participants_and_narrow_with_their_number(tmp_path, estimated):
@@ -109,8 +113,8 @@ def test_time_lies_between_no_gap_and_the_bound_of_any_schedule(tmp_path, estima
     run = PilotRun(tmp_path / "pilot")
     run.add(12)
     found = estimated(run.write(), scans=6400, gpus=4, cores=2)
-    on_cores = 6400 * sum(seconds for stage, seconds in SECONDS.items() if stage is not Stage.SEGMENT) / HOUR
-    allocated = 6400 * SECONDS[Stage.SEGMENT] / HOUR
+    on_cores = 6400 * sum(seconds for stage, seconds in SECONDS.items() if stage not in Stage.SEGMENT.job) / HOUR
+    allocated = 6400 * (SECONDS[Stage.RESAMPLE] + SECONDS[Stage.SEGMENT]) / HOUR
     one_shard = 64 * sum(SECONDS.values()) / HOUR
     assert found["makespan"]["at_least"] == pytest.approx(max(6400 * GPU_SECONDS / HOUR / 4, on_cores / 2))
     assert found["makespan"]["at_most"] == pytest.approx(allocated / 4 + on_cores / 2 + one_shard)

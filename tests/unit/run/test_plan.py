@@ -112,7 +112,8 @@ def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shar
     shards = [shard_of([make_shard_scan(ScanId(f"{size}{number}", "2")) for number in range(size)]) for size in (1, 60)]
     write_shards(plan.results.shards, shards)
     one, sixty = (plan.runtime("segment", shard.name) for shard in shards)
-    assert sixty - one == 59 * RULES["segment"].minutes
+    minutes = RULES["resample"].minutes + RULES["segment"].minutes  # one job runs both
+    assert sixty - one == 59 * minutes
     assert plan.runtime("segment", shards[0].name, attempt=2) == 2 * one
     assert plan.mem_mb("segment", shards[1].name) - plan.mem_mb("segment", shards[0].name) == 59
     request_retry(plan.results, shards[0].name, more_memory=True)
@@ -120,7 +121,7 @@ def test_time_and_memory_of_a_job_are_in_proportion_to_its_scans(plan, make_shar
     assert more == RULES["segment"].mem_mb
     assert one > plan.config.scan_minutes  # a scan that hangs is ended by its own limit, not by the job's
     two_models = replace(plan, models=(*plan.models, plan.models[0].model_copy(update={"name": "other"})))
-    assert two_models.runtime("segment", shards[1].name) - sixty == START_MINUTES + RULES["segment"].minutes * 60
+    assert two_models.runtime("segment", shards[1].name) - sixty == START_MINUTES + minutes * 60
     assert two_models.runtime("stitch", shards[1].name) == plan.runtime("stitch", shards[1].name)
     assert two_models.mem_mb("segment", shards[1].name) - plan.mem_mb("segment", shards[1].name) == 60
     assert {plan.threads(rule) for rule in RULES} == {1, 2, 4}

@@ -115,6 +115,12 @@ def test_scans_that_a_running_job_has_finished_count(made_up):
         records.finish(Record(made_up.outcome(scan, Stage.RESAMPLE)))
     records.begin(made_up.shards["shard000"][3], "key", 1)
     assert by_stage(run_status(made_up.results, NOW), Stage.RESAMPLE) == (3, 0, 0, 17)
+    # the same job segments the first of them
+    segmented = Records(made_up.results.records(Stage.SEGMENT, "shard000", "demo"))
+    segmented.finish(Record(made_up.outcome(made_up.shards["shard000"][0], Stage.SEGMENT)))
+    status = run_status(made_up.results, NOW)
+    assert by_stage(status, Stage.RESAMPLE) == (3, 0, 0, 17)
+    assert by_stage(status, Stage.SEGMENT) == (1, 0, 0, 19)
 
 
 def test_rows_of_an_earlier_run_do_not_count_where_an_earlier_stage_is_newer(made_up):
@@ -263,14 +269,14 @@ def test_requests_follow_from_what_scans_took(made_up, script):
         propose(made_up.results, 64, 1, 0)
     made_up.end("shard000", Stage.SEGMENT, {0: (Stage.STITCH, Reason.FAT_WATER_SWAP)})
     proposals = {each.stage: each for each in propose(made_up.results, 64, 1, 30)}
-    assert list(proposals) == [Stage.STITCH, Stage.RESAMPLE, Stage.SEGMENT]
+    assert list(proposals) == [Stage.STITCH, Stage.SEGMENT]
     segment = proposals[Stage.SEGMENT]
     assert (segment.mem_mb, segment.runtime, segment.scans) == (
         2000,
         45,
         3,
-    )  # 1000 x 1.25 + 600 + 64; 64 x 2 s + 10 + 30 min
-    assert (segment.seconds, segment.gpu_seconds) == (2.0, 0.5)
+    )  # 1000 x 1.25 + 600 + 64; 64 x (2 + 2) s + 10 + 30 min: the job resamples too
+    assert (segment.seconds, segment.gpu_seconds) == (4.0, 1.0)
     three_models = {each.stage: each for each in propose(made_up.results, 64, 3, 30)}
     assert three_models[Stage.SEGMENT].mem_mb == 2100  # 1000 x 1.25 + 600 + 3 x 64
     assert "segment: {mem_mb: 1900, runtime: 135}" in script("--resources")

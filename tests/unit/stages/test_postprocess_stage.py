@@ -10,6 +10,7 @@ from dixonflow.config import demo_config
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
+from dixonflow.execution.steps import Step
 from dixonflow.imaging.nifti import read_labels, write_nifti
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.paths import Results
@@ -27,11 +28,12 @@ def postprocess(tmp_path, make_shard_scan):
     write_nifti(results.merged("shard", scan.scan, model.name), labels, np.diag([3.0, 3.0, 3.0, 1.0]))
     results.segment_provenance("shard", scan.scan, model.name).write_text("{}")
 
-    def run(records="records.jsonl.gz"):
+    def run(records="records.jsonl.gz", stages=(Stage.POSTPROCESS,)):
         context = StageContext(config, (model,), model, results, "shard")
-        upstream = {scan.scan: Task(scan, "", 1).outcome(Stage.MERGE, Reason.NONE)}
-        work = stage_work(Stage.POSTPROCESS, context)
-        return run_shard(work, [scan], upstream, Records(tmp_path / records), max_attempts=1)[0].outcome
+        upstream = {scan.scan: Task(scan, "", 1).outcome(stages[0].previous, Reason.NONE)}
+        works = [stage_work(stage, context) for stage in stages]
+        steps = [Step(work, Records(tmp_path / work.stage / records), max_attempts=1) for work in works]
+        return run_shard(steps, [scan], upstream)[-1][0].outcome
 
     return run, results, scan.scan, model.name
 
@@ -43,6 +45,16 @@ def test_killed_after_the_label_map_and_before_the_record(postprocess):
     written = results.labels(scan, model).read_bytes()
     outcome = run("records of a job that was killed.jsonl.gz")
     assert outcome.status is Status.OK
+    assert results.labels(scan, model).read_bytes() == written
+
+
+def test_a_job_that_merges_too_does_not_miss_what_the_killed_one_removed(postprocess):
+    run, results, scan, model = postprocess
+    assert run().status is Status.OK
+    written = results.labels(scan, model).read_bytes()
+    assert not results.temporary("shard", scan, "demo").exists(), "there is nothing to merge"
+    outcome = run("records of a job that was killed.jsonl.gz", Stage.POSTPROCESS.job)
+    assert (outcome.stage, outcome.status, outcome.message) == (Stage.POSTPROCESS, Status.OK, "")
     assert results.labels(scan, model).read_bytes() == written
 
 

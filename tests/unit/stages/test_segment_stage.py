@@ -14,6 +14,7 @@ from dixonflow.errors import ConfigError
 from dixonflow.execution.attempt import Task
 from dixonflow.execution.records import Records
 from dixonflow.execution.shard import run_shard
+from dixonflow.execution.steps import Step
 from dixonflow.imaging.nifti import read_labels, read_nifti, write_nifti
 from dixonflow.models.label_table import label_lookup
 from dixonflow.paths import Results
@@ -48,9 +49,8 @@ def run(tmp_path, model, make_shard_scan):
                 damage(path)
         context = StageContext(Config.model_validate(config.model_dump()), (model,), model, results, "shard")
         upstream = {entry.scan: Task(entry, "", 1).outcome(Stage.RESAMPLE, Reason.NONE) for entry in entries}
-        records = run_shard(
-            stage_work(Stage.SEGMENT, context), entries, upstream, Records(tmp_path / folder / "r.jsonl.gz"), 2
-        )
+        step = Step(stage_work(Stage.SEGMENT, context), Records(tmp_path / folder / "r.jsonl.gz"), 2)
+        (records,) = run_shard([step], entries, upstream)
         maps = {path.name: path.read_bytes() for path in (tmp_path / folder / "temporary").rglob("*.nii.gz")}
         return records, maps
 

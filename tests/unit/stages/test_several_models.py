@@ -22,7 +22,7 @@ from dixonflow.report.page import ReportOptions, write_report
 from dixonflow.run.retry import read_retry
 from dixonflow.run.status import run_status
 from dixonflow.stages import job as stage_command
-from dixonflow.stages import merge
+from dixonflow.stages import merge, postprocess
 from dixonflow.system.atomic import write_bytes, write_json
 from dixonflow.tables.definitions import SHARD_QUALITY
 from dixonflow.tables.measurements import SHARD_MEASUREMENTS
@@ -138,13 +138,15 @@ class TwoModels:
         monkeypatch.setattr(merge.MergeWork, "superseded", lambda work, scan: False)
         monkeypatch.setattr(merge.MergeWork, "result", lambda work, scan: "same")
 
-    def run(self) -> list[Outcome]:
+    def run(self, *stages: Stage) -> list[Outcome]:
+        """Run merge, or `stages`; give the rows of the last."""
+        stages = stages or (Stage.MERGE,)
         content = json.loads(demo_config().model_dump_json())
         content["cohort"]["withdrawn"] = None
         content["segment"]["models"] = self.names
         write_json(self.config, content | {"results": str(self.results.root), "max_attempts": 2})
-        stage_command.run_stage(Stage.MERGE, self.config, self.shard, None, None)
-        return read_outcomes(self.results.outcomes(Stage.MERGE, self.shard))
+        stage_command.run_stages(stages, self.config, self.shard, None, None)
+        return read_outcomes(self.results.outcomes(stages[-1], self.shard))
 
     def called(self) -> list[str]:
         lines = self.calls.read_text().splitlines()
@@ -167,6 +169,32 @@ def test_a_scan_that_one_model_fails_on_is_failed_and_that_model_alone_tries_aga
     assert read_retry(two.results, two.shard).number(2) == 1
     assert two.results.merged(two.shard, two.scans[0].scan, "demo").read_bytes() == b"demo"
     assert two.results.merged(two.shard, two.scans[0].scan, "mrsegmentator").read_bytes() == b"mrsegmentator"
+
+
+def test_a_scan_that_one_model_fails_on_at_the_first_stage_of_a_job_is_failed_there(
+    tmp_path, make_shard_scan, monkeypatch
+):
+    two = TwoModels(tmp_path, make_shard_scan, monkeypatch)
+
+    def process(work, scan):
+        with two.calls.open("a") as file:
+            print(work.context.model.name, scan.scan.participant, "postprocess", file=file)
+        for path in work.outputs(scan):
+            write_bytes(path, b"{}")
+        return postprocess.StageResult()
+
+    monkeypatch.setattr(postprocess.PostprocessWork, "process", process)
+    monkeypatch.setattr(postprocess.PostprocessWork, "result", lambda work, scan: "same")
+    good, bad = two.run(*Stage.POSTPROCESS.job)
+    assert (good.stage, good.status) == (Stage.POSTPROCESS, Status.OK)
+    assert (bad.stage, bad.status) == (Stage.MERGE, Status.FAILED)
+    assert bad.message == "model mrsegmentator: RuntimeError: what this model cannot do"
+    assert dict(read_retry(two.results, two.shard).failed) == {"merge": 1}
+    two.called()
+    two.broken.unlink()
+    assert [each.status for each in two.run(*Stage.POSTPROCESS.job)] == [Status.OK, Status.OK]
+    assert two.called() == ["mrsegmentator 001", "mrsegmentator 001 postprocess"]
+    assert not read_retry(two.results, two.shard).failed
 
 
 OTHER = MODEL.model_copy(update={"name": "second"})

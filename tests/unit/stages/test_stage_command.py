@@ -14,7 +14,7 @@ from dixonflow.paths import Results
 from dixonflow.run.resources import job_mb
 from dixonflow.run.retry import read_retry
 from dixonflow.stages import merge
-from dixonflow.stages.job import run_stage
+from dixonflow.stages.job import run_stages
 from dixonflow.vocabulary import Reason, ScanId, Stage, Status
 
 
@@ -33,12 +33,12 @@ class OneShard:
         write_outcomes(self.results.outcomes(Stage.SEGMENT, self.name), rows)
         self.config = folder / "config.json"
 
-    def run(self, stage, max_attempts=2, memory_mb=None):
+    def run(self, *stages, max_attempts=2, memory_mb=None):
         content = json.loads(demo_config().model_dump_json())
         content["cohort"]["withdrawn"] = None
         content |= {"results": str(self.results.root), "max_attempts": max_attempts}
         self.config.write_text(json.dumps(content))
-        run_stage(stage, self.config, self.name, None, memory_mb)
+        run_stages(stages, self.config, self.name, None, memory_mb)
 
     def attempts(self, stage):
         return [row.attempt for row in read_outcomes(self.results.outcomes(stage, self.name))]
@@ -70,6 +70,20 @@ def test_damaged_rows_of_the_stage_before_are_removed_so_that_snakemake_makes_th
     assert "\n" not in str(ended.value)
     assert not before.exists()
     assert not one_shard.results.outcomes(Stage.MERGE, one_shard.name).exists()
+
+
+def test_a_job_of_two_stages_writes_rows_of_both_and_counts_a_failure_where_it_happened(one_shard):
+    one_shard.run(Stage.MERGE, Stage.POSTPROCESS)
+    for stage in Stage.POSTPROCESS.job:
+        rows = read_outcomes(one_shard.results.outcomes(stage, one_shard.name))
+        assert [(row.stage, row.status) for row in rows] == [(Stage.MERGE, Status.FAILED)] * 2
+    assert dict(read_retry(one_shard.results, one_shard.name).failed) == {"merge": 1}
+
+
+@pytest.mark.parametrize("stages", [(Stage.SEGMENT, Stage.MERGE), (Stage.POSTPROCESS, Stage.MERGE)])
+def test_stages_that_are_not_those_of_one_job_are_refused(one_shard, stages):
+    with pytest.raises(DixonflowError, match="name one, or resample segment, or merge postprocess"):
+        one_shard.run(*stages)
 
 
 def test_memory_that_the_job_itself_takes_is_one_clear_line_and_no_scan_fails(one_shard):

@@ -39,6 +39,8 @@ class Task:
         How often a job was killed while it worked on this scan; these are no tries.
     before
         What the stage had made of it under another key.
+    step
+        Place of the stage among those of the job.
     """
 
     scan: RawScan
@@ -46,6 +48,7 @@ class Task:
     attempt: int
     interruptions: int = 0
     before: EarlierResult = NO_EARLIER_RESULT
+    step: int = 0
 
     def outcome(self, stage: Stage, reason: Reason, message: str = "") -> Outcome:
         """Outcome of the try without measured costs."""
@@ -73,9 +76,16 @@ class Attempt:
         """First step."""
         return self._step(self._work.prepare)
 
-    def process(self) -> "Attempt":
-        """Second step; the memory of the process is measured here."""
-        _reset_peak_memory()
+    def process(self, *, alone: bool = True) -> "Attempt":
+        """Second step; the memory of the process is measured here.
+
+        Parameters
+        ----------
+        alone
+            Whether no other scan is in this step: else the measurement of that one must not be begun again.
+        """
+        if alone:
+            _reset_peak_memory()
         self._step(self._work.process)
         self._peak_memory_mb = peak_memory_mb()
         return self

@@ -61,7 +61,10 @@ class StageWork(ABC):
         """Files without which a scan does not count as done."""
 
     def start(self) -> None:  # noqa: B027
-        """Load what all scans need, in the thread that runs `process`; not called where no scan needs work."""
+        """Load what all scans need, in the thread that runs `process`, or that of the last stage of a job.
+
+        Not called where no scan needs work.
+        """
 
     def prepare(self, scan: RawScan) -> Any:
         """Read what `process` needs."""
@@ -111,6 +114,9 @@ class StageWork(ABC):
         Empty for a stage that reads no raw data.
         """
         return ""
+
+    def learn(self, record: Record) -> None:  # noqa: B027
+        """Take note of what an earlier stage of the same job has made of a scan, before the stage is asked for it."""
 
     def superseded(self, scan: RawScan) -> bool:
         """Whether a later stage holds a valid result already, so that temporary images need not be made."""

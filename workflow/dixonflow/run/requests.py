@@ -1,6 +1,7 @@
 """What the next run should ask of the cluster, from what the scans of this one took."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,7 +11,7 @@ from dixonflow.paths import Results
 from dixonflow.run.resources import START_MINUTES, job_mb
 from dixonflow.run.status import StatusError
 from dixonflow.tables.definitions import TIMINGS
-from dixonflow.vocabulary import SHARD_STAGES, Stage, Status
+from dixonflow.vocabulary import JOBS, SHARD_STAGES, Stage, Status
 
 SPARE = 1.25
 """Factor on the largest memory seen."""
@@ -20,19 +21,21 @@ _COLUMNS = ["stage", "seconds", "peak_memory_mb", "gpu_seconds"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the jobs of a stage should ask for.
+    """What the jobs of a rule should ask for.
 
     Attributes
     ----------
+    stage
+        Name of the rule: the last stage of the job.
     mem_mb
         Largest memory of a scan and a quarter more, and what the job itself needs; whole 100 MB.
     runtime
-        Minutes: 95th percentile of the seconds of a scan, for every scan of a full shard, and what one scan may take,
-        so that a scan that hangs is ended by its own limit; whole 5 minutes.
+        Minutes: 95th percentile of the seconds of a scan at each stage of the job, for every scan of a full shard, and
+        what one scan may take, so that a scan that hangs is ended by its own limit; whole 5 minutes.
     scans
         Scans that it rests on.
     seconds, gpu_seconds
-        Mean of a scan.
+        Mean of a scan, of all stages of the job.
     """
 
     stage: Stage
@@ -44,7 +47,7 @@ class Proposal:
 
 
 def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes: float) -> list[Proposal]:
-    """Propose what every stage should ask for; stages that have done nothing yet are left out.
+    """Propose what every job should ask for; those of which a stage has done nothing yet are left out.
 
     Raises
     ------
@@ -53,25 +56,29 @@ def propose(results: Results, scans_per_shard: int, n_models: int, scan_minutes:
     """
     rows = _timings(results)
     proposals = [
-        _proposal(stage, rows[rows["stage"].eq(stage.value)], scans_per_shard, n_models, scan_minutes)
-        for stage in SHARD_STAGES
-        if rows["stage"].eq(stage.value).any()
+        _proposal(job, rows[rows["stage"].isin(job)], scans_per_shard, n_models, scan_minutes)
+        for job in JOBS
+        if set(job) <= set(rows["stage"])
     ]
     if not proposals:
         raise StatusError(f"no shard in {results.root} has finished a stage yet")
     return proposals
 
 
-def _proposal(stage: Stage, rows: pd.DataFrame, scans_per_shard: int, n_models: int, scan_minutes: float) -> Proposal:
+def _proposal(
+    job: Sequence[Stage], rows: pd.DataFrame, scans_per_shard: int, n_models: int, scan_minutes: float
+) -> Proposal:
+    # several tables of rows, some of them empty, make a column of objects
+    of_stages = rows.astype({"seconds": float, "gpu_seconds": float}).groupby("stage")
     memory = float(rows["peak_memory_mb"].max()) * SPARE + job_mb(scans_per_shard, n_models)
-    minutes = float(rows["seconds"].quantile(0.95)) * scans_per_shard / 60 + START_MINUTES + scan_minutes
+    minutes = float(of_stages["seconds"].quantile(0.95).sum()) * scans_per_shard / 60 + START_MINUTES + scan_minutes
     return Proposal(
-        stage,
+        job[-1],
         mem_mb=math.ceil(memory / 100) * 100,
         runtime=math.ceil(minutes / 5) * 5,
-        scans=len(rows),
-        seconds=float(rows["seconds"].mean()),
-        gpu_seconds=float(rows["gpu_seconds"].mean()),
+        scans=int(of_stages.size().max()),
+        seconds=float(of_stages["seconds"].mean().sum()),
+        gpu_seconds=float(of_stages["gpu_seconds"].mean().sum()),
     )
 
 

@@ -22,7 +22,7 @@ class RuleResources:
     minutes
         Of a stage: usual time of one scan for one model. Of any other rule: of the job.
     threads
-        Cores. Those of `segment` are an option of the configuration.
+        Cores of the job. Those of `segment` are an option of the configuration.
     """
 
     mem_mb: int
@@ -60,22 +60,22 @@ def job_mb(n_scans: int, n_models: int) -> int:
 
 
 def shard_mem_mb(stage: Stage, n_scans: int, n_models: int, factor: int) -> int:
-    """Memory that a stage's job asks for (MB).
+    """Memory that the job of a stage asks for (MB): that of its hungriest stage, all of them run in one process.
 
     Parameters
     ----------
     factor
         On the memory of the process that works: 1, and more where it ran out before.
     """
-    return job_mb(n_scans, n_models) + factor * RULES[stage.value].mem_mb
+    return job_mb(n_scans, n_models) + factor * max(RULES[each.value].mem_mb for each in stage.job)
 
 
 def shard_minutes(stage: Stage, n_scans: int, n_models: int, scan_minutes: float) -> int:
-    """Time limit of a stage's job (minutes): a start, a share for each scan, and the most that one scan may take.
+    """Time limit of the job of a stage (minutes): a start, a share for each scan, and the most that one scan may take.
 
-    A stage that runs for one model after another needs it once for each.
+    A job that runs for one model after another needs it once for each.
     """
-    work = START_MINUTES + RULES[stage.value].minutes * n_scans
+    work = START_MINUTES + sum(RULES[each.value].minutes for each in stage.job) * n_scans
     return round(work * (n_models if stage.is_per_model else 1) + scan_minutes)
 
 

@@ -51,7 +51,8 @@ def check_until(command: Sequence[str]) -> None:
     asked = parser.parse_known_args(command)[0].until
     for stage in (stage for stage in Stage if stage in asked and stage is not Stage.COHORT):
         raise ConfigError(
-            f"--until {stage}: its jobs are known only after the cohort stage. Use the target until_{stage} instead"
+            f"--until {stage}: its jobs are known only after the cohort stage. "
+            f"Use the target until_{stage.job[-1]} instead"
         )
 
 

@@ -203,14 +203,17 @@ def _latest(results: Results, members: pd.DataFrame, files: StageFiles) -> pd.Da
 
 
 def _finished_in_running_jobs(results: Results, files: StageFiles) -> list[tuple[Any, ...]]:
-    """Rows of scans that are finished in shards that are not: their records are loose files until the job ends."""
+    """Rows of scans that are finished in shards that are not: their records are loose files until the job ends.
+
+    A job may bring a scan through two stages: the later one comes first.
+    """
     rows: list[tuple[Any, ...]] = []
-    for number, stage in enumerate(SHARD_STAGES, 1):
+    for number, stage in reversed(list(enumerate(SHARD_STAGES, 1))):
         of_sequence = _models(results)
         named = {name for names in of_sequence.values() for name in names} if stage.is_per_model else {""}
         for shard in begun_shards(results, stage, named):
             done = SHARD_STAGES.index(files.last[shard]) + 1 if shard in files.last else 0
-            if done != number - 1:
+            if not SHARD_STAGES.index(stage.job[0]) <= done < number:
                 continue  # left behind by an earlier run
             try:
                 models = _models_of(shard, results, of_sequence) if stage.is_per_model else ("",)

@@ -46,7 +46,7 @@ class StageContext:
     model: Model
     results: Results
     shard: str
-    _earlier: dict[tuple[str, Stage], Mapping[ScanId, Record]] = field(default_factory=dict, compare=False, repr=False)
+    _earlier: dict[tuple[str, Stage], dict[ScanId, Record]] = field(default_factory=dict, compare=False, repr=False)
 
     def key(self, stage: Stage, scan: RawScan) -> str:
         """Content key of a scan at `stage`."""
@@ -100,8 +100,12 @@ class StageContext:
         record = self._records_of(self.model, Stage.STITCH).get(scan.scan)
         return record.result if record is not None else ""
 
-    def _records_of(self, model: Model, stage: Stage) -> Mapping[ScanId, Record]:
-        """Records of an earlier stage, which are complete when this one begins, and read once."""
+    def learn(self, record: Record) -> None:
+        """Take note of what a stage has made of a scan since the records of the stage were read."""
+        self._records_of(self.model, record.outcome.stage)[record.outcome.scan] = record
+
+    def _records_of(self, model: Model, stage: Stage) -> dict[ScanId, Record]:
+        """Records of an earlier stage, read once. Those of an earlier job are complete when this one begins."""
         where = model.name, stage
         if where not in self._earlier:
             self._earlier[where] = Records(self.results.records(stage, self.shard, model.name)).load()
@@ -149,6 +153,17 @@ class ContextWork(StageWork):
             and all(path.exists() for path in self.outputs(scan))
         )
 
+    def is_written(self, scan: RawScan) -> bool:
+        """Whether a job that was killed before it could record it has written all files of the settings in force.
+
+        Only of a stage whose files say so.
+        """
+        return False
+
+    def learn(self, record: Record) -> None:
+        """Take note of what an earlier stage of the same job has made of a scan."""
+        self.context.learn(record)
+
     @cached_property
     def _records(self) -> Mapping[ScanId, Record]:
         """What the stage had done when it was first asked."""
@@ -163,8 +178,8 @@ class TemporaryWork(ContextWork):
         return stage_work(Stage.POSTPROCESS, self.context)
 
     def superseded(self, scan: RawScan) -> bool:
-        """Whether the final label map is there."""
-        return self._final.is_done(scan)
+        """Whether the final label map is there. A job may have been killed after it removed what it was made from."""
+        return self._final.is_done(scan) or self._final.is_written(scan)
 
 
 def stage_work(stage: Stage, context: StageContext) -> ContextWork:

@@ -1,6 +1,6 @@
-"""How a stage runs on a shard, or on one scan by hand: what goes in, what is left for the next call."""
+"""How stages run on a shard, or on one scan by hand: what goes in, what is left for the next call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dixonflow.cohort.shards import Shard, find_shard, read_shard
@@ -10,27 +10,33 @@ from dixonflow.errors import ConfigError, DixonflowError, ScanExcluded
 from dixonflow.execution.outcome import Outcome, outcome_of_models, read_outcomes, write_outcomes
 from dixonflow.execution.records import Record
 from dixonflow.execution.shard import run_shard
+from dixonflow.execution.steps import Step
 from dixonflow.execution.supervisor import Limits, StartDiedError
 from dixonflow.models.load import load_models
 from dixonflow.models.model import Model
 from dixonflow.models.runnable import models_for
+from dixonflow.paths import Results
 from dixonflow.rawdata.raw_scan import RawScan
 from dixonflow.run.resources import scan_mb, scan_seconds
 from dixonflow.run.retry import Failure, record_failures, request_retry
-from dixonflow.stages.context import StageContext, contexts, stage_work
+from dixonflow.stages.context import ContextWork, StageContext, contexts, stage_work
 from dixonflow.tables.schema import TableError
-from dixonflow.vocabulary import Reason, ScanId, Stage, Status
+from dixonflow.vocabulary import JOBS, Reason, ScanId, Stage, Status
 
 
 class JobError(DixonflowError):
     """A stage could not begin, or a scan that is run by hand did not come through."""
 
 
-def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, memory_mb: float | None) -> None:
-    """Run a stage on a shard, or on one scan by hand.
+def run_stages(
+    stages: Sequence[Stage], config: Path, shard: str | None, scan: str | None, memory_mb: float | None
+) -> None:
+    """Run stages on a shard, or on one scan by hand, one after the other.
 
     Parameters
     ----------
+    stages
+        One, or several that one job may run.
     config
         Configuration file.
     shard, scan
@@ -45,13 +51,17 @@ def run_stage(stage: Stage, config: Path, shard: str | None, scan: str | None, m
     """
     if (shard is None) == (scan is None):
         raise ConfigError("name either --shard or --scan")
+    if len(stages) > 1 and tuple(stages) not in JOBS:
+        together = ", or ".join(" ".join(job) for job in JOBS if len(job) > 1)
+        raise ConfigError(f"these stages do not run together: name one, or {together}")
     settings = read_config(config)
     results, models = settings.paths, load_models(settings)
     if scan is not None:
-        _run_scan(stage, scan, settings, models)
+        for stage in stages:
+            _run_scan(stage, scan, settings, models)
     elif shard is not None:
         members = read_shard(results.shard(shard))
-        _run_shard(stage, _contexts(stage, settings, models, members), members, memory_mb)
+        _run_shard(stages, _contexts(stages[0], settings, models, members), members, memory_mb)
 
 
 def _contexts(stage: Stage, settings: Config, models: Sequence[Model], shard: Shard) -> Sequence[StageContext]:
@@ -63,37 +73,58 @@ def _contexts(stage: Stage, settings: Config, models: Sequence[Model], shard: Sh
     return contexts(stage, settings, chosen, settings.paths, shard.name)
 
 
-def _run_shard(stage: Stage, each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None) -> None:
+def _run_shard(
+    stages: Sequence[Stage], each_model: Sequence[StageContext], shard: Shard, memory_mb: float | None
+) -> None:
     config, results = each_model[0].config, each_model[0].results
     if memory_mb is not None:
         memory_mb = scan_mb(memory_mb, len(shard.scans), len(config.segment.models))
     limits = Limits(memory_mb, scan_seconds(config.scan_minutes))
-    upstream = _upstream(stage, each_model[0], shard)
-    done: dict[str, list[Record]] = {}
+    outcomes = _upstream(stages[0], each_model[0], shard)
+    done: dict[Stage, dict[str, list[Record]]] = {stage: {} for stage in stages}
     for context in each_model:
-        work, records = stage_work(stage, context), context.records(stage)
+        works = [stage_work(stage, context) for stage in stages]
+        steps = [Step(work, context.records(work.stage), config.max_attempts) for work in works]
         try:
-            done[context.model.name] = run_shard(work, shard.scans, upstream, records, config.max_attempts, limits)
+            found = run_shard(steps, shard.scans, outcomes, limits)
         except StartDiedError as error:
             if error.reason is Reason.OUT_OF_MEMORY:
                 request_retry(results, shard.name, more_memory=True)
             raise JobError(str(error)) from error
-    outcomes = {
-        entry.scan: outcome_of_models({name: records[place].outcome for name, records in done.items()})
-        for place, entry in enumerate(shard.scans)
-    }
+        for stage, records in zip(stages, found, strict=True):
+            done[stage][context.model.name] = records
+    for work in works:
+        outcomes = _write(work, shard, results, outcomes, done[work.stage], config.max_attempts)
+
+
+def _write(
+    work: ContextWork,
+    shard: Shard,
+    results: Results,
+    upstream: Mapping[ScanId, Outcome],
+    done: Mapping[str, list[Record]],
+    max_attempts: int,
+) -> dict[ScanId, Outcome]:
+    """Write the rows of a stage from its records for each model. Return them."""
+    outcomes = {}
+    for place, entry in enumerate(shard.scans):
+        before = upstream.get(entry.scan)
+        of_models = {name: records[place].outcome for name, records in done.items()}
+        # where the stage before is not ok for one of several models, another may have passed this one in the same job
+        outcomes[entry.scan] = outcome_of_models(of_models) if before is None or _is_ok(before) else before
     ok = [record for records in done.values() for record in records if _is_ok(outcomes[record.outcome.scan])]
     work.write_rows(ok)  # once for all models
-    write_outcomes(results.outcomes(stage, shard.name), list(outcomes.values()))
+    write_outcomes(results.outcomes(work.stage, shard.name), list(outcomes.values()))
     # here and not at the last stage, which this run may not reach
     failures = [
         Failure(record.outcome.reason, record.outcome.attempt)
         for records in done.values()
         for record in records
-        if record.outcome.stage is stage
+        if record.outcome.stage is outcomes[record.outcome.scan].stage is work.stage
         and record.outcome.status is outcomes[record.outcome.scan].status is Status.FAILED
     ]
-    record_failures(results, shard.name, stage.value, failures, config.max_attempts)
+    record_failures(results, shard.name, work.stage.value, failures, max_attempts)
+    return outcomes
 
 
 def _is_ok(outcome: Outcome) -> bool:

@@ -35,15 +35,20 @@ class PostprocessWork(ContextWork):
         """Clean the merged label map, write it, and remove what it was made from."""
         key = self.key(scan)
         temporary = self.context.results.temporary(self.context.shard, scan.scan, self.context.model.name)
-        # The sidecar is written last, and removed before the label map is replaced. Where it is of this key, a job was
-        # killed between here and its record, and what the label map was made from may be gone already.
-        if not (_key_of(self._sidecar(scan)) == key and self._labels(scan).exists()):
+        if not self.is_written(scan):  # what the label map was made from may be gone already
             self._write_label_map(scan, key)
         if not self.context.config.keep.temporary and temporary.exists():
             shutil.rmtree(temporary)
             with suppress(OSError):  # another model's images are still there
                 temporary.parent.rmdir()
         return StageResult()
+
+    def is_written(self, scan: RawScan) -> bool:
+        """Whether label map and sidecar are of the key in force.
+
+        The sidecar is written last, and removed before the label map is replaced.
+        """
+        return self._labels(scan).exists() and _key_of(self._sidecar(scan)) == self.key(scan)
 
     def result(self, scan: RawScan) -> str:
         """Hash over the label map, and over what the next stage reads of its sidecar."""

@@ -5,12 +5,13 @@ Every other module takes its words from here. Values are what appears in tables 
 
 from dixonflow.vocabulary.images import DIXON, Contrast, Modality, ScanSequence
 from dixonflow.vocabulary.methods import Backend, Interpolate, MergeStrategy
-from dixonflow.vocabulary.outcomes import SHARD_STAGES, Grade, Reason, Stage, Status
+from dixonflow.vocabulary.outcomes import JOBS, SHARD_STAGES, Grade, Reason, Stage, Status
 from dixonflow.vocabulary.ratings import Cause, Verdict
 from dixonflow.vocabulary.scans import Duplicates, Layout, ScanId
 
 __all__ = [
     "DIXON",
+    "JOBS",
     "SHARD_STAGES",
     "Backend",
     "Cause",

@@ -31,9 +31,22 @@ class Stage(StrEnum):
         """Whether it works for one model after another, with records of its own for each; else all models share it."""
         return self not in (Stage.COHORT, Stage.STITCH)
 
+    @property
+    def job(self) -> tuple["Stage", ...]:
+        """The stages that one job brings a shard through, this one among them. Its rule is named after the last."""
+        return next(job for job in JOBS if self in job)
+
 
 SHARD_STAGES = tuple(Stage)[1:]
 """The stages that work on shards: all but `cohort`, which makes them."""
+
+JOBS = (
+    (Stage.STITCH,),
+    (Stage.RESAMPLE, Stage.SEGMENT),
+    (Stage.MERGE, Stage.POSTPROCESS),
+    (Stage.MEASURE,),
+)
+"""The stages that work on shards, by job. In a job of two, a scan passes the first and then the second."""
 
 
 class Status(StrEnum):

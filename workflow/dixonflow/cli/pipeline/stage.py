@@ -1,4 +1,4 @@
-"""`dixonflow stage`: one stage on a shard, or on one scan by hand."""
+"""`dixonflow stage`: a stage, or the stages of one job, on a shard, or on one scan by hand."""
 
 import sys
 from enum import StrEnum
@@ -8,7 +8,7 @@ import typer
 
 from dixonflow.cli.options import CONFIG, ConfigOption, start_logging
 from dixonflow.errors import DixonflowError
-from dixonflow.stages.job import run_stage
+from dixonflow.stages.job import run_stages
 from dixonflow.vocabulary import Stage
 
 
@@ -24,7 +24,9 @@ class ShardStage(StrEnum):
 
 
 def stage_command(
-    stage: Annotated[ShardStage, typer.Argument(help="Name of the stage.")],
+    stages: Annotated[
+        list[ShardStage], typer.Argument(help="Name of the stage, or of all stages that one job runs, in their order.")
+    ],
     config: ConfigOption = CONFIG,
     shard: Annotated[
         str | None, typer.Option("--shard", help="Name of the shard, as in results/cohort/shards/.")
@@ -40,13 +42,13 @@ def stage_command(
         ),
     ] = None,
 ) -> None:
-    """Run a stage on a shard, or on one scan by hand.
+    """Run stages on a shard, or on one scan by hand.
 
     A shard writes its outcome rows to results/<stage>/. A single scan is always rerun, and only its files are
     written.
     """
     start_logging()
     try:
-        run_stage(Stage(stage.value), config, shard, scan, memory_mb)
+        run_stages([Stage(stage.value) for stage in stages], config, shard, scan, memory_mb)
     except DixonflowError as error:
-        sys.exit(f"{stage.value}: {error}")
+        sys.exit(f"{stages[-1].value}: {error}")

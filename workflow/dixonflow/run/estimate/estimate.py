@@ -20,7 +20,7 @@ from dixonflow.run.estimate.pilot import EstimateError, Pilot, differing_setting
 from dixonflow.run.estimate.storage import Storage, storage
 from dixonflow.run.estimate.target import Amount, Target, listed_scans, number_of_scans
 from dixonflow.run.requests import Proposal, propose
-from dixonflow.vocabulary import SHARD_STAGES
+from dixonflow.vocabulary import JOBS
 
 MOST_SCANS = 100_000_000
 """More than there are in any cohort: a number above it is a slip."""
@@ -37,9 +37,9 @@ class Estimate:
     outcomes
         Scans that will be ok, excluded and failed.
     shards
-        Each is a job of every stage.
+        Each is run by a job of every kind.
     jobs
-        Of all stages, and the three of the whole run.
+        Of all shards, and the three of the whole run.
     work
         By stage and model.
     requests
@@ -97,7 +97,7 @@ def estimate(folder: Path, config: Config, scans: int | None, gpus: int | None, 
         pilot_gpu=gpu,
         outcomes=outcomes(pilot, target),
         shards=shards,
-        jobs=shards * len(SHARD_STAGES) + 3,
+        jobs=shards * len(JOBS) + 3,
         work=work,
         requests=propose(pilot.results, size, models, config.scan_minutes),
         makespan=makespan(pilot, work, shards, gpus, cores) if cores else None,

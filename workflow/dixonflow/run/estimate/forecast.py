@@ -33,7 +33,7 @@ class StageWork:
     gpu_hours
         A GPU at work.
     gpu_hours_allocated
-        A GPU held by a job, idle or not: at most this, because the next scan is read while the GPU works.
+        A GPU held by a job, idle or not: at most this, because the next scan is resampled and read while the GPU works.
     memory_mb_median, memory_mb_p95, memory_mb_largest
         Memory of the process, over scans; the intervals of the first two are those of order statistics, which assume
         nothing of the distribution, and have no upper limit where there are too few scans for one.
@@ -132,7 +132,7 @@ def _one(pilot: Pilot, target: Target, stage: Stage, model: str, rows: pd.DataFr
     costs.loc[rows.index, "held"] = rows["seconds"] / _HOUR
     costs["not_ok"] = costs["core"] * not_ok
     totals = target.totals(costs)
-    on_gpu = gpu and stage is Stage.SEGMENT
+    on_gpu = gpu and stage in Stage.SEGMENT.job
     memory = np.sort(rows["peak_memory_mb"][rows["peak_memory_mb"].gt(0)].to_numpy(float))
     return StageWork(
         stage,
@@ -142,7 +142,7 @@ def _one(pilot: Pilot, target: Target, stage: Stage, model: str, rows: pd.DataFr
         core_hours=totals["core"],
         core_hours_not_ok=totals["not_ok"],
         gpu_hours=totals["gpu"] if on_gpu else Amount(0.0 if stage is not Stage.SEGMENT else None),
-        gpu_hours_allocated=totals["held"] if on_gpu else Amount(0.0 if stage is not Stage.SEGMENT else None),
+        gpu_hours_allocated=totals["held"] if on_gpu else Amount(0.0 if stage not in Stage.SEGMENT.job else None),
         memory_mb_median=_quantile(memory, 0.5),
         memory_mb_p95=_quantile(memory, 0.95),
         memory_mb_largest=float(memory[-1]) if memory.size else None,
@@ -176,7 +176,7 @@ def makespan(pilot: Pilot, work: Sequence[StageWork], shards: int, gpus: int | N
     """Time of all jobs on so many GPUs and cores, without the queue and the start of jobs.
 
     A job of `segment` takes a GPU where the pilot used one, and then the cores of the GPU's node, which are not among
-    `cores`; else it takes `segment.threads` of them.
+    `cores`; else it takes `segment.threads` of them. It resamples the next scan meanwhile, which takes no time at best.
 
     Returns
     -------
@@ -195,11 +195,12 @@ def makespan(pilot: Pilot, work: Sequence[StageWork], shards: int, gpus: int | N
         return None
 
     hours = {which: [_take(row.core_hours, which) for row in work] for which in ("low", "high")}
+    hours["low"] = [0.0 if row.stage is Stage.RESAMPLE else each for each, row in zip(hours["low"], work, strict=True)]
     held = {which: sum(_take(row.gpu_hours_allocated, which) for row in work) for which in ("low", "high")}
     if gpu:
         held["low"] = sum(_take(row.gpu_hours, "low") for row in work)  # what is read in advance takes no time
     on_cores = {
-        which: sum(each for each, row in zip(found, work, strict=True) if not (gpu and row.stage is Stage.SEGMENT))
+        which: sum(each for each, row in zip(found, work, strict=True) if not (gpu and row.stage in Stage.SEGMENT.job))
         for which, found in hours.items()
     }
     alone = {
@@ -213,7 +214,7 @@ def makespan(pilot: Pilot, work: Sequence[StageWork], shards: int, gpus: int | N
 
 
 def _threads(pilot: Pilot, stage: Stage) -> int:
-    return pilot.config.segment.threads if stage is Stage.SEGMENT else RULES[stage.value].threads
+    return pilot.config.segment.threads if stage in Stage.SEGMENT.job else RULES[stage.value].threads
 
 
 def _take(amount: Amount, which: str) -> float:
@@ -230,7 +231,7 @@ def notes(pilot: Pilot, work: Sequence[StageWork], *, gpu: bool) -> list[str]:
         "without the queue, the start of jobs, and the jobs cohort, aggregate and report",
     ]
     if gpu:
-        found.append("GPU hours allocated are at most these: a job reads the next scan while the GPU works")
+        found.append("GPU hours allocated are at most these: a job prepares the next scan while the GPU works")
     else:
         found.append("the pilot segmented on a CPU: GPU hours and the time on GPUs are not known, run a pilot on a GPU")
     if killed:
