@@ -58,6 +58,7 @@ MODULES = {
     "checkpoint": "weight_targets",
     "plans": "weight_targets",
     "model_yaml": "weight_targets",
+    "backends": "weight_targets",
     "configuration": "list_targets",
     "withdrawn": "list_targets",
     "included": "list_targets",

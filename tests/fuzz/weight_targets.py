@@ -23,6 +23,7 @@ from dixonflow.importing.archive import ZipArchive
 from dixonflow.importing.check import check_configuration, check_training
 from dixonflow.importing.files import ArchiveFiles
 from dixonflow.importing.training import check_addenda, find_training
+from dixonflow.models.backend_record import NAME, read_backend_records
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.models.model import Model
 from dixonflow.models.nnunet_files import trained_orientation, trained_spacing_mm
@@ -146,7 +147,21 @@ def _model_files(_: Path) -> list[bytes]:
     return [(MODELS / f"{name}.yaml").read_bytes() for name in _MODEL_FILES]
 
 
+def _read_backends(data: bytes, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    demo = load_model(MODELS / "demo.yaml")
+    for name in ("plans.json", "dataset.json", "metadata.json"):
+        shutil.copy(demo.weights / name, folder)
+    (folder / NAME).write_bytes(data)
+    read_backend_records(demo.model_copy(update={"weights": folder}))
+
+
+def _backend_records(_: Path) -> list[bytes]:
+    return [(load_model(MODELS / "demo.yaml").weights / NAME).read_bytes()]
+
+
 IMPORT_ARCHIVE = Target(_read_archive, (ModelError,), _archives, mutate_zip)
 CHECKPOINT = Target(_read_checkpoint, (ModelError,), _checkpoints, mutate_zip, 1 << 17)
 PLANS = Target(_read_plans, (ModelError,), _plans, mutate_json, 1 << 14)
 MODEL_YAML = Target(_read_model, (ModelError,), _model_files, mutate_yaml, 1 << 15)
+BACKENDS = Target(_read_backends, (ModelError,), _backend_records, mutate_json, 1 << 12)
