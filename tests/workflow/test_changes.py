@@ -52,6 +52,7 @@ def summary(output: str) -> dict[str, int]:
     return {" ".join(words[:-1]): int(words[-1]) for words in lines if words and words[-1].isdigit()}
 
 
+@pytest.mark.slow
 def test_who_withdraws_leaves_the_tables_and_the_pictures_and_may_return(project):
     tables, before = project.files("tables"), pictures(project)
     project.withdrawn.write_text(f"{FIRST}\n")
@@ -131,6 +132,7 @@ def test_an_image_corrected_in_place_gives_new_values(project):
     assert after["liver_volume_ml"] != before["liver_volume_ml"]
 
 
+@pytest.mark.slow
 def test_a_dead_cohort_job_and_a_clock_that_was_wrong_hide_nothing(project):
     """As it was seen: the list of shards is gone, new data is there, and all results are dated in the future."""
     shutil.copytree(project.raw / "bids" / f"sub-{FIRST}", project.raw / "bids" / "sub-200007")

@@ -147,6 +147,7 @@ def test_what_the_images_do_not_show_is_outside_and_not_missing(project):
         assert multi_echo.loc[structure, "missing_reason"] == dixon.loc[structure, "missing_reason"], structure
 
 
+@pytest.mark.slow
 def test_the_scan_waits_for_its_dixon_scan_and_follows_it(project):
     stands = project.files("derivatives")
     project.write_dixon(SECOND)

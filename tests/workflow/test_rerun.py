@@ -38,6 +38,7 @@ def test_a_named_scan_is_made_again_and_no_other(project):
     assert "Nothing to be done" in project.run()
 
 
+@pytest.mark.slow
 def test_a_list_may_name_excluded_scans_too(project):
     (project.folder / "again.txt").write_text(f"{SCANS[1].name}\n{SCANS[2].name}\n")
     done = rerun(project, "--list", "again.txt")

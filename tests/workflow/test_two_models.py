@@ -64,6 +64,7 @@ def one_scan(demo_run) -> OneScan:
     return OneScan(demo_run)
 
 
+@pytest.mark.slow
 def test_a_further_model_joins_and_leaves(one_scan):
     one_scan.run("demo")
     alone, dates = one_scan.tables(), one_scan.dates("demo")

@@ -59,6 +59,7 @@ def verify(project: Path, content: list[dict]):
     return call_in(project / "project", *command, "--folder", "real", **environment)
 
 
+@pytest.mark.slow
 def test_scans_are_fetched_run_and_compared(project):
     with FileServer(project / "served") as server:
         done = verify(project, items(server.address, project / "served"))

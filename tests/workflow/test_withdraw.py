@@ -147,6 +147,7 @@ def test_a_call_that_is_killed_is_finished_by_the_next_and_no_run_begins_before(
     assert "Nothing to be done" in project.run()
 
 
+@pytest.mark.slow
 def test_a_shard_without_members_goes_and_a_second_call_finds_nothing(project):
     result = withdraw(project, ALONE)
     assert result.returncode == 0, result.stdout
