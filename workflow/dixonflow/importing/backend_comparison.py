@@ -14,10 +14,11 @@ import numpy as np
 
 from dixonflow.errors import ModelError
 from dixonflow.imaging.nifti import NiftiImage
+from dixonflow.imaging.station import Station
 from dixonflow.models.backend_record import VOXELS_PER_DIFFERENCE, BackendRecord, write_backend_record
 from dixonflow.models.model import Model
-from dixonflow.phantom.anatomy.participant import Participant, draw_participant
-from dixonflow.phantom.anatomy.render import Anatomy, render_anatomy
+from dixonflow.phantom.anatomy.participant import draw_participant
+from dixonflow.phantom.anatomy.render import render_anatomy
 from dixonflow.phantom.scanner.acquisition import acquire
 from dixonflow.phantom.scanner.ct import ct_image
 from dixonflow.phantom.scanner.protocol import nako_protocol
@@ -34,6 +35,9 @@ _SEED = 31
 
 _STATION = 1
 """Station that shows the abdomen, from 0."""
+
+_FINE_MM = 3.0
+"""Voxel size that the body is drawn with."""
 
 _OF_PATCH = 1.25
 """Length of the compared part along the slowest axis of the network, in patches: two patches overlap in it."""
@@ -135,15 +139,23 @@ def compared_part(predictor: Predictor, model: Model) -> PreprocessedImage:
 
 def _images(model: Model) -> Sequence[NiftiImage]:
     """One image for each channel of the networks; water stands for what a Dixon scan does not have."""
-    participant, anatomy = _body()
     if model.modality == "ct":
-        return [NiftiImage(ct_image(participant, anatomy).astype(np.float32), anatomy.affine)]
-    station = acquire(participant, anatomy, nako_protocol())[_STATION]
+        return [_ct()]
+    station = _dixon()
     images = [station.images.get(each, station.images[Contrast.WATER]) for each in model.contrasts_read]
     return [NiftiImage(each.astype(np.float32), station.affine) for each in images]
 
 
 @cache
-def _body() -> tuple[Participant, Anatomy]:
+def _ct() -> NiftiImage:
     participant = draw_participant(_SEED)
-    return participant, render_anatomy(participant, 2.0)
+    anatomy = render_anatomy(participant, _FINE_MM)
+    return NiftiImage(ct_image(participant, anatomy).astype(np.float32), anatomy.affine)
+
+
+@cache
+def _dixon() -> Station:
+    participant, protocol = draw_participant(_SEED), nako_protocol()
+    of_abdomen = replace(protocol, stations=protocol.stations[_STATION : _STATION + 1])
+    (station,) = acquire(participant, render_anatomy(participant, _FINE_MM), of_abdomen)
+    return station
