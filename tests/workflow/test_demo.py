@@ -207,7 +207,8 @@ def test_a_lost_label_map_is_found_and_made_again_alone(demo_run):
     assert "Nothing to be done" in demo_run.snakemake()
 
 
-@pytest.mark.parametrize("kept", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [True, False])
 def test_a_changed_setting_redoes_what_it_touches_in_one_run(demo_run, kept):
     """Also where the images that it needs were temporary, or are not kept."""
     name = f"kept-{kept}".lower()

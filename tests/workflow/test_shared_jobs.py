@@ -38,6 +38,7 @@ def recorded(project: SmallProject) -> dict[tuple[str, str], bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_a_fault_at_the_first_stage_of_a_job_is_told_of_that_stage_and_costs_its_scan_alone(project):
     before = recorded(project)
     temporary = results_of(project).temporary(shard_of(project), BAD, "demo")
