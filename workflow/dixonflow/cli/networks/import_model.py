@@ -46,5 +46,5 @@ def import_model_command(
     except DixonflowError as error:
         sys.exit(f"import-model: {error}")
     for record in compared:
-        typer.echo(f"{name}: {comparison_in_words(record)}")
+        typer.echo(f"{name}: {comparison_in_words(record)}", err=True)
     typer.echo(f"{model.weights}: {'imported' if new else 'already imported, unchanged'}")
