@@ -197,6 +197,7 @@ def test_names_of_the_benchmarks_are_unique() -> None:
     assert len({benchmark.name for benchmark in BENCHMARKS}) == len(BENCHMARKS)
 
 
+@pytest.mark.slow
 def test_the_segment_stage_equals_nnunetv2_predict_on_a_shard(tmp_path: Path) -> None:
     (benchmark,) = (item for item in BENCHMARKS if item.name == "segment-outside-network")
     record = measure(dataclasses.replace(benchmark, repeats=1), tmp_path, SETTING, {"nnunetv2": "2"})

@@ -90,6 +90,7 @@ def test_no_path_means_anything_to_a_shell(project, results, rule):
     assert not list(project.folder.parent.rglob("owned*"))
 
 
+@pytest.mark.slow
 def test_a_user_without_a_name_and_with_a_home_that_cannot_be_written(project, nobody, tmp_path):
     tmp_path.chmod(0o555)
     results = "[ab]*?~#!|&<(x)> \\n $HOME"

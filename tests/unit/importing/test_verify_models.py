@@ -58,6 +58,7 @@ def assert_verified(project: Path, name: str) -> None:
     assert "folds 0, trained at 3 x 3 x 3 mm, patch 16 x 16 x 16" in said
 
 
+@pytest.mark.slow
 def test_a_model_is_imported_compared_and_run_and_a_ct_has_no_fat(project: Path) -> None:
     assert_verified(project, CT)
     rows = pd.read_parquet(project / "verified" / CT / "tables" / "measurements.parquet")
