@@ -1,6 +1,7 @@
 """Other backends than torch: the same labels, in a process that only takes them where they were compared."""
 
 import json
+import logging
 import multiprocessing
 import os
 import subprocess
@@ -151,7 +152,8 @@ def chosen(model, **segment):
     return choice.backend_of(model, demo_config().segment.model_copy(update=segment))
 
 
-def test_auto_takes_what_passed_here_and_is_faster(model, record):
+def test_auto_takes_what_passed_here_and_is_faster(model, record, caplog):
+    caplog.set_level(logging.INFO)
     assert chosen(model) == "torch", "nothing was compared"
     write_backend_record(model, record)
     assert chosen(model) == "openvino"
@@ -165,7 +167,10 @@ def test_auto_takes_what_passed_here_and_is_faster(model, record):
     ):
         (model.weights / NAME).unlink()
         write_backend_record(model, record.model_copy(update=change))
+        caplog.clear()
         assert chosen(model) == "torch", change
+        here = {"instructions", "version", "torch"}.isdisjoint(change)
+        assert ("dixonflow compare-backends demo" in caplog.text) is not here
     write_backend_record(model, record)
     assert len(read_backend_records(model)) == 2
     assert chosen(model) == "openvino"

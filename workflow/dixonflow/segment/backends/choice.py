@@ -62,7 +62,14 @@ def backend_of(model: Model, segment: SegmentConfig) -> Backend:
                 f"{model.name}' here, or set auto"
             )
         return segment.backend
-    here = [records.get(each) for each in map(environment_of, OTHERS) if each]
+    environments = [each for each in map(environment_of, OTHERS) if each]
+    for each in environments:
+        if records and each not in records:
+            log.info(
+                "%s was compared with torch for model %s elsewhere, not with %s: dixonflow compare-backends %s does it",
+                *(each.backend, model.name, each.instructions, model.name),
+            )
+    here = [records.get(each) for each in environments]
     good = [record for record in here if record and record.passed and record.is_faster]
     best = min(good, key=lambda record: record.seconds / record.torch_seconds, default=None)
     return best.backend if best else "torch"
