@@ -75,9 +75,7 @@ def test_all_data_of_the_package_is_in_it(wheel: Wheel) -> None:
 def test_weights_are_imported_into_the_working_folder(wheel: Wheel, tmp_path: Path) -> None:
     train_model(load_model(MODELS / f"{MODEL}.yaml"), tmp_path)
     told = wheel.python("-m", "dixonflow", "import-model", MODEL, "--from", str(tmp_path))
-    *compared, imported = told.splitlines()
-    assert imported == f"{wheel.folder / 'models' / MODEL}: imported"
-    assert all(line.startswith(f"{MODEL}: openvino ") for line in compared)
+    assert told == f"{wheel.folder / 'models' / MODEL}: imported\n"
     assert (wheel.folder / "models" / MODEL / "metadata.json").exists()
     assert not (wheel.site / "dixonflow" / "models" / "files" / MODEL).exists()
 

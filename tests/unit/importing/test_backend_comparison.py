@@ -12,6 +12,7 @@ from dixonflow.importing.backend_comparison import compare_backends
 from dixonflow.models.backend_record import NAME, read_backend_records
 from dixonflow.models.load import MODELS, load_model
 from dixonflow.segment.backends.choice import environment_of
+from dixonflow.segment.sliding_window import NonFiniteScoresError
 
 pytest.importorskip("openvino")
 
@@ -63,6 +64,15 @@ def test_a_backend_that_cannot_run_the_networks_gets_no_record(model, monkeypatc
     assert compare_backends(model) == []
     assert not (model.weights / NAME).exists()
     assert "bad combination" in caplog.text
+
+
+def test_networks_that_give_no_finite_scores_on_the_phantom_stay_with_torch(model, monkeypatch, caplog):
+    def infinite(predictor, part):
+        raise NonFiniteScoresError("the network gave scores that are infinite")
+
+    monkeypatch.setattr(backend_comparison, "_labels", infinite)
+    assert compare_backends(model) == []
+    assert "no comparison on the phantom" in caplog.text
 
 
 def test_the_command_says_what_auto_takes(tmp_path, monkeypatch, model):

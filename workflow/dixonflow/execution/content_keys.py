@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from dixonflow.config import Config, MergeConfig
 from dixonflow.measure.compartments.compartment import consulted_models
 from dixonflow.models.anatomy import is_muscle, structures
-from dixonflow.models.backend_record import gives_labels_of_torch, read_backend_records
+from dixonflow.models.backend_record import gives_labels_of_torch
 from dixonflow.models.comparison import interpolate_of, merge_strategy_of, vertebrae_of
 from dixonflow.models.model import Model
 from dixonflow.vocabulary import MergeStrategy, Stage
@@ -89,7 +89,7 @@ def _segment_settings(config: Config, model: Model) -> dict[str, Any]:
     if config.segment.unstitched:
         run["unstitched"] = True
     backend = config.segment.backend
-    if backend != "auto" and not gives_labels_of_torch(read_backend_records(model), backend):
+    if backend != "auto" and not gives_labels_of_torch(model, backend):
         run["backend"] = backend
     if mean and model.contrast_weights:
         run["weights_of_contrasts"] = model.weights_of(model.input_contrasts)

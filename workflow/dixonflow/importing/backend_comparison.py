@@ -6,16 +6,16 @@ bodies give labels of bodies there, unlike noise, in which most scores are near 
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import numpy as np
 
-from dixonflow.errors import ModelError
+from dixonflow.errors import ModelError, ScanExcluded
 from dixonflow.imaging.nifti import NiftiImage
 from dixonflow.imaging.station import Station
-from dixonflow.models.backend_record import VOXELS_PER_DIFFERENCE, BackendRecord, write_backend_record
+from dixonflow.models.backend_record import VOXELS_PER_DIFFERENCE, BackendRecord, Environment, write_backend_record
 from dixonflow.models.model import Model
 from dixonflow.phantom.anatomy.participant import draw_participant
 from dixonflow.phantom.anatomy.render import render_anatomy
@@ -26,6 +26,7 @@ from dixonflow.resample.model_grid import to_model_grid
 from dixonflow.segment import ImageScores, Predictor, SegmentOptions
 from dixonflow.segment.backends.choice import OTHERS, environment_of
 from dixonflow.segment.preprocess import PreprocessedImage
+from dixonflow.segment.sliding_window import NonFiniteScoresError
 from dixonflow.vocabulary import Contrast
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def compare_backends(model: Model) -> list[BackendRecord]:
     """Compare the labels of all installed backends with those of torch, and write that into the folder of the weights.
 
     All networks and folds of the model run with one thread on two patches each, small ones on more: seconds for small
-    networks, some minutes for large ones. A backend that cannot run them is named in the log and gets no record.
+    networks, some minutes for large ones. A backend that cannot run them is named in the log and gets no record; so are
+    networks that cannot take the phantom.
 
     Returns
     -------
@@ -62,19 +64,11 @@ def compare_backends(model: Model) -> list[BackendRecord]:
         If the networks cannot be loaded, or the folder of the weights cannot be written to.
     """
     tallies = {each: _Tally() for name in OTHERS if (each := environment_of(name))}
-    voxels, torch_seconds = 0, 0.0
-    for folder in model.folders.values() if tallies else ():
-        options = SegmentOptions(interpolate="nearest", device="cpu", threads=1, orientation=model.orientation)
-        reference = Predictor(folder, options)
-        part = compared_part(reference, model)
-        expected, seconds = _labels(reference, part)
-        del reference  # one set of networks in memory at a time
-        voxels, torch_seconds = voxels + expected.labels.size, torch_seconds + seconds
-        for each, tally in tallies.items():
-            found, seconds = _labels(Predictor(folder, replace(options, backend=each.backend)), part)
-            tally.seconds += seconds
-            tally.differing += int(np.count_nonzero(found.labels != expected.labels))
-            tally.failure = tally.failure or found.fallback
+    try:
+        voxels, torch_seconds = _compare(model, tallies)
+    except (ScanExcluded, NonFiniteScoresError) as error:
+        log.warning("model %s runs with torch: no comparison on the phantom: %s", model.name, error)
+        return []
     records = []
     for each, tally in tallies.items():
         if tally.failure:
@@ -112,6 +106,24 @@ class _Tally:
     seconds: float = 0.0
     differing: int = 0
     failure: str = ""
+
+
+def _compare(model: Model, tallies: Mapping[Environment, "_Tally"]) -> tuple[int, float]:
+    """Run all networks of a model by torch and by each backend; gives the voxels, and the seconds of torch."""
+    voxels, torch_seconds = 0, 0.0
+    for folder in model.folders.values() if tallies else ():
+        options = SegmentOptions(interpolate="nearest", device="cpu", threads=1, orientation=model.orientation)
+        reference = Predictor(folder, options)
+        part = compared_part(reference, model)
+        expected, seconds = _labels(reference, part)
+        del reference  # one set of networks in memory at a time
+        voxels, torch_seconds = voxels + expected.labels.size, torch_seconds + seconds
+        for each, tally in tallies.items():
+            found, seconds = _labels(Predictor(folder, replace(options, backend=each.backend)), part)
+            tally.seconds += seconds
+            tally.differing += int(np.count_nonzero(found.labels != expected.labels))
+            tally.failure = tally.failure or found.fallback
+    return voxels, torch_seconds
 
 
 def _labels(predictor: Predictor, part: PreprocessedImage) -> tuple[ImageScores, float]:

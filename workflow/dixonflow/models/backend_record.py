@@ -5,9 +5,10 @@ must give the same key.
 """
 
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -109,15 +110,25 @@ def read_backend_records(model: Model) -> tuple[BackendRecord, ...]:
         If the file is damaged.
     """
     path = model.weights / NAME
-    if not path.is_file():
-        return ()
     try:
-        content = _File.model_validate(read_json(path))
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    content = _content(path, found.st_mtime_ns, found.st_size, found.st_ino)
+    return content.records if content.weights_sha256 == model.weights_hash else ()
+
+
+@lru_cache(maxsize=16)
+def _content(path: Path, *state: int) -> _File:
+    """Read the file, once in each state: every scan's content key may ask."""
+    try:
+        return _File.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         raise ModelError(f"{path}: {one_line(where)}: {one_line(first['msg'])}. Remove the file") from error
-    return content.records if content.weights_sha256 == model.weights_hash else ()
 
 
 def write_backend_record(model: Model, record: BackendRecord) -> None:
@@ -127,10 +138,18 @@ def write_backend_record(model: Model, record: BackendRecord) -> None:
     write_json(model.weights / NAME, content.model_dump(mode="json"))
 
 
-def gives_labels_of_torch(records: Sequence[BackendRecord], backend: Backend) -> bool:
-    """Whether a backend has been compared, and has passed wherever it was."""
-    of_backend = [record for record in records if record.backend == backend]
-    return backend == "torch" or (bool(of_backend) and all(record.passed for record in of_backend))
+def gives_labels_of_torch(model: Model, backend: Backend) -> bool:
+    """Whether a backend has been compared for the weights of a model, and has passed wherever it was.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged.
+    """
+    if backend == "torch":
+        return True
+    of_backend = [record for record in read_backend_records(model) if record.backend == backend]
+    return bool(of_backend) and all(record.passed for record in of_backend)
 
 
 def installed_version(backend: Backend) -> str | None:

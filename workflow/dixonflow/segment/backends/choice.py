@@ -55,7 +55,7 @@ def backend_of(model: Model, segment: SegmentConfig) -> Backend:
                 f"segment.backend: {segment.backend} is not installed here: set auto, or run pip install openvino"
             )
         record = records.get(environment)
-        if gives_labels_of_torch(tuple(records.values()), segment.backend) and not (record and record.passed):
+        if gives_labels_of_torch(model, segment.backend) and not (record and record.passed):
             raise ConfigError(
                 f"segment.backend: {segment.backend} {environment.version} was not compared with torch for model "
                 f"{model.name} on this kind of processor ({environment.instructions}): run 'dixonflow compare-backends "
