@@ -17,10 +17,12 @@ from tiny_model import tiny_demo
 from dixonflow.config import demo_config
 from dixonflow.errors import ConfigError, ModelError
 from dixonflow.execution.content_keys import stage_key
+from dixonflow.imaging.nifti import NiftiImage
 from dixonflow.models.backend_record import NAME, BackendRecord, read_backend_records, write_backend_record
 from dixonflow.segment import Predictor, SegmentOptions
 from dixonflow.segment.backends import choice
 from dixonflow.segment.backends.openvino import OpenVinoNetwork
+from dixonflow.segment.networks import HelperNetwork
 from dixonflow.vocabulary import Stage
 
 pytest.importorskip("openvino")
@@ -102,6 +104,21 @@ def test_a_backend_that_cannot_load_the_networks_leaves_them_to_torch(build_mode
     np.testing.assert_array_equal(
         predictor.restore(prepared[0], found), Predictor(folder).predict(image, (3.0, 3.0, 3.0))
     )
+
+
+def test_a_network_that_helps_another_says_so_too(model, monkeypatch):
+    def broken(self, tile):
+        raise RuntimeError("device lost")
+
+    image = NiftiImage(body((24, 22, 30)).astype(np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
+    segment = demo_config().segment.model_copy(update={"device": "cpu"})
+    expected = HelperNetwork(model, segment.model_copy(update={"backend": "torch"})).labels([image])
+    helper = HelperNetwork(model, segment.model_copy(update={"backend": "openvino"}))
+    helper.labels([image])
+    assert helper.fallbacks == []
+    monkeypatch.setattr(OpenVinoNetwork, "__call__", broken)
+    np.testing.assert_array_equal(helper.labels([image]), expected)
+    assert helper.fallbacks == ["openvino failed with RuntimeError: device lost"]
 
 
 @pytest.mark.parametrize("instructions", LIMITED)

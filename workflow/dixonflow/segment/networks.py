@@ -59,10 +59,16 @@ class HelperNetwork:
         What is run, as its own file says, with all folds.
     segment
         Device and threads.
+
+    Attributes
+    ----------
+    fallbacks
+        Why label maps were computed again by torch on the CPU; the caller empties it.
     """
 
     def __init__(self, model: Model, segment: SegmentConfig) -> None:
         self.model = model
+        self.fallbacks: list[str] = []
         self._predictor: PartsPredictor = load_networks(model, options_of_file(model, segment))
 
     def labels(self, channels: Sequence[NiftiImage]) -> Labels:
@@ -79,6 +85,8 @@ class HelperNetwork:
             [np.stack([each.data for each in on_grid])] if self.model.channels else [on_grid[0].data],
             on_grid[0].spacing_mm,
         )
-        labels = self._predictor.restore(prepared, self._predictor.infer(prepared))
+        inferred = self._predictor.infer(prepared)
+        self.fallbacks += [each.fallback for each in inferred if each.fallback]
+        labels = self._predictor.restore(prepared, inferred)
         found: Labels = to_image_grid(labels, self.model, on_grid[0].affine, image.data.shape, image.affine)
         return found

@@ -44,16 +44,16 @@ class RoughModel:
     """
 
     def __init__(self, crop: Crop, model: Model, segment: SegmentConfig) -> None:
-        self._crop, self._network = crop, HelperNetwork(model, segment)
+        self._crop, self.network = crop, HelperNetwork(model, segment)
 
     @property
     def contrast(self) -> Contrast:
         """The image that it takes."""
-        return self._network.model.contrasts_read[0]
+        return self.network.model.contrasts_read[0]
 
     def find(self, image: NiftiImage) -> Found | None:
         """Where the structures lie in an image, with the margin around them; None where none of them is found."""
-        labels, crop = self._network.labels([image]), self._crop
+        labels, crop = self.network.labels([image]), self._crop
         box = box_around(self._mask(labels, crop.structures), image.spacing_mm, crop.margin_mm)
         if box is None or not crop.keep_within:
             return None if box is None else Found(box)
@@ -61,11 +61,11 @@ class RoughModel:
         return Found(box, np.ascontiguousarray(near[box]))
 
     def _mask(self, labels: NDArray[Any], names: Sequence[str]) -> NDArray[np.bool_]:
-        return np.isin(labels, [label for name in names for label in self._network.model.regions[name]])
+        return np.isin(labels, [label for name in names for label in self.network.model.regions[name]])
 
     def provenance(self) -> dict[str, Any]:
         """What decides the box, for the sidecar of the label map."""
-        return {"sha256": self._network.model.weights_hash, **self._crop.model_dump(mode="json")}
+        return {"sha256": self.network.model.weights_hash, **self._crop.model_dump(mode="json")}
 
 
 def box_around(mask: NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float) -> Box | None:

@@ -29,7 +29,7 @@ class SwapNetwork:
     """
 
     def __init__(self, model: Model, segment: SegmentConfig) -> None:
-        self._network = HelperNetwork(model, segment)
+        self.network = HelperNetwork(model, segment)
 
     def swapped(self, images: Mapping[Contrast, NiftiImage]) -> NDArray[np.bool_]:
         """Voxels (x, y, z) that show fat in the water image and water in the fat image, by two runs of the network.
@@ -47,8 +47,8 @@ class SwapNetwork:
         return swapped
 
     def _shown(self, images: Mapping[Contrast, NiftiImage], first: Contrast) -> Labels:
-        return self._network.labels([images[each] for each in (first, *self._network.model.channels[1:])])
+        return self.network.labels([images[each] for each in (first, *self.network.model.channels[1:])])
 
     def provenance(self) -> dict[str, Any]:
         """What decides the voxels, for the sidecar of the label map."""
-        return {"model": self._network.model.name, "sha256": self._network.model.weights_hash}
+        return {"model": self.network.model.name, "sha256": self.network.model.weights_hash}

@@ -128,6 +128,9 @@ class SegmentWork(TemporaryWork):
     def process(self, scan: ScanInWork) -> ScanInWork:
         """Run the networks."""
         started = time.perf_counter()
+        helpers = [each.network for each in (self._rough, self._swap_network) if each]
+        for helper in helpers:
+            helper.fallbacks.clear()
         if self._rough is not None:
             scan = self._cropped(scan, self._rough)
         several = len(self.context.model.input_contrasts) > 1
@@ -142,7 +145,10 @@ class SegmentWork(TemporaryWork):
             for target in scan.targets
         ]
         seconds = time.perf_counter() - started if on_device else 0.0
-        return replace(scan, targets=targets, inferred=inferred, gpu_seconds=seconds, swapped=swapped)
+        of_helpers = tuple(why for helper in helpers for why in helper.fallbacks)
+        return replace(
+            scan, targets=targets, inferred=inferred, gpu_seconds=seconds, swapped=swapped, of_helpers=of_helpers
+        )
 
     def _cropped(self, scan: ScanInWork, rough: RoughModel) -> ScanInWork:
         """Find the part of the scan to segment; there is nothing to segment where the rough model finds nothing."""
@@ -194,7 +200,8 @@ class SegmentWork(TemporaryWork):
 
     def _note(self, scan: ScanInWork) -> str:
         """Why the scan was computed again by torch on the CPU; empty where it was not."""
-        reasons = {each.fallback: None for inferred in scan.inferred for each in inferred if each.fallback}
+        own = [each.fallback for inferred in scan.inferred for each in inferred if each.fallback]
+        reasons = dict.fromkeys([*scan.of_helpers, *own])
         why = self._why_again or "; ".join(reasons)
         return f"computed by torch on the CPU: {why}" if why else ""
 

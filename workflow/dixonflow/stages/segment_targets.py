@@ -52,13 +52,15 @@ class ScanInWork:
 
     `swapped` are the voxels that a network says are swapped, where one looks for them. Where it is cropped, `part` is
     the one that targets are of, None if there is nothing to segment. Where it is cropped or its stations are
-    segmented, `shape` and `affine` are those of the stitched image.
+    segmented, `shape` and `affine` are those of the stitched image. `of_helpers` says why the rough model or the
+    network that looks for swaps was run again by torch on the CPU.
     """
 
     scan: ScanId
     targets: Sequence[Target]
     inferred: Sequence[Sequence[ImageScores]] = ()
     gpu_seconds: float = 0.0
+    of_helpers: tuple[str, ...] = ()
     swapped: NDArray[np.bool_] | None = None
     part: Found | None = None
     shape: tuple[int, ...] = ()
